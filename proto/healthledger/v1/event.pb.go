@@ -197,7 +197,7 @@ func (x *Event) GetDecision() *SignedDecision {
 	return nil
 }
 
-func (x *Event) GetDecisionDetail() *DecisionDetail {
+func (x *Event) GetDecisionDetail() []byte {
 	if x != nil {
 		if x, ok := x.Body.(*Event_DecisionDetail); ok {
 			return x.DecisionDetail
@@ -228,7 +228,8 @@ type Event_Decision struct {
 }
 
 type Event_DecisionDetail struct {
-	DecisionDetail *DecisionDetail `protobuf:"bytes,4,opt,name=decision_detail,json=decisionDetail,proto3,oneof"`
+	// A serialized DecisionDetail.
+	DecisionDetail []byte `protobuf:"bytes,4,opt,name=decision_detail,json=decisionDetail,proto3,oneof"`
 }
 
 type Event_AccessRecorded struct {
@@ -1152,12 +1153,12 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\x1bhealthledger/v1/event.proto\x12\x0fhealthledger.v1\x1a\x1chealthledger/v1/sample.proto\";\n" +
 	"\tEventList\x12.\n" +
-	"\x06events\x18\x01 \x03(\v2\x16.healthledger.v1.EventR\x06events\"\xc0\x02\n" +
+	"\x06events\x18\x01 \x03(\v2\x16.healthledger.v1.EventR\x06events\"\x9f\x02\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x03R\x04time\x12D\n" +
 	"\rsamples_saved\x18\x02 \x01(\v2\x1d.healthledger.v1.SamplesSavedH\x00R\fsamplesSaved\x12=\n" +
-	"\bdecision\x18\x03 \x01(\v2\x1f.healthledger.v1.SignedDecisionH\x00R\bdecision\x12J\n" +
-	"\x0fdecision_detail\x18\x04 \x01(\v2\x1f.healthledger.v1.DecisionDetailH\x00R\x0edecisionDetail\x12J\n" +
+	"\bdecision\x18\x03 \x01(\v2\x1f.healthledger.v1.SignedDecisionH\x00R\bdecision\x12)\n" +
+	"\x0fdecision_detail\x18\x04 \x01(\fH\x00R\x0edecisionDetail\x12J\n" +
 	"\x0faccess_recorded\x18\x05 \x01(\v2\x1f.healthledger.v1.AccessRecordedH\x00R\x0eaccessRecordedB\x06\n" +
 	"\x04body\"\x98\x01\n" +
 	"\fSamplesSaved\x12\x10\n" +
@@ -1269,24 +1270,23 @@ var file_healthledger_v1_event_proto_depIdxs = []int32{
 	2,  // 0: healthledger.v1.EventList.events:type_name -> healthledger.v1.Event
 	3,  // 1: healthledger.v1.Event.samples_saved:type_name -> healthledger.v1.SamplesSaved
 	4,  // 2: healthledger.v1.Event.decision:type_name -> healthledger.v1.SignedDecision
-	11, // 3: healthledger.v1.Event.decision_detail:type_name -> healthledger.v1.DecisionDetail
-	15, // 4: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
-	16, // 5: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
-	6,  // 6: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
-	7,  // 7: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
-	8,  // 8: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
-	9,  // 9: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
-	10, // 10: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
-	10, // 11: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
-	12, // 12: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
-	13, // 13: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
-	14, // 14: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
-	0,  // 15: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	15, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
+	16, // 4: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
+	6,  // 5: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
+	7,  // 6: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
+	8,  // 7: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
+	9,  // 8: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
+	10, // 9: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
+	10, // 10: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
+	12, // 11: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
+	13, // 12: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
+	14, // 13: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
+	0,  // 14: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_event_proto_init() }

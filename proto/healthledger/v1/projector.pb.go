@@ -31,6 +31,7 @@ type ProjectorConfig struct {
 	NatsUrl      string `protobuf:"bytes,3,opt,name=nats_url,json=natsUrl,proto3" json:"nats_url,omitempty"`
 	NatsUser     string `protobuf:"bytes,4,opt,name=nats_user,json=natsUser,proto3" json:"nats_user,omitempty"`
 	NatsPassword string `protobuf:"bytes,5,opt,name=nats_password,json=natsPassword,proto3" json:"nats_password,omitempty"`
+	NatsInbox    string `protobuf:"bytes,8,opt,name=nats_inbox,json=natsInbox,proto3" json:"nats_inbox,omitempty"`
 	// The owner's and the store's public keys as the daemon pinned them.
 	OwnerKey      []byte `protobuf:"bytes,6,opt,name=owner_key,json=ownerKey,proto3" json:"owner_key,omitempty"`
 	StoreKey      []byte `protobuf:"bytes,7,opt,name=store_key,json=storeKey,proto3" json:"store_key,omitempty"`
@@ -99,6 +100,13 @@ func (x *ProjectorConfig) GetNatsUser() string {
 func (x *ProjectorConfig) GetNatsPassword() string {
 	if x != nil {
 		return x.NatsPassword
+	}
+	return ""
+}
+
+func (x *ProjectorConfig) GetNatsInbox() string {
+	if x != nil {
+		return x.NatsInbox
 	}
 	return ""
 }
@@ -201,7 +209,9 @@ type OpenRequest struct {
 	state            protoimpl.MessageState `protogen:"open.v1"`
 	SealedPassphrase []byte                 `protobuf:"bytes,1,opt,name=sealed_passphrase,json=sealedPassphrase,proto3" json:"sealed_passphrase,omitempty"`
 	// Reads begin when the view contains the log up to here.
-	Target        uint64 `protobuf:"varint,2,opt,name=target,proto3" json:"target,omitempty"`
+	Target uint64 `protobuf:"varint,2,opt,name=target,proto3" json:"target,omitempty"`
+	// Merkle root of the log at target, as the daemon knows it.
+	Root          []byte `protobuf:"bytes,3,opt,name=root,proto3" json:"root,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -248,6 +258,13 @@ func (x *OpenRequest) GetTarget() uint64 {
 		return x.Target
 	}
 	return 0
+}
+
+func (x *OpenRequest) GetRoot() []byte {
+	if x != nil {
+		return x.Root
+	}
+	return nil
 }
 
 type OpenResponse struct {
@@ -345,9 +362,11 @@ type AdvanceResponse struct {
 	// What the view contains.
 	Applied uint64 `protobuf:"varint,1,opt,name=applied,proto3" json:"applied,omitempty"`
 	// Apps may read.
-	Ready         bool   `protobuf:"varint,2,opt,name=ready,proto3" json:"ready,omitempty"`
-	Samples       uint64 `protobuf:"varint,3,opt,name=samples,proto3" json:"samples,omitempty"`
-	Duplicates    uint64 `protobuf:"varint,4,opt,name=duplicates,proto3" json:"duplicates,omitempty"`
+	Ready      bool   `protobuf:"varint,2,opt,name=ready,proto3" json:"ready,omitempty"`
+	Samples    uint64 `protobuf:"varint,3,opt,name=samples,proto3" json:"samples,omitempty"`
+	Duplicates uint64 `protobuf:"varint,4,opt,name=duplicates,proto3" json:"duplicates,omitempty"`
+	// Why the view stopped following the log; empty: it did not.
+	Fault         string `protobuf:"bytes,5,opt,name=fault,proto3" json:"fault,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -408,6 +427,13 @@ func (x *AdvanceResponse) GetDuplicates() uint64 {
 		return x.Duplicates
 	}
 	return 0
+}
+
+func (x *AdvanceResponse) GetFault() string {
+	if x != nil {
+		return x.Fault
+	}
+	return ""
 }
 
 // Reader says for whom a query runs. The projector makes the scope from the
@@ -843,9 +869,8 @@ func (x *AppDraft) GetTokenHash() []byte {
 }
 
 type SignDecisionResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// A change of grants can take two decisions.
-	Decisions     []*NewDecision `protobuf:"bytes,1,rep,name=decisions,proto3" json:"decisions,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Decision      *NewDecision           `protobuf:"bytes,1,opt,name=decision,proto3" json:"decision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -880,9 +905,9 @@ func (*SignDecisionResponse) Descriptor() ([]byte, []int) {
 	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{14}
 }
 
-func (x *SignDecisionResponse) GetDecisions() []*NewDecision {
+func (x *SignDecisionResponse) GetDecision() *NewDecision {
 	if x != nil {
-		return x.Decisions
+		return x.Decision
 	}
 	return nil
 }
@@ -1051,33 +1076,37 @@ var File_healthledger_v1_projector_proto protoreflect.FileDescriptor
 
 const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\n" +
-	"\x1fhealthledger/v1/projector.proto\x12\x0fhealthledger.v1\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\x1a\x1bhealthledger/v1/owner.proto\"\xdc\x01\n" +
+	"\x1fhealthledger/v1/projector.proto\x12\x0fhealthledger.v1\x1a\x1chealthledger/v1/health.proto\x1a\x1bhealthledger/v1/owner.proto\"\xfb\x01\n" +
 	"\x0fProjectorConfig\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x12\x1c\n" +
 	"\tdirectory\x18\x02 \x01(\tR\tdirectory\x12\x19\n" +
 	"\bnats_url\x18\x03 \x01(\tR\anatsUrl\x12\x1b\n" +
 	"\tnats_user\x18\x04 \x01(\tR\bnatsUser\x12#\n" +
-	"\rnats_password\x18\x05 \x01(\tR\fnatsPassword\x12\x1b\n" +
+	"\rnats_password\x18\x05 \x01(\tR\fnatsPassword\x12\x1d\n" +
+	"\n" +
+	"nats_inbox\x18\b \x01(\tR\tnatsInbox\x12\x1b\n" +
 	"\towner_key\x18\x06 \x01(\fR\bownerKey\x12\x1b\n" +
 	"\tstore_key\x18\a \x01(\fR\bstoreKey\"\x0e\n" +
 	"\fOfferRequest\".\n" +
 	"\rOfferResponse\x12\x1d\n" +
 	"\n" +
-	"public_key\x18\x01 \x01(\fR\tpublicKey\"R\n" +
+	"public_key\x18\x01 \x01(\fR\tpublicKey\"f\n" +
 	"\vOpenRequest\x12+\n" +
 	"\x11sealed_passphrase\x18\x01 \x01(\fR\x10sealedPassphrase\x12\x16\n" +
-	"\x06target\x18\x02 \x01(\x04R\x06target\"\x0e\n" +
+	"\x06target\x18\x02 \x01(\x04R\x06target\x12\x12\n" +
+	"\x04root\x18\x03 \x01(\fR\x04root\"\x0e\n" +
 	"\fOpenResponse\"@\n" +
 	"\x0eAdvanceRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x12\n" +
-	"\x04wait\x18\x02 \x01(\bR\x04wait\"{\n" +
+	"\x04wait\x18\x02 \x01(\bR\x04wait\"\x91\x01\n" +
 	"\x0fAdvanceResponse\x12\x18\n" +
 	"\aapplied\x18\x01 \x01(\x04R\aapplied\x12\x14\n" +
 	"\x05ready\x18\x02 \x01(\bR\x05ready\x12\x18\n" +
 	"\asamples\x18\x03 \x01(\x04R\asamples\x12\x1e\n" +
 	"\n" +
 	"duplicates\x18\x04 \x01(\x04R\n" +
-	"duplicates\"\x1a\n" +
+	"duplicates\x12\x14\n" +
+	"\x05fault\x18\x05 \x01(\tR\x05fault\"\x1a\n" +
 	"\x06Reader\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\"\x9d\x01\n" +
 	"\x12ReadSamplesRequest\x12/\n" +
@@ -1104,9 +1133,9 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x10\n" +
 	"\x03key\x18\x03 \x01(\tR\x03key\x12\x1d\n" +
 	"\n" +
-	"token_hash\x18\x04 \x01(\fR\ttokenHash\"R\n" +
-	"\x14SignDecisionResponse\x12:\n" +
-	"\tdecisions\x18\x01 \x03(\v2\x1c.healthledger.v1.NewDecisionR\tdecisions\"-\n" +
+	"token_hash\x18\x04 \x01(\fR\ttokenHash\"P\n" +
+	"\x14SignDecisionResponse\x128\n" +
+	"\bdecision\x18\x01 \x01(\v2\x1c.healthledger.v1.NewDecisionR\bdecision\"-\n" +
 	"\x0fReadAppsRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\"<\n" +
 	"\x10ReadAppsResponse\x12(\n" +
@@ -1175,7 +1204,7 @@ var file_healthledger_v1_projector_proto_depIdxs = []int32{
 	13, // 6: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
 	23, // 7: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
 	24, // 8: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
-	25, // 9: healthledger.v1.SignDecisionResponse.decisions:type_name -> healthledger.v1.NewDecision
+	25, // 9: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
 	26, // 10: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
 	1,  // 11: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
 	3,  // 12: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
@@ -1205,7 +1234,6 @@ func file_healthledger_v1_projector_proto_init() {
 	if File_healthledger_v1_projector_proto != nil {
 		return
 	}
-	file_healthledger_v1_event_proto_init()
 	file_healthledger_v1_health_proto_init()
 	file_healthledger_v1_owner_proto_init()
 	file_healthledger_v1_projector_proto_msgTypes[12].OneofWrappers = []any{
