@@ -1,0 +1,111 @@
+package authz
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+
+	"google.golang.org/protobuf/proto"
+
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// Errors of an Author. They are the owner's to see, never an app's.
+var (
+	ErrExists   = errors.New("an app with this bundle id is registered already")
+	ErrNoApp    = errors.New("no app with this bundle id is registered")
+	ErrBundleID = errors.New("a bundle id has two to ten parts of letters, digits and hyphens, joined by dots, 155 characters at most")
+)
+
+// Signer signs a decision with the owner's key.
+type Signer interface {
+	SignDecision(decision []byte) []byte
+}
+
+// Author writes the decisions that follow a State. It changes nothing itself: what
+// it returns takes effect when it has been appended to the log and read back.
+type Author struct {
+	State  *State
+	Signer Signer
+	// Random gives the salts of details.
+	Random io.Reader
+}
+
+var bundleID = regexp.MustCompile(`^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+){1,9}$`)
+
+// AddApp registers an app. The token hash is the SHA-256 of its token.
+// Errors: ErrExists, ErrBundleID.
+func (a *Author) AddApp(now int64, draft *pb.AppDraft, importer bool, shares []*pb.ShareGrant) (*pb.NewDecision, error) {
+	if len(draft.GetBundleId()) > 155 || !bundleID.MatchString(draft.GetBundleId()) {
+		return nil, ErrBundleID
+	}
+	if _, taken := a.State.AppByBundle(draft.GetBundleId()); taken {
+		return nil, ErrExists
+	}
+	return a.sign(&pb.Decision{Time: now, Body: &pb.Decision_AppRegistered{AppRegistered: &pb.AppRegistered{
+		Key: draft.GetKey(), TokenHash: draft.GetTokenHash(), Importer: importer, Shares: shares,
+	}}}, &pb.DecisionDetail{Body: &pb.DecisionDetail_AppDescribed{AppDescribed: &pb.AppDescribed{
+		BundleId: draft.GetBundleId(), Name: draft.GetName(),
+	}}})
+}
+
+// RemoveApp ends an app. Its samples stay. Errors: ErrNoApp.
+func (a *Author) RemoveApp(now int64, bundleID string) (*pb.NewDecision, error) {
+	app, ok := a.State.AppByBundle(bundleID)
+	if !ok {
+		return nil, ErrNoApp
+	}
+	return a.sign(&pb.Decision{Time: now, Body: &pb.Decision_AppRemoved{
+		AppRemoved: &pb.AppRemoved{App: app.Number},
+	}}, nil)
+}
+
+// Grant changes what an app may write and read. Errors: ErrNoApp.
+func (a *Author) Grant(now int64, req *pb.DecideRequest) (*pb.NewDecision, error) {
+	app, ok := a.State.AppByBundle(req.GetBundleId())
+	if !ok {
+		return nil, ErrNoApp
+	}
+	d := &pb.Decision{Time: now}
+	if len(req.GetShares()) > 0 {
+		d.Body = &pb.Decision_SharesDecided{SharesDecided: &pb.SharesDecided{App: app.Number, Shares: req.GetShares()}}
+	}
+	var detail *pb.DecisionDetail
+	if len(req.GetReads()) > 0 {
+		detail = &pb.DecisionDetail{Body: &pb.DecisionDetail_ReadsDecided{
+			ReadsDecided: &pb.ReadsDecided{App: app.Number, Reads: req.GetReads()},
+		}}
+	}
+	return a.sign(d, detail)
+}
+
+// EnrolDevice makes a daemon the writer of the log.
+func (a *Author) EnrolDevice(now int64, device *pb.DeviceEnrolled) (*pb.NewDecision, error) {
+	return a.sign(&pb.Decision{Time: now, Body: &pb.Decision_DeviceEnrolled{DeviceEnrolled: device}}, nil)
+}
+
+func (a *Author) sign(d *pb.Decision, detail *pb.DecisionDetail) (*pb.NewDecision, error) {
+	number, head := a.State.Head()
+	d.Number, d.Previous = number+1, head
+	out := &pb.NewDecision{}
+	if detail != nil {
+		detail.Number, detail.Salt = d.Number, make([]byte, 16)
+		if _, err := io.ReadFull(a.Random, detail.Salt); err != nil {
+			return nil, fmt.Errorf("sign decision %d: %w", d.Number, err)
+		}
+		var err error
+		if out.Detail, err = proto.Marshal(detail); err != nil {
+			return nil, fmt.Errorf("sign decision %d: %w", d.Number, err)
+		}
+		sum := sha256.Sum256(out.Detail)
+		d.DetailHash = sum[:]
+	}
+	decision, err := proto.Marshal(d)
+	if err != nil {
+		return nil, fmt.Errorf("sign decision %d: %w", d.Number, err)
+	}
+	out.Decision = &pb.SignedDecision{Decision: decision, Signature: a.Signer.SignDecision(decision)}
+	return out, nil
+}

@@ -1,0 +1,321 @@
+// Package authz decides who may write and who may see what.
+//
+// Everything rests on the owner's decisions: a chain of signed facts in the log
+// (pb.Decision), each naming the hash of the one before it. A State is what a
+// chain amounts to. It is pure: the same decisions give the same State, in the
+// daemon, which can open only their public part and so knows who may write, and in
+// the projector, which also opens their details and so knows who may read.
+//
+// Two answers come out of a State. Share tells whether an app may write a type;
+// that one is visible to the app. Scope tells what a reader may see; it is an
+// unforgeable value without which the view cannot be read, and it never says "no":
+// what may not be seen is not there.
+package authz
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// ErrForged is returned for a decision that is not the owner's next one: the
+// signature, the number, the link to the decision before it or the detail is wrong.
+var ErrForged = errors.New("not the owner's next decision")
+
+// Verifier checks that a decision carries its owner's signature.
+type Verifier interface {
+	VerifyDecision(decision, signature []byte) error
+}
+
+// Share is an app's standing to write a type (spec section 1.2).
+type Share uint8
+
+// The standings. They are visible to the app.
+const (
+	ShareNotDetermined Share = iota
+	ShareDenied
+	ShareAuthorized
+)
+
+// App is a registered client of a store.
+type App struct {
+	// Number of the decision that registered it; never reused.
+	Number uint64
+	// Key is its address on NATS.
+	Key string
+	// BundleID and Name are empty where the details cannot be opened.
+	BundleID, Name string
+	Importer       bool
+	// Registered is in microseconds since the Unix epoch.
+	Registered int64
+	// Removed apps keep their number, since their samples stay.
+	Removed bool
+
+	tokenHash []byte
+	shares    map[uint32]bool
+	reads     map[uint32]Read
+}
+
+// Share tells whether the app may write a type.
+func (a *App) Share(typeCode uint32) Share {
+	allowed, asked := a.shares[typeCode]
+	switch {
+	case a.Removed || !asked:
+		return ShareNotDetermined
+	case allowed:
+		return ShareAuthorized
+	default:
+		return ShareDenied
+	}
+}
+
+// Shares returns the codes of the types the app may write, in order.
+func (a *App) Shares() []uint32 {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(a.shares)), func(t uint32) bool { return !a.shares[t] })
+}
+
+// Reads returns the app's read grants by type code.
+func (a *App) Reads() map[uint32]Read { return maps.Clone(a.reads) }
+
+// Holds tells in constant time whether token is the app's.
+func (a *App) Holds(token string) bool {
+	sum := sha256.Sum256([]byte(token))
+	return subtle.ConstantTimeCompare(sum[:], a.tokenHash) == 1 && !a.Removed
+}
+
+// State is what a chain of decisions amounts to. It is safe for concurrent use;
+// the *App values it returns are never changed afterwards.
+type State struct {
+	verifier Verifier
+	details  bool
+
+	mu     sync.RWMutex
+	number uint64
+	head   []byte
+	device *pb.DeviceEnrolled
+	apps   map[uint64]*App
+	byKey  map[string]*App
+}
+
+// NewState returns the state before the first decision. With details it wants the
+// detail of every decision that has one, and so knows names and read grants.
+func NewState(v Verifier, details bool) *State {
+	return &State{verifier: v, details: details, apps: map[uint64]*App{}, byKey: map[string]*App{}}
+}
+
+// Decide verifies the next decision and applies it. The detail is the serialized
+// DecisionDetail, nil where it cannot be opened. The error wraps ErrForged; the
+// state is then unchanged.
+func (s *State) Decide(d *pb.SignedDecision, detail []byte) error {
+	decision, parsed, err := s.verify(d, detail)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.link(decision); err != nil {
+		return err
+	}
+	if err := s.apply(decision, parsed); err != nil {
+		return err
+	}
+	sum := sha256.Sum256(d.GetDecision())
+	s.number, s.head = decision.GetNumber(), sum[:]
+	return nil
+}
+
+// Check verifies the next decision without applying it.
+func (s *State) Check(d *pb.SignedDecision, detail []byte) error {
+	decision, _, err := s.verify(d, detail)
+	if err != nil {
+		return err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.link(decision)
+}
+
+func (s *State) verify(d *pb.SignedDecision, detail []byte) (*pb.Decision, *pb.DecisionDetail, error) {
+	if err := s.verifier.VerifyDecision(d.GetDecision(), d.GetSignature()); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrForged, err)
+	}
+	decision, parsed := &pb.Decision{}, &pb.DecisionDetail{}
+	if err := proto.Unmarshal(d.GetDecision(), decision); err != nil {
+		return nil, nil, fmt.Errorf("%w: malformed", ErrForged)
+	}
+	if !s.details || len(decision.GetDetailHash()) == 0 {
+		return decision, parsed, nil
+	}
+	sum := sha256.Sum256(detail)
+	if !bytes.Equal(sum[:], decision.GetDetailHash()) {
+		return nil, nil, fmt.Errorf("%w: decision %d: its detail is missing or another", ErrForged, decision.GetNumber())
+	}
+	if err := proto.Unmarshal(detail, parsed); err != nil || parsed.GetNumber() != decision.GetNumber() {
+		return nil, nil, fmt.Errorf("%w: decision %d: malformed detail", ErrForged, decision.GetNumber())
+	}
+	return decision, parsed, nil
+}
+
+func (s *State) link(d *pb.Decision) error {
+	if d.GetNumber() != s.number+1 || !bytes.Equal(d.GetPrevious(), s.head) {
+		return fmt.Errorf("%w: decision %d does not follow decision %d", ErrForged, d.GetNumber(), s.number)
+	}
+	return nil
+}
+
+func (s *State) apply(d *pb.Decision, detail *pb.DecisionDetail) error {
+	var touched *App
+	switch body := d.GetBody().(type) {
+	case *pb.Decision_DeviceEnrolled:
+		s.device = body.DeviceEnrolled
+	case *pb.Decision_AppRegistered:
+		r := body.AppRegistered
+		if _, taken := s.byKey[r.GetKey()]; taken || r.GetKey() == "" {
+			return fmt.Errorf("%w: decision %d: the app's key is taken", ErrForged, d.GetNumber())
+		}
+		touched = &App{
+			Number: d.GetNumber(), Key: r.GetKey(), Importer: r.GetImporter(), Registered: d.GetTime(),
+			tokenHash: r.GetTokenHash(), shares: map[uint32]bool{}, reads: map[uint32]Read{},
+		}
+		setShares(touched, r.GetShares())
+	case *pb.Decision_SharesDecided:
+		a, err := s.standing(d, body.SharesDecided.GetApp())
+		if err != nil {
+			return err
+		}
+		touched = a
+		setShares(touched, body.SharesDecided.GetShares())
+	case *pb.Decision_AppRemoved:
+		a, err := s.standing(d, body.AppRemoved.GetApp())
+		if err != nil {
+			return err
+		}
+		a.Removed, a.shares, a.reads = true, nil, nil
+		touched = a
+	}
+	switch body := detail.GetBody().(type) {
+	case *pb.DecisionDetail_AppDescribed:
+		if touched == nil {
+			return fmt.Errorf("%w: decision %d describes no app", ErrForged, d.GetNumber())
+		}
+		touched.BundleID, touched.Name = body.AppDescribed.GetBundleId(), body.AppDescribed.GetName()
+	case *pb.DecisionDetail_ReadsDecided:
+		if touched == nil {
+			a, err := s.standing(d, body.ReadsDecided.GetApp())
+			if err != nil {
+				return err
+			}
+			touched = a
+		}
+		if touched.Number != body.ReadsDecided.GetApp() {
+			return fmt.Errorf("%w: decision %d speaks of two apps", ErrForged, d.GetNumber())
+		}
+		setReads(touched, body.ReadsDecided.GetReads())
+	}
+	if touched != nil {
+		s.apps[touched.Number], s.byKey[touched.Key] = touched, touched
+	}
+	return nil
+}
+
+// standing returns a copy of an app that may be changed.
+func (s *State) standing(d *pb.Decision, number uint64) (*App, error) {
+	a, ok := s.apps[number]
+	if !ok || a.Removed {
+		return nil, fmt.Errorf("%w: decision %d speaks of app %d, which is not there", ErrForged, d.GetNumber(), number)
+	}
+	b := *a
+	b.shares, b.reads = maps.Clone(a.shares), maps.Clone(a.reads)
+	return &b, nil
+}
+
+func setShares(a *App, grants []*pb.ShareGrant) {
+	for _, g := range grants {
+		a.shares[g.GetType()] = g.GetAllowed()
+	}
+}
+
+func setReads(a *App, grants []*pb.ReadGrant) {
+	for _, g := range grants {
+		switch g.GetExtent() {
+		case pb.ReadExtent_READ_EXTENT_ALL:
+			a.reads[g.GetType()] = Read{Extent: ExtentAll}
+		case pb.ReadExtent_READ_EXTENT_SINCE:
+			a.reads[g.GetType()] = Read{Extent: ExtentSince, Since: g.GetSince()}
+		default:
+			delete(a.reads, g.GetType())
+		}
+	}
+}
+
+// Device returns the daemon that is enrolled to write the log, nil before there is one.
+func (s *State) Device() *pb.DeviceEnrolled {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.device
+}
+
+// Head returns the number and the hash of the last decision.
+func (s *State) Head() (number uint64, hash []byte) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.number, s.head
+}
+
+// AppByKey returns the app with the given address, unless it was removed.
+func (s *State) AppByKey(key string) (*App, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	a, ok := s.byKey[key]
+	return a, ok && !a.Removed
+}
+
+// AppByNumber returns an app, removed ones too.
+func (s *State) AppByNumber(number uint64) (*App, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	a, ok := s.apps[number]
+	return a, ok
+}
+
+// AppByBundle returns the app with the given bundle id, unless it was removed.
+func (s *State) AppByBundle(bundleID string) (*App, bool) {
+	for _, a := range s.Apps() {
+		if a.BundleID == bundleID {
+			return a, true
+		}
+	}
+	return nil, false
+}
+
+// Apps returns the apps that were not removed, in the order they were registered.
+func (s *State) Apps() []*App {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	apps := slices.DeleteFunc(slices.Collect(maps.Values(s.apps)), func(a *App) bool { return a.Removed })
+	slices.SortFunc(apps, func(a, b *App) int { return int(a.Number) - int(b.Number) })
+	return apps
+}
+
+// Scope returns what an app may see as of now; an unknown or removed app sees nothing.
+func (s *State) Scope(app uint64) Scope {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	a, ok := s.apps[app]
+	if !ok || a.Removed {
+		return Scope{}
+	}
+	return Scope{app: a.Number, reads: a.reads}
+}
+
+// OwnerScope returns the scope that sees everything.
+func (s *State) OwnerScope() Scope { return Scope{owner: true} }

@@ -1,0 +1,64 @@
+package authz
+
+import "math"
+
+// Extent says how much of what other apps wrote may be read.
+type Extent uint8
+
+// The extents. The zero value denies.
+const (
+	ExtentNone Extent = iota
+	ExtentSince
+	ExtentAll
+)
+
+// Scope is what one reader may see. Its fields are unexported and only State makes
+// one that sees anything: holding a Scope is the proof that the owner's decisions
+// were consulted. The zero Scope sees nothing.
+type Scope struct {
+	app   uint64
+	owner bool
+	reads map[uint32]Read
+}
+
+// Read is a read grant for a type. Since is in microseconds since the Unix epoch
+// and only meaningful with ExtentSince.
+type Read struct {
+	Extent Extent
+	Since  int64
+}
+
+// Access is a scope narrowed to one type.
+type Access struct {
+	app   uint64
+	all   bool
+	since int64
+}
+
+// Access returns what the scope may see of a type.
+func (s Scope) Access(typeCode uint32) Access {
+	if s.owner {
+		return Access{all: true, since: math.MinInt64}
+	}
+	a := Access{app: s.app}
+	switch r := s.reads[typeCode]; r.Extent {
+	case ExtentAll:
+		a.all, a.since = true, math.MinInt64
+	case ExtentSince:
+		a.all, a.since = true, r.Since
+	}
+	return a
+}
+
+// Reader returns the number of the reading app, 0 for the owner. Tokens are bound to it.
+func (s Scope) Reader() uint64 { return s.app }
+
+// Since returns the lower bound (on a sample's end, in microseconds since the Unix
+// epoch) of what may be seen of a source that belongs to the given app, and whether
+// anything of it may be seen at all. An app's own samples have no bound.
+func (a Access) Since(sourceApp uint64) (since int64, ok bool) {
+	if a.app != 0 && a.app == sourceApp {
+		return math.MinInt64, true
+	}
+	return a.since, a.all
+}
