@@ -1,0 +1,355 @@
+package seal
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	pb "healthledger/proto/healthledger/v1"
+)
+
+var update = flag.Bool("update", false, "write testdata anew: a deliberate change of format")
+
+// The fixed values of the examples in FORMAT.md.
+var (
+	exampleStore     = StoreID{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
+	exampleRoot      = bytes.Repeat([]byte{3}, keySize)
+	examplePlaintext = []byte("61 bpm")
+)
+
+const (
+	exampleSequence = 41
+	exampleEpoch    = 300
+	exampleIndex    = 2
+)
+
+func secretOf(b []byte) *Secret { return SecretFrom(bytes.Clone(b)) }
+
+func exampleDevice(t testing.TB) *DeviceKey {
+	k, err := newDeviceKey(secretOf(bytes.Repeat([]byte{1}, keySize)), secretOf(bytes.Repeat([]byte{2}, keySize)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// golden returns the content of a golden file, made by make with -update.
+func golden(t testing.TB, name string, make func() []byte) []byte {
+	t.Helper()
+	path := filepath.Join("testdata", name+".hex")
+	if *update && make != nil {
+		var lines strings.Builder
+		for b := make(); len(b) > 0; {
+			n := min(32, len(b))
+			lines.WriteString(hex.EncodeToString(b[:n]) + "\n")
+			b = b[n:]
+		}
+		if err := os.MkdirAll("testdata", 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(lines.String()), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := hex.DecodeString(strings.Join(strings.Fields(string(content)), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func inFormatPage(t *testing.T, what string, b []byte) {
+	t.Helper()
+	page, err := os.ReadFile("FORMAT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(strings.Join(strings.Fields(string(page)), ""), hex.EncodeToString(b)) {
+		t.Errorf("FORMAT.md does not show the %s: %x", what, b)
+	}
+}
+
+func TestDeviceKeyFormat(t *testing.T) {
+	k := exampleDevice(t)
+	defer k.Destroy()
+	encoded := k.Encode()
+	defer encoded.Destroy()
+	want := golden(t, "device", func() []byte { return encoded.Bytes() })
+	if !bytes.Equal(encoded.Bytes(), want) {
+		t.Errorf("got %x, want %x", encoded.Bytes(), want)
+	}
+	inFormatPage(t, "device key file", want)
+}
+
+func TestWrapFormat(t *testing.T) {
+	device := exampleDevice(t)
+	defer device.Destroy()
+	content := golden(t, "wrap", func() []byte {
+		b, err := newWrap(exampleStore, Management, exampleEpoch, secretOf(exampleRoot), [][]byte{device.SealingKey()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	})
+	root, err := openWrap(content, exampleStore, Management, exampleEpoch, device.sealing, device.sealingKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Destroy()
+	if !bytes.Equal(root.Bytes(), exampleRoot) {
+		t.Errorf("root %x", root.Bytes())
+	}
+	recipient := sha256.Sum256(device.sealingKey)
+	inFormatPage(t, "recipient", recipient[:])
+	inFormatPage(t, "head of the wrap", content[:bytes.Index(content, recipient[:])+hashSize])
+}
+
+func TestSegmentFormat(t *testing.T) {
+	device := exampleDevice(t)
+	defer device.Destroy()
+	wrap := golden(t, "wrap", nil)
+	e := &Epoch{store: exampleStore, class: Management, number: exampleEpoch, wrapHash: sha256.Sum256(wrap), chain: NewSecret(keySize)}
+	defer e.Destroy()
+	startChain(e.chain.Bytes(), exampleRoot, e.store, e.class, e.number)
+	inFormatPage(t, "first chain key", e.chain.Bytes())
+	var payload []byte
+	for range exampleIndex + 1 {
+		key := make([]byte, keySize)
+		segmentKey(key, e.chain.Bytes())
+		if e.Index() == exampleIndex {
+			inFormatPage(t, "segment key", key)
+		}
+		var err error
+		if payload, err = e.Seal(exampleSequence, device, nil, examplePlaintext); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := golden(t, "segment", func() []byte { return payload })
+	if !bytes.Equal(payload, want) {
+		t.Errorf("got %x, want %x", payload, want)
+	}
+	s, err := ParseSegment(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, b := range map[string][]byte{"header": s.header, "body": s.Body, "signature": s.signature} {
+		inFormatPage(t, what+" of the segment", b)
+	}
+	if err := s.Verify(exampleStore, exampleSequence, device.SigningKey()); err != nil {
+		t.Error(err)
+	}
+	o := device.Opener(exampleStore, directory{{Management, exampleEpoch}: wrap})
+	defer o.Destroy()
+	if got, err := o.Open(s, exampleSequence, nil); err != nil || !bytes.Equal(got, examplePlaintext) {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestOpenSegmentFormat(t *testing.T) {
+	device := exampleDevice(t)
+	defer device.Destroy()
+	payload, err := SealOpen(exampleStore, exampleSequence, device, nil, []byte("checkpoint"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := golden(t, "segment-open", func() []byte { return payload })
+	if !bytes.Equal(payload, want) {
+		t.Errorf("got %x, want %x", payload, want)
+	}
+	inFormatPage(t, "open segment", want)
+}
+
+func TestKeyringFormat(t *testing.T) {
+	words := filepath.Join("testdata", "keyring.words")
+	content := golden(t, "keyring", func() []byte {
+		b, list, keys, err := NewKeyring(exampleStore, []byte("example"), MinCost)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys.Destroy()
+		if err := os.WriteFile(words, []byte(list+"\n"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return b
+	})
+	k, err := ParseKeyring(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := k.Open([]byte("example"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Destroy()
+	list, err := os.ReadFile(words)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recovered, err := k.Recover(string(list))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer recovered.Destroy()
+	if !sameKeys(opened, recovered) {
+		t.Error("passphrase and words differ")
+	}
+	decision := golden(t, "decision", func() []byte { return SignDecision(opened, exampleStore, []byte("example")) })
+	if err := VerifyDecision(k.OwnerKey(), exampleStore, []byte("example"), decision); err != nil {
+		t.Error(err)
+	}
+	derived := golden(t, "derived", func() []byte { return opened.Derive("example").Bytes() })
+	if got := opened.Derive("example"); !bytes.Equal(got.Bytes(), derived) {
+		t.Errorf("derived %x, want %x", got.Bytes(), derived)
+	}
+}
+
+func TestOfferFormat(t *testing.T) {
+	private := bytes.Repeat([]byte{4}, keySize)
+	public, err := publicKeyOf(secretOf(private))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := golden(t, "offer", func() []byte {
+		b, err := SealPassphrase(public, []byte("example"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	})
+	got, err := (&Offer{secretOf(private), public}).Open(sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got.Bytes()) != "example" {
+		t.Error("another passphrase")
+	}
+}
+
+func TestBoxFormat(t *testing.T) {
+	key := secretOf(bytes.Repeat([]byte{5}, keySize))
+	defer key.Destroy()
+	box := golden(t, "box", func() []byte {
+		b, err := sealBox(key, "example", bytes.Repeat([]byte{6}, boxSalt), []byte("61 bpm"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	})
+	if got, err := Unbox(key, "example", box); err != nil || string(got) != "61 bpm" {
+		t.Errorf("%q, %v", got, err)
+	}
+	again, err := sealBox(key, "example", bytes.Clone(box[:boxSalt]), []byte("61 bpm"))
+	if err != nil || !bytes.Equal(again, box) {
+		t.Errorf("got %x, want %x, %v", again, box, err)
+	}
+	inFormatPage(t, "box", box)
+}
+
+func FuzzParseKeyring(f *testing.F) {
+	f.Add(golden(f, "keyring", nil))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		k, err := ParseKeyring(content)
+		if err != nil {
+			return
+		}
+		if k.cost.check() != nil || len(k.StoreKey()) != publicKeySize {
+			t.Error("a keyring that must not parse")
+		}
+		// Whatever parses was signed, so it is the example itself.
+		if !bytes.Equal(content, golden(t, "keyring", nil)) {
+			t.Errorf("a second keyring parses: %x", content)
+		}
+	})
+}
+
+func FuzzParseSegment(f *testing.F) {
+	f.Add(golden(f, "segment", nil))
+	f.Add(golden(f, "segment-open", nil))
+	device := exampleDevice(f)
+	opener := device.Opener(exampleStore, directory{{Management, exampleEpoch}: golden(f, "wrap", nil)})
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		s, err := ParseSegment(payload)
+		if err != nil {
+			return
+		}
+		// A segment has one form only.
+		again := []byte{versionAndClass(Open)}
+		if s.Class != Open {
+			again = appendHeader(nil, s.Class, s.Epoch, s.Index, &s.WrapHash)
+		}
+		if again = append(append(again, s.Body...), s.signature...); !bytes.Equal(again, payload) {
+			t.Fatalf("%x parses and is written as %x", payload, again)
+		}
+		genuine := bytes.Equal(payload, golden(t, "segment", nil)) || bytes.Equal(payload, golden(t, "segment-open", nil))
+		if err := s.Verify(exampleStore, exampleSequence, device.SigningKey()); (err == nil) != genuine {
+			t.Errorf("verify %x: %v", payload, err)
+		}
+		_, _ = opener.Open(s, exampleSequence, nil)
+	})
+}
+
+func FuzzEpochWrap(f *testing.F) {
+	f.Add(golden(f, "wrap", nil))
+	device := exampleDevice(f)
+	f.Fuzz(func(t *testing.T, content []byte) {
+		wrap, err := parseWrap(content, exampleStore, Management, exampleEpoch)
+		if err != nil {
+			return
+		}
+		if !proto.Equal(wrap, func() *pb.EpochWrap { w := new(pb.EpochWrap); _ = proto.Unmarshal(content, w); return w }()) {
+			t.Error("parsed twice, it differs")
+		}
+		root, err := openWrap(content, exampleStore, Management, exampleEpoch, device.sealing, device.sealingKey)
+		if err == nil && !bytes.Equal(root.Bytes(), exampleRoot) {
+			t.Error("another root")
+		}
+		root.Destroy()
+	})
+}
+
+func FuzzParseDeviceKey(f *testing.F) {
+	f.Add(golden(f, "device", nil))
+	f.Fuzz(func(t *testing.T, encoded []byte) {
+		k, err := ParseDeviceKey(encoded)
+		if err != nil {
+			return
+		}
+		defer k.Destroy()
+		again := k.Encode()
+		defer again.Destroy()
+		if !bytes.Equal(again.Bytes(), encoded) {
+			t.Errorf("%x is written as %x", encoded, again.Bytes())
+		}
+	})
+}
+
+func FuzzWords(f *testing.F) {
+	words, err := os.ReadFile(filepath.Join("testdata", "keyring.words"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(words))
+	f.Add("zoo Zoo\tzoo")
+	f.Fuzz(func(t *testing.T, words string) {
+		entropy, err := parseWords(words)
+		if err != nil {
+			return
+		}
+		defer entropy.Destroy()
+		again, err := wordsOf(entropy.Bytes())
+		if err != nil || again != strings.Join(strings.Fields(strings.ToLower(words)), " ") {
+			t.Errorf("%q is written as %q, %v", words, again, err)
+		}
+	})
+}
