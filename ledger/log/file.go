@@ -1,0 +1,196 @@
+package log
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+const (
+	folderMode = 0o700
+	fileMode   = 0o600
+
+	temporarySuffix = ".tmp"
+)
+
+// WriteFile replaces the file at path by data, atomically: whoever opens it sees the old
+// content or the new one, whole. When it returns nil, the new content survives a power
+// loss. The file has mode 0600.
+func WriteFile(path string, data []byte) error {
+	return place(path, data, os.Rename)
+}
+
+// createFile is WriteFile for a path where nothing may be yet: otherwise the error
+// matches fs.ErrExist and nothing has changed.
+func createFile(path string, data []byte) error {
+	// A link fails where a rename would replace.
+	return place(path, data, func(from, to string) error {
+		if err := os.Link(from, to); err != nil {
+			return err
+		}
+		return os.Remove(from)
+	})
+}
+
+// place writes a temporary file, and gives it its name only when it is on the disk.
+func place(path string, data []byte, name func(from, to string) error) (err error) {
+	folder, err := openFolder(filepath.Dir(path), syscall.LOCK_SH)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
+	}
+	defer folder.Close()
+	temporary := temporaryName(path)
+	if err := writeSynced(temporary, data); err != nil {
+		return fmt.Errorf("write %s: %w", filepath.Base(path), errors.Join(err, removeAny(temporary)))
+	}
+	if err := name(temporary, path); err != nil {
+		return fmt.Errorf("write %s: %w", filepath.Base(path), errors.Join(err, removeAny(temporary)))
+	}
+	if err := folder.Sync(); err != nil {
+		return fmt.Errorf("write %s: sync folder: %w", filepath.Base(path), err)
+	}
+	return nil
+}
+
+func writeSynced(path string, data []byte) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data)
+	if err == nil {
+		err = file.Sync()
+	}
+	return errors.Join(err, file.Close())
+}
+
+func removeAny(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Temporary files are named ".<name>.<random>.tmp".
+func temporaryName(path string) string {
+	var random [8]byte
+	rand.Read(random[:])
+	folder, base := filepath.Split(path)
+	return filepath.Join(folder, "."+base+"."+hex.EncodeToString(random[:])+temporarySuffix)
+}
+
+func isTemporary(name string) bool {
+	return strings.HasPrefix(name, ".") && strings.HasSuffix(name, temporarySuffix)
+}
+
+// CleanFolder removes what interrupted calls of WriteFile left in a folder. While another
+// process is writing there it does nothing: the next call will do.
+func CleanFolder(path string) error {
+	folder, err := openFolder(path, syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("clean %s: %w", filepath.Base(path), err)
+	}
+	defer folder.Close()
+	names, err := folder.Readdirnames(-1)
+	if err != nil {
+		return fmt.Errorf("clean %s: %w", filepath.Base(path), err)
+	}
+	for _, name := range names {
+		if isTemporary(name) {
+			if err := removeAny(filepath.Join(path, name)); err != nil {
+				return fmt.Errorf("clean %s: %w", filepath.Base(path), err)
+			}
+		}
+	}
+	return nil
+}
+
+// openFolder opens a folder and locks it as long as it stays open: writers share the
+// lock, so that cleaning, which excludes them, never takes a file that is being written.
+func openFolder(path string, lock int) (*os.File, error) {
+	folder, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = syscall.Flock(int(folder.Fd()), lock)
+		if !errors.Is(err, syscall.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		folder.Close()
+		return nil, fmt.Errorf("lock folder: %w", err)
+	}
+	return folder, nil
+}
+
+// destroyFile makes the content of a file unreadable: overwritten in place, synced,
+// unlinked, folder synced. The temporary files of interrupted writes of the same path are
+// destroyed with it. A file that is not there is destroyed already; the folder is synced
+// all the same, since an earlier call may have been interrupted before that.
+//
+// What copy-on-write filesystems, snapshots and remapped flash cells keep is beyond it.
+func destroyFile(path string) error {
+	folder, err := openFolder(filepath.Dir(path), syscall.LOCK_SH)
+	if err != nil {
+		return fmt.Errorf("destroy %s: %w", filepath.Base(path), err)
+	}
+	defer folder.Close()
+	names, err := folder.Readdirnames(-1)
+	if err != nil {
+		return fmt.Errorf("destroy %s: %w", filepath.Base(path), err)
+	}
+	base := filepath.Base(path)
+	for _, name := range names {
+		if name != base && !(isTemporary(name) && strings.HasPrefix(name, "."+base+".")) {
+			continue
+		}
+		if err := overwrite(filepath.Join(filepath.Dir(path), name)); err != nil {
+			return fmt.Errorf("destroy %s: %w", base, err)
+		}
+	}
+	if err := folder.Sync(); err != nil {
+		return fmt.Errorf("destroy %s: sync folder: %w", base, err)
+	}
+	return nil
+}
+
+func overwrite(path string) error {
+	// Without O_TRUNC: the old blocks must be written over, not given back.
+	file, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NOFOLLOW, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	info, err := file.Stat()
+	if err == nil {
+		_, err = io.CopyN(file, zeros{}, info.Size())
+	}
+	if err == nil {
+		err = file.Sync()
+	}
+	if err := errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	return removeAny(path)
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}

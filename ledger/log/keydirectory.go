@@ -1,0 +1,210 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"healthledger/ledger/seal"
+)
+
+// What a key directory may be asked for and not have.
+var (
+	ErrNoKeyring = errors.New("no keyring in the key directory")
+	// ErrNoWrap: the key of the epoch was never written, was destroyed, or is lost. Only
+	// an Erased event makes it an erasure.
+	ErrNoWrap    = errors.New("no wrapped key of that epoch in the key directory")
+	ErrNoViewKey = errors.New("no view key in the key directory")
+)
+
+const (
+	keyringFile  = "keyring"
+	viewKeyFile  = "view.key"
+	epochsFolder = "epochs"
+
+	// maxKeyFile bounds what is read into memory; the files have a few kilobytes.
+	maxKeyFile = 1 << 20
+)
+
+// KeyDirectory is the small mutable part beside a log, one folder of plain files:
+//
+//	keyring                         the store's keys, private ones encrypted
+//	epochs/<class>-<epoch>          an epoch's root key, wrapped to its recipients
+//	view.key                        the view's key, encrypted
+//
+// Every Put is atomic and on the disk when it returns. What is destroyed here is erased.
+// It may be used by several goroutines and processes at once.
+type KeyDirectory struct {
+	path string
+}
+
+var _ seal.WrapSource = (*KeyDirectory)(nil)
+
+// CreateKeyDirectory makes an empty key directory. The folder may exist if it is empty.
+func CreateKeyDirectory(path string) (*KeyDirectory, error) {
+	if err := os.MkdirAll(filepath.Dir(path), folderMode); err != nil {
+		return nil, fmt.Errorf("create key directory: %w", err)
+	}
+	if err := os.Mkdir(path, folderMode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("create key directory: %w", err)
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, fmt.Errorf("create key directory: %w", err)
+	}
+	if len(entries) > 0 {
+		return nil, fmt.Errorf("create key directory: %w: %s is not empty", fs.ErrExist, path)
+	}
+	if err := os.Mkdir(filepath.Join(path, epochsFolder), folderMode); err != nil {
+		return nil, fmt.Errorf("create key directory: %w", err)
+	}
+	for _, folder := range []string{path, filepath.Dir(path)} {
+		if err := syncFolder(folder); err != nil {
+			return nil, fmt.Errorf("create key directory: %w", err)
+		}
+	}
+	return OpenKeyDirectory(path)
+}
+
+// OpenKeyDirectory opens an existing key directory, takes away from it what access others
+// than its user have, and removes what interrupted writes left.
+func OpenKeyDirectory(path string) (*KeyDirectory, error) {
+	for _, folder := range []string{path, filepath.Join(path, epochsFolder)} {
+		info, err := os.Stat(folder)
+		if err != nil {
+			return nil, fmt.Errorf("open key directory: %w", err)
+		}
+		if !info.IsDir() {
+			return nil, fmt.Errorf("open key directory: %s is not a folder", folder)
+		}
+		if info.Mode().Perm()&^folderMode != 0 {
+			if err := os.Chmod(folder, folderMode); err != nil {
+				return nil, fmt.Errorf("open key directory: %w", err)
+			}
+		}
+		if err := CleanFolder(folder); err != nil {
+			return nil, fmt.Errorf("open key directory: %w", err)
+		}
+	}
+	return &KeyDirectory{path: path}, nil
+}
+
+// Keyring returns the keyring, or ErrNoKeyring.
+func (d *KeyDirectory) Keyring() ([]byte, error) {
+	return d.read(keyringFile, ErrNoKeyring)
+}
+
+// PutKeyring replaces the keyring.
+func (d *KeyDirectory) PutKeyring(keyring []byte) error {
+	return WriteFile(filepath.Join(d.path, keyringFile), keyring)
+}
+
+// Wrap returns the wrapped key of an epoch, or ErrNoWrap.
+func (d *KeyDirectory) Wrap(class seal.Class, epoch uint64) ([]byte, error) {
+	return d.read(wrapFile(class, epoch), ErrNoWrap)
+}
+
+// PutWrap adds the wrapped key of an epoch. It is on the disk when PutWrap returns, so
+// that segments may be sealed from it. A wrap is never replaced: when there is one, the
+// error matches fs.ErrExist.
+func (d *KeyDirectory) PutWrap(class seal.Class, epoch uint64, wrap []byte) error {
+	return createFile(filepath.Join(d.path, wrapFile(class, epoch)), wrap)
+}
+
+// DestroyWrap erases an epoch. It is no error when the wrap is gone already.
+func (d *KeyDirectory) DestroyWrap(class seal.Class, epoch uint64) error {
+	return destroyFile(filepath.Join(d.path, wrapFile(class, epoch)))
+}
+
+// LastEpoch returns the highest epoch of a class that has a wrap, or 0. Epochs count
+// from 1.
+func (d *KeyDirectory) LastEpoch(class seal.Class) (uint64, error) {
+	folder, err := os.Open(filepath.Join(d.path, epochsFolder))
+	if err != nil {
+		return 0, fmt.Errorf("list epochs: %w", err)
+	}
+	defer folder.Close()
+	last := uint64(0)
+	for {
+		names, err := folder.Readdirnames(4096)
+		for _, name := range names {
+			if c, epoch, ok := parseWrapFile(name); ok && c == class.String() {
+				last = max(last, epoch)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return last, nil
+		}
+		if err != nil {
+			return 0, fmt.Errorf("list epochs: %w", err)
+		}
+	}
+}
+
+// ViewKey returns the encrypted view key, or ErrNoViewKey.
+func (d *KeyDirectory) ViewKey() ([]byte, error) {
+	return d.read(viewKeyFile, ErrNoViewKey)
+}
+
+// PutViewKey replaces the view key; the one before is destroyed first. A crash in between
+// leaves none, which costs a rebuild of the view and nothing else.
+func (d *KeyDirectory) PutViewKey(key []byte) error {
+	if err := d.DestroyViewKey(); err != nil {
+		return err
+	}
+	return WriteFile(filepath.Join(d.path, viewKeyFile), key)
+}
+
+// DestroyViewKey makes every copy of the view unreadable. It is no error when the key is
+// gone already.
+func (d *KeyDirectory) DestroyViewKey() error {
+	return destroyFile(filepath.Join(d.path, viewKeyFile))
+}
+
+func (d *KeyDirectory) read(name string, missing error) ([]byte, error) {
+	file, err := os.Open(filepath.Join(d.path, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read %s: %w", name, missing)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, maxKeyFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	if len(content) > maxKeyFile {
+		return nil, fmt.Errorf("read %s: larger than %d bytes", name, maxKeyFile)
+	}
+	return content, nil
+}
+
+// epochDigits are those of a uint64 in hexadecimal, so that names sort like epochs.
+const epochDigits = 16
+
+func wrapFile(class seal.Class, epoch uint64) string {
+	return filepath.Join(epochsFolder, fmt.Sprintf("%s-%0*x", class, epochDigits, epoch))
+}
+
+func parseWrapFile(name string) (class string, epoch uint64, ok bool) {
+	class, digits, found := strings.Cut(name, "-")
+	if !found || len(digits) != epochDigits || digits != strings.ToLower(digits) {
+		return "", 0, false
+	}
+	epoch, err := strconv.ParseUint(digits, 16, 64)
+	return class, epoch, err == nil
+}
+
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
