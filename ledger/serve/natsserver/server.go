@@ -1,0 +1,317 @@
+// Package natsserver is the daemon's NATS server: it runs in the process, listens
+// on loopback, and decides for each connection who it is and what it may reach.
+//
+// There are two accounts. Apps, owners and the daemon's service connection live in
+// APPS, which has no JetStream. The log lives in LOG, which only connections with a
+// credential of this process reach (see Server.Grant). Nothing crosses between them.
+//
+//	srv, err := natsserver.Start(natsserver.Options{StoreDir: dir, Authenticate: who})
+//	service, err := srv.Connect(natsserver.Service)
+//	user, password, revoke, err := srv.Grant(natsserver.Appender, publish, subscribe)
+//	appender, err := srv.ConnectGranted(user, password)
+//
+// A server checks what a connection publishes and subscribes to, but not the reply
+// subject that a request names, and answers go out with the rights of whoever
+// answers. Therefore the service connection can publish to inboxes and updates
+// only, and proto/rpc drops requests whose reply is not under the caller's inbox.
+package natsserver
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"healthledger/proto/rpc"
+)
+
+// MaxPayload is the largest message: a request or segment of 1 MiB with its headers.
+const MaxPayload = 1<<20 + 64<<10
+
+// DefaultListen is any free port on loopback.
+const DefaultListen = "127.0.0.1:0"
+
+// ErrNotLoopback says that Options.Listen is not on loopback. The connections are
+// not encrypted, so nothing else is served.
+var ErrNotLoopback = errors.New("only loopback addresses are served")
+
+// ErrInUse says that another process has the store directory open.
+var ErrInUse = errors.New("directory is in use by another process")
+
+// Options of a server.
+type Options struct {
+	// StoreDir holds the streams. It is made with mode 0700 if it is absent.
+	StoreDir string
+	// Listen is host:port on loopback; port 0 takes a free one. Empty: DefaultListen.
+	Listen string
+	// DeferListen leaves the port closed until Server.Listen, for a daemon that must
+	// connect in the process before it can tell who is who. A client that is refused
+	// twice gives up for good; one that finds no port comes back.
+	DeferListen bool
+	// Authenticate says who a user name and a password belong to. It is called for
+	// names of the right form only (a key, or rpc.LocalPrefix and a key), on every
+	// connect, from several goroutines; it compares in constant time. The identity
+	// must be the one the name stands for. Nil: nobody connects from outside.
+	Authenticate func(user, password string) (Identity, bool)
+	// Logger gets the server's messages, without payloads, names and subjects.
+	// Nil: they are dropped.
+	Logger *slog.Logger
+}
+
+// Server is a running NATS server.
+type Server struct {
+	nats *server.Server
+	gate *gate
+	lock *os.File
+	log  *slog.Logger
+
+	// credentials of the connections of the daemon itself.
+	own map[Kind][2]string
+
+	journal   *journal
+	listening atomic.Bool
+	shutdown  sync.Once
+}
+
+// Start runs a server and recovers the streams in opts.StoreDir. It returns when
+// connections are accepted, or with DeferListen when those of the process are. Errors: ErrNotLoopback, ErrInUse, or what kept
+// JetStream from starting.
+func Start(opts Options) (*Server, error) {
+	s, err := start(opts)
+	if err != nil {
+		return nil, fmt.Errorf("natsserver: start: %w", err)
+	}
+	return s, nil
+}
+
+func start(opts Options) (*Server, error) {
+	host, port, err := loopback(opts.Listen)
+	if err != nil {
+		return nil, err
+	}
+	if opts.StoreDir == "" {
+		return nil, errors.New("no store directory")
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	lock, err := lockDirectory(opts.StoreDir)
+	if err != nil {
+		return nil, fmt.Errorf("store directory %s: %w", opts.StoreDir, err)
+	}
+	s := &Server{
+		gate: &gate{authenticate: opts.Authenticate, accounts: map[string]*server.Account{}, grants: map[string]grant{}},
+		lock: lock,
+		log:  opts.Logger,
+		own:  map[Kind][2]string{},
+	}
+	s.journal = &journal{log: opts.Logger}
+	s.nats, err = server.NewServer(serverOptions(opts.StoreDir, host, port, s.gate))
+	if err != nil {
+		lock.Close()
+		return nil, err
+	}
+	s.nats.SetLoggerV2(s.journal, false, false, false)
+	s.nats.Start()
+	if err := s.ready(); err != nil {
+		s.Shutdown()
+		return nil, err
+	}
+	if opts.DeferListen {
+		return s, nil
+	}
+	if err := s.listen(); err != nil {
+		s.Shutdown()
+		return nil, err
+	}
+	return s, nil
+}
+
+func serverOptions(dir, host string, port int, gate *gate) *server.Options {
+	return &server.Options{
+		ServerName: "healthledger",
+		Host:       host,
+		Port:       port,
+		// The port opens when the log is there (see listen): a client that is refused
+		// twice gives up for good, so a restart must not refuse anybody for a moment.
+		DontListen: true,
+		// Signals are the daemon's; there is no monitoring, profiling or cluster port.
+		NoSigs:     true,
+		MaxPayload: MaxPayload,
+		// An app needs an inbox and its updates, a daemon connection a handful more.
+		MaxSubs: 1000,
+
+		Accounts:                   []*server.Account{server.NewAccount(accountApps), server.NewAccount(accountLog)},
+		CustomClientAuthentication: gate,
+
+		JetStream:              true,
+		StoreDir:               dir,
+		DisableJetStreamBanner: true,
+		// An acknowledgement follows the fsync. The interval is only the server's
+		// housekeeping then; it is named so that a new default cannot surprise.
+		SyncAlways:   true,
+		SyncInterval: 2 * time.Minute,
+		// The disk is the limit, and the ledger keeps its own reserve: JetStream's
+		// guess (three quarters of what was free at start) would refuse writes early.
+		JetStreamMaxStore: math.MaxInt64 / 4,
+		// Nothing is kept in memory streams.
+		JetStreamMaxMemory: 64 << 20,
+	}
+}
+
+// ready enables JetStream for LOG, which recovers its streams.
+func (s *Server) ready() error {
+	if failure := s.journal.failure(); failure != "" {
+		return errors.New(failure)
+	}
+	for _, name := range []string{accountApps, accountLog} {
+		account, err := s.nats.LookupAccount(name)
+		if err != nil {
+			return fmt.Errorf("account %s: %w", name, err)
+		}
+		s.gate.accounts[name] = account
+	}
+	// Streams are recovered side by side: it is mostly waiting for the disk.
+	tasks := make(chan func())
+	for range 4 * runtime.GOMAXPROCS(0) {
+		go func() {
+			for task := range tasks {
+				task()
+			}
+		}()
+	}
+	err := s.gate.accounts[accountLog].EnableJetStream(nil, tasks)
+	close(tasks)
+	if err != nil {
+		return fmt.Errorf("recover streams: %w", err)
+	}
+	for _, kind := range []Kind{Service, Administrator} {
+		user, password := s.gate.add(kind, kind.permissions())
+		s.own[kind] = [2]string{user, password}
+	}
+	s.gate.open.Store(true)
+	return nil
+}
+
+// Listen opens the port of a server started with Options.DeferListen. An error says
+// that it is open already, or why it cannot be.
+func (s *Server) Listen() error {
+	if err := s.listen(); err != nil {
+		return fmt.Errorf("natsserver: listen: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) listen() error {
+	if s.listening.Swap(true) {
+		return errors.New("the port is open already")
+	}
+	s.nats.AcceptLoop(make(chan struct{}))
+	if failure := s.journal.failure(); failure != "" {
+		s.listening.Store(false)
+		return errors.New(failure)
+	}
+	return nil
+}
+
+// loopback splits an address and refuses what is not loopback.
+func loopback(listen string) (host string, port int, err error) {
+	if listen == "" {
+		listen = DefaultListen
+	}
+	host, text, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", 0, fmt.Errorf("listen address %q: %w", listen, err)
+	}
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return "", 0, fmt.Errorf("listen address %q: %w", listen, ErrNotLoopback)
+	}
+	number, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("listen address %q: port: %w", listen, err)
+	}
+	if number == 0 {
+		return host, server.RANDOM_PORT, nil
+	}
+	return host, int(number), nil
+}
+
+// URL is where clients connect; empty while the port is not open.
+func (s *Server) URL() string {
+	if !s.listening.Load() {
+		return ""
+	}
+	return s.nats.ClientURL()
+}
+
+// Connect makes a connection of the daemon itself, inside the process. The kind is
+// Service or Administrator.
+func (s *Server) Connect(kind Kind, opts ...nats.Option) (*nats.Conn, error) {
+	credentials, ok := s.own[kind]
+	if !ok {
+		return nil, fmt.Errorf("natsserver: connect: %s is not a connection of the daemon", kind)
+	}
+	return s.ConnectGranted(credentials[0], credentials[1], opts...)
+}
+
+// ConnectGranted makes a connection inside the process with a credential of Grant.
+func (s *Server) ConnectGranted(user, password string, opts ...nats.Option) (*nats.Conn, error) {
+	opts = append([]nats.Option{
+		nats.InProcessServer(s.nats),
+		nats.UserInfo(user, password),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(50 * time.Millisecond),
+		// The library's own handler would print subjects to standard error.
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			s.log.Warn("connection in the process", "error", line(err.Error()))
+		}),
+	}, opts...)
+	nc, err := nats.Connect("", opts...)
+	if err != nil {
+		return nil, fmt.Errorf("natsserver: connect: %w", err)
+	}
+	return nc, nil
+}
+
+// Disconnect ends the connections of an app or a local owner with this key. The
+// caller first makes Authenticate refuse it: whoever was let in before that is
+// found here, whoever comes later is refused there.
+func (s *Server) Disconnect(key string) {
+	s.disconnectUser(key)
+	s.disconnectUser(rpc.LocalPrefix + key)
+}
+
+func (s *Server) disconnectUser(user string) {
+	found, err := s.nats.Connz(&server.ConnzOptions{Username: true, User: user, State: server.ConnOpen, Limit: math.MaxInt32})
+	if err != nil {
+		return
+	}
+	for _, connection := range found.Conns {
+		// An error says that it has gone already.
+		_ = s.nats.DisconnectClientByID(connection.Cid)
+	}
+}
+
+// Shutdown ends every connection, closes the streams and returns when all of that
+// is done. It may be called more than once.
+func (s *Server) Shutdown() {
+	s.shutdown.Do(func() {
+		s.gate.open.Store(false)
+		s.nats.Shutdown()
+		s.nats.WaitForShutdown()
+		s.lock.Close()
+	})
+}

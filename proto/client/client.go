@@ -1,0 +1,229 @@
+// Package client is what producers and readers of a store use.
+//
+//	credentials, err := client.ReadCredentials("app.json")
+//	c, err := client.Dial(ctx, credentials)
+//	defer c.Close()
+//	_, err = c.Save(ctx, &pb.SaveRequest{Samples: samples})
+//	for sample, err := range c.QuerySamples(ctx, &pb.QuerySamplesRequest{Type: "stepCount"}) { … }
+//
+// Errors are *connect.Error values with a reason, whatever the transport is; see
+// package rpc for the reasons:
+//
+//	if rpc.Reason(err) == rpc.ReasonStoreLocked { … }
+//
+// A connection that is lost is made again. Save then repeats itself under the same
+// request id, so that the samples are stored once; other calls fail with
+// rpc.ReasonUnavailable and are the caller's to repeat.
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"iter"
+	"net"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/nats-io/nats.go"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
+)
+
+// Client is an app's connection to its store. It may be used from many goroutines.
+type Client struct {
+	nc     *nats.Conn
+	health pb.HealthServiceClient
+}
+
+// How long connecting may take if the context does not end before.
+const dialTimeout = 5 * time.Second
+
+// Dial connects an app. The options come after the client's own, except for the
+// disconnect handler, which is the client's. Errors: rpc.ReasonUnauthenticated,
+// rpc.ReasonUnavailable, rpc.ReasonInvalidArgument (the credentials are malformed),
+// rpc.ReasonCanceled, rpc.ReasonDeadlineExceeded.
+func Dial(ctx context.Context, c Credentials, opts ...nats.Option) (*Client, error) {
+	if err := c.check(); err != nil {
+		return nil, rpc.InvalidArgument("credentials", err.Error())
+	}
+	l := link{url: c.URL, user: c.Key, key: c.Key, token: c.Token}
+	nc, services, err := l.dial(ctx, opts, address{"health", c.Store})
+	if err != nil {
+		return nil, err
+	}
+	return &Client{nc: nc, health: rpc.NewHealthClient(services[0])}, nil
+}
+
+// Health returns the service itself: one call for each method, nothing repeated.
+func (c *Client) Health() pb.HealthServiceClient { return c.health }
+
+// Close ends the connection.
+func (c *Client) Close() { c.nc.Close() }
+
+// How long one attempt of a save may take before the next one, and how long to
+// wait between attempts.
+const (
+	saveAttempt = 10 * time.Second
+	saveBackoff = 10 * time.Millisecond
+	saveMaxWait = time.Second
+)
+
+// Save stores samples and returns when they are durable. Without a request id it
+// makes one (the request itself is not changed, so it may be used again for other
+// objects). It repeats itself under the same id while the service cannot be reached
+// or is busy, until ctx ends (after rpc.DefaultTimeout if ctx has no deadline).
+//
+// A save is all or nothing; therefore a request of more than rpc.MaxRequest bytes
+// is not split but refused with rpc.ReasonTooLarge. After rpc.ReasonDeadlineExceeded,
+// rpc.ReasonCanceled and rpc.ReasonUnavailable the samples may or may not be stored:
+// to find out, save again with the same id, which therefore must have been given.
+func (c *Client) Save(ctx context.Context, request *pb.SaveRequest) (*pb.SaveResponse, error) {
+	if len(request.GetRequestId()) == 0 {
+		request = shallow(request)
+		request.RequestId = make([]byte, 16)
+		rand.Read(request.RequestId)
+	}
+	if _, limited := ctx.Deadline(); !limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, rpc.DefaultTimeout)
+		defer cancel()
+	}
+	for wait := saveBackoff; ; wait = min(2*wait, saveMaxWait) {
+		response, err := c.attempt(ctx, request)
+		if err == nil || ctx.Err() != nil || c.nc.IsClosed() || !repeatable(err) {
+			return response, err
+		}
+		select {
+		case <-ctx.Done():
+			// The reason of the last attempt tells more than that time is over.
+			return nil, err
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (c *Client) attempt(ctx context.Context, request *pb.SaveRequest) (*pb.SaveResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, saveAttempt)
+	defer cancel()
+	return c.health.Save(ctx, request)
+}
+
+// repeatable reports whether a save may succeed when it is sent again.
+func repeatable(err error) bool {
+	switch rpc.Reason(err) {
+	case rpc.ReasonUnavailable, rpc.ReasonBusy, rpc.ReasonDeadlineExceeded:
+		return true
+	}
+	return false
+}
+
+// shallow copies a message, not what it refers to.
+func shallow[M proto.Message](m M) M {
+	from := m.ProtoReflect()
+	to := from.New()
+	from.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		to.Set(field, value)
+		return true
+	})
+	return to.Interface().(M)
+}
+
+// QuerySamples returns the samples that the app may read, page after page, up to
+// the request's limit. It ends after the first error. A page token in the request
+// is where it starts.
+func (c *Client) QuerySamples(ctx context.Context, request *pb.QuerySamplesRequest) iter.Seq2[*pb.Sample, error] {
+	return samples(ctx, c.health, request)
+}
+
+// QueryStatistics returns statistics of a quantity type.
+func (c *Client) QueryStatistics(ctx context.Context, request *pb.QueryStatisticsRequest) (*pb.QueryStatisticsResponse, error) {
+	return c.health.QueryStatistics(ctx, request)
+}
+
+func samples(ctx context.Context, health pb.HealthServiceClient, request *pb.QuerySamplesRequest) iter.Seq2[*pb.Sample, error] {
+	return func(yield func(*pb.Sample, error) bool) {
+		page := shallow(request)
+		for {
+			answer, err := health.QuerySamples(ctx, page)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, sample := range answer.Samples {
+				if !yield(sample, nil) {
+					return
+				}
+			}
+			if answer.NextPageToken == "" {
+				return
+			}
+			if answer.NextPageToken == page.PageToken {
+				yield(nil, rpc.Internal(errors.New("the next page is this one")))
+				return
+			}
+			page.PageToken = answer.NextPageToken
+		}
+	}
+}
+
+// link is how to connect.
+type link struct{ url, user, key, token string }
+
+// address is a service of a store.
+type address struct{ prefix, store string }
+
+// dial connects and returns a client for each of the addresses.
+func (l link) dial(ctx context.Context, opts []nats.Option, to ...address) (*nats.Conn, []*rpc.NATSClient, error) {
+	timeout := dialTimeout
+	if deadline, limited := ctx.Deadline(); limited {
+		timeout = min(timeout, time.Until(deadline))
+	}
+	if err := ctx.Err(); err != nil || timeout <= 0 {
+		return nil, nil, rpc.Public(context.Cause(ctx))
+	}
+	services := make([]*rpc.NATSClient, len(to))
+	ready := make(chan struct{})
+	own := []nats.Option{
+		nats.UserInfo(l.user, l.token),
+		nats.CustomInboxPrefix(rpc.InboxPrefix(l.key)),
+		nats.Timeout(timeout),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(50 * time.Millisecond),
+		nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond),
+		// Calls return their errors; the library would print to standard error.
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
+	}
+	opts = append(append(own, opts...), nats.DisconnectErrHandler(func(*nats.Conn, error) {
+		<-ready
+		for _, service := range services {
+			service.ConnectionLost()
+		}
+	}))
+	nc, err := nats.Connect(l.url, opts...)
+	if err != nil {
+		services = nil
+		close(ready)
+		return nil, nil, unconnected(err)
+	}
+	for i, a := range to {
+		services[i] = rpc.NewNATSClient(nc, a.prefix, a.store, l.key)
+	}
+	close(ready)
+	return nc, services, nil
+}
+
+// unconnected says why there is no connection.
+func unconnected(err error) *connect.Error {
+	var timeout net.Error
+	switch {
+	case errors.Is(err, nats.ErrAuthorization):
+		return rpc.Unauthenticated()
+	case errors.Is(err, nats.ErrTimeout), errors.As(err, &timeout) && timeout.Timeout():
+		return rpc.Error(connect.CodeUnavailable, nil, "the daemon does not answer in time")
+	}
+	return rpc.Error(connect.CodeUnavailable, nil, "connect to the daemon: %w", err)
+}

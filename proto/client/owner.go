@@ -1,0 +1,59 @@
+package client
+
+import (
+	"context"
+	"iter"
+
+	"github.com/nats-io/nats.go"
+
+	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
+)
+
+// OwnerClient is the owner's connection to one store, from the daemon's machine.
+type OwnerClient struct {
+	nc       *nats.Conn
+	services []*rpc.NATSClient
+	owner    pb.OwnerServiceClient
+	health   pb.HealthServiceClient
+}
+
+// DialOwner connects the owner of a store. The session may be empty: what needs one
+// then fails with rpc.ReasonUnauthenticated. Errors are those of Dial.
+func DialOwner(ctx context.Context, c LocalCredentials, store, session string, opts ...nats.Option) (*OwnerClient, error) {
+	if err := c.check(); err != nil {
+		return nil, rpc.InvalidArgument("credentials", err.Error())
+	}
+	if !rpc.IsStore(store) {
+		return nil, rpc.InvalidArgument("store", "not the id of a store")
+	}
+	l := link{url: c.URL, user: rpc.LocalPrefix + c.Key, key: c.Key, token: c.Token}
+	nc, services, err := l.dial(ctx, opts, address{"owner", store}, address{"health", store})
+	if err != nil {
+		return nil, err
+	}
+	o := &OwnerClient{nc: nc, services: services, owner: rpc.NewOwnerClient(services[0]), health: rpc.NewHealthClient(services[1])}
+	o.SetSession(session)
+	return o, nil
+}
+
+// Owner returns the owner's service.
+func (o *OwnerClient) Owner() pb.OwnerServiceClient { return o.owner }
+
+// Health returns the health service, as the owner sees it.
+func (o *OwnerClient) Health() pb.HealthServiceClient { return o.health }
+
+// QuerySamples returns samples as the owner sees them, like Client.QuerySamples.
+func (o *OwnerClient) QuerySamples(ctx context.Context, request *pb.QuerySamplesRequest) iter.Seq2[*pb.Sample, error] {
+	return samples(ctx, o.health, request)
+}
+
+// SetSession sets the session that goes with every call from now on; empty: none.
+func (o *OwnerClient) SetSession(session string) {
+	for _, service := range o.services {
+		service.SetSession(session)
+	}
+}
+
+// Close ends the connection.
+func (o *OwnerClient) Close() { o.nc.Close() }

@@ -1,0 +1,488 @@
+package rpc_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/nats-io/nats.go"
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
+
+	"healthledger/ledger/serve/natsserver"
+	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
+)
+
+const (
+	store = "k3v9store"
+	anna  = "aaaaaaaaaaaaaaaaaaaaaaaaaa"
+	berta = "bbbbbbbbbbbbbbbbbbbbbbbbbb"
+)
+
+var health = pb.File_healthledger_v1_health_proto.Services().ByName("HealthService")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// service is a handler whose Save is the test's.
+type service struct {
+	save func(context.Context, *pb.SaveRequest) (*pb.SaveResponse, error)
+}
+
+func (s service) Save(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+	return s.save(ctx, r)
+}
+
+func (service) QuerySamples(_ context.Context, r *pb.QuerySamplesRequest) (*pb.QuerySamplesResponse, error) {
+	return &pb.QuerySamplesResponse{Samples: []*pb.Sample{{Type: r.Type}}}, nil
+}
+
+func (service) QueryStatistics(context.Context, *pb.QueryStatisticsRequest) (*pb.QueryStatisticsResponse, error) {
+	return nil, rpc.StoreLocked()
+}
+
+// world is a server with a served service.
+type world struct {
+	srv      *natsserver.Server
+	endpoint *rpc.Endpoint
+}
+
+func serve(t testing.TB, impl service, opts rpc.NATSOptions) *world {
+	t.Helper()
+	srv, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir(), Authenticate: func(user, _ string) (natsserver.Identity, bool) {
+		return natsserver.Identity{Kind: natsserver.App, Store: store, Key: user}, true
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(srv.Shutdown)
+	nc, err := srv.Connect(natsserver.Service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	endpoint, err := rpc.ServeNATS(nc, "health", health, impl, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := endpoint.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return &world{srv, endpoint}
+}
+
+func (w *world) connect(t testing.TB, key string) *nats.Conn {
+	t.Helper()
+	nc, err := nats.Connect(w.srv.URL(), nats.UserInfo(key, "token"), nats.CustomInboxPrefix(rpc.InboxPrefix(key)), nats.MaxReconnects(0),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+func (w *world) client(t testing.TB, key string) pb.HealthServiceClient {
+	return rpc.NewHealthClient(rpc.NewNATSClient(w.connect(t, key), "health", store, key))
+}
+
+func accept(_ context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+	return &pb.SaveResponse{Accepted: uint32(len(r.Samples))}, nil
+}
+
+func TestCallsReachTheImplementation(t *testing.T) {
+	callers := make(chan rpc.Caller, 1)
+	w := serve(t, service{func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+		caller, _ := rpc.CallerFrom(ctx)
+		callers <- caller
+		return accept(ctx, r)
+	}}, rpc.NATSOptions{})
+	c := rpc.NewNATSClient(w.connect(t, anna), "health", store, anna)
+	c.SetSession("the session")
+	client := rpc.NewHealthClient(c)
+	response, err := client.Save(t.Context(), &pb.SaveRequest{Samples: []*pb.Sample{{}, {}}})
+	if err != nil || response.Accepted != 2 {
+		t.Fatalf("save: %v, %v", response, err)
+	}
+	if got, want := <-callers, (rpc.Caller{Store: store, Key: anna, Session: "the session"}); got != want {
+		t.Fatalf("caller %+v, want %+v", got, want)
+	}
+	samples, err := client.QuerySamples(t.Context(), &pb.QuerySamplesRequest{Type: "stepCount"})
+	if err != nil || samples.Samples[0].Type != "stepCount" {
+		t.Fatalf("query: %v, %v", samples, err)
+	}
+	_, err = client.QueryStatistics(t.Context(), &pb.QueryStatisticsRequest{})
+	if rpc.Reason(err) != rpc.ReasonStoreLocked || connect.CodeOf(err) != connect.CodeFailedPrecondition {
+		t.Fatalf("statistics: %v", err)
+	}
+	if err := c.Invoke(t.Context(), "Nonesuch", &pb.SaveRequest{}, &pb.SaveResponse{}); connect.CodeOf(err) != connect.CodeUnimplemented {
+		t.Fatalf("unknown method: %v", err)
+	}
+}
+
+func TestJSONIsAnsweredInJSON(t *testing.T) {
+	w := serve(t, service{accept}, rpc.NATSOptions{})
+	nc := w.connect(t, anna)
+	ask := func(method, body string) *nats.Msg {
+		t.Helper()
+		answer, err := nc.RequestMsg(&nats.Msg{
+			Subject: "health." + store + "." + anna + "." + method, Data: []byte(body),
+			Header: nats.Header{"content-type": {"application/json"}},
+		}, 5*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer
+	}
+	if answer := ask("Save", `{"requestId":"AAAAAAAAAAAAAAAAAAAAAA==","samples":[{"type":"stepCount"}]}`); strings.ReplaceAll(string(answer.Data), " ", "") != `{"accepted":1}` {
+		t.Errorf("save: %s", answer.Data)
+	}
+	answer := ask("QueryStatistics", `{}`)
+	if answer.Header.Get("Nats-Service-Error-Code") != "failed_precondition" || answer.Header.Get("Nats-Service-Error") != "the store is locked" ||
+		strings.ReplaceAll(string(answer.Data), " ", "") != `{"reason":"STORE_LOCKED"}` {
+		t.Errorf("locked: %v %s", answer.Header, answer.Data)
+	}
+	if answer := ask("Save", `{"nonsense":1}`); !strings.Contains(string(answer.Data), "nonsense") || answer.Header.Get("Nats-Service-Error-Code") != "invalid_argument" {
+		t.Errorf("unknown field: %v %s", answer.Header, answer.Data)
+	}
+}
+
+func TestRequestWithForeignReplyIsNotExecuted(t *testing.T) {
+	var executed atomic.Int32
+	w := serve(t, service{func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+		executed.Add(1)
+		return accept(ctx, r)
+	}}, rpc.NATSOptions{})
+	nc, other := w.connect(t, anna), w.connect(t, berta)
+	spy, err := other.SubscribeSync(rpc.InboxPrefix(berta) + ".>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	subject := "health." + store + "." + anna + ".Save"
+	for _, reply := range []string{
+		rpc.InboxPrefix(berta) + ".x", "_INBOX.x", "$JS.API.STREAM.DELETE.LEDGER_x", "ledger.x", "updates." + store + "." + berta + ".x",
+		"health." + store + "." + berta + ".Save", rpc.InboxPrefix(anna), "_INBOX_" + anna + ".x",
+	} {
+		if err := nc.PublishRequest(subject, reply, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := nc.Publish(subject, nil); err != nil {
+		t.Fatal(err)
+	}
+	// A proper call after them, on the same connection, is taken after them.
+	client := rpc.NewHealthClient(rpc.NewNATSClient(nc, "health", store, anna))
+	if _, err := client.Save(t.Context(), &pb.SaveRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.endpoint.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := executed.Load(); n != 1 {
+		t.Errorf("%d requests were executed, want 1", n)
+	}
+	if msg, err := spy.NextMsg(50 * time.Millisecond); err == nil {
+		t.Errorf("another app got %q", msg.Data)
+	}
+}
+
+func TestInterceptorRunsBeforeTheRequestIsLookedAt(t *testing.T) {
+	var seen atomic.Value
+	w := serve(t, service{accept}, rpc.NATSOptions{Interceptor: func(ctx context.Context, method string, next rpc.Next) (proto.Message, error) {
+		caller, _ := rpc.CallerFrom(ctx)
+		seen.Store(method + " " + caller.Key)
+		return nil, rpc.StoreLocked()
+	}})
+	nc := w.connect(t, anna)
+	var first *nats.Msg
+	for _, msg := range []*nats.Msg{
+		{Data: nil},
+		{Data: []byte("\xff\xff")},
+		{Header: nats.Header{"Content-Type": {"text/plain"}}},
+		{Data: bytes.Repeat([]byte{1}, rpc.MaxRequest+1)},
+	} {
+		msg.Subject = "health." + store + "." + anna + ".Save"
+		answer, err := nc.RequestMsg(msg, 5*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = answer
+		}
+		if !bytes.Equal(answer.Data, first.Data) || fmt.Sprint(answer.Header) != fmt.Sprint(first.Header) {
+			t.Errorf("the locked error depends on the request: %v %q", answer.Header, answer.Data)
+		}
+	}
+	if got := seen.Load(); got != "Save "+anna {
+		t.Errorf("interceptor saw %v", got)
+	}
+}
+
+func TestPanicIsAnInternalErrorWithoutPayload(t *testing.T) {
+	var mu sync.Mutex
+	var out bytes.Buffer
+	log := slog.New(slog.NewTextHandler(writer(func(p []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return out.Write(p)
+	}), nil))
+	w := serve(t, service{func(_ context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+		if r.ByContent {
+			panic("heart rate of " + r.Samples[0].Type)
+		}
+		_ = r.Samples[len(r.Samples)+3]
+		return nil, nil
+	}}, rpc.NATSOptions{Logger: log})
+	client := w.client(t, anna)
+	for _, byContent := range []bool{true, false} {
+		_, err := client.Save(t.Context(), &pb.SaveRequest{ByContent: byContent, Samples: []*pb.Sample{{Type: "Anna"}}})
+		if rpc.Reason(err) != rpc.ReasonInternal || strings.Contains(err.Error(), "panic") {
+			t.Errorf("panic: %v", err)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	text := out.String()
+	if strings.Contains(text, "heart rate") || strings.Contains(text, "Anna") || strings.Contains(text, anna) {
+		t.Errorf("the log has the payload: %s", text)
+	}
+	if !strings.Contains(text, "panic of type string") || !strings.Contains(text, "index out of range") || !strings.Contains(text, "nats_test.go") && !strings.Contains(text, "rpc_test") {
+		t.Errorf("the log does not help: %s", text)
+	}
+}
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }
+
+func TestWaitingHandlersDoNotBlockOthersAndOverloadIsAnswered(t *testing.T) {
+	release := make(chan struct{})
+	w := serve(t, service{func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+		<-release
+		return accept(ctx, r)
+	}}, rpc.NATSOptions{MaxRequests: 10})
+	client := w.client(t, anna)
+	results := make(chan error, 10)
+	for range 9 {
+		go func() {
+			_, err := client.Save(t.Context(), &pb.SaveRequest{})
+			results <- err
+		}()
+	}
+	// The tenth place is free for the query until the overload.
+	if _, err := client.QuerySamples(t.Context(), &pb.QuerySamplesRequest{}); err != nil {
+		t.Fatalf("query beside waiting saves: %v", err)
+	}
+	go func() {
+		for {
+			_, err := client.Save(t.Context(), &pb.SaveRequest{})
+			// The place of a query is free a little after its answer.
+			if rpc.Reason(err) != rpc.ReasonBusy {
+				results <- err
+				return
+			}
+		}
+	}()
+	deadline := time.Now().Add(5 * time.Second)
+	for {
+		_, err := client.QuerySamples(t.Context(), &pb.QuerySamplesRequest{})
+		if rpc.Reason(err) == rpc.ReasonBusy {
+			break
+		}
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("overload was never answered, last %v", err)
+		}
+	}
+	close(release)
+	for range 10 {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestBytesUnderWayAreBounded(t *testing.T) {
+	release := make(chan struct{})
+	w := serve(t, service{func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+		<-release
+		return accept(ctx, r)
+	}}, rpc.NATSOptions{MaxBytes: 1000})
+	client := w.client(t, anna)
+	first := make(chan error)
+	go func() {
+		_, err := client.Save(t.Context(), &pb.SaveRequest{RequestId: make([]byte, 600)})
+		first <- err
+	}()
+	wait(t, func() bool {
+		_, err := client.QuerySamples(t.Context(), &pb.QuerySamplesRequest{Type: strings.Repeat("x", 600)})
+		return rpc.Reason(err) == rpc.ReasonBusy
+	})
+	close(release)
+	if err := <-first; err != nil {
+		t.Fatal(err)
+	}
+	wait(t, func() bool {
+		_, err := client.QuerySamples(t.Context(), &pb.QuerySamplesRequest{Type: strings.Repeat("x", 600)})
+		return err == nil
+	})
+}
+
+func wait(t testing.TB, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("timed out")
+		}
+	}
+}
+
+func TestStopAnswersWhatIsUnderWay(t *testing.T) {
+	started := make(chan struct{}, 100)
+	w := serve(t, service{func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+		started <- struct{}{}
+		time.Sleep(20 * time.Millisecond)
+		return accept(ctx, r)
+	}}, rpc.NATSOptions{})
+	client := w.client(t, anna)
+	results := make(chan error, 50)
+	for range 50 {
+		go func() {
+			_, err := client.Save(t.Context(), &pb.SaveRequest{})
+			results <- err
+		}()
+	}
+	for range 50 {
+		<-started
+	}
+	if err := w.endpoint.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := client.Save(t.Context(), &pb.SaveRequest{}); rpc.Reason(err) != rpc.ReasonUnavailable {
+		t.Errorf("save after stop: %v", err)
+	}
+}
+
+func TestStopThatMayNotWaitEndsTheCalls(t *testing.T) {
+	started := make(chan struct{})
+	w := serve(t, service{func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+		close(started)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}, rpc.NATSOptions{})
+	client := w.client(t, anna)
+	result := make(chan error)
+	go func() {
+		_, err := client.Save(t.Context(), &pb.SaveRequest{})
+		result <- err
+	}()
+	<-started
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := w.endpoint.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("stop: %v", err)
+	}
+	if err := <-result; rpc.Reason(err) != rpc.ReasonCanceled {
+		t.Errorf("the call: %v", err)
+	}
+}
+
+func TestAnswersThatAreTooLargeAreErrors(t *testing.T) {
+	w := serve(t, service{func(context.Context, *pb.SaveRequest) (*pb.SaveResponse, error) {
+		r := new(pb.SaveResponse)
+		// An unknown field makes a small message large.
+		r.ProtoReflect().SetUnknown(append([]byte{0x7a, 0x80, 0x80, 0x80, 0x01}, make([]byte, 2<<20)...))
+		return r, nil
+	}}, rpc.NATSOptions{})
+	if _, err := w.client(t, anna).Save(t.Context(), &pb.SaveRequest{}); rpc.Reason(err) != rpc.ReasonInternal {
+		t.Errorf("answer of 2 MiB: %v", err)
+	}
+}
+
+func TestRequestsThatAreTooLargeDoNotLeave(t *testing.T) {
+	w := serve(t, service{accept}, rpc.NATSOptions{})
+	client := w.client(t, anna)
+	_, err := client.Save(t.Context(), &pb.SaveRequest{RequestId: make([]byte, rpc.MaxRequest)})
+	if rpc.Reason(err) != rpc.ReasonTooLarge {
+		t.Errorf("1 MiB and more: %v", err)
+	}
+	if _, err := client.Save(t.Context(), &pb.SaveRequest{RequestId: make([]byte, rpc.MaxRequest-10)}); err != nil {
+		t.Errorf("1 MiB: %v", err)
+	}
+}
+
+func TestCallsEndWithTheirContextAndTheConnection(t *testing.T) {
+	release := make(chan struct{})
+	w := serve(t, service{func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+		<-release
+		return accept(ctx, r)
+	}}, rpc.NATSOptions{})
+	defer close(release)
+	c := rpc.NewNATSClient(w.connect(t, anna), "health", store, anna)
+	client := rpc.NewHealthClient(c)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := client.Save(ctx, &pb.SaveRequest{}); rpc.Reason(err) != rpc.ReasonDeadlineExceeded {
+		t.Errorf("after the deadline: %v", err)
+	}
+	time.AfterFunc(10*time.Millisecond, c.ConnectionLost)
+	if _, err := client.Save(t.Context(), &pb.SaveRequest{}); rpc.Reason(err) != rpc.ReasonUnavailable {
+		t.Errorf("after the connection: %v", err)
+	}
+}
+
+func BenchmarkSave(b *testing.B) {
+	for _, conns := range []int{1, 8, 64} {
+		for _, callers := range []int{1, 64} {
+			if callers < conns && callers != 1 || callers == 1 && conns != 1 {
+				continue
+			}
+			b.Run(fmt.Sprintf("conns=%d/callers=%d", conns, callers), func(b *testing.B) {
+				w := serve(b, service{accept}, rpc.NATSOptions{})
+				clients := make([]pb.HealthServiceClient, conns)
+				for i := range clients {
+					clients[i] = w.client(b, anna)
+				}
+				request := &pb.SaveRequest{RequestId: make([]byte, 16), Samples: []*pb.Sample{{
+					Type: "stepCount", Unit: "count", Value: proto.Float64(12), Source: &pb.Source{Name: "Anna's Apple Watch"},
+				}}}
+				b.ReportAllocs()
+				b.ResetTimer()
+				var left atomic.Int64
+				left.Store(int64(b.N))
+				var wg sync.WaitGroup
+				for i := range callers {
+					wg.Go(func() {
+						for left.Add(-1) >= 0 {
+							if _, err := clients[i%conns].Save(b.Context(), request); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
+				}
+				wg.Wait()
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "saves/s")
+			})
+		}
+	}
+}

@@ -1,0 +1,220 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"google.golang.org/protobuf/proto"
+
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// DefaultTimeout of a call whose context has no deadline.
+const DefaultTimeout = time.Minute
+
+// NATSClient calls the methods of one service for one caller. It may be used from
+// many goroutines. The connection must have been made with InboxPrefix(key).
+type NATSClient struct {
+	nc      *nats.Conn
+	subject string // with the last dot
+	session atomic.Pointer[nats.Header]
+	// connected ends when the connection is lost; then a new one takes its place.
+	connected atomic.Pointer[connected]
+}
+
+type connected struct {
+	ctx  context.Context
+	lost context.CancelFunc
+}
+
+var errLost = errors.New("lost while the call was under way")
+
+// NewNATSClient returns a client for <prefix>.<store>.<key>.*.
+func NewNATSClient(nc *nats.Conn, prefix, store, key string) *NATSClient {
+	c := &NATSClient{nc: nc, subject: prefix + "." + store + "." + key + "."}
+	c.ConnectionLost()
+	return c
+}
+
+// ConnectionLost ends the calls under way with ReasonUnavailable: their answers
+// will not come. Whoever made the connection calls it from the connection's
+// disconnect handler; without it such calls wait for their deadlines.
+func (c *NATSClient) ConnectionLost() {
+	next := new(connected)
+	next.ctx, next.lost = context.WithCancel(context.Background())
+	if last := c.connected.Swap(next); last != nil {
+		last.lost()
+	}
+}
+
+// SetSession sets the owner's session that goes with every call; empty: none.
+func (c *NATSClient) SetSession(session string) {
+	if session == "" {
+		c.session.Store(nil)
+		return
+	}
+	c.session.Store(&nats.Header{HeaderSession: {session}})
+}
+
+// Invoke calls a method by its name in the schema and waits for the answer. The
+// error is a *connect.Error with a detail: the service's own, or one of
+// ReasonUnavailable (nobody answers, or the connection was lost, in which case the
+// call may have been executed), ReasonTooLarge, ReasonCanceled and
+// ReasonDeadlineExceeded.
+func (c *NATSClient) Invoke(ctx context.Context, method string, request, response proto.Message) error {
+	body, err := proto.Marshal(request)
+	if err != nil {
+		return InvalidArgument("request", "holds a string that is not UTF-8")
+	}
+	if len(body) > MaxRequest {
+		return tooLarge(len(body))
+	}
+	ctx, cancel := limited(ctx)
+	defer cancel()
+	ctx, lost := context.WithCancelCause(ctx)
+	defer lost(nil)
+	defer context.AfterFunc(c.connected.Load().ctx, func() { lost(errLost) })()
+	msg := &nats.Msg{Subject: c.subject + method, Data: body}
+	if session := c.session.Load(); session != nil {
+		msg.Header = *session
+	}
+	answer, err := c.nc.RequestMsgWithContext(ctx, msg)
+	clear(body)
+	if err != nil {
+		if context.Cause(ctx) == errLost {
+			err = errLost
+		}
+		return c.unanswered(err)
+	}
+	defer clear(answer.Data)
+	if answer.Header != nil {
+		if code := answer.Header.Get(micro.ErrorCodeHeader); code != "" {
+			return decodeError(code, answer.Header.Get(micro.ErrorHeader), answer.Data, Protobuf)
+		}
+	}
+	if err := Protobuf.Unmarshal(answer.Data, response); err != nil {
+		return Internal(fmt.Errorf("answer to %s: %w", method, err))
+	}
+	return nil
+}
+
+// unanswered says why there is no answer.
+func (c *NATSClient) unanswered(err error) *connect.Error {
+	switch {
+	case errors.Is(err, nats.ErrConnectionClosed) && refused(c.nc.LastError()):
+		return Unauthenticated()
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return Public(err)
+	case errors.Is(err, nats.ErrTimeout):
+		return Public(context.DeadlineExceeded)
+	case errors.Is(err, nats.ErrMaxPayload):
+		return Error(connect.CodeResourceExhausted, &pb.ErrorDetail{Reason: ReasonTooLarge}, "the request is larger than the server takes")
+	case errors.Is(err, nats.ErrNoResponders):
+		return Error(connect.CodeUnavailable, nil, "the service does not answer")
+	}
+	return Error(connect.CodeUnavailable, nil, "connection: %w", err)
+}
+
+// Unauthenticated says that the credentials or the session open nothing.
+func Unauthenticated() *connect.Error {
+	return Error(connect.CodeUnauthenticated, nil, "the credentials are not valid")
+}
+
+// refused reports whether the server has refused the credentials.
+func refused(err error) bool {
+	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthRevoked) || errors.Is(err, nats.ErrAuthExpired)
+}
+
+// limited gives a context without a deadline one.
+func limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, DefaultTimeout)
+}
+
+func call[Request, Response any, P interface {
+	*Response
+	proto.Message
+}, Q interface {
+	*Request
+	proto.Message
+}](ctx context.Context, c *NATSClient, method string, request Q) (P, error) {
+	response := P(new(Response))
+	if err := c.Invoke(ctx, method, request, response); err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// healthClient implements pb.HealthServiceClient.
+type healthClient struct{ c *NATSClient }
+
+// NewHealthClient returns the health service behind a client made with the prefix
+// "health".
+func NewHealthClient(c *NATSClient) pb.HealthServiceClient { return healthClient{c} }
+
+func (h healthClient) Save(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+	return call[pb.SaveRequest, pb.SaveResponse](ctx, h.c, "Save", r)
+}
+
+func (h healthClient) QuerySamples(ctx context.Context, r *pb.QuerySamplesRequest) (*pb.QuerySamplesResponse, error) {
+	return call[pb.QuerySamplesRequest, pb.QuerySamplesResponse](ctx, h.c, "QuerySamples", r)
+}
+
+func (h healthClient) QueryStatistics(ctx context.Context, r *pb.QueryStatisticsRequest) (*pb.QueryStatisticsResponse, error) {
+	return call[pb.QueryStatisticsRequest, pb.QueryStatisticsResponse](ctx, h.c, "QueryStatistics", r)
+}
+
+// ownerClient implements pb.OwnerServiceClient.
+type ownerClient struct{ c *NATSClient }
+
+// NewOwnerClient returns the owner service behind a client made with the prefix
+// "owner".
+func NewOwnerClient(c *NATSClient) pb.OwnerServiceClient { return ownerClient{c} }
+
+func (o ownerClient) CreateStore(ctx context.Context, r *pb.CreateStoreRequest) (*pb.CreateStoreResponse, error) {
+	return call[pb.CreateStoreRequest, pb.CreateStoreResponse](ctx, o.c, "CreateStore", r)
+}
+
+func (o ownerClient) Status(ctx context.Context, r *pb.StatusRequest) (*pb.StatusResponse, error) {
+	return call[pb.StatusRequest, pb.StatusResponse](ctx, o.c, "Status", r)
+}
+
+func (o ownerClient) BeginUnlock(ctx context.Context, r *pb.BeginUnlockRequest) (*pb.BeginUnlockResponse, error) {
+	return call[pb.BeginUnlockRequest, pb.BeginUnlockResponse](ctx, o.c, "BeginUnlock", r)
+}
+
+func (o ownerClient) Unlock(ctx context.Context, r *pb.UnlockRequest) (*pb.UnlockResponse, error) {
+	return call[pb.UnlockRequest, pb.UnlockResponse](ctx, o.c, "Unlock", r)
+}
+
+func (o ownerClient) Lock(ctx context.Context, r *pb.LockRequest) (*pb.LockResponse, error) {
+	return call[pb.LockRequest, pb.LockResponse](ctx, o.c, "Lock", r)
+}
+
+func (o ownerClient) AddApp(ctx context.Context, r *pb.AddAppRequest) (*pb.AddAppResponse, error) {
+	return call[pb.AddAppRequest, pb.AddAppResponse](ctx, o.c, "AddApp", r)
+}
+
+func (o ownerClient) RemoveApp(ctx context.Context, r *pb.RemoveAppRequest) (*pb.RemoveAppResponse, error) {
+	return call[pb.RemoveAppRequest, pb.RemoveAppResponse](ctx, o.c, "RemoveApp", r)
+}
+
+func (o ownerClient) ListApps(ctx context.Context, r *pb.ListAppsRequest) (*pb.ListAppsResponse, error) {
+	return call[pb.ListAppsRequest, pb.ListAppsResponse](ctx, o.c, "ListApps", r)
+}
+
+func (o ownerClient) Decide(ctx context.Context, r *pb.DecideRequest) (*pb.DecideResponse, error) {
+	return call[pb.DecideRequest, pb.DecideResponse](ctx, o.c, "Decide", r)
+}
+
+func (o ownerClient) ListLog(ctx context.Context, r *pb.ListLogRequest) (*pb.ListLogResponse, error) {
+	return call[pb.ListLogRequest, pb.ListLogResponse](ctx, o.c, "ListLog", r)
+}
