@@ -1,0 +1,255 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"healthledger/ledger/log"
+	"healthledger/ledger/seal"
+	"healthledger/ledger/tree"
+)
+
+// Errors of an append. None of them leaves a part of the event in the log.
+var (
+	// ErrTooLarge: the event does not fit a segment, however it is compressed.
+	ErrTooLarge = errors.New("larger than a segment of the log")
+	// ErrClosed: the store is shutting down.
+	ErrClosed = errors.New("store is closed")
+	// ErrUnwritable: the log is not as this daemon left it, or cannot be written.
+	ErrUnwritable = errors.New("log cannot be written")
+)
+
+// An appender turns whatever waits into one segment: one seal, one publish, one
+// fsync, and then everybody who waits is answered. There is no timer: what arrives
+// during a publish is the next segment (measured: a timer of 1 ms loses more than it
+// gathers).
+type appender struct {
+	store     seal.StoreID
+	device    *seal.DeviceKey
+	publisher publisher
+	epochs    *epochs
+	head      *headFile
+	now       func() time.Time
+	// appended is called after every acknowledged segment, before its callers are answered.
+	appended func(sequence uint64)
+
+	mu      sync.Mutex
+	waiting []*pending
+	closed  bool
+	wake    chan struct{}
+	done    chan struct{}
+
+	// Only the loop touches these.
+	at     head
+	failed error
+}
+
+// publisher puts a payload at the end of the log; log.Publisher is the one that does.
+type publisher interface {
+	Publish(ctx context.Context, sequence uint64, payload []byte) error
+}
+
+// pending is an event on its way into the log.
+type pending struct {
+	class seal.Class
+	// app separates events whose compression must not be mixed.
+	app   uint64
+	event []byte
+	// decision, if the event is one: its number and hash go into the head.
+	decision     uint64
+	decisionHash []byte
+
+	sequence uint64
+	err      error
+	answered chan struct{}
+}
+
+// A segment takes at most so much before compression. Together with MaxSegment it
+// bounds the work that is lost when a segment turns out too large.
+const maxGather = 4 << 20
+
+// Append puts an event into the log and returns its sequence. It returns after the
+// fsync. Errors: ErrTooLarge, ErrClosed, ErrUnwritable, log.ErrNoSpace; the
+// context's error only if the event was not yet taken.
+func (a *appender) Append(ctx context.Context, p *pending) (uint64, error) {
+	p.answered = make(chan struct{})
+	a.mu.Lock()
+	if a.closed {
+		a.mu.Unlock()
+		return 0, ErrClosed
+	}
+	a.waiting = append(a.waiting, p)
+	a.mu.Unlock()
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+	select {
+	case <-p.answered:
+	case <-ctx.Done():
+		if a.withdraw(p) {
+			return 0, ctx.Err()
+		}
+		<-p.answered
+	}
+	return p.sequence, p.err
+}
+
+// withdraw takes back an event that no segment has taken yet.
+func (a *appender) withdraw(p *pending) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i, w := range a.waiting {
+		if w == p {
+			a.waiting = append(a.waiting[:i], a.waiting[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// Close answers what waits, then stops.
+func (a *appender) Close() {
+	a.mu.Lock()
+	a.closed = true
+	a.mu.Unlock()
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+	<-a.done
+}
+
+func (a *appender) run() {
+	defer close(a.done)
+	for range a.wake {
+		for {
+			batch := a.take()
+			if len(batch) == 0 {
+				break
+			}
+			a.commit(batch)
+		}
+		a.mu.Lock()
+		closed := a.closed && len(a.waiting) == 0
+		a.mu.Unlock()
+		if closed {
+			return
+		}
+	}
+}
+
+// take removes from the queue what goes into the next segment: all that waits of the
+// class of the first, up to maxGather.
+func (a *appender) take() []*pending {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.waiting) == 0 {
+		return nil
+	}
+	class, size := a.waiting[0].class, 0
+	var batch, rest []*pending
+	for _, p := range a.waiting {
+		if p.class == class && (size == 0 || size+len(p.event) <= maxGather) {
+			batch, size = append(batch, p), size+len(p.event)
+		} else {
+			rest = append(rest, p)
+		}
+	}
+	a.waiting = rest
+	return batch
+}
+
+// commit writes the batch as one segment, or as several where it does not fit one.
+func (a *appender) commit(batch []*pending) {
+	sequence, err := a.write(batch)
+	if errors.Is(err, ErrTooLarge) && len(batch) > 1 {
+		half := len(batch) / 2
+		a.commit(batch[:half])
+		a.commit(batch[half:])
+		return
+	}
+	for _, p := range batch {
+		p.sequence, p.err = sequence, err
+		close(p.answered)
+	}
+}
+
+func (a *appender) write(batch []*pending) (uint64, error) {
+	if a.failed != nil {
+		return 0, a.failed
+	}
+	body, err := log.EncodeBody(nil, blocks(batch))
+	if err != nil {
+		return 0, fmt.Errorf("append store %s: %w", a.store, err)
+	}
+	if len(body)+seal.Overhead > log.MaxSegment {
+		return 0, ErrTooLarge
+	}
+	sequence := a.at.tree.Size() + 1
+	payload, err := a.seal(batch[0].class, sequence, body)
+	if err != nil {
+		return 0, fmt.Errorf("append store %s: %w", a.store, err)
+	}
+	// Not the context of a caller: others wait for the same segment.
+	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
+	defer cancel()
+	if err := a.publisher.Publish(ctx, sequence, payload); err != nil {
+		if errors.Is(err, log.ErrNoSpace) {
+			return 0, err
+		}
+		err = fmt.Errorf("append store %s: %w: %w", a.store, ErrUnwritable, err)
+		if errors.Is(err, log.ErrConflict) {
+			a.failed = err
+		}
+		return 0, err
+	}
+	a.at.tree.Append(tree.Leaf(payload))
+	for _, p := range batch {
+		if p.decision != 0 {
+			a.at.decision, a.at.decisionHash = p.decision, p.decisionHash
+		}
+	}
+	// The log has the segment; a head that cannot be written only detects less.
+	_ = a.head.Write(a.at)
+	a.appended(sequence)
+	return sequence, nil
+}
+
+const publishTimeout = 30 * time.Second
+
+func (a *appender) seal(class seal.Class, sequence uint64, body []byte) ([]byte, error) {
+	if class == seal.Open {
+		return seal.SealOpen(a.store, sequence, a.device, nil, body)
+	}
+	epoch, err := a.epochs.current(class, a.now())
+	if err != nil {
+		return nil, err
+	}
+	return epoch.Seal(sequence, a.device, nil, body)
+}
+
+// blocks groups the events by app, in the order the apps come, each group a
+// serialized pb.EventList.
+func blocks(batch []*pending) [][]byte {
+	var order []uint64
+	byApp := map[uint64][]byte{}
+	for _, p := range batch {
+		b, seen := byApp[p.app]
+		if !seen {
+			order = append(order, p.app)
+		}
+		b = protowire.AppendTag(b, 1, protowire.BytesType)
+		byApp[p.app] = protowire.AppendBytes(b, p.event)
+	}
+	out := make([][]byte, len(order))
+	for i, app := range order {
+		out[i] = byApp[app]
+	}
+	return out
+}

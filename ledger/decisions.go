@@ -1,0 +1,82 @@
+package ledger
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+
+	"google.golang.org/protobuf/encoding/protodelim"
+
+	"healthledger/ledger/log"
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// A decisionCache keeps the decisions that a locked daemon can open in a file of
+// their own, so that a start does not read the whole log for them. It is no
+// authority: every decision is verified again when it is loaded, a torn end is cut
+// off, and where the cache is behind the head the log is read instead.
+type decisionCache struct {
+	path string
+	file *os.File
+	list []*pb.SignedDecision
+}
+
+func openDecisions(path string) (*decisionCache, error) {
+	content, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	c := &decisionCache{path: path}
+	intact := 0
+	r := bufio.NewReader(bytes.NewReader(content))
+	for {
+		d := &pb.SignedDecision{}
+		if err := protodelim.UnmarshalFrom(r, d); err != nil {
+			break
+		}
+		c.list = append(c.list, d)
+		var b bytes.Buffer
+		n, _ := protodelim.MarshalTo(&b, d)
+		intact += n
+	}
+	c.file, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.file.Truncate(int64(intact)); err != nil {
+		return nil, err
+	}
+	if _, err := c.file.Seek(0, io.SeekEnd); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Add appends a decision and syncs.
+func (c *decisionCache) Add(d *pb.SignedDecision) error {
+	if _, err := protodelim.MarshalTo(c.file, d); err != nil {
+		return err
+	}
+	c.list = append(c.list, d)
+	return c.file.Sync()
+}
+
+// Reset empties the cache.
+func (c *decisionCache) Reset() error {
+	c.Close()
+	if err := log.WriteFile(c.path, nil); err != nil {
+		return err
+	}
+	fresh, err := openDecisions(c.path)
+	if err != nil {
+		return err
+	}
+	*c = *fresh
+	return nil
+}
+
+// Close closes the file.
+func (c *decisionCache) Close() { _ = c.file.Close() }

@@ -1,0 +1,175 @@
+package ledger
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"healthledger/ledger/log"
+	"healthledger/ledger/tree"
+)
+
+// A head is the daemon's own memory of how far a log had come: the Merkle frontier
+// and the last decision. It makes a log that was cut short show (JetStream reports a
+// truncated log as a shorter one). It is written with every append and synced once a
+// second, so after a power loss it may lag behind the log, never run ahead of it.
+//
+// The file has two slots, written in turn, so that a torn write leaves the other.
+type head struct {
+	tree         tree.Tree
+	decision     uint64
+	decisionHash []byte
+}
+
+const (
+	headSlot  = 4096
+	headMagic = "HLH1"
+	headSync  = time.Second
+)
+
+type headFile struct {
+	file *os.File
+
+	mu     sync.Mutex
+	writes int
+	dirty  bool
+	stop   chan struct{}
+	done   chan struct{}
+}
+
+// openHead opens or creates the file and returns the newest head in it, which is the
+// zero head in a new file. A file in which no slot is intact is an error.
+func openHead(path string) (*headFile, head, error) {
+	content, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := log.WriteFile(path, make([]byte, 2*headSlot)); err != nil {
+			return nil, head{}, err
+		}
+	} else if err != nil {
+		return nil, head{}, err
+	}
+	newest, err := newestHead(content)
+	if err != nil {
+		return nil, head{}, fmt.Errorf("%s: %w", filepath.Base(path), err)
+	}
+	file, err := os.OpenFile(path, os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, head{}, err
+	}
+	h := &headFile{file: file, stop: make(chan struct{}), done: make(chan struct{})}
+	go h.syncLoop()
+	return h, newest, nil
+}
+
+func newestHead(content []byte) (head, error) {
+	var newest head
+	if len(content) == 0 || bytes.Equal(content, make([]byte, 2*headSlot)) {
+		return newest, nil
+	}
+	intact := false
+	for at := 0; at+headSlot <= len(content); at += headSlot {
+		h, err := parseHead(content[at : at+headSlot])
+		if err == nil && (!intact || h.tree.Size() >= newest.tree.Size()) {
+			newest, intact = h, true
+		}
+	}
+	if !intact {
+		return head{}, errors.New("no slot is intact")
+	}
+	return newest, nil
+}
+
+func (h head) encode() ([]byte, error) {
+	frontier, err := h.tree.MarshalBinary()
+	if err != nil {
+		return nil, err
+	}
+	b := append(make([]byte, 0, headSlot), headMagic...)
+	b = binary.BigEndian.AppendUint64(b, h.decision)
+	b = append(b, byte(len(h.decisionHash)))
+	b = append(b, h.decisionHash...)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(frontier)))
+	b = append(b, frontier...)
+	sum := sha256.Sum256(b)
+	b = append(b, sum[:]...)
+	if len(b) > headSlot {
+		return nil, errors.New("head does not fit its slot")
+	}
+	return b, nil
+}
+
+func parseHead(slot []byte) (head, error) {
+	damaged := errors.New("damaged slot")
+	r := bytes.NewBuffer(slot)
+	if string(r.Next(len(headMagic))) != headMagic {
+		return head{}, damaged
+	}
+	var h head
+	h.decision = binary.BigEndian.Uint64(r.Next(8))
+	n, _ := r.ReadByte()
+	h.decisionHash = bytes.Clone(r.Next(int(n)))
+	if len(h.decisionHash) == 0 {
+		h.decisionHash = nil
+	}
+	frontier := r.Next(int(binary.BigEndian.Uint16(r.Next(2))))
+	end := len(slot) - r.Len()
+	sum := sha256.Sum256(slot[:end])
+	if !bytes.Equal(r.Next(len(sum)), sum[:]) {
+		return head{}, damaged
+	}
+	return h, h.tree.UnmarshalBinary(frontier)
+}
+
+// Write replaces the older slot. It reaches the disk within headSync.
+func (f *headFile) Write(h head) error {
+	slot, err := h.encode()
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.writes++
+	f.dirty = true
+	_, err = f.file.WriteAt(slot, int64(f.writes%2)*headSlot)
+	return err
+}
+
+func (f *headFile) syncLoop() {
+	defer close(f.done)
+	tick := time.NewTicker(headSync)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			f.sync()
+		case <-f.stop:
+			return
+		}
+	}
+}
+
+func (f *headFile) sync() {
+	f.mu.Lock()
+	dirty := f.dirty
+	f.dirty = false
+	f.mu.Unlock()
+	if dirty {
+		// A failed sync loses nothing: the log itself is synced before it is acknowledged.
+		_ = f.file.Sync()
+	}
+}
+
+// Close syncs and closes the file.
+func (f *headFile) Close() error {
+	close(f.stop)
+	<-f.done
+	f.sync()
+	return f.file.Close()
+}

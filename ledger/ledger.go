@@ -1,0 +1,253 @@
+// Package ledger is the write side: it keeps the logs of many stores and appends to
+// them, whether they are locked or not, without being able to read what it wrote.
+//
+// A Ledger is a data directory:
+//
+//	device.key           the daemon's keys (ledger/seal)
+//	pins/<store>         the public keys of each store as they were at init
+//	stores/<store>/      key directory (ledger/log), head, decisions, view
+//	jetstream/           the logs, kept by the embedded NATS server
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
+
+	"healthledger/authz"
+	"healthledger/ledger/log"
+	"healthledger/ledger/seal"
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// ErrNoStore is returned for a store that this data directory does not hold.
+var ErrNoStore = errors.New("no such store")
+
+// Config says where a Ledger lives and how it reaches the log.
+type Config struct {
+	// Dir is the data directory.
+	Dir string
+	// Admin may create streams.
+	Admin jetstream.JetStream
+	// Appender may publish to the logs and read them.
+	Appender *nats.Conn
+	Logger   *slog.Logger
+	Now      func() time.Time
+}
+
+// Ledger holds the stores of a data directory.
+type Ledger struct {
+	dir      string
+	admin    jetstream.JetStream
+	appender *nats.Conn
+	logger   *slog.Logger
+	now      func() time.Time
+	device   *seal.DeviceKey
+
+	mu     sync.RWMutex
+	stores map[seal.StoreID]*Store
+	// broken stores are there but cannot be served, and why.
+	broken map[seal.StoreID]error
+}
+
+// Open opens every store of a data directory. A store that cannot be opened does not
+// keep the others from being served: it answers with its error.
+func Open(ctx context.Context, c Config) (*Ledger, error) {
+	l := &Ledger{
+		dir: c.Dir, admin: c.Admin, appender: c.Appender, logger: c.Logger, now: c.Now,
+		stores: map[seal.StoreID]*Store{}, broken: map[seal.StoreID]error{},
+	}
+	for _, folder := range []string{l.dir, filepath.Join(l.dir, "pins"), filepath.Join(l.dir, "stores")} {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return nil, fmt.Errorf("open ledger: %w", err)
+		}
+	}
+	var err error
+	if l.device, err = openDevice(filepath.Join(l.dir, "device.key")); err != nil {
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
+	ids, err := Stores(l.dir)
+	if err != nil {
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
+	for _, id := range ids {
+		s, err := l.open(ctx, id)
+		if err != nil {
+			l.logger.Error("store cannot be served", "store", id.String(), "error", err)
+			l.broken[id] = err
+			continue
+		}
+		l.stores[id] = s
+	}
+	return l, nil
+}
+
+// Stores lists the stores of a data directory, by id.
+func Stores(dir string) ([]seal.StoreID, error) {
+	entries, err := os.ReadDir(filepath.Join(dir, "pins"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var ids []seal.StoreID
+	for _, e := range entries {
+		if id, err := seal.ParseStoreID(e.Name()); err == nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+func openDevice(path string) (*seal.DeviceKey, error) {
+	content, err := os.ReadFile(path)
+	if err == nil {
+		return seal.ParseDeviceKey(content)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	device, err := seal.NewDeviceKey()
+	if err != nil {
+		return nil, err
+	}
+	encoded := device.Encode()
+	defer encoded.Destroy()
+	return device, log.WriteFile(path, encoded.Bytes())
+}
+
+// Device returns the public keys that an owner enrols.
+func (l *Ledger) Device() *pb.DeviceEnrolled {
+	return &pb.DeviceEnrolled{SigningKey: l.device.SigningKey(), SealingKey: l.device.SealingKey()}
+}
+
+// DeviceSecret derives a secret of the daemon for a purpose.
+func (l *Ledger) DeviceSecret(label string) *seal.Secret { return l.device.Derive(label) }
+
+func (l *Ledger) storePath(id seal.StoreID) string {
+	return filepath.Join(l.dir, "stores", id.String())
+}
+func (l *Ledger) pinPath(id seal.StoreID) string { return filepath.Join(l.dir, "pins", id.String()) }
+
+func pinOf(k *seal.Keyring) []byte {
+	pin, err := proto.MarshalOptions{Deterministic: true}.Marshal(&pb.Keyring{StoreKey: k.StoreKey(), OwnerKey: k.OwnerKey()})
+	if err != nil {
+		panic("ledger: two byte fields cannot be marshalled")
+	}
+	return pin
+}
+
+func readPin(path string) ([]byte, error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNoStore
+	}
+	return b, err
+}
+
+// Create makes a store of a keyring and its first decisions, the first of which
+// enrols this daemon. The store exists when its pin does, which is written last:
+// what a crash leaves behind before that is no store.
+func (l *Ledger) Create(ctx context.Context, req *pb.CreateStoreRequest) (*Store, error) {
+	keyring, err := seal.ParseKeyring(req.GetKeyring())
+	if err != nil {
+		return nil, fmt.Errorf("create store: %w", err)
+	}
+	id := keyring.Store()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, err := os.Stat(l.pinPath(id)); err == nil {
+		return nil, fmt.Errorf("create store %s: %w", id, fs.ErrExist)
+	}
+	s := &Store{
+		id: id, path: l.storePath(id), keyring: keyring, device: l.device, now: l.now, admin: l.admin,
+		reader: log.NewReader(l.appender, id), changed: make(chan struct{}),
+	}
+	if err := l.fill(ctx, s, req); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("create store %s: %w", id, err)
+	}
+	l.stores[id] = s
+	return s, nil
+}
+
+func (l *Ledger) fill(ctx context.Context, s *Store, req *pb.CreateStoreRequest) error {
+	s.state = s.newState()
+	var err error
+	if s.directory, err = log.CreateKeyDirectory(s.path); err != nil {
+		return err
+	}
+	if err := s.directory.PutKeyring(req.GetKeyring()); err != nil {
+		return err
+	}
+	if err := log.CreateStream(ctx, l.admin, s.id, 1); err != nil {
+		return err
+	}
+	var at head
+	if s.head, at, err = openHead(filepath.Join(s.path, "head")); err != nil {
+		return err
+	}
+	if s.decisions, err = openDecisions(filepath.Join(s.path, "decisions")); err != nil {
+		return err
+	}
+	s.startAppender(l, at)
+	for i, d := range req.GetDecisions() {
+		if _, err := s.Decide(ctx, d); err != nil {
+			return err
+		}
+		if i == 0 && !s.enrolled() {
+			return ErrNotEnrolled
+		}
+	}
+	if !s.enrolled() {
+		return ErrNotEnrolled
+	}
+	return log.WriteFile(l.pinPath(s.id), pinOf(s.keyring))
+}
+
+// Store returns a store. Errors: ErrNoStore, or why the store cannot be served.
+func (l *Ledger) Store(id seal.StoreID) (*Store, error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if s, ok := l.stores[id]; ok {
+		return s, nil
+	}
+	if err, ok := l.broken[id]; ok {
+		return nil, err
+	}
+	return nil, ErrNoStore
+}
+
+// AppByKey finds the app with the given address in whatever store it is.
+func (l *Ledger) AppByKey(key string) (*Store, *authz.App, bool) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, s := range l.stores {
+		if a, ok := s.state.AppByKey(key); ok {
+			return s, a, true
+		}
+	}
+	return nil, nil, false
+}
+
+// Close closes every store.
+func (l *Ledger) Close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.stores {
+		s.Close()
+	}
+	l.stores = nil
+	l.device.Destroy()
+}

@@ -1,0 +1,61 @@
+package ledger
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"healthledger/ledger/log"
+	"healthledger/ledger/seal"
+	"healthledger/ledger/tree"
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// listPage is how many segments a page describes at most.
+const listPage = 1000
+
+// ListLog describes segments from a sequence on, without opening them. An error says
+// which segment cannot be described.
+func (s *Store) ListLog(ctx context.Context, from uint64, limit uint32) (*pb.ListLogResponse, error) {
+	from = max(from, 1)
+	count := uint64(listPage)
+	if limit > 0 {
+		count = min(count, uint64(limit))
+	}
+	head, _, _ := s.Head()
+	to := min(from+count-1, head)
+	resp := &pb.ListLogResponse{}
+	if from > to {
+		return resp, nil
+	}
+	err := s.reader.Read(ctx, from, to, func(e log.Entry) error {
+		segment, err := seal.ParseSegment(e.Payload)
+		if err != nil {
+			return fmt.Errorf("segment %d: %w", e.Sequence, err)
+		}
+		leaf := tree.Leaf(e.Payload)
+		resp.Segments = append(resp.Segments, &pb.SegmentInfo{
+			Sequence: e.Sequence, Class: segment.Class.String(), Epoch: segment.Epoch, Index: segment.Index,
+			Bytes: uint32(len(e.Payload)), Time: timestamppb.New(e.Time), Leaf: hex.EncodeToString(leaf[:]),
+		})
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list store %s: %w", s.id, err)
+	}
+	if to < head {
+		resp.Next = to + 1
+	}
+	return resp, nil
+}
+
+// LogBytes returns the size of the log as JetStream stores it.
+func (s *Store) LogBytes(ctx context.Context) (uint64, error) {
+	stream, err := log.OpenStream(ctx, s.admin, s.id)
+	if err != nil {
+		return 0, err
+	}
+	return stream.CachedInfo().State.Bytes, nil
+}

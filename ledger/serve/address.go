@@ -1,0 +1,105 @@
+package serve
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"healthledger/ledger"
+	"healthledger/ledger/log"
+	"healthledger/proto/client"
+)
+
+// LocalAddress is how whoever may read the data directory reaches its daemon. It
+// gives access to the owner's service; what a store holds needs a session on top.
+type LocalAddress struct {
+	URL   string `json:"url"`
+	Key   string `json:"key"`
+	Token string `json:"token"`
+	PID   int    `json:"pid"`
+	// The daemon's public keys, which an owner enrols at init.
+	SigningKey []byte `json:"signingKey"`
+	SealingKey []byte `json:"sealingKey"`
+}
+
+// Credentials returns what a client connects with.
+func (a LocalAddress) Credentials() client.LocalCredentials {
+	return client.LocalCredentials{URL: a.URL, Key: a.Key, Token: a.Token}
+}
+
+// ErrNoDaemon is returned where no daemon serves a data directory.
+var ErrNoDaemon = errors.New("no daemon is running")
+
+// ErrInUse is returned where another daemon serves a data directory.
+var ErrInUse = errors.New("another daemon serves this data directory")
+
+const (
+	addressFile = "daemon.json"
+	lockFile    = "daemon.lock"
+)
+
+func inboxPrefix() string { return "_INBOX." + ledger.NewAppKey() }
+
+func newLocalAddress() LocalAddress {
+	return LocalAddress{Key: ledger.NewAppKey(), Token: ledger.NewAppToken(), PID: os.Getpid()}
+}
+
+// ReadAddress returns the address of the daemon that serves a data directory.
+// Errors: ErrNoDaemon.
+func ReadAddress(dir string) (LocalAddress, error) {
+	var a LocalAddress
+	unlock, err := lockDirectory(dir)
+	if err == nil {
+		unlock()
+		return a, ErrNoDaemon
+	}
+	if !errors.Is(err, ErrInUse) {
+		if errors.Is(err, os.ErrNotExist) {
+			return a, ErrNoDaemon
+		}
+		return a, err
+	}
+	content, err := os.ReadFile(filepath.Join(dir, addressFile))
+	if err != nil {
+		return a, fmt.Errorf("the daemon is starting or stopping: %w", err)
+	}
+	return a, json.Unmarshal(content, &a)
+}
+
+func (a LocalAddress) write(dir string) error {
+	content, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	return log.WriteFile(filepath.Join(dir, addressFile), content)
+}
+
+func (a LocalAddress) remove(dir string) {
+	if a.URL != "" {
+		_ = os.Remove(filepath.Join(dir, addressFile))
+	}
+}
+
+// lockDirectory makes this process the only daemon of a data directory.
+func lockDirectory(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, ErrInUse
+		}
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}

@@ -1,0 +1,256 @@
+// Package serve is the daemon's front door: the embedded NATS server, who the
+// callers are, the lock of every store, the record of every read, and the way of a
+// query to the projector that can answer it.
+//
+// A request goes: identity (from the subject, which NATS permissions guarantee) →
+// lock state → everything else. So a locked store answers every read alike.
+package serve
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"healthledger/ledger"
+	"healthledger/ledger/log"
+	"healthledger/ledger/seal"
+	"healthledger/ledger/serve/natsserver"
+	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
+)
+
+// Options of a daemon.
+type Options struct {
+	// Dir is the data directory.
+	Dir string
+	// Listen is the address for NATS clients; empty: a free port on loopback.
+	Listen string
+	// Launch starts projectors.
+	Launch Launch
+	// AutoLock locks a store so long after its owner was last there; 0: never.
+	AutoLock time.Duration
+	Logger   *slog.Logger
+}
+
+// Daemon serves the stores of a data directory.
+type Daemon struct {
+	options Options
+	nats    *natsserver.Server
+	ledger  *ledger.Ledger
+	local   LocalAddress
+	clock   clock
+	slow    *throttle
+	conns   []*nats.Conn
+	closers []func()
+
+	mu      sync.Mutex
+	keepers map[seal.StoreID]*keeper
+	records map[seal.StoreID]*recorder
+}
+
+// drainTimeout is how long requests that were accepted may take at the end.
+const drainTimeout = 10 * time.Second
+
+// Start starts a daemon and returns when it answers. Its address and the local
+// owner's credentials are in a file in the data directory until Close.
+func Start(ctx context.Context, options Options) (*Daemon, error) {
+	d := &Daemon{options: options, clock: &systemClock{}, keepers: map[seal.StoreID]*keeper{}, records: map[seal.StoreID]*recorder{}}
+	if err := d.start(ctx); err != nil {
+		d.Close()
+		return nil, fmt.Errorf("serve %s: %w", options.Dir, err)
+	}
+	return d, nil
+}
+
+func (d *Daemon) start(ctx context.Context) error {
+	unlock, err := lockDirectory(d.options.Dir)
+	if err != nil {
+		return err
+	}
+	d.closers = append(d.closers, unlock)
+	if d.slow, err = openThrottle(filepath.Join(d.options.Dir, "passphrases.json"), time.Now); err != nil {
+		return err
+	}
+	d.local = newLocalAddress()
+	d.nats, err = natsserver.Start(natsserver.Options{
+		StoreDir: filepath.Join(d.options.Dir, "jetstream"), Listen: d.options.Listen,
+		Authenticate: d.authenticate, Logger: d.options.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	d.local.URL = d.nats.URL()
+	if err := d.openLedger(ctx); err != nil {
+		return err
+	}
+	device := d.ledger.Device()
+	d.local.SigningKey, d.local.SealingKey = device.GetSigningKey(), device.GetSealingKey()
+	service, err := d.nats.Connect(natsserver.Service, nats.MaxReconnects(-1))
+	if err != nil {
+		return err
+	}
+	d.conns = append(d.conns, service)
+	for _, s := range []struct {
+		prefix     string
+		descriptor protoreflect.ServiceDescriptor
+		impl       any
+		intercept  rpc.Interceptor
+	}{
+		{"health", pb.File_healthledger_v1_health_proto.Services().ByName("HealthService"), &healthService{d}, d.admit},
+		{"owner", pb.File_healthledger_v1_owner_proto.Services().ByName("OwnerService"), &ownerService{d}, nil},
+	} {
+		endpoint, err := rpc.ServeNATS(service, s.prefix, s.descriptor, s.impl, rpc.NATSOptions{
+			Logger: d.options.Logger, Interceptor: s.intercept,
+		})
+		if err != nil {
+			return err
+		}
+		d.closers = append(d.closers, func() {
+			ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+			defer cancel()
+			_ = endpoint.Stop(ctx)
+		})
+	}
+	return d.local.write(d.options.Dir)
+}
+
+func (d *Daemon) openLedger(ctx context.Context) error {
+	admin, err := d.nats.Connect(natsserver.Administrator)
+	if err != nil {
+		return err
+	}
+	d.conns = append(d.conns, admin)
+	js, err := jetstream.New(admin)
+	if err != nil {
+		return err
+	}
+	inbox := inboxPrefix()
+	publish, subscribe := log.AppenderPermissions(inbox)
+	user, password, revoke, err := d.nats.Grant(natsserver.Appender, publish, subscribe)
+	if err != nil {
+		return err
+	}
+	d.closers = append(d.closers, revoke)
+	appender, err := d.nats.ConnectGranted(user, password, nats.CustomInboxPrefix(inbox), nats.MaxReconnects(-1))
+	if err != nil {
+		return err
+	}
+	d.conns = append(d.conns, appender)
+	d.ledger, err = ledger.Open(ctx, ledger.Config{
+		Dir: d.options.Dir, Admin: js, Appender: appender, Logger: d.options.Logger, Now: time.Now,
+	})
+	return err
+}
+
+// authenticate says who connects. Tokens are compared in constant time.
+func (d *Daemon) authenticate(user, password string) (natsserver.Identity, bool) {
+	if user == rpc.LocalPrefix+d.local.Key {
+		same := subtle.ConstantTimeCompare([]byte(password), []byte(d.local.Token)) == 1
+		return natsserver.Identity{Kind: natsserver.LocalOwner, Key: d.local.Key}, same
+	}
+	if d.ledger == nil {
+		return natsserver.Identity{}, false
+	}
+	store, app, ok := d.ledger.AppByKey(user)
+	if !ok || !app.Holds(password) {
+		return natsserver.Identity{}, false
+	}
+	return natsserver.Identity{Kind: natsserver.App, Store: store.ID().String(), Key: user}, true
+}
+
+// keeper returns the keeper of a store.
+func (d *Daemon) keeper(id seal.StoreID) (*keeper, error) {
+	store, err := d.ledger.Store(id)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	k, ok := d.keepers[id]
+	if !ok {
+		k = &keeper{
+			store: store, launch: d.options.Launch, throttle: d.slow, clock: d.clock, autoLock: d.options.AutoLock,
+			logger: d.options.Logger, state: pb.LockState_LOCK_STATE_LOCKED, sessions: newSessions(d.clock),
+			configure: func() (*pb.ProjectorConfig, func(), error) { return d.configure(store) },
+		}
+		d.keepers[id] = k
+		d.records[id] = newRecorder(store)
+	}
+	return k, nil
+}
+
+// configure makes what a new projector needs to know: where its store is, and
+// credentials with which it can read one log and do nothing else.
+func (d *Daemon) configure(store *ledger.Store) (*pb.ProjectorConfig, func(), error) {
+	inbox := inboxPrefix()
+	publish, subscribe := log.ReaderPermissions(store.ID(), inbox)
+	user, password, revoke, err := d.nats.Grant(natsserver.Reader, publish, subscribe)
+	if err != nil {
+		return nil, nil, err
+	}
+	directory, err := filepath.Abs(store.Path())
+	if err != nil {
+		return nil, nil, err
+	}
+	return &pb.ProjectorConfig{
+		Store: store.ID().String(), Directory: directory,
+		NatsUrl: d.nats.URL(), NatsUser: user, NatsPassword: password, NatsInbox: inbox,
+		OwnerKey: store.Keyring().OwnerKey(), StoreKey: store.Keyring().StoreKey(),
+	}, revoke, nil
+}
+
+// Address returns how the owner on this machine reaches the daemon.
+func (d *Daemon) Address() LocalAddress { return d.local }
+
+// Close locks every store, answers what was accepted, and stops.
+func (d *Daemon) Close() {
+	d.local.remove(d.options.Dir)
+	d.mu.Lock()
+	keepers := d.keepers
+	d.keepers = map[seal.StoreID]*keeper{}
+	d.mu.Unlock()
+	var locking sync.WaitGroup
+	for _, k := range keepers {
+		locking.Go(func() { k.Lock(0) })
+	}
+	locking.Wait()
+	for len(d.closers) > 1 {
+		last := len(d.closers) - 1
+		d.closers[last]()
+		d.closers = d.closers[:last]
+	}
+	if d.ledger != nil {
+		d.ledger.Close()
+	}
+	for _, c := range d.conns {
+		c.Close()
+	}
+	if d.nats != nil {
+		d.nats.Shutdown()
+	}
+	for _, unlock := range d.closers {
+		unlock()
+	}
+}
+
+// refuse turns an error about a store into the error of a call.
+func refuse(err error) error {
+	switch {
+	case errors.Is(err, ledger.ErrNoStore):
+		return rpc.Error(connect.CodeNotFound, &pb.ErrorDetail{Reason: rpc.ReasonNotFound, Field: "store"}, "no such store")
+	case errors.Is(err, ledger.ErrDataLoss), errors.Is(err, seal.ErrTampered), errors.Is(err, log.ErrLoss):
+		return rpc.Error(connect.CodeDataLoss, &pb.ErrorDetail{Reason: rpc.ReasonDataLoss, Why: err.Error()}, "%s", err)
+	default:
+		return rpc.Internal(err)
+	}
+}

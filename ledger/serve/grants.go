@@ -1,0 +1,78 @@
+package serve
+
+import (
+	"bufio"
+	"os"
+	"strings"
+
+	"connectrpc.com/connect"
+
+	"healthledger/ledger/seal"
+	"healthledger/proto/catalog"
+	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
+)
+
+// checkGrants refuses grants that cannot mean anything (spec section 1.1): unknown
+// types, types that no app may write, and types that are asked for through others.
+func checkGrants(req *pb.DecideRequest) error {
+	if len(req.GetShares())+len(req.GetReads()) == 0 {
+		return argument("reads", "", "no grant is named")
+	}
+	for _, g := range req.GetShares() {
+		t, ok := catalog.ByCode(g.GetType())
+		switch {
+		case !ok:
+			return argument("shares", "", "unknown type")
+		case t.Kind != catalog.Quantity && t.Kind != catalog.Category:
+			return argument("shares", t.Short(), "apps are granted quantity and category types")
+		case t.ReadOnly && g.GetAllowed():
+			return argument("shares", t.Short(), "apps may not write this type")
+		}
+	}
+	for _, g := range req.GetReads() {
+		t, ok := catalog.ByCode(g.GetType())
+		switch {
+		case !ok:
+			return argument("reads", "", "unknown type")
+		case t.Kind != catalog.Quantity && t.Kind != catalog.Category:
+			return argument("reads", t.Short(), "apps are granted quantity and category types")
+		case g.GetExtent() == pb.ReadExtent_READ_EXTENT_UNSPECIFIED:
+			return argument("reads", t.Short(), "the extent is missing")
+		}
+	}
+	return nil
+}
+
+func argument(field, value, why string) error {
+	return rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{
+		Reason: rpc.ReasonInvalidArgument, Field: field, Value: value, Why: why,
+	}, "%s %s: %s", field, value, why)
+}
+
+// memoryWarnings says what keeps keys from staying in memory.
+func memoryWarnings() []string {
+	var warnings []string
+	if !seal.Erasing {
+		warnings = append(warnings, "built without GOEXPERIMENT=runtimesecret: traces of used keys can stay in memory until it is reused")
+	}
+	if !seal.MemoryLocked() && swapOn() {
+		warnings = append(warnings, "key memory cannot be locked and swap is on: keys could reach the swap device")
+	}
+	return warnings
+}
+
+func swapOn() bool {
+	f, err := os.Open("/proc/swaps")
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	lines := 0
+	for s := bufio.NewScanner(f); s.Scan(); {
+		if strings.TrimSpace(s.Text()) != "" {
+			lines++
+		}
+	}
+	return lines > 1
+}

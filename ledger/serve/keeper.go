@@ -1,0 +1,318 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"healthledger/ledger"
+	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
+)
+
+// Projector is a process that can read one store. End closes its socket and returns
+// when the process is gone, killed if need be at the context's end.
+type Projector interface {
+	pb.ProjectorServiceClient
+	Done() <-chan struct{}
+	End(ctx context.Context)
+}
+
+// Launch starts a projector.
+type Launch func(ctx context.Context, config *pb.ProjectorConfig) (Projector, error)
+
+// How long a projector has to flush its view before it is killed.
+const endTimeout = 15 * time.Second
+
+// A keeper holds the lock of one store: it starts the projector at unlock, tells it
+// how the log grows, and ends it at lock.
+//
+//	LOCKED → UNLOCKING → UNLOCKED → LOCKING → LOCKED
+//
+// LOCKING is the grace period; an unlock in it goes back to UNLOCKED.
+type keeper struct {
+	store     *ledger.Store
+	configure func() (config *pb.ProjectorConfig, revoke func(), err error)
+	launch    Launch
+	throttle  *throttle
+	clock     clock
+	autoLock  time.Duration
+	logger    *slog.Logger
+
+	// unlocking lets one owner at a time through Begin and Unlock.
+	unlocking sync.Mutex
+	// deciding keeps decisions in the order they are signed.
+	deciding sync.Mutex
+
+	mu       sync.Mutex
+	state    pb.LockState
+	process  Projector
+	revoke   func()
+	sessions *sessions
+	locksAt  time.Duration
+	fault    string
+	stop     chan struct{}
+	stopped  sync.WaitGroup
+}
+
+// State returns the lock state, when it will lock by itself (0: never), and what is
+// wrong with the view, if anything is.
+func (k *keeper) State() (state pb.LockState, locksIn time.Duration, fault string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.locksAt != 0 {
+		locksIn = k.locksAt - k.clock.boot()
+	}
+	return k.state, locksIn, k.fault
+}
+
+// Reader returns the projector if the store may be read now, and otherwise the one
+// locked error, which is the same for everybody.
+func (k *keeper) Reader() (Projector, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.state == pb.LockState_LOCK_STATE_UNLOCKED || k.state == pb.LockState_LOCK_STATE_LOCKING {
+		return k.process, nil
+	}
+	return nil, rpc.StoreLocked()
+}
+
+// current returns the projector in whatever state it is, nil if there is none.
+func (k *keeper) current() Projector {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.process
+}
+
+// cut turns the failure of a call to a projector that was ended meanwhile into the
+// locked error.
+func (k *keeper) cut(err error) error {
+	if _, locked := k.Reader(); locked != nil {
+		return locked
+	}
+	return err
+}
+
+// Begin starts a projector unless one runs, and returns the key to seal the
+// passphrase to.
+func (k *keeper) Begin(ctx context.Context) ([]byte, error) {
+	k.unlocking.Lock()
+	defer k.unlocking.Unlock()
+	process := k.current()
+	if process == nil {
+		var err error
+		if process, err = k.start(ctx); err != nil {
+			return nil, err
+		}
+	}
+	offer, err := process.Offer(ctx, &pb.OfferRequest{})
+	if err != nil {
+		return nil, err
+	}
+	return offer.GetPublicKey(), nil
+}
+
+func (k *keeper) start(ctx context.Context) (Projector, error) {
+	config, revoke, err := k.configure()
+	if err != nil {
+		return nil, err
+	}
+	process, err := k.launch(ctx, config)
+	if err != nil {
+		revoke()
+		return nil, err
+	}
+	stop := make(chan struct{})
+	k.mu.Lock()
+	k.process, k.revoke, k.stop = process, revoke, stop
+	k.mu.Unlock()
+	k.stopped.Go(func() { k.watch(process, stop) })
+	return process, nil
+}
+
+// Unlock passes the sealed passphrase on. It returns a session when the passphrase
+// was right; the store is readable when the view has caught up. A wrong passphrase
+// ends the projector, unless the store is open already, and slows its caller down.
+func (k *keeper) Unlock(ctx context.Context, caller string, sealed []byte) (string, error) {
+	k.unlocking.Lock()
+	defer k.unlocking.Unlock()
+	process := k.current()
+	if process == nil {
+		return "", rpc.Error(connect.CodeFailedPrecondition, &pb.ErrorDetail{Reason: rpc.ReasonFailedPrecondition}, "no unlock was begun")
+	}
+	if err := k.throttle.Wait(ctx, caller); err != nil {
+		return "", err
+	}
+	target, root, _ := k.store.Head()
+	_, err := process.Open(ctx, &pb.OpenRequest{SealedPassphrase: sealed, Target: target, Root: root[:]})
+	if err != nil {
+		if rpc.Reason(err) == rpc.ReasonWrongPassphrase {
+			k.throttle.Failed(caller)
+		}
+		if state, _, _ := k.State(); state == pb.LockState_LOCK_STATE_LOCKED {
+			k.end()
+		}
+		return "", err
+	}
+	k.throttle.Succeeded(caller)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch k.state {
+	case pb.LockState_LOCK_STATE_LOCKED:
+		k.state, k.fault = pb.LockState_LOCK_STATE_UNLOCKING, ""
+		stop := k.stop
+		k.stopped.Go(func() { k.feed(process, target, stop) })
+	case pb.LockState_LOCK_STATE_LOCKING:
+		k.state = pb.LockState_LOCK_STATE_UNLOCKED
+	}
+	k.touch()
+	return k.sessions.New(), nil
+}
+
+// feed waits for the catch-up, opens the store for reading, and from then on tells
+// the projector of everything that is appended.
+func (k *keeper) feed(process Projector, target uint64, stop <-chan struct{}) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-stop:
+		case <-process.Done():
+		}
+		cancel()
+	}()
+	if !k.caughtUp(ctx, process, target) {
+		return
+	}
+	for {
+		sequence, _, changed := k.store.Head()
+		if _, err := process.Advance(ctx, &pb.AdvanceRequest{Sequence: sequence, Wait: true}); err != nil {
+			if ctx.Err() == nil {
+				k.report(err)
+			}
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (k *keeper) caughtUp(ctx context.Context, process Projector, target uint64) bool {
+	for {
+		resp, err := process.Advance(ctx, &pb.AdvanceRequest{Sequence: target, Wait: true})
+		switch {
+		case ctx.Err() != nil:
+			return false
+		case err != nil:
+			k.report(err)
+			return false
+		case resp.GetFault() != "":
+			k.report(errors.New(resp.GetFault()))
+			return false
+		case resp.GetReady():
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			if k.state == pb.LockState_LOCK_STATE_UNLOCKING {
+				k.state = pb.LockState_LOCK_STATE_UNLOCKED
+			}
+			return true
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func (k *keeper) report(err error) {
+	k.mu.Lock()
+	k.fault = err.Error()
+	k.mu.Unlock()
+	k.logger.Error("the view stopped following the log", "store", k.store.ID().String(), "error", err)
+}
+
+// watch locks when the projector dies, when time is up, and when the machine was
+// suspended.
+func (k *keeper) watch(process Projector, stop <-chan struct{}) {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-process.Done():
+			go k.Lock(0)
+			return
+		case <-tick.C:
+		}
+		k.mu.Lock()
+		due := k.locksAt != 0 && k.clock.boot() >= k.locksAt
+		k.mu.Unlock()
+		if due || k.clock.suspended() {
+			go k.Lock(0)
+			return
+		}
+	}
+}
+
+// touch puts off the automatic lock: the owner was here. It needs mu.
+func (k *keeper) touch() {
+	if k.autoLock > 0 && k.state != pb.LockState_LOCK_STATE_LOCKING {
+		k.locksAt = k.clock.boot() + k.autoLock
+	}
+}
+
+// Session checks an owner's session. It is fresh for five minutes after the passphrase.
+func (k *keeper) Session(token string) (fresh, ok bool) {
+	fresh, ok = k.sessions.Check(token)
+	if ok {
+		k.mu.Lock()
+		k.touch()
+		k.mu.Unlock()
+	}
+	return fresh, ok
+}
+
+// Lock locks after a grace period in which reads go on; with none it returns when the
+// projector is gone. A second lock counts from itself.
+func (k *keeper) Lock(grace time.Duration) pb.LockState {
+	k.mu.Lock()
+	if grace > 0 && (k.state == pb.LockState_LOCK_STATE_UNLOCKED || k.state == pb.LockState_LOCK_STATE_LOCKING) {
+		k.state, k.locksAt = pb.LockState_LOCK_STATE_LOCKING, k.clock.boot()+grace
+		k.mu.Unlock()
+		return pb.LockState_LOCK_STATE_LOCKING
+	}
+	k.mu.Unlock()
+	k.end()
+	return pb.LockState_LOCK_STATE_LOCKED
+}
+
+// end closes the view, ends the projector and the sessions.
+func (k *keeper) end() {
+	k.mu.Lock()
+	process, revoke := k.process, k.revoke
+	k.state, k.process, k.revoke, k.locksAt = pb.LockState_LOCK_STATE_LOCKED, nil, nil, 0
+	k.sessions.Clear()
+	if process != nil {
+		close(k.stop)
+	}
+	k.mu.Unlock()
+	if process == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
+	defer cancel()
+	if _, err := process.Close(ctx, &pb.CloseRequest{}); err != nil && ctx.Err() != nil {
+		k.logger.Error("the view was not closed in time", "store", k.store.ID().String())
+	}
+	process.End(ctx)
+	revoke()
+	k.stopped.Wait()
+	// What passed through this process on its way is garbage now; have it collected.
+	runtime.GC()
+}

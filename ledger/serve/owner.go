@@ -1,0 +1,241 @@
+package serve
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io/fs"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"healthledger/authz"
+	"healthledger/ledger"
+	"healthledger/ledger/log"
+	"healthledger/ledger/seal"
+	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
+)
+
+// ownerService is what the owner uses from the daemon's machine. Reaching it takes
+// the data directory; whatever concerns what a store holds takes a session.
+type ownerService struct{ daemon *Daemon }
+
+// localCaller is whom wrong passphrases from this machine are counted against.
+const localCaller = "local"
+
+func (s *ownerService) keeper(ctx context.Context) (*keeper, error) {
+	from, _ := rpc.CallerFrom(ctx)
+	id, err := seal.ParseStoreID(from.Store)
+	if err != nil || from.Key != s.daemon.local.Key {
+		return nil, rpc.Unauthenticated()
+	}
+	k, err := s.daemon.keeper(id)
+	if err != nil {
+		return nil, refuse(err)
+	}
+	return k, nil
+}
+
+// session returns the keeper and its projector for a call that needs a session.
+func (s *ownerService) session(ctx context.Context, fresh bool) (*keeper, Projector, error) {
+	k, err := s.keeper(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	process, err := k.Reader()
+	if err != nil {
+		return nil, nil, err
+	}
+	from, _ := rpc.CallerFrom(ctx)
+	isFresh, ok := k.Session(from.Session)
+	if !ok || fresh && !isFresh {
+		return nil, nil, rpc.Error(connect.CodeUnauthenticated, &pb.ErrorDetail{Reason: rpc.ReasonReauthenticate},
+			"the passphrase is needed again")
+	}
+	return k, process, nil
+}
+
+// CreateStore implements pb.OwnerServiceHandler.
+func (s *ownerService) CreateStore(ctx context.Context, req *pb.CreateStoreRequest) (*pb.CreateStoreResponse, error) {
+	from, _ := rpc.CallerFrom(ctx)
+	if from.Key != s.daemon.local.Key {
+		return nil, rpc.Unauthenticated()
+	}
+	_, err := s.daemon.ledger.Create(ctx, req)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil, rpc.Error(connect.CodeAlreadyExists, &pb.ErrorDetail{Reason: rpc.ReasonAlreadyExists}, "the store exists already")
+	case err != nil:
+		return nil, rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{Reason: rpc.ReasonInvalidArgument, Why: err.Error()}, "%s", err)
+	}
+	return &pb.CreateStoreResponse{}, nil
+}
+
+// Status implements pb.OwnerServiceHandler.
+func (s *ownerService) Status(ctx context.Context, _ *pb.StatusRequest) (*pb.StatusResponse, error) {
+	k, err := s.keeper(ctx)
+	if err != nil {
+		return nil, err
+	}
+	state, locksIn, fault := k.State()
+	resp := &pb.StatusResponse{Store: k.store.ID().String(), State: state}
+	from, _ := rpc.CallerFrom(ctx)
+	if _, ok := k.sessions.Check(from.Session); !ok {
+		return resp, nil
+	}
+	resp.Detailed = true
+	resp.LogSegments, _, _ = k.store.Head()
+	if bytes, err := k.store.LogBytes(ctx); err == nil {
+		resp.LogBytes = bytes
+	}
+	if process := k.current(); process != nil {
+		if a, err := process.Advance(ctx, &pb.AdvanceRequest{Sequence: resp.LogSegments}); err == nil {
+			resp.ViewSegments, resp.ViewSamples, resp.ViewDuplicates = a.GetApplied(), a.GetSamples(), a.GetDuplicates()
+		}
+	}
+	if locksIn > 0 {
+		resp.LocksAt = timestamppb.New(time.Now().Add(locksIn))
+	}
+	if fault != "" {
+		resp.Warnings = append(resp.Warnings, "data loss: "+fault)
+	}
+	resp.Warnings = append(resp.Warnings, memoryWarnings()...)
+	return resp, nil
+}
+
+// BeginUnlock implements pb.OwnerServiceHandler.
+func (s *ownerService) BeginUnlock(ctx context.Context, _ *pb.BeginUnlockRequest) (*pb.BeginUnlockResponse, error) {
+	k, err := s.keeper(ctx)
+	if err != nil {
+		return nil, err
+	}
+	key, err := k.Begin(ctx)
+	if err != nil {
+		s.daemon.options.Logger.Error("projector did not start", "store", k.store.ID().String(), "error", err)
+		return nil, rpc.Internal(err)
+	}
+	return &pb.BeginUnlockResponse{PublicKey: key}, nil
+}
+
+// Unlock implements pb.OwnerServiceHandler.
+func (s *ownerService) Unlock(ctx context.Context, req *pb.UnlockRequest) (*pb.UnlockResponse, error) {
+	k, err := s.keeper(ctx)
+	if err != nil {
+		return nil, err
+	}
+	session, err := k.Unlock(ctx, localCaller, req.GetSealedPassphrase())
+	if err != nil {
+		return nil, err
+	}
+	return &pb.UnlockResponse{Session: session}, nil
+}
+
+// Lock implements pb.OwnerServiceHandler.
+func (s *ownerService) Lock(ctx context.Context, req *pb.LockRequest) (*pb.LockResponse, error) {
+	k, err := s.keeper(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &pb.LockResponse{State: k.Lock(time.Duration(req.GetGraceMs()) * time.Millisecond)}, nil
+}
+
+// AddApp implements pb.OwnerServiceHandler.
+func (s *ownerService) AddApp(ctx context.Context, req *pb.AddAppRequest) (*pb.AddAppResponse, error) {
+	resp := &pb.AddAppResponse{Key: ledger.NewAppKey(), Token: ledger.NewAppToken()}
+	hash := sha256.Sum256([]byte(resp.GetToken()))
+	draft := &pb.AppDraft{BundleId: req.GetBundleId(), Name: req.GetName(), Key: resp.GetKey(), TokenHash: hash[:]}
+	if err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_AddApp{AddApp: draft}}); err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// RemoveApp implements pb.OwnerServiceHandler.
+func (s *ownerService) RemoveApp(ctx context.Context, req *pb.RemoveAppRequest) (*pb.RemoveAppResponse, error) {
+	apps, err := s.ListApps(ctx, &pb.ListAppsRequest{})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_RemoveApp{RemoveApp: req}}); err != nil {
+		return nil, err
+	}
+	for _, a := range apps.GetApps() {
+		if a.GetBundleId() == req.GetBundleId() {
+			s.daemon.nats.Disconnect(a.GetKey())
+		}
+	}
+	return &pb.RemoveAppResponse{}, nil
+}
+
+// Decide implements pb.OwnerServiceHandler.
+func (s *ownerService) Decide(ctx context.Context, req *pb.DecideRequest) (*pb.DecideResponse, error) {
+	if err := checkGrants(req); err != nil {
+		return nil, err
+	}
+	if err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_Decide{Decide: req}}); err != nil {
+		return nil, err
+	}
+	return &pb.DecideResponse{}, nil
+}
+
+// decide has a decision signed, appends it, and returns when the projector has
+// taken it up; a projector that cannot is ended, so that no older grants live on.
+func (s *ownerService) decide(ctx context.Context, draft *pb.SignDecisionRequest) error {
+	k, process, err := s.session(ctx, true)
+	if err != nil {
+		return err
+	}
+	k.deciding.Lock()
+	defer k.deciding.Unlock()
+	draft.Sequence, _, _ = k.store.Head()
+	signed, err := process.SignDecision(ctx, draft)
+	if err != nil {
+		return k.cut(err)
+	}
+	// A decision that was begun is finished, whether its caller waits or not.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	sequence, err := k.store.Decide(ctx, signed.GetDecision())
+	if errors.Is(err, authz.ErrForged) {
+		return rpc.Internal(err)
+	}
+	if errors.Is(err, log.ErrNoSpace) {
+		return rpc.Error(connect.CodeResourceExhausted, &pb.ErrorDetail{Reason: rpc.ReasonNoSpace}, "no space is left for the log")
+	}
+	if err != nil {
+		return rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable}, "the log cannot be written")
+	}
+	if _, err := process.Advance(ctx, &pb.AdvanceRequest{Sequence: sequence, Wait: true}); err != nil {
+		k.Lock(0)
+	}
+	return nil
+}
+
+// ListApps implements pb.OwnerServiceHandler.
+func (s *ownerService) ListApps(ctx context.Context, _ *pb.ListAppsRequest) (*pb.ListAppsResponse, error) {
+	k, process, err := s.session(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	sequence, _, _ := k.store.Head()
+	resp, err := process.ReadApps(ctx, &pb.ReadAppsRequest{Sequence: sequence})
+	if err != nil {
+		return nil, k.cut(err)
+	}
+	return &pb.ListAppsResponse{Apps: resp.GetApps()}, nil
+}
+
+// ListLog implements pb.OwnerServiceHandler.
+func (s *ownerService) ListLog(ctx context.Context, req *pb.ListLogRequest) (*pb.ListLogResponse, error) {
+	k, err := s.keeper(ctx)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := k.store.ListLog(ctx, req.GetFrom(), req.GetLimit())
+	if err != nil {
+		return nil, refuse(err)
+	}
+	return resp, nil
+}
