@@ -1,0 +1,368 @@
+package projector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+
+	"healthledger/authz"
+	"healthledger/ledger/log"
+	"healthledger/ledger/seal"
+	"healthledger/ledger/tree"
+	"healthledger/projector/view"
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// A follower brings the view up to the log and keeps it there. One goroutine reads,
+// verifies and opens segments; another applies them.
+type follower struct {
+	store  seal.StoreID
+	reader *log.Reader
+	opener *seal.Opener
+	state  *authz.State
+	view   *view.View
+
+	tree tree.Tree
+	// The sequence that is watched, and the root there.
+	watched uint64
+	root    tree.Hash
+	// details that came before the decision they belong to, by number.
+	details map[uint64][]byte
+
+	mu      sync.Mutex
+	changed chan struct{}
+	target  uint64
+	applied uint64
+	fault   error
+}
+
+// opened is a segment after verification and decryption.
+type opened struct {
+	sequence uint64
+	leaf     tree.Hash
+	events   []*pb.Event
+	records  []*pb.NewDecision
+}
+
+// A commit covers at most so many segments and samples' worth of bytes, so that a
+// catch-up costs few commits and a crash loses little work.
+const (
+	commitSegments = 256
+	commitBytes    = 8 << 20
+)
+
+// newFollower goes on where the view ends.
+func newFollower(store seal.StoreID, reader *log.Reader, opener *seal.Opener, state *authz.State, v *view.View) (*follower, error) {
+	f := &follower{
+		store: store, reader: reader, opener: opener, state: state, view: v,
+		details: map[uint64][]byte{}, changed: make(chan struct{}),
+	}
+	cursor := v.Cursor()
+	if len(cursor.Tree) > 0 {
+		if err := f.tree.UnmarshalBinary(cursor.Tree); err != nil {
+			return nil, fmt.Errorf("%w: its tree is malformed", view.ErrFormat)
+		}
+	}
+	if f.tree.Size() != cursor.Sequence {
+		return nil, fmt.Errorf("%w: its tree and its sequence differ", view.ErrFormat)
+	}
+	f.applied, f.target = cursor.Sequence, cursor.Sequence
+	return f, f.loadDecisions()
+}
+
+// loadDecisions makes the grants of the decisions that the view remembers.
+func (f *follower) loadDecisions() error {
+	return f.view.Decisions(func(number uint64, record []byte) error {
+		d := &pb.NewDecision{}
+		if err := proto.Unmarshal(record, d); err != nil {
+			return fmt.Errorf("%w: decision %d is malformed", view.ErrFormat, number)
+		}
+		if d.GetDecision() == nil {
+			f.details[number] = d.GetDetail()
+			return nil
+		}
+		if err := f.state.Decide(d.GetDecision(), d.GetDetail()); err != nil {
+			return fmt.Errorf("%w: %w", view.ErrFormat, err)
+		}
+		return nil
+	})
+}
+
+// Watch makes the follower remember the root of the log at a sequence that it has not
+// gone beyond. It must be called before Run.
+func (f *follower) Watch(sequence uint64) {
+	f.watched = sequence
+	if f.applied == sequence {
+		f.root = f.tree.Root()
+	}
+}
+
+// Root returns the root at the watched sequence, once Wait for it has returned.
+func (f *follower) Root() tree.Hash { return f.root }
+
+// Extend tells how far the log has grown.
+func (f *follower) Extend(target uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if target > f.target {
+		f.target = target
+		f.broadcast()
+	}
+}
+
+// Wait returns when the view contains the log up to a sequence. It fails when the
+// view has stopped following the log.
+func (f *follower) Wait(ctx context.Context, sequence uint64) error {
+	for {
+		f.mu.Lock()
+		applied, fault, changed := f.applied, f.fault, f.changed
+		f.mu.Unlock()
+		switch {
+		case applied >= sequence:
+			return nil
+		case fault != nil:
+			return fault
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Applied returns what the view contains, and why it stopped following, if it did.
+func (f *follower) Applied() (uint64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.applied, f.fault
+}
+
+func (f *follower) broadcast() {
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+// Run follows the log until the context ends or something is wrong with the log or
+// the view; nothing beyond that is ever applied.
+func (f *follower) Run(ctx context.Context) {
+	for {
+		f.mu.Lock()
+		from, to, changed := f.applied+1, f.target, f.changed
+		f.mu.Unlock()
+		if from > to {
+			select {
+			case <-changed:
+				continue
+			case <-ctx.Done():
+				return
+			case <-f.view.Failed():
+				f.stop(f.view.Err())
+				return
+			}
+		}
+		if err := f.catchUp(ctx, from, to); err != nil {
+			if ctx.Err() == nil {
+				f.stop(err)
+			}
+			return
+		}
+	}
+}
+
+func (f *follower) stop(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fault = err
+	f.broadcast()
+}
+
+func (f *follower) catchUp(ctx context.Context, from, to uint64) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	segments := make(chan opened, 16)
+	reading := make(chan error, 1)
+	go func() {
+		defer close(segments)
+		reading <- f.reader.Read(ctx, from, to, func(e log.Entry) error {
+			o, err := f.open(e)
+			if err != nil {
+				return err
+			}
+			select {
+			case segments <- o:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	}()
+	err := f.applyAll(segments)
+	cancel()
+	for range segments {
+	}
+	return errors.Join(err, <-reading)
+}
+
+// open verifies and opens a segment and learns the decisions in it.
+func (f *follower) open(e log.Entry) (opened, error) {
+	o := opened{sequence: e.Sequence, leaf: tree.Leaf(e.Payload)}
+	segment, err := seal.ParseSegment(e.Payload)
+	if err != nil {
+		return o, fmt.Errorf("segment %d: %w", e.Sequence, err)
+	}
+	body, err := f.openBody(segment, e.Sequence)
+	if err != nil {
+		return o, fmt.Errorf("segment %d: %w", e.Sequence, err)
+	}
+	blocks, err := log.DecodeBody(body)
+	if err != nil {
+		return o, fmt.Errorf("segment %d: %w", e.Sequence, err)
+	}
+	for _, block := range blocks {
+		events, err := log.Events(block)
+		if err != nil {
+			return o, fmt.Errorf("segment %d: %w", e.Sequence, err)
+		}
+		o.events = append(o.events, events...)
+	}
+	for _, event := range o.events {
+		if err := f.learn(&o, event); err != nil {
+			return o, fmt.Errorf("segment %d: %w", e.Sequence, err)
+		}
+	}
+	// An open segment enrols the device that signed it, so it is checked afterwards.
+	if segment.Class == seal.Open {
+		if err := f.verify(segment, e.Sequence); err != nil {
+			return o, fmt.Errorf("segment %d: %w", e.Sequence, err)
+		}
+	}
+	return o, nil
+}
+
+func (f *follower) openBody(segment seal.Segment, sequence uint64) ([]byte, error) {
+	if segment.Class == seal.Open {
+		return segment.Body, nil
+	}
+	if err := f.verify(segment, sequence); err != nil {
+		return nil, err
+	}
+	return f.opener.Open(segment, sequence, nil)
+}
+
+func (f *follower) verify(segment seal.Segment, sequence uint64) error {
+	device := f.state.Device()
+	if device == nil {
+		return fmt.Errorf("%w: no device is enrolled before it", seal.ErrTampered)
+	}
+	return segment.Verify(f.store, sequence, device.GetSigningKey())
+}
+
+func (f *follower) learn(o *opened, event *pb.Event) error {
+	switch body := event.GetBody().(type) {
+	case *pb.Event_DecisionDetail:
+		detail := &pb.DecisionDetail{}
+		if err := proto.Unmarshal(body.DecisionDetail, detail); err != nil {
+			return fmt.Errorf("%w: malformed detail of a decision", seal.ErrTampered)
+		}
+		f.details[detail.GetNumber()] = body.DecisionDetail
+		o.records = append(o.records, &pb.NewDecision{Detail: body.DecisionDetail})
+	case *pb.Event_Decision:
+		decision := &pb.Decision{}
+		if err := proto.Unmarshal(body.Decision.GetDecision(), decision); err != nil {
+			return fmt.Errorf("%w: malformed decision", seal.ErrTampered)
+		}
+		detail := f.details[decision.GetNumber()]
+		if err := f.state.Decide(body.Decision, detail); err != nil {
+			return err
+		}
+		delete(f.details, decision.GetNumber())
+		o.records = append(o.records, &pb.NewDecision{Decision: body.Decision, Detail: detail})
+	}
+	return nil
+}
+
+func (f *follower) applyAll(segments <-chan opened) error {
+	for o := range segments {
+		batch := f.view.Begin()
+		last, err := f.apply(batch, o)
+		if err != nil {
+			return err
+		}
+		for n := 1; n < commitSegments && batch.Len() < commitBytes; n++ {
+			next, ok := ready(segments)
+			if !ok {
+				break
+			}
+			if last, err = f.apply(batch, next); err != nil {
+				return err
+			}
+		}
+		if err := f.commit(batch, last); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ready(segments <-chan opened) (opened, bool) {
+	select {
+	case o, ok := <-segments:
+		return o, ok
+	default:
+		return opened{}, false
+	}
+}
+
+func (f *follower) apply(batch *view.Batch, o opened) (uint64, error) {
+	for i, event := range o.events {
+		if err := batch.Apply(o.sequence, i, event); err != nil {
+			return 0, fmt.Errorf("apply segment %d: %w", o.sequence, err)
+		}
+	}
+	for _, record := range o.records {
+		number, err := recordNumber(record)
+		if err != nil {
+			return 0, err
+		}
+		b, err := proto.Marshal(record)
+		if err != nil {
+			return 0, err
+		}
+		batch.PutDecision(number, b)
+	}
+	f.tree.Append(o.leaf)
+	if o.sequence == f.watched {
+		f.root = f.tree.Root()
+	}
+	return o.sequence, nil
+}
+
+func recordNumber(r *pb.NewDecision) (uint64, error) {
+	if r.GetDecision() == nil {
+		d := &pb.DecisionDetail{}
+		err := proto.Unmarshal(r.GetDetail(), d)
+		return d.GetNumber(), err
+	}
+	d := &pb.Decision{}
+	err := proto.Unmarshal(r.GetDecision().GetDecision(), d)
+	return d.GetNumber(), err
+}
+
+func (f *follower) commit(batch *view.Batch, last uint64) error {
+	frontier, err := f.tree.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	if err := batch.Commit(view.Cursor{Sequence: last, Tree: frontier}); err != nil {
+		return fmt.Errorf("commit up to segment %d: %w", last, err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.applied = last
+	f.broadcast()
+	return nil
+}

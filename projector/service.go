@@ -1,0 +1,296 @@
+package projector
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"healthledger/authz"
+	"healthledger/ledger/seal"
+	"healthledger/projector/query"
+	"healthledger/proto/catalog"
+	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
+)
+
+// service answers the daemon. Before Open it has no keys; after Close none any more.
+type service struct {
+	config *pb.ProjectorConfig
+	store  seal.StoreID
+	logger *slog.Logger
+	ctx    context.Context
+
+	mu    sync.Mutex
+	offer *seal.Offer
+	open  *openStore
+}
+
+func newService(ctx context.Context, config *pb.ProjectorConfig, logger *slog.Logger) (*service, error) {
+	store, err := seal.ParseStoreID(config.GetStore())
+	if err != nil {
+		return nil, fmt.Errorf("projector: %w", err)
+	}
+	return &service{ctx: ctx, config: config, store: store, logger: logger}, nil
+}
+
+// Offer makes a key for one passphrase.
+func (s *service) Offer(context.Context, *pb.OfferRequest) (*pb.OfferResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	offer, err := seal.NewOffer()
+	if err != nil {
+		return nil, s.internal("offer", err)
+	}
+	s.offer = offer
+	return &pb.OfferResponse{PublicKey: offer.PublicKey()}, nil
+}
+
+// Open decrypts the keys and begins to catch up. On an open store it only checks the
+// passphrase. Errors: WRONG_PASSPHRASE, DATA_LOSS, INVALID_ARGUMENT.
+func (s *service) Open(_ context.Context, req *pb.OpenRequest) (*pb.OpenResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.offer == nil {
+		return nil, rpc.Error(connect.CodeFailedPrecondition, &pb.ErrorDetail{Reason: rpc.ReasonFailedPrecondition}, "no key was offered")
+	}
+	offer := s.offer
+	s.offer = nil
+	passphrase, err := offer.Open(req.GetSealedPassphrase())
+	if err != nil {
+		return nil, rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{Reason: rpc.ReasonInvalidArgument, Field: "sealed_passphrase"},
+			"the passphrase is not sealed to the key that was offered")
+	}
+	defer passphrase.Destroy()
+	keys, directory, err := unlockKeys(s.config, s.store, passphrase)
+	if errors.Is(err, seal.ErrWrongPassphrase) {
+		return nil, rpc.Error(connect.CodeUnauthenticated, &pb.ErrorDetail{Reason: rpc.ReasonWrongPassphrase}, "wrong passphrase")
+	}
+	if err != nil {
+		return nil, s.internal("open keyring", err)
+	}
+	if s.open != nil {
+		keys.Destroy()
+		return &pb.OpenResponse{}, nil
+	}
+	open, err := openAll(s.ctx, s.config, s.store, keys, directory, s.logger)
+	if err != nil {
+		keys.Destroy()
+		return nil, s.internal("open view", err)
+	}
+	if applied, _ := open.follower.Applied(); applied > req.GetTarget() {
+		open.close()
+		return nil, rpc.Error(connect.CodeDataLoss, &pb.ErrorDetail{Reason: rpc.ReasonDataLoss},
+			"the view contains %d segments, the log only %d: the log was cut short", applied, req.GetTarget())
+	}
+	open.follow(req.GetTarget(), req.GetRoot())
+	s.open = open
+	return &pb.OpenResponse{}, nil
+}
+
+// Advance passes on how far the log has grown, and waits for the view if asked to.
+func (s *service) Advance(ctx context.Context, req *pb.AdvanceRequest) (*pb.AdvanceResponse, error) {
+	open, err := s.opened()
+	if err != nil {
+		return nil, err
+	}
+	open.follower.Extend(req.GetSequence())
+	if req.GetWait() {
+		if err := open.follower.Wait(ctx, req.GetSequence()); err != nil {
+			return nil, s.lost(err)
+		}
+	}
+	applied, fault := open.follower.Applied()
+	samples, duplicates := open.view.Counts()
+	resp := &pb.AdvanceResponse{Applied: applied, Samples: samples, Duplicates: duplicates}
+	ready, verdict := open.ready()
+	resp.Ready = ready
+	if err := errors.Join(fault, verdict); err != nil {
+		resp.Fault = err.Error()
+	}
+	return resp, nil
+}
+
+// ReadSamples answers a query with the scope of its reader.
+func (s *service) ReadSamples(ctx context.Context, req *pb.ReadSamplesRequest) (*pb.ReadSamplesResponse, error) {
+	open, scope, err := s.scope(ctx, req.GetReader(), req.GetSequence())
+	if err != nil {
+		return nil, err
+	}
+	answer, err := open.engine.Samples(ctx, scope, req.GetQuery())
+	if err != nil {
+		return nil, s.refuse("read samples", err)
+	}
+	return &pb.ReadSamplesResponse{Answer: answer}, nil
+}
+
+// ReadStatistics answers a query with the scope of its reader.
+func (s *service) ReadStatistics(ctx context.Context, req *pb.ReadStatisticsRequest) (*pb.ReadStatisticsResponse, error) {
+	open, scope, err := s.scope(ctx, req.GetReader(), req.GetSequence())
+	if err != nil {
+		return nil, err
+	}
+	answer, err := open.engine.Statistics(ctx, scope, req.GetQuery())
+	if err != nil {
+		return nil, s.refuse("read statistics", err)
+	}
+	return &pb.ReadStatisticsResponse{Answer: answer}, nil
+}
+
+func (s *service) scope(ctx context.Context, reader *pb.Reader, sequence uint64) (*openStore, authz.Scope, error) {
+	open, err := s.opened()
+	if err != nil {
+		return nil, authz.Scope{}, err
+	}
+	open.follower.Extend(sequence)
+	if err := open.follower.Wait(ctx, sequence); err != nil {
+		return nil, authz.Scope{}, s.lost(err)
+	}
+	if reader.GetApp() == 0 {
+		return open, open.state.OwnerScope(), nil
+	}
+	return open, open.state.Scope(reader.GetApp()), nil
+}
+
+// SignDecision writes and signs the next decision.
+func (s *service) SignDecision(ctx context.Context, req *pb.SignDecisionRequest) (*pb.SignDecisionResponse, error) {
+	open, _, err := s.scope(ctx, nil, req.GetSequence())
+	if err != nil {
+		return nil, err
+	}
+	author := &authz.Author{State: open.state, Signer: signer{open.keys, s.store}, Random: rand.Reader}
+	now := time.Now().UnixMicro()
+	var decision *pb.NewDecision
+	switch draft := req.GetDraft().(type) {
+	case *pb.SignDecisionRequest_AddApp:
+		decision, err = author.AddApp(now, draft.AddApp, false, nil)
+	case *pb.SignDecisionRequest_RemoveApp:
+		decision, err = author.RemoveApp(now, draft.RemoveApp.GetBundleId())
+	case *pb.SignDecisionRequest_Decide:
+		decision, err = author.Grant(now, draft.Decide)
+	default:
+		err = errors.New("no draft")
+	}
+	switch {
+	case errors.Is(err, authz.ErrExists):
+		return nil, rpc.Error(connect.CodeAlreadyExists, &pb.ErrorDetail{Reason: rpc.ReasonAlreadyExists, Field: "bundle_id"}, "%s", err)
+	case errors.Is(err, authz.ErrNoApp):
+		return nil, rpc.Error(connect.CodeNotFound, &pb.ErrorDetail{Reason: rpc.ReasonNotFound, Field: "bundle_id"}, "%s", err)
+	case errors.Is(err, authz.ErrBundleID):
+		return nil, rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{Reason: rpc.ReasonInvalidArgument, Field: "bundle_id"}, "%s", err)
+	case err != nil:
+		return nil, s.internal("sign decision", err)
+	}
+	return &pb.SignDecisionResponse{Decision: decision}, nil
+}
+
+// signer signs decisions for one store.
+type signer struct {
+	keys  *seal.OwnerKeys
+	store seal.StoreID
+}
+
+func (s signer) SignDecision(decision []byte) []byte {
+	return seal.SignDecision(s.keys, s.store, decision)
+}
+
+// ReadApps lists the apps with what they may do.
+func (s *service) ReadApps(ctx context.Context, req *pb.ReadAppsRequest) (*pb.ReadAppsResponse, error) {
+	open, _, err := s.scope(ctx, nil, req.GetSequence())
+	if err != nil {
+		return nil, err
+	}
+	resp := &pb.ReadAppsResponse{}
+	for _, a := range open.state.Apps() {
+		app := &pb.App{
+			BundleId: a.BundleID, Name: a.Name, Key: a.Key, Importer: a.Importer,
+			Registered: timestamppb.New(time.UnixMicro(a.Registered)),
+		}
+		for _, code := range a.Shares() {
+			app.Share = append(app.Share, typeName(code))
+		}
+		for code, r := range a.Reads() {
+			read := &pb.AppRead{Type: typeName(code)}
+			if r.Extent == authz.ExtentSince {
+				read.Since = timestamppb.New(time.UnixMicro(r.Since))
+			}
+			app.Read = append(app.Read, read)
+		}
+		slices.Sort(app.Share)
+		slices.SortFunc(app.Read, func(a, b *pb.AppRead) int { return strings.Compare(a.GetType(), b.GetType()) })
+		resp.Apps = append(resp.Apps, app)
+	}
+	return resp, nil
+}
+
+func typeName(code uint32) string {
+	if t, ok := catalog.ByCode(code); ok {
+		return t.Short()
+	}
+	return fmt.Sprintf("type%d", code)
+}
+
+// Close closes the view and forgets the keys. The process ends when the daemon
+// closes the socket.
+func (s *service) Close(context.Context, *pb.CloseRequest) (*pb.CloseResponse, error) {
+	if err := s.shutdown(); err != nil {
+		return nil, s.internal("close view", err)
+	}
+	return &pb.CloseResponse{}, nil
+}
+
+func (s *service) shutdown() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open == nil {
+		return nil
+	}
+	err := s.open.close()
+	s.open = nil
+	return err
+}
+
+func (s *service) opened() (*openStore, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open == nil {
+		return nil, rpc.StoreLocked()
+	}
+	return s.open, nil
+}
+
+// refuse turns an error of the query engine into the error of the call.
+func (s *service) refuse(operation string, err error) error {
+	var argument *query.ArgumentError
+	if errors.As(err, &argument) {
+		return rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{
+			Reason: rpc.ReasonInvalidArgument, Field: argument.Field, Value: argument.Value, Why: argument.Why,
+		}, "%s", argument.Error())
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return s.internal(operation, err)
+}
+
+// lost says that the view does not follow the log any more.
+func (s *service) lost(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return rpc.Error(connect.CodeDataLoss, &pb.ErrorDetail{Reason: rpc.ReasonDataLoss, Why: err.Error()}, "the log cannot be followed: %s", err)
+}
+
+// internal keeps what went wrong inside: the log of the process has it.
+func (s *service) internal(operation string, err error) error {
+	s.logger.Error("projector failed", "operation", operation, "error", err)
+	return rpc.Internal(fmt.Errorf("%s: %w", operation, err))
+}

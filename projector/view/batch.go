@@ -1,0 +1,257 @@
+package view
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// ErrEvent is wrapped by the errors of Apply about an event that breaks the schema's
+// rules. The log is authentic, so whoever wrote it was wrong; nothing of it is skipped.
+var ErrEvent = errors.New("event of the log cannot be applied")
+
+// Batch is a part of the log on its way into the view. Nothing of it can be seen before
+// Commit. A view has one batch at a time, and only one goroutine may use it.
+type Batch struct {
+	view  *View
+	batch *pebble.Batch
+	err   error
+
+	sequence uint64 // of the last event
+	event    int
+	counters counters
+	drafts   map[draftKey]*draft
+	requests map[object]struct{}
+	uuids    map[object]struct{}
+
+	// What the batch adds to the dictionaries; the view's own change at Commit.
+	units     []string
+	unitIDs   map[string]uint32
+	sources   []*origin
+	sourceIDs map[string]uint32
+
+	// metadata of the batch's samples, encoded.
+	metadata [][]byte
+	column   column
+
+	keys    *pebble.Iterator // finds requests and UUIDs
+	stored  run
+	scratch []byte
+	key     []byte
+	value   []byte
+}
+
+// object identifies what an app has named itself.
+type object struct {
+	app uint64
+	id  [16]byte
+}
+
+type draftKey struct {
+	typeCode uint32
+	source   uint32
+}
+
+// draft is what becomes of the entry of one (type, source).
+type draft struct {
+	entry
+	typeCode uint32
+	prefix   []byte // of the keys of its samples
+	// storedMax is the greatest end in the view itself, if there is one.
+	stored      bool
+	storedMax   int64
+	monthsOwned bool
+	changed     map[int32]uint64 // months whose longest duration grew
+	places      places
+}
+
+// Begin starts a batch. The one before it must have been committed or closed.
+func (v *View) Begin() *Batch {
+	if v.open != nil {
+		panic("view: a batch is begun before the last one has ended")
+	}
+	b := &Batch{
+		view: v, batch: v.db.NewBatch(), sequence: v.current.cursor.Sequence, event: -1, counters: v.current.counters,
+		drafts: map[draftKey]*draft{}, requests: map[object]struct{}{}, uuids: map[object]struct{}{},
+		unitIDs: map[string]uint32{}, sourceIDs: map[string]uint32{},
+	}
+	v.open = b
+	return b
+}
+
+// Len returns the size of the batch so far in bytes.
+func (b *Batch) Len() int { return b.batch.Len() }
+
+// PutDecision keeps a record of the caller's, so that View.Decisions returns it; one
+// with the same number is replaced.
+func (b *Batch) PutDecision(number uint64, record []byte) {
+	b.set(decisionKey(number), record)
+}
+
+// set is for the few keys whose error cannot be returned at once; Commit returns it.
+func (b *Batch) set(key, value []byte) {
+	if err := b.batch.Set(key, value, nil); err != nil {
+		b.err = errors.Join(b.err, err)
+	}
+}
+
+// Apply adds the event with this ordinal in the segment with this sequence. Events come
+// in the order of the log, each once; those that leave no trace in the view may be left
+// out. After an error, ErrEvent or one of the database, the batch can only be closed.
+func (b *Batch) Apply(sequence uint64, event int, ev *pb.Event) error {
+	if err := b.apply(sequence, event, ev); err != nil {
+		b.err = errors.Join(b.err, err)
+		return fmt.Errorf("view: event %d of segment %d: %w", event, sequence, err)
+	}
+	return nil
+}
+
+func (b *Batch) apply(sequence uint64, event int, ev *pb.Event) error {
+	first := b.event < 0 && sequence > b.sequence
+	next := b.event >= 0 && (sequence > b.sequence || sequence == b.sequence && event > b.event)
+	if event < 0 || event > 1<<31-1 || !first && !next {
+		return fmt.Errorf("%w: it is out of order", ErrEvent)
+	}
+	b.sequence, b.event = sequence, event
+	switch body := ev.GetBody().(type) {
+	case nil:
+		return fmt.Errorf("%w: it is of no known kind", ErrEvent)
+	case *pb.Event_SamplesSaved:
+		return b.save(ev.GetTime(), body.SamplesSaved)
+	}
+	return nil
+}
+
+// Commit makes the batch part of the view, all at once, and ends it. The cursor's
+// sequence is that of the last segment the batch covers, whether or not Apply saw it.
+func (b *Batch) Commit(c Cursor) error {
+	if b.view.open != b {
+		return errors.New("view: the batch has ended")
+	}
+	defer b.Close()
+	if b.err != nil {
+		return fmt.Errorf("view: commit: %w", b.err)
+	}
+	if c.Sequence < b.sequence {
+		return fmt.Errorf("view: commit: cursor %d is before event %d of segment %d", c.Sequence, b.event, b.sequence)
+	}
+	for key, d := range b.drafts {
+		b.putDraft(key, d)
+	}
+	b.set(stateKey(), appendState(nil, c, b.counters))
+	if b.err != nil {
+		return fmt.Errorf("view: commit: %w", b.err)
+	}
+	if err := b.view.commit(b, c); err != nil {
+		return fmt.Errorf("view: commit: %w", err)
+	}
+	return nil
+}
+
+func (b *Batch) putDraft(key draftKey, d *draft) {
+	if d.count == 0 {
+		return
+	}
+	b.key = appendEntryKey(b.key[:0], familyEntry, key.typeCode, key.source)
+	b.value = d.appendRow(b.value[:0])
+	b.set(b.key, b.value)
+	for number, longest := range d.changed {
+		b.key = appendMonthKey(b.key[:0], key.typeCode, key.source, number)
+		b.value = binary.AppendUvarint(b.value[:0], longest)
+		b.set(b.key, b.value)
+	}
+}
+
+// Close ends the batch. Without a Commit before it, the view stays as it was.
+func (b *Batch) Close() {
+	if b.view.open != b {
+		return
+	}
+	b.view.open = nil
+	// Nothing was written through these, so there is nothing their errors could tell.
+	if b.keys != nil {
+		_ = b.keys.Close()
+	}
+	b.stored.close()
+	_ = b.batch.Close()
+}
+
+// exists says whether the view holds this key of a request or a UUID.
+func (b *Batch) exists(key []byte) (bool, error) {
+	if b.keys == nil {
+		iter, err := b.view.db.NewIter(&pebble.IterOptions{UseL6Filters: true})
+		if err != nil {
+			return false, err
+		}
+		b.keys = iter
+	}
+	found := b.keys.SeekPrefixGE(key)
+	return found, b.keys.Error()
+}
+
+// unit returns the id of a unit, 0 for the empty one.
+func (b *Batch) unit(unit string) uint32 {
+	if unit == "" {
+		return 0
+	}
+	if id, ok := b.view.unitIDs[unit]; ok {
+		return id
+	}
+	if id, ok := b.unitIDs[unit]; ok {
+		return id
+	}
+	id := uint32(len(b.view.current.units) + len(b.units))
+	b.units = append(b.units, unit)
+	b.unitIDs[unit] = id
+	b.key = appendID(b.key[:0], familyUnit, id)
+	b.set(b.key, []byte(unit))
+	return id
+}
+
+// source returns the source with this content that belongs to the app.
+func (b *Batch) source(app uint64, s *pb.Source) *origin {
+	b.scratch = appendSource(binary.AppendUvarint(b.scratch[:0], app), s)
+	v := b.view
+	if id, ok := v.sourceIDs[string(b.scratch)]; ok {
+		return v.sources[id]
+	}
+	if id, ok := b.sourceIDs[string(b.scratch)]; ok {
+		return b.sources[int(id)-len(v.sources)]
+	}
+	id := uint32(len(v.sources) + len(b.sources))
+	o, ok := readOrigin(id, b.scratch)
+	if !ok {
+		panic("view: a source does not read back")
+	}
+	b.sources = append(b.sources, o)
+	b.sourceIDs[string(b.scratch)] = id
+	b.key = appendID(b.key[:0], familySource, id)
+	b.set(b.key, b.scratch)
+	return o
+}
+
+func readOrigin(id uint32, row []byte) (*origin, bool) {
+	app, n := binary.Uvarint(row)
+	if n <= 0 {
+		return nil, false
+	}
+	source, ok := readSource(row[n:])
+	return &origin{id: id, app: app, source: source}, ok
+}
+
+func (b *Batch) draft(typeCode uint32, o *origin) *draft {
+	key := draftKey{typeCode, o.id}
+	if d, ok := b.drafts[key]; ok {
+		return d
+	}
+	d := &draft{entry: entry{origin: o}, typeCode: typeCode, prefix: appendSamplePrefix(nil, typeCode, o.id)}
+	if e := b.view.current.directory.find(typeCode, o); e != nil {
+		d.entry, d.stored, d.storedMax = *e, true, e.maxEnd
+	}
+	b.drafts[key] = d
+	return d
+}

@@ -1,0 +1,211 @@
+package view
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+)
+
+// The families of keys. Numbers are forever within a format version; FORMAT.md
+// describes the rows.
+const (
+	familyState    byte = 0x01
+	familyDecision byte = 0x02
+	familyUnit     byte = 0x10
+	familySource   byte = 0x11
+	familyEvent    byte = 0x12
+	familyMetadata byte = 0x13
+	familyEntry    byte = 0x20
+	familyMonth    byte = 0x21
+	familyRequest  byte = 0x30
+	familyUUID     byte = 0x31
+	familySample   byte = 0x40
+)
+
+// Place is where a sample stands: its period, then its place in the log. Index counts
+// the samples of one type in one request. No two samples of a type share a Place.
+type Place struct {
+	// Start and End are microseconds since the Unix epoch.
+	Start, End int64
+	// Sequence of the segment and ordinal of the event in it.
+	Sequence uint64
+	Event    uint32
+	Index    uint32
+}
+
+// Compare orders places by start, end and place in the log. It depends on nothing
+// that other samples could change, so that hidden ones cannot reorder visible ones.
+func (p *Place) Compare(q *Place) int {
+	switch {
+	case p.Start != q.Start:
+		return less(p.Start < q.Start)
+	case p.End != q.End:
+		return less(p.End < q.End)
+	case p.Sequence != q.Sequence:
+		return less(p.Sequence < q.Sequence)
+	case p.Event != q.Event:
+		return less(p.Event < q.Event)
+	case p.Index != q.Index:
+		return less(p.Index < q.Index)
+	}
+	return 0
+}
+
+func less(is bool) int {
+	if is {
+		return -1
+	}
+	return 1
+}
+
+// Small numbers are most of a key, so they are written short: one byte below
+// shortLimit, else a byte that tells the length and that many bytes, most significant
+// first. The form keeps the order of the numbers, and no form is a prefix of another.
+const shortLimit = 0xf8
+
+func appendOrdered(dst []byte, u uint64) []byte {
+	if u < shortLimit {
+		return append(dst, byte(u))
+	}
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], u)
+	first := 0
+	for b[first] == 0 {
+		first++
+	}
+	dst = append(dst, byte(shortLimit-1+8-first))
+	return append(dst, b[first:]...)
+}
+
+// readOrdered returns the number and its length, 0 when b does not begin with one.
+// With mask 0xff it reads the descending form.
+func readOrdered(b []byte, mask byte) (uint64, int) {
+	if len(b) == 0 {
+		return 0, 0
+	}
+	first := b[0] ^ mask
+	if first < shortLimit {
+		return uint64(first), 1
+	}
+	n := int(first-shortLimit) + 1
+	if len(b) < 1+n {
+		return 0, 0
+	}
+	var u uint64
+	for _, c := range b[1 : 1+n] {
+		u = u<<8 | uint64(c^mask)
+	}
+	if u < shortLimit || n > 1 && u>>(8*(n-1)) == 0 {
+		return 0, 0
+	}
+	return u, 1 + n
+}
+
+// appendDescending is appendOrdered in the opposite order.
+func appendDescending(dst []byte, u uint64) []byte {
+	from := len(dst)
+	dst = appendOrdered(dst, u)
+	for i := from; i < len(dst); i++ {
+		dst[i] ^= 0xff
+	}
+	return dst
+}
+
+func appendTime(dst []byte, t int64) []byte {
+	return binary.BigEndian.AppendUint64(dst, uint64(t)^1<<63)
+}
+
+func readTime(b []byte) int64 {
+	return int64(binary.BigEndian.Uint64(b) ^ 1<<63)
+}
+
+// appendSamplePrefix begins the keys of the samples of a type from a source.
+func appendSamplePrefix(dst []byte, typeCode, source uint32) []byte {
+	return appendOrdered(appendOrdered(append(dst, familySample), uint64(typeCode)), uint64(source))
+}
+
+// appendPeriod puts samples in order of end, then start: the longer of two that end
+// together comes first.
+func appendPeriod(dst []byte, start, end int64) []byte {
+	return appendDescending(appendTime(dst, end), uint64(end)-uint64(start))
+}
+
+// appendTie ends the key of a sample.
+func appendTie(dst []byte, sequence uint64, event, index uint32) []byte {
+	return appendOrdered(appendOrdered(appendOrdered(dst, sequence), uint64(event)), uint64(index))
+}
+
+// readPlace decodes what follows the prefix in the key of a sample.
+func readPlace(b []byte, p *Place) bool {
+	if len(b) < 8 {
+		return false
+	}
+	p.End = readTime(b)
+	b = b[8:]
+	duration, n := readOrdered(b, 0xff)
+	if n == 0 || duration > uint64(p.End)+1<<63 {
+		return false
+	}
+	p.Start = int64(uint64(p.End) - duration)
+	b = b[n:]
+	if p.Sequence, n = readOrdered(b, 0); n == 0 {
+		return false
+	}
+	b = b[n:]
+	var ok bool
+	if p.Event, b, ok = readOrdered32(b); !ok {
+		return false
+	}
+	p.Index, b, ok = readOrdered32(b)
+	return ok && len(b) == 0
+}
+
+func readOrdered32(b []byte) (uint32, []byte, bool) {
+	u, n := readOrdered(b, 0)
+	if n == 0 || u > math.MaxUint32 {
+		return 0, nil, false
+	}
+	return uint32(u), b[n:], true
+}
+
+// successor returns the first key after all that begin with prefix.
+func successor(prefix []byte) []byte {
+	end := bytes.Clone(prefix)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i]++; end[i] != 0 {
+			return end[:i+1]
+		}
+	}
+	return nil
+}
+
+func stateKey() []byte { return []byte{familyState} }
+
+func decisionKey(number uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{familyDecision}, number)
+}
+
+func appendID(dst []byte, family byte, id uint32) []byte {
+	return appendOrdered(append(dst, family), uint64(id))
+}
+
+func appendEventKey(dst []byte, sequence uint64, event uint32) []byte {
+	return appendOrdered(appendOrdered(append(dst, familyEvent), sequence), uint64(event))
+}
+
+func appendMetadataKey(dst []byte, sequence uint64, event, number uint32) []byte {
+	return appendTie(append(dst, familyMetadata), sequence, event, number)
+}
+
+func appendEntryKey(dst []byte, family byte, typeCode, source uint32) []byte {
+	return appendOrdered(appendOrdered(append(dst, family), uint64(typeCode)), uint64(source))
+}
+
+func appendMonthKey(dst []byte, typeCode, source uint32, month int32) []byte {
+	return binary.BigEndian.AppendUint32(appendEntryKey(dst, familyMonth, typeCode, source), uint32(month)^1<<31)
+}
+
+// appendObjectKey makes the keys of requests and of UUIDs, both an app's own.
+func appendObjectKey(dst []byte, family byte, app uint64, id *[16]byte) []byte {
+	return append(appendOrdered(append(dst, family), app), id[:]...)
+}

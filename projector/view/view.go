@@ -1,0 +1,373 @@
+// Package view is the disposable Pebble projection of a store's log.
+//
+//	v, err := view.Open(files, "view", view.Options{})
+//	b := v.Begin()
+//	err = b.Apply(sequence, ordinal, event)      // for every event, in the log's order
+//	err = b.Commit(view.Cursor{Sequence: sequence, Tree: frontier})
+//
+//	s, err := v.Snapshot()
+//	defer s.Close()
+//	for _, source := range s.Sources(scope, code) { … }
+//
+// The log is the write-ahead log: Pebble has none of its own here, the cursor commits in
+// one batch with the data it stands for, and after a crash a view is exactly what some
+// earlier Commit left. Everything in it is a function of the events applied, not of how
+// they were split into batches, so that a rebuilt view has the same keys and values.
+//
+// Samples are keyed by (type, source, end, start, place in the log), so that what a
+// reader may not see is another range of keys and never an entry to skip. What is stored
+// of which type and source is also held in memory: a scope with nothing stored is
+// answered without touching the database. FORMAT.md describes the rows.
+//
+// One goroutine writes; any number read.
+package view
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// formatVersion is the version of everything FORMAT.md describes. A view of another
+// version is rebuilt.
+const formatVersion = 1
+
+var (
+	// ErrFormat is wrapped by errors that say a view is of another version or damaged.
+	// Deleting its folder and rebuilding it from the log is the remedy.
+	ErrFormat = errors.New("view is of another format or damaged")
+	// ErrClosed is returned for what begins after Close.
+	ErrClosed = errors.New("view is closed")
+
+	errDamaged = fmt.Errorf("%w: a row is malformed", ErrFormat)
+)
+
+// Options of a view. The zero value is ready to use.
+type Options struct {
+	// CacheSize of Pebble's block cache in bytes; 0 means 64 MiB.
+	CacheSize int64
+	// Touched, if set, is called with the bounds of every range of keys that a reader
+	// opens, and with a key twice where it looks one up. Tests of noninterference use it.
+	Touched func(lower, upper []byte)
+}
+
+// Cursor says what part of the log a view contains.
+type Cursor struct {
+	// Sequence of the last segment applied, 0 before the first.
+	Sequence uint64
+	// Tree is the caller's: whatever must be as old as the view.
+	Tree []byte
+}
+
+// counters count the samples of the log up to the cursor: those the view holds, and those
+// that were there already. Together they are all.
+type counters struct {
+	samples, duplicates uint64
+}
+
+// View is an open view.
+type View struct {
+	db      *pebble.DB
+	lock    *pebble.Lock
+	touched func(lower, upper []byte)
+	failed  chan error
+	down    chan struct{} // closed by the first failure
+	closing chan struct{} // closed when Close begins
+
+	// Of the writer.
+	open      *Batch
+	sources   []*origin
+	sourceIDs map[string]uint32
+	unitIDs   map[string]uint32
+
+	mu      sync.Mutex
+	idle    sync.Cond // no snapshot is in use
+	current *state
+	inUse   int
+	closed  bool
+	err     error
+}
+
+// Open opens the view in a folder of the filesystem, and makes an empty one where there
+// is none. Only one process at a time can have it open. Errors: ErrFormat, and those of
+// the filesystem.
+func Open(files vfs.FS, folder string, options Options) (*View, error) {
+	if err := files.MkdirAll(folder, 0o700); err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	lock, err := pebble.LockDirectory(folder, files)
+	if err != nil {
+		return nil, fmt.Errorf("open view: lock: %w", err)
+	}
+	v := &View{
+		lock: lock, touched: options.Touched, failed: make(chan error, 1), down: make(chan struct{}), closing: make(chan struct{}),
+		sourceIDs: map[string]uint32{}, unitIDs: map[string]uint32{},
+	}
+	v.idle.L = &v.mu
+	if v.db, err = pebble.Open(folder, v.pebbleOptions(files, lock, options)); err != nil {
+		return nil, errors.Join(fmt.Errorf("open view: %w", v.damage(err)), lock.Close())
+	}
+	if err := v.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open view: %w", v.damage(err)), v.db.Close(), lock.Close())
+	}
+	return v, nil
+}
+
+// Close waits for the snapshots in use, writes everything to disk and closes the view. An
+// open batch is dropped: the writer must have stopped. Readers learn from Snapshot.Err
+// that they should end.
+func (v *View) Close() error {
+	v.mu.Lock()
+	if v.closed {
+		v.mu.Unlock()
+		return ErrClosed
+	}
+	v.closed = true
+	close(v.closing)
+	for v.inUse > 0 {
+		v.idle.Wait()
+	}
+	v.mu.Unlock()
+	if v.open != nil {
+		v.open.Close()
+	}
+	errs := []error{v.current.close(), v.flush(), v.db.Close(), v.lock.Close()}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("close view: %w", err)
+	}
+	return nil
+}
+
+// flush writes the memtables out. After a failure of Pebble's background work it could
+// wait forever, and the log has everything anyway.
+func (v *View) flush() error {
+	if err := v.Err(); err != nil {
+		return err
+	}
+	done, err := v.db.AsyncFlush()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-done:
+		return nil
+	case <-v.down:
+		return v.Err()
+	}
+}
+
+// Failed delivers the first error of Pebble's background work. A view that failed must be
+// closed; its cursor says nothing about what is on disk.
+func (v *View) Failed() <-chan error { return v.failed }
+
+// Err returns the error that Failed delivered or will deliver.
+func (v *View) Err() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.err
+}
+
+func (v *View) fail(err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.err == nil {
+		v.err = err
+		v.failed <- err
+		close(v.down)
+	}
+}
+
+// Cursor returns what part of the log the view contains.
+func (v *View) Cursor() Cursor {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.current.cursor
+}
+
+// Counts returns how many samples the view holds, and how many the log has beside them
+// because they were there already or their request was.
+func (v *View) Counts() (samples, duplicates uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.current.counters.samples, v.current.counters.duplicates
+}
+
+// Decisions calls fn with the records that PutDecision kept, by number, until it fails.
+func (v *View) Decisions(fn func(number uint64, record []byte) error) error {
+	return v.rows(familyDecision, func(key, value []byte) error {
+		if len(key) != 9 {
+			return errDamaged
+		}
+		return fn(binary.BigEndian.Uint64(key[1:]), value)
+	})
+}
+
+// rows calls fn with every committed row of a family, in order.
+func (v *View) rows(family byte, fn func(key, value []byte) error) error {
+	iter, err := v.db.NewIter(&pebble.IterOptions{LowerBound: []byte{family}, UpperBound: []byte{family + 1}})
+	if err != nil {
+		return v.damage(err)
+	}
+	for iter.First(); iter.Valid() && err == nil; iter.Next() {
+		var value []byte
+		if value, err = iter.ValueAndErr(); err == nil {
+			err = fn(iter.Key(), value)
+		}
+	}
+	return errors.Join(err, v.damage(iter.Close()))
+}
+
+// commit writes the batch and makes its state the current one, at once for every reader.
+func (v *View) commit(b *Batch, c Cursor) error {
+	if err := v.Err(); err != nil {
+		return err
+	}
+	if err := v.db.Apply(b.batch, pebble.NoSync); err != nil {
+		return v.damage(err)
+	}
+	for unit, id := range b.unitIDs {
+		v.unitIDs[unit] = id
+	}
+	for key, id := range b.sourceIDs {
+		v.sourceIDs[key] = id
+	}
+	v.sources = append(v.sources, b.sources...)
+	next := &state{
+		db: v.db.NewSnapshot(), cursor: Cursor{c.Sequence, append([]byte(nil), c.Tree...)}, counters: b.counters,
+		directory: v.current.directory.with(b.drafts), units: append(v.current.units, b.units...),
+	}
+	v.mu.Lock()
+	last := v.current
+	v.current = next
+	last.current = false
+	next.current = true
+	err := last.release()
+	v.mu.Unlock()
+	return err
+}
+
+// load reads into memory what is held there.
+func (v *View) load() error {
+	s := &state{directory: directory{}, units: []string{""}, current: true}
+	if err := v.loadState(s); err != nil {
+		return err
+	}
+	err := errors.Join(
+		v.rows(familyUnit, func(key, value []byte) error { return v.loadUnit(s, key, value) }),
+		v.rows(familySource, v.loadSource),
+	)
+	if err != nil {
+		return err
+	}
+	if err := v.loadDirectory(s); err != nil {
+		return err
+	}
+	s.db = v.db.NewSnapshot()
+	v.current = s
+	return nil
+}
+
+func (v *View) loadState(s *state) error {
+	value, closer, err := v.db.Get(stateKey())
+	if errors.Is(err, pebble.ErrNotFound) {
+		return v.checkEmpty()
+	}
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	var ok bool
+	if s.cursor, s.counters, ok = readState(value); !ok {
+		return errDamaged
+	}
+	return nil
+}
+
+// checkEmpty says that what has no state has nothing else either.
+func (v *View) checkEmpty() error {
+	iter, err := v.db.NewIter(nil)
+	if err != nil {
+		return err
+	}
+	if iter.First() {
+		err = fmt.Errorf("%w: it has no state", ErrFormat)
+	}
+	return errors.Join(err, iter.Close())
+}
+
+func (v *View) loadUnit(s *state, key, value []byte) error {
+	id, rest, ok := readOrdered32(key[1:])
+	if !ok || len(rest) > 0 || int(id) != len(s.units) || len(value) == 0 {
+		return errDamaged
+	}
+	s.units = append(s.units, string(value))
+	v.unitIDs[string(value)] = id
+	return nil
+}
+
+func (v *View) loadSource(key, value []byte) error {
+	id, rest, ok := readOrdered32(key[1:])
+	if !ok || len(rest) > 0 || int(id) != len(v.sources) {
+		return errDamaged
+	}
+	o, ok := readOrigin(id, value)
+	if !ok {
+		return errDamaged
+	}
+	v.sources = append(v.sources, o)
+	v.sourceIDs[string(value)] = id
+	return nil
+}
+
+func (v *View) loadDirectory(s *state) error {
+	copied := map[uint32]map[uint64]bool{}
+	entries := map[draftKey]*entry{}
+	err := v.rows(familyEntry, func(key, value []byte) error {
+		typeCode, source, e, ok := readEntry(key, value)
+		if !ok || int(source) >= len(v.sources) {
+			return errDamaged
+		}
+		e.origin = v.sources[source]
+		entries[draftKey{typeCode, source}] = e
+		if copied[typeCode] == nil {
+			copied[typeCode] = map[uint64]bool{}
+		}
+		s.directory.put(typeCode, e, copied[typeCode])
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return v.rows(familyMonth, func(key, value []byte) error {
+		typeCode, source, m, ok := readMonth(key, value)
+		e := entries[draftKey{typeCode, source}]
+		if !ok || e == nil {
+			return errDamaged
+		}
+		e.months = append(e.months, m)
+		return nil
+	})
+}
+
+func appendState(dst []byte, c Cursor, n counters) []byte {
+	dst = append(dst, formatVersion)
+	dst = binary.AppendUvarint(dst, c.Sequence)
+	dst = binary.AppendUvarint(dst, n.samples)
+	dst = binary.AppendUvarint(dst, n.duplicates)
+	return append(dst, c.Tree...)
+}
+
+func readState(b []byte) (c Cursor, n counters, ok bool) {
+	r := reader{b: b}
+	version := r.byte()
+	c.Sequence, n.samples, n.duplicates = r.uvarint(), r.uvarint(), r.uvarint()
+	c.Tree = append([]byte(nil), r.b...)
+	return c, n, version == formatVersion && !r.bad
+}
+
+var _ io.Closer = (*View)(nil)
