@@ -1,0 +1,143 @@
+package apple
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"maps"
+	"math"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"healthledger/proto/catalog"
+	"healthledger/scripts/genexport/export"
+)
+
+// TestGeneratedExportsAreImportedAsTheManifestSays checks every number of the
+// manifest, with and without the flaws of real files.
+func TestGeneratedExportsAreImportedAsTheManifestSays(t *testing.T) {
+	berlin := zone(t, "Europe/Berlin")
+	for name, o := range map[string]export.Options{
+		"plain":       {Records: 6_000},
+		"iOS 15":      {Records: 3_000, DTD: export.DTD11, Imperial: true},
+		"iOS 16":      {Records: 3_000, DTD: export.DTD12},
+		"no DTD":      {Records: 3_000, DTD: export.DTDNone},
+		"all quirks":  {Records: 12_000, Years: 0.4, Quirks: true, ExportZone: zone(t, "America/New_York")},
+		"old quirks":  {Records: 5_000, Years: 0.3, Quirks: true, Imperial: true, DTD: export.DTD12},
+		"one of each": {Records: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o.Seed, o.Zone = 42, berlin
+			path := filepath.Join(t.TempDir(), "export.zip")
+			var m export.Manifest
+			write(t, path, func(w io.Writer) (err error) {
+				m, err = export.WriteZip(w, o)
+				return err
+			})
+			var l fakeLedger
+			report, err := Import(context.Background(), path, l.save, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkAccounts(t, report, err)
+			if report.Records != m.Records+m.Nested || report.Imported != m.Usable() || report.Bytes != m.Bytes || report.Replaced != m.Replaced {
+				t.Errorf("%d records, %d imported, %d bytes, %d replaced; want %d, %d, %d, %d; left: %v",
+					report.Records, report.Imported, report.Bytes, report.Replaced,
+					m.Records+m.Nested, m.Usable(), m.Bytes, m.Replaced, report.NotImported)
+			}
+			for _, element := range []string{"Workout", "Correlation", "ActivitySummary", "ClinicalRecord", "Audiogram", "VisionPrescription"} {
+				if report.NotImported[element] != m.Elements[element] {
+					t.Errorf("%d times %s, want %d", report.NotImported[element], element, m.Elements[element])
+				}
+			}
+			if (m.OddAttributes > 0 || m.Replaced > 0) != (len(report.Warnings) > 0) {
+				t.Errorf("warnings: %q", report.Warnings)
+			}
+			compare(t, m, &l, berlin)
+		})
+	}
+}
+
+// compare checks the samples of a ledger against a manifest.
+func compare(t *testing.T, m export.Manifest, l *fakeLedger, zone *time.Location) {
+	t.Helper()
+	sources := map[string]uint64{}
+	types := map[string]*export.Type{}
+	for _, s := range l.samples() {
+		sources[s.source.Name]++
+		id := s.typ.Identifier
+		y := types[id]
+		if y == nil {
+			y = &export.Type{Unit: s.unit, Sources: map[string]uint64{}}
+			types[id] = y
+		}
+		y.Records++
+		y.Sources[s.source.Name]++
+		if s.typ.Kind == catalog.Category {
+			continue
+		}
+		if y.Days == nil {
+			y.Days = map[string]export.Day{}
+		}
+		date := time.UnixMicro(s.Start).In(zone).Format(time.DateOnly)
+		day := y.Days[date]
+		if day.Count == 0 {
+			day.Min, day.Max = s.Value, s.Value
+		}
+		day.Count++
+		day.Sum += s.Value
+		day.Min, day.Max = min(day.Min, s.Value), max(day.Max, s.Value)
+		y.Days[date] = day
+	}
+	if diff := cmp.Diff(m.Sources, sources); diff != "" {
+		t.Errorf("sources (-manifest +ledger):\n%s", diff)
+	}
+	for id, want := range m.Types {
+		got := types[id]
+		if got == nil {
+			t.Errorf("%s: none", id)
+			continue
+		}
+		labels := maps.Clone(want.Labels)
+		for _, s := range l.of(id) {
+			for label := range labels {
+				if n, ok := s.typ.Value(label); ok && float64(n) == s.Value {
+					labels[label]--
+				}
+			}
+		}
+		for label, n := range labels {
+			if n != 0 {
+				t.Errorf("%s: %d of %s are missing", id, int64(n), label)
+			}
+		}
+		about := cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) <= 1e-9*max(1, math.Abs(a)) })
+		copied := *want
+		copied.Labels = nil
+		if diff := cmp.Diff(&copied, got, about); diff != "" {
+			t.Errorf("%s (-manifest +ledger):\n%.2000s", id, diff)
+		}
+	}
+	if len(types) != len(m.Types) {
+		t.Errorf("%d types, want %d", len(types), len(m.Types))
+	}
+}
+
+func TestTwoImportsOfOneExportSendTheSameSamples(t *testing.T) {
+	var b bytes.Buffer
+	if _, err := export.WriteXML(&b, export.Options{Seed: 3, Records: 5_000, Quirks: true}); err != nil {
+		t.Fatal(err)
+	}
+	first, _ := mustImport(t, b.Bytes())
+	second, _ := mustImport(t, b.Bytes())
+	if string(first.requests[0].RequestId) == string(second.requests[0].RequestId) {
+		t.Error("the requests have the same id, so the second import would be taken for a retry")
+	}
+	if len(first.samples()) != len(second.samples()) {
+		t.Error("the samples differ")
+	}
+}

@@ -1,0 +1,64 @@
+package apple
+
+import (
+	"errors"
+	"strings"
+
+	"healthledger/proto/catalog"
+	"healthledger/proto/health"
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// The ledger takes all samples of a save or none, so a record that it would refuse is
+// left out beforehand. The rules are those of package health; what is checked once
+// for many records (type and unit, source, metadata) is checked here apart.
+
+// policy: the owner imports what the system wrote.
+var policy = health.Policy{ReadOnly: true}
+
+// rules check what records have in common, with a type that asks for nothing else.
+type rules struct {
+	steps *catalog.Type
+	plain *health.Rules
+}
+
+func newRules() *rules {
+	steps, ok := catalog.Lookup("stepCount")
+	if !ok {
+		panic("apple: the catalogue has no stepCount")
+	}
+	plain, err := health.NewRules(steps, "count", policy)
+	if err != nil {
+		panic("apple: " + err.Error())
+	}
+	return &rules{steps, plain}
+}
+
+// source returns the kind of the records of a source that would be refused.
+func (r *rules) source(s *pb.Source) (left string) {
+	one := &pb.SampleColumns{
+		Type: r.steps.Code, Unit: "count", Source: s, Tick: 1, Start: []int64{0}, Mantissa: []int64{1},
+	}
+	if err := health.Validate([]*pb.SampleColumns{one}, policy); err != nil {
+		return "Record refused for its " + field(err)
+	}
+	return ""
+}
+
+// metadata returns the kind of the records with metadata that would be refused.
+func (r *rules) metadata(m *pb.Metadata) (left string) {
+	if err := r.plain.Check(health.Row{Metadata: m}); err != nil {
+		return "Record refused for its " + field(err)
+	}
+	return ""
+}
+
+// field names what an error of package health is about, without what is in it.
+func field(err error) string {
+	var refused *health.FieldError
+	if !errors.As(err, &refused) {
+		return "content"
+	}
+	name, _, _ := strings.Cut(refused.Field, "[")
+	return name
+}
