@@ -1,0 +1,282 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+	"golang.org/x/term"
+
+	"healthledger/ledger"
+	"healthledger/ledger/seal"
+	"healthledger/ledger/serve"
+	"healthledger/projector"
+	"healthledger/proto/client"
+	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
+)
+
+// globals are the flags of every command.
+type globals struct {
+	Dir            string `help:"Data directory." env:"HEALTHLEDGER_DIR" default:"~/.healthledger" type:"path"`
+	Store          string `help:"Store, where the directory holds several (a prefix of its id will do)."`
+	PassphraseFile string `help:"File that holds the passphrase." env:"HEALTHLEDGER_PASSPHRASE_FILE" type:"path"`
+	JSON           bool   `name:"json" help:"Print one JSON object a line."`
+	Verbose        bool   `short:"v" help:"Log what happens to standard error."`
+
+	in       io.Reader
+	out, err io.Writer
+}
+
+func (g *globals) logger() *slog.Logger {
+	level := slog.LevelWarn
+	if g.Verbose {
+		level = slog.LevelInfo
+	}
+	return slog.New(slog.NewTextHandler(g.err, &slog.HandlerOptions{Level: level}))
+}
+
+// store returns the store that is meant.
+func (g *globals) store() (seal.StoreID, error) {
+	ids, err := ledger.Stores(g.Dir)
+	if err != nil {
+		return seal.StoreID{}, err
+	}
+	var found []seal.StoreID
+	for _, id := range ids {
+		if strings.HasPrefix(id.String(), g.Store) {
+			found = append(found, id)
+		}
+	}
+	switch {
+	case len(ids) == 0:
+		return seal.StoreID{}, fmt.Errorf("%s holds no store: make one with \"healthledger init\"", g.Dir)
+	case len(found) == 0:
+		return seal.StoreID{}, fmt.Errorf("%s holds no store that starts with %q", g.Dir, g.Store)
+	case len(found) > 1:
+		return seal.StoreID{}, usagef("%s holds %d stores: name one with --store", g.Dir, len(found))
+	}
+	return found[0], nil
+}
+
+// daemon returns the address of the daemon of the data directory. Where none runs it
+// starts one in this process, to be closed at the end of the command.
+func (g *globals) daemon(ctx context.Context) (serve.LocalAddress, *serve.Daemon, error) {
+	address, err := serve.ReadAddress(g.Dir)
+	if !errors.Is(err, serve.ErrNoDaemon) {
+		return address, nil, err
+	}
+	options, err := g.serveOptions()
+	if err != nil {
+		return address, nil, err
+	}
+	d, err := serve.Start(ctx, options)
+	if err != nil {
+		return address, nil, err
+	}
+	return d.Address(), d, nil
+}
+
+func (g *globals) serveOptions() (serve.Options, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return serve.Options{}, err
+	}
+	launcher := &projector.Launcher{Path: self, Args: []string{"projector"}, Stderr: g.err}
+	return serve.Options{
+		Dir: g.Dir, Logger: g.logger(),
+		Launch: func(ctx context.Context, config *pb.ProjectorConfig) (serve.Projector, error) {
+			return launcher.Launch(ctx, config)
+		},
+	}, nil
+}
+
+// owner is the owner's connection to the daemon of a store.
+type owner struct {
+	*client.OwnerClient
+	globals *globals
+	store   seal.StoreID
+	url     string
+	inside  *serve.Daemon
+}
+
+func (g *globals) owner(ctx context.Context) (*owner, error) {
+	id, err := g.store()
+	if err != nil {
+		return nil, err
+	}
+	return g.ownerOf(ctx, id)
+}
+
+func (g *globals) ownerOf(ctx context.Context, id seal.StoreID) (*owner, error) {
+	address, inside, err := g.daemon(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o := &owner{globals: g, store: id, inside: inside, url: address.URL}
+	session, _ := os.ReadFile(o.sessionFile())
+	o.OwnerClient, err = client.DialOwner(ctx, address.Credentials(), id.String(), string(session))
+	if err != nil {
+		o.Close()
+		return nil, fmt.Errorf("reach the daemon of %s: %w", g.Dir, err)
+	}
+	return o, nil
+}
+
+// Close ends the connection, and the daemon if it runs in this process.
+func (o *owner) Close() {
+	if o.OwnerClient != nil {
+		o.OwnerClient.Close()
+	}
+	if o.inside != nil {
+		o.inside.Close()
+	}
+}
+
+func (o *owner) sessionFile() string {
+	return filepath.Join(o.globals.Dir, "sessions", o.store.String())
+}
+
+// unlock sends the passphrase and keeps the session. Without wait it returns before
+// the view has caught up.
+func (o *owner) unlock(ctx context.Context, passphrase []byte) error {
+	begun, err := o.Owner().BeginUnlock(ctx, &pb.BeginUnlockRequest{})
+	if err != nil {
+		return err
+	}
+	sealed, err := seal.SealPassphrase(begun.GetPublicKey(), passphrase)
+	if err != nil {
+		return err
+	}
+	resp, err := o.Owner().Unlock(ctx, &pb.UnlockRequest{SealedPassphrase: sealed})
+	if err != nil {
+		return err
+	}
+	o.SetSession(resp.GetSession())
+	if o.inside != nil {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(o.sessionFile()), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(o.sessionFile(), []byte(resp.GetSession()), 0o600)
+}
+
+// QueryStatistics asks as the owner.
+func (o *owner) QueryStatistics(ctx context.Context, req *pb.QueryStatisticsRequest) (*pb.QueryStatisticsResponse, error) {
+	return o.Health().QueryStatistics(ctx, req)
+}
+
+// await returns when the store is readable, telling of the catch-up meanwhile.
+func (o *owner) await(ctx context.Context, progress func(done, total uint64)) error {
+	for {
+		s, err := o.Owner().Status(ctx, &pb.StatusRequest{})
+		if err != nil {
+			return err
+		}
+		for _, w := range s.GetWarnings() {
+			if strings.HasPrefix(w, "data loss:") {
+				return rpc.Error(connect.CodeDataLoss, &pb.ErrorDetail{Reason: rpc.ReasonDataLoss}, "%s", w)
+			}
+		}
+		progress(s.GetViewSegments(), s.GetLogSegments())
+		switch s.GetState() {
+		case pb.LockState_LOCK_STATE_UNLOCKED, pb.LockState_LOCK_STATE_LOCKING:
+			return nil
+		case pb.LockState_LOCK_STATE_LOCKED:
+			return errors.New("the store was locked again")
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// with runs what needs the owner: it asks for the passphrase when the session is
+// missing or stale, or when there is no daemon whose store could be open.
+func (o *owner) with(ctx context.Context, act func() error) error {
+	if o.inside != nil {
+		if err := o.unlockHere(ctx); err != nil {
+			return err
+		}
+		return act()
+	}
+	err := act()
+	if reason := rpc.Reason(err); reason != rpc.ReasonReauthenticate && reason != rpc.ReasonUnauthenticated {
+		return err
+	}
+	passphrase, err := o.globals.passphrase("Passphrase: ")
+	if err != nil {
+		return err
+	}
+	defer clear(passphrase)
+	if err := o.unlock(ctx, passphrase); err != nil {
+		return err
+	}
+	return act()
+}
+
+// unlockHere opens the store of a daemon in this process, for one command.
+func (o *owner) unlockHere(ctx context.Context) error {
+	passphrase, err := o.globals.passphrase("Passphrase: ")
+	if errors.Is(err, errNoPassphrase) {
+		return rpc.Error(connect.CodeFailedPrecondition, &pb.ErrorDetail{Reason: rpc.ReasonStoreLocked},
+			"the store is locked: no daemon is running, and there is no passphrase to open it for this command")
+	}
+	if err != nil {
+		return err
+	}
+	defer clear(passphrase)
+	if err := o.unlock(ctx, passphrase); err != nil {
+		return err
+	}
+	return o.await(ctx, func(uint64, uint64) {})
+}
+
+var errNoPassphrase = errors.New("no passphrase: use --passphrase-file, HEALTHLEDGER_PASSPHRASE_FILE or a terminal")
+
+// passphrase reads the passphrase from its file or from the terminal.
+func (g *globals) passphrase(prompt string) ([]byte, error) {
+	if g.PassphraseFile != "" {
+		content, err := os.ReadFile(g.PassphraseFile)
+		if err != nil {
+			return nil, fmt.Errorf("read passphrase: %w", err)
+		}
+		passphrase := bytes.TrimRight(content, "\r\n")
+		if len(passphrase) == 0 {
+			return nil, fmt.Errorf("%s holds no passphrase", g.PassphraseFile)
+		}
+		return passphrase, nil
+	}
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return nil, errNoPassphrase
+	}
+	defer tty.Close()
+	fmt.Fprint(tty, prompt)
+	passphrase, err := term.ReadPassword(int(tty.Fd()))
+	fmt.Fprintln(tty)
+	if err != nil {
+		return nil, errNoPassphrase
+	}
+	return passphrase, nil
+}
+
+// message says what went wrong in the words of whoever found it.
+func message(err error) string {
+	var failure *connect.Error
+	if errors.As(err, &failure) {
+		return strings.Replace(err.Error(), failure.Error(), failure.Message(), 1)
+	}
+	return err.Error()
+}

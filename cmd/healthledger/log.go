@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	pb "healthledger/proto/healthledger/v1"
+)
+
+type logCmd struct {
+	List logListCmd `cmd:"" help:"List the segments: what can be said of them without a key."`
+}
+
+type logListCmd struct {
+	From  uint64 `help:"First sequence." default:"1"`
+	Limit uint64 `help:"At most so many (0: all)."`
+}
+
+func (c *logListCmd) Run(ctx context.Context, g *globals) error {
+	o, err := g.owner(ctx)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	w := tabwriter.NewWriter(g.out, 0, 4, 2, ' ', 0)
+	if !g.JSON {
+		fmt.Fprintln(w, "SEQUENCE\tTIME\tCLASS\tEPOCH\tINDEX\tBYTES\tLEAF")
+	}
+	left := c.Limit
+	for from := max(c.From, 1); from > 0; {
+		resp, err := o.Owner().ListLog(ctx, &pb.ListLogRequest{From: from, Limit: uint32(min(left, 1000))})
+		if err != nil {
+			return err
+		}
+		for _, s := range resp.GetSegments() {
+			if g.JSON {
+				err = g.printMessage(s)
+			} else {
+				_, err = fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%d\t%d\t%.16s\n", s.GetSequence(), s.GetTime().AsTime().Local().Format(time.DateTime),
+					s.GetClass(), s.GetEpoch(), s.GetIndex(), s.GetBytes(), s.GetLeaf())
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
+		from = resp.GetNext()
+		if c.Limit > 0 {
+			left -= uint64(len(resp.GetSegments()))
+			if left == 0 {
+				break
+			}
+		}
+	}
+	return nil
+}

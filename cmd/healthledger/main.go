@@ -1,0 +1,97 @@
+// Command healthledger keeps a person's health data in a sealed ledger.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"healthledger/proto/rpc"
+)
+
+// commands is the command line, one field a group.
+type commands struct {
+	globals
+
+	Init      initCmd      `cmd:"" help:"Make a store: keys, recovery words, log."`
+	Serve     serveCmd     `cmd:"" help:"Run the daemon."`
+	Status    statusCmd    `cmd:"" help:"Say whether the store is locked, and to its owner what is behind it."`
+	Unlock    unlockCmd    `cmd:"" help:"Open the store for reading."`
+	Lock      lockCmd      `cmd:"" help:"End reading, after a grace period or now."`
+	App       appCmd       `cmd:"" help:"Register, list, show and remove apps."`
+	Grant     grantCmd     `cmd:"" help:"Allow an app to write or read types."`
+	Revoke    revokeCmd    `cmd:"" help:"Take grants back."`
+	Import    importCmd    `cmd:"" help:"Import an Apple Health export (export.zip or export.xml)."`
+	Save      saveCmd      `cmd:"" help:"Save samples, one JSON object a line, as an app."`
+	Query     queryCmd     `cmd:"" help:"Read samples and statistics."`
+	Types     typesCmd     `cmd:"" help:"List the health types."`
+	Log       logCmd       `cmd:"" help:"Look at the log without opening it."`
+	Bench     benchCmd     `cmd:"" help:"Measure this machine against its limits."`
+	Demo      demoCmd      `cmd:"" help:"Show the main job on a made-up export."`
+	Projector projectorCmd `cmd:"" hidden:""`
+}
+
+// Exit codes.
+const (
+	exitFailed   = 1
+	exitUsage    = 2
+	exitLocked   = 3
+	exitDataLoss = 4
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	cli := &commands{}
+	cli.in, cli.out, cli.err = stdin, stdout, stderr
+	code := -1
+	parser, err := kong.New(cli,
+		kong.Name("healthledger"), kong.Description("A sealed, append-only ledger for personal health data."),
+		kong.UsageOnError(), kong.Writers(stdout, stderr), kong.Exit(func(c int) { code = c }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Bind(&cli.globals),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "healthledger:", err)
+		return exitFailed
+	}
+	parsed, err := parser.Parse(args)
+	if code >= 0 {
+		return code
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "healthledger: %v\nRun \"healthledger --help\" for usage.\n", err)
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	if err := parsed.Run(&cli.globals); err != nil {
+		fmt.Fprintln(stderr, "healthledger:", message(err))
+		return exitCode(err)
+	}
+	return 0
+}
+
+// usageError is a mistake in the command line that its grammar does not catch.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func exitCode(err error) int {
+	var usage usageError
+	switch {
+	case errors.As(err, &usage):
+		return exitUsage
+	case rpc.Reason(err) == rpc.ReasonStoreLocked:
+		return exitLocked
+	case rpc.Reason(err) == rpc.ReasonDataLoss:
+		return exitDataLoss
+	}
+	return exitFailed
+}

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"healthledger/ledger/serve"
+	"healthledger/scripts/genexport/export"
+)
+
+// built is the program under test: the real one, with the race detector.
+var built string
+
+func TestMain(m *testing.M) { os.Exit(build(m)) }
+
+func build(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "healthledger-bin-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	built = filepath.Join(dir, "healthledger")
+	cmd := exec.Command("go", "build", "-race", "-o", built, ".")
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "build the program:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", filepath.Dir(built)+string(os.PathListSeparator)+os.Getenv("PATH"))
+			env.Setenv("HEALTHLEDGER_DIR", filepath.Join(env.WorkDir, "data"))
+			env.Setenv("HEALTHLEDGER_PASSPHRASE_FILE", filepath.Join(env.WorkDir, "passphrase"))
+			env.Setenv("TZ", "Europe/Berlin")
+			env.Setenv("SHARED", sharedTestdata())
+			return os.WriteFile(filepath.Join(env.WorkDir, "passphrase"), []byte("tester's passphrase\n"), 0o600)
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "shared" {
+				return sharedTestdata() != "", nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits": exits, "daemon": awaitDaemon, "genexport": genexport, "unchanged": unchanged,
+		},
+	})
+}
+
+// sharedTestdata finds the inputs that others made, "" where they are missing.
+func sharedTestdata() string {
+	dir := os.Getenv("HEALTHLEDGER_TESTDATA")
+	if dir == "" {
+		_, here, _, _ := runtime.Caller(0)
+		dir = filepath.Join(filepath.Dir(here), "..", "..", "..", "shared", "testdata")
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return ""
+	}
+	return dir
+}
+
+// exits N COMMAND... runs a command and wants its exit code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits code command...")
+	}
+	code, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	cmd := exec.Command(built, args[2:]...)
+	if args[1] != "healthledger" {
+		ts.Fatalf("exits runs healthledger")
+	}
+	cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"PATH", "HEALTHLEDGER_DIR", "HEALTHLEDGER_PASSPHRASE_FILE", "TZ", "HOME"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	cmd.Stdout, cmd.Stderr = ts.Stdout(), ts.Stderr()
+	err = cmd.Run()
+	var failed *exec.ExitError
+	if err != nil && !errors.As(err, &failed) {
+		ts.Fatalf("%v", err)
+	}
+	if got := cmd.ProcessState.ExitCode(); got != code {
+		ts.Fatalf("exit %d, not %d", got, code)
+	}
+}
+
+// daemon waits for a daemon that was started in the background.
+func awaitDaemon(ts *testscript.TestScript, neg bool, _ []string) {
+	if err := untilServed(ts.Getenv("HEALTHLEDGER_DIR"), !neg); err != nil {
+		ts.Fatalf("%v", err)
+	}
+}
+
+func untilServed(dir string, served bool) error {
+	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		_, err := serve.ReadAddress(dir)
+		if served == (err == nil) {
+			return nil
+		}
+	}
+	return fmt.Errorf("daemon of %s: served is not %v", dir, served)
+}
+
+// genexport FILE RECORDS writes an export.
+func genexport(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: genexport file records")
+	}
+	records, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	_, err = writeExport(ts.MkAbs(args[0]), export.Options{Seed: 7, Records: records})
+	ts.Check(err)
+}
+
+// unchanged FILE wants that a file exists nowhere outside its archive.
+func unchanged(ts *testscript.TestScript, neg bool, args []string) {
+	for _, path := range args {
+		if _, err := os.Stat(path); err == nil {
+			ts.Fatalf("%s exists", path)
+		}
+	}
+}
+
+// store is a data directory of a test that drives the program from Go.
+type store struct {
+	t    *testing.T
+	dir  string
+	work string
+}
+
+const passphrase = "tester's passphrase"
+
+func newStore(t *testing.T) *store {
+	t.Helper()
+	work := t.TempDir()
+	s := &store{t: t, work: work, dir: filepath.Join(work, "data")}
+	if err := os.WriteFile(filepath.Join(work, "passphrase"), []byte(passphrase+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.run("init", "--words-file", filepath.Join(work, "words"))
+	return s
+}
+
+func (s *store) command(args ...string) *exec.Cmd {
+	all := append([]string{"--dir", s.dir, "--passphrase-file", filepath.Join(s.work, "passphrase")}, args...)
+	return exec.Command(built, all...)
+}
+
+// exec runs a command and returns its output and exit code.
+func (s *store) exec(args ...string) (stdout, stderr string, code int) {
+	s.t.Helper()
+	cmd := s.command(args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		s.t.Fatal(err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// run wants exit code 0.
+func (s *store) run(args ...string) string {
+	s.t.Helper()
+	stdout, stderr, code := s.exec(args...)
+	if code != 0 {
+		s.t.Fatalf("healthledger %s: exit %d\n%s%s", strings.Join(args, " "), code, stdout, stderr)
+	}
+	return stdout
+}
+
+// serve starts a daemon that the test's end stops.
+func (s *store) serve() *exec.Cmd {
+	s.t.Helper()
+	cmd := s.command("serve")
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		if cmd.ProcessState == nil {
+			_ = cmd.Process.Signal(os.Interrupt)
+			_ = cmd.Wait()
+		}
+		if strings.Contains(errs.String(), "DATA RACE") {
+			s.t.Errorf("daemon: %s", errs.String())
+		}
+		if s.t.Failed() && errs.Len() > 0 {
+			s.t.Logf("daemon: %s", errs.String())
+		}
+	})
+	if err := untilServed(s.dir, true); err != nil {
+		s.t.Fatal(err)
+	}
+	return cmd
+}
+
+// kill ends a process as a power cut would, and returns when it is gone.
+func kill(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+}
+
+// within waits for something to become true.
+func within(t *testing.T, d time.Duration, what string, done func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
+	for !done() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("not within %v: %s", d, what)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}

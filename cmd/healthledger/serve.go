@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"healthledger/ledger"
+	"healthledger/ledger/serve"
+	"healthledger/projector"
+)
+
+type serveCmd struct {
+	Listen   string        `help:"Address for NATS clients, on loopback." default:"127.0.0.1:0"`
+	AutoLock time.Duration `help:"Lock a store so long after its owner was last there (0: never)." default:"12h"`
+}
+
+// Run serves until it is told to end.
+func (c *serveCmd) Run(ctx context.Context, g *globals) error {
+	if err := harden(); err != nil {
+		return err
+	}
+	options, err := g.serveOptions()
+	if err != nil {
+		return err
+	}
+	options.Listen, options.AutoLock = c.Listen, c.AutoLock
+	d, err := serve.Start(ctx, options)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	ids, err := ledger.Stores(g.Dir)
+	if err != nil {
+		return err
+	}
+	if g.JSON {
+		if err := g.printJSON(map[string]any{"url": d.Address().URL, "pid": os.Getpid(), "stores": len(ids)}); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(g.out, "Serving %d locked store(s) of %s on %s\n", len(ids), g.Dir, d.Address().URL)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+type projectorCmd struct{}
+
+// Run is the projector's process; only a daemon starts it.
+func (c *projectorCmd) Run(ctx context.Context, g *globals) error {
+	if err := harden(); err != nil {
+		return err
+	}
+	socket := os.NewFile(3, "daemon")
+	if socket == nil {
+		return usagef("a projector is started by the daemon")
+	}
+	return projector.Run(ctx, socket, g.in, g.logger())
+}
+
+// harden keeps memory out of core dumps and from other processes of the user.
+func harden() error {
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
+		return fmt.Errorf("forbid core dumps: %w", err)
+	}
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("forbid core dumps: %w", err)
+	}
+	return nil
+}
