@@ -1,0 +1,44 @@
+# Everything a machine needs beyond Go, gcc, make and Node comes through Go itself.
+
+# Wipes what cryptography leaves on stacks and heap; ledger/seal says why it matters.
+export GOEXPERIMENT := runtimesecret
+export GOFLAGS := -buildvcs=false
+
+tool := go tool -modfile=$(CURDIR)/scripts/tools/go.mod
+binary := bin/healthledger
+
+.PHONY: build demo test check bench drill proto clean
+
+build:
+	CGO_ENABLED=0 go build -trimpath -o $(binary) ./cmd/healthledger
+
+# The main job on a made-up export, from nothing to an answer.
+demo: build
+	$(binary) demo
+
+# What .ci/run runs: the rules of the house, then every test with the race detector.
+test: check
+	go test -race -timeout 20m ./...
+
+check:
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "not formatted (gofmt -w):" $$unformatted; exit 1; fi
+	go mod verify >/dev/null
+	go mod tidy -diff
+	go vet ./...
+	$(tool) staticcheck ./...
+	cd proto && $(tool) buf lint
+	@fresh=$$(mktemp -d) && (cd proto && $(tool) buf generate -o $$fresh) && \
+		for f in $$(cd $$fresh && find . -name '*.go'); do cmp proto/$$f $$fresh/$$f || { echo "generated code is stale: make proto"; exit 1; }; done && rm -r $$fresh
+
+bench: build
+	$(binary) bench
+
+# Longer runs of what the tests do briefly.
+drill: build
+	HEALTHLEDGER_DRILL=1 go test -race -timeout 60m -count=1 ./cmd/healthledger ./projector/... ./ledger/...
+
+proto:
+	cd proto && $(tool) buf generate
+
+clean:
+	rm -rf bin
