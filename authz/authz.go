@@ -116,35 +116,45 @@ func NewState(v Verifier, details bool) *State {
 // DecisionDetail, nil where it cannot be opened. The error wraps ErrForged; the
 // state is then unchanged.
 func (s *State) Decide(d *pb.SignedDecision, detail []byte) error {
-	decision, parsed, err := s.verify(d, detail)
+	decision, parsed, err := s.verify(d, detail, s.details)
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.link(decision); err != nil {
+	touched, err := s.follow(decision, parsed)
+	if err != nil {
 		return err
 	}
-	if err := s.apply(decision, parsed); err != nil {
-		return err
+	if device := decision.GetDeviceEnrolled(); device != nil {
+		s.device = device
+	}
+	if touched != nil {
+		s.apps[touched.Number], s.byKey[touched.Key] = touched, touched
 	}
 	sum := sha256.Sum256(d.GetDecision())
 	s.number, s.head = decision.GetNumber(), sum[:]
 	return nil
 }
 
-// Check verifies the next decision without applying it.
+// Check tells whether Decide will take the next decision, without applying it. It
+// wants the detail, and no other, even of a state without details: what is once in
+// the log must be good for every reader of the log, or it ends there for them.
 func (s *State) Check(d *pb.SignedDecision, detail []byte) error {
-	decision, _, err := s.verify(d, detail)
+	decision, parsed, err := s.verify(d, detail, true)
 	if err != nil {
 		return err
 	}
+	if len(decision.GetDetailHash()) == 0 && len(detail) > 0 {
+		return fmt.Errorf("%w: decision %d has no detail", ErrForged, decision.GetNumber())
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.link(decision)
+	_, err = s.follow(decision, parsed)
+	return err
 }
 
-func (s *State) verify(d *pb.SignedDecision, detail []byte) (*pb.Decision, *pb.DecisionDetail, error) {
+func (s *State) verify(d *pb.SignedDecision, detail []byte, details bool) (*pb.Decision, *pb.DecisionDetail, error) {
 	if err := s.verifier.VerifyDecision(d.GetDecision(), d.GetSignature()); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrForged, err)
 	}
@@ -152,7 +162,7 @@ func (s *State) verify(d *pb.SignedDecision, detail []byte) (*pb.Decision, *pb.D
 	if err := proto.Unmarshal(d.GetDecision(), decision); err != nil {
 		return nil, nil, fmt.Errorf("%w: malformed", ErrForged)
 	}
-	if !s.details || len(decision.GetDetailHash()) == 0 {
+	if !details || len(decision.GetDetailHash()) == 0 {
 		return decision, parsed, nil
 	}
 	sum := sha256.Sum256(detail)
@@ -172,59 +182,69 @@ func (s *State) link(d *pb.Decision) error {
 	return nil
 }
 
-func (s *State) apply(d *pb.Decision, detail *pb.DecisionDetail) error {
-	var touched *App
-	switch body := d.GetBody().(type) {
-	case *pb.Decision_DeviceEnrolled:
-		s.device = body.DeviceEnrolled
-	case *pb.Decision_AppRegistered:
-		r := body.AppRegistered
-		if _, taken := s.byKey[r.GetKey()]; taken || r.GetKey() == "" {
-			return fmt.Errorf("%w: decision %d: the app's key is taken", ErrForged, d.GetNumber())
-		}
-		touched = &App{
-			Number: d.GetNumber(), Key: r.GetKey(), Importer: r.GetImporter(), Registered: d.GetTime(),
-			tokenHash: r.GetTokenHash(), shares: map[uint32]bool{}, reads: map[uint32]Read{},
-		}
-		setShares(touched, r.GetShares())
-	case *pb.Decision_SharesDecided:
-		a, err := s.standing(d, body.SharesDecided.GetApp())
-		if err != nil {
-			return err
-		}
-		touched = a
-		setShares(touched, body.SharesDecided.GetShares())
-	case *pb.Decision_AppRemoved:
-		a, err := s.standing(d, body.AppRemoved.GetApp())
-		if err != nil {
-			return err
-		}
-		a.Removed, a.shares, a.reads = true, nil, nil
-		touched = a
+// follow returns what a decision makes of the app it speaks of, nil if it speaks of
+// none. It changes nothing.
+func (s *State) follow(d *pb.Decision, detail *pb.DecisionDetail) (*App, error) {
+	if err := s.link(d); err != nil {
+		return nil, err
+	}
+	touched, err := s.decided(d)
+	if err != nil {
+		return nil, err
+	}
+	if touched != nil && touched.Removed && detail.GetBody() != nil {
+		return nil, fmt.Errorf("%w: decision %d describes the app that it removes", ErrForged, d.GetNumber())
 	}
 	switch body := detail.GetBody().(type) {
 	case *pb.DecisionDetail_AppDescribed:
 		if touched == nil {
-			return fmt.Errorf("%w: decision %d describes no app", ErrForged, d.GetNumber())
+			return nil, fmt.Errorf("%w: decision %d describes no app", ErrForged, d.GetNumber())
 		}
 		touched.BundleID, touched.Name = body.AppDescribed.GetBundleId(), body.AppDescribed.GetName()
 	case *pb.DecisionDetail_ReadsDecided:
 		if touched == nil {
-			a, err := s.standing(d, body.ReadsDecided.GetApp())
-			if err != nil {
-				return err
+			if touched, err = s.standing(d, body.ReadsDecided.GetApp()); err != nil {
+				return nil, err
 			}
-			touched = a
 		}
 		if touched.Number != body.ReadsDecided.GetApp() {
-			return fmt.Errorf("%w: decision %d speaks of two apps", ErrForged, d.GetNumber())
+			return nil, fmt.Errorf("%w: decision %d speaks of two apps", ErrForged, d.GetNumber())
 		}
 		setReads(touched, body.ReadsDecided.GetReads())
 	}
-	if touched != nil {
-		s.apps[touched.Number], s.byKey[touched.Key] = touched, touched
+	return touched, nil
+}
+
+// decided is follow without the detail.
+func (s *State) decided(d *pb.Decision) (*App, error) {
+	switch body := d.GetBody().(type) {
+	case *pb.Decision_AppRegistered:
+		r := body.AppRegistered
+		if _, taken := s.byKey[r.GetKey()]; taken || r.GetKey() == "" {
+			return nil, fmt.Errorf("%w: decision %d: the app's key is taken", ErrForged, d.GetNumber())
+		}
+		app := &App{
+			Number: d.GetNumber(), Key: r.GetKey(), Importer: r.GetImporter(), Registered: d.GetTime(),
+			tokenHash: r.GetTokenHash(), shares: map[uint32]bool{}, reads: map[uint32]Read{},
+		}
+		setShares(app, r.GetShares())
+		return app, nil
+	case *pb.Decision_SharesDecided:
+		app, err := s.standing(d, body.SharesDecided.GetApp())
+		if err != nil {
+			return nil, err
+		}
+		setShares(app, body.SharesDecided.GetShares())
+		return app, nil
+	case *pb.Decision_AppRemoved:
+		app, err := s.standing(d, body.AppRemoved.GetApp())
+		if err != nil {
+			return nil, err
+		}
+		app.Removed, app.shares, app.reads = true, nil, nil
+		return app, nil
 	}
-	return nil
+	return nil, nil
 }
 
 // standing returns a copy of an app that may be changed.

@@ -28,7 +28,7 @@ import (
 type globals struct {
 	Dir            string `help:"Data directory." env:"HEALTHLEDGER_DIR" default:"~/.healthledger" type:"path"`
 	Store          string `help:"Store, where the directory holds several (a prefix of its id will do)."`
-	PassphraseFile string `help:"File that holds the passphrase." env:"HEALTHLEDGER_PASSPHRASE_FILE" type:"path"`
+	PassphraseFile string `help:"File that holds the passphrase." env:"HEALTHLEDGER_PASSPHRASE_FILE"`
 	JSON           bool   `name:"json" help:"Print one JSON object a line."`
 	Verbose        bool   `short:"v" help:"Log what happens to standard error."`
 

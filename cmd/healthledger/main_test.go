@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -111,14 +112,20 @@ func awaitDaemon(ts *testscript.TestScript, neg bool, _ []string) {
 	}
 }
 
-func untilServed(dir string, served bool) error {
+// served tells whether a daemon serves right now.
+func served(dir string) error {
+	_, err := serve.ReadAddress(dir)
+	return err
+}
+
+func untilServed(dir string, want bool) error {
 	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		_, err := serve.ReadAddress(dir)
-		if served == (err == nil) {
+		if want == (err == nil) {
 			return nil
 		}
 	}
-	return fmt.Errorf("daemon of %s: served is not %v", dir, served)
+	return fmt.Errorf("daemon of %s: served is not %v", dir, want)
 }
 
 // genexport FILE RECORDS writes an export.
@@ -223,6 +230,18 @@ func kill(t *testing.T, cmd *exec.Cmd) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
+}
+
+// killPID kills a process that is not a child of the test.
+func killPID(t *testing.T, pid string) {
+	t.Helper()
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(n, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		t.Fatal(err)
+	}
 }
 
 // within waits for something to become true.

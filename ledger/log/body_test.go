@@ -59,8 +59,8 @@ func TestDecodedBodyIsWhatWasEncoded(t *testing.T) {
 				unit := rapid.SliceOfN(rapid.Byte(), 1, 9).Draw(t, "unit")
 				return bytes.Repeat(unit, rapid.IntRange(1, 400).Draw(t, "times"))
 			}
-			return payloadOf(rapid.Uint64().Draw(t, "seed"), rapid.IntRange(1, 3000).Draw(t, "size"))
-		}), 1, 12).Draw(t, "blocks")
+			return payloadOf(rapid.Uint64().Draw(t, "seed"), rapid.IntRange(1, 700).Draw(t, "size"))
+		}), 1, 5).Draw(t, "blocks")
 		prefix := rapid.SliceOfN(rapid.Byte(), 0, 5).Draw(t, "dst")
 
 		encoded, err := EncodeBody(bytes.Clone(prefix), blocks)

@@ -85,7 +85,7 @@ func TestKeyDirectoryKeepsWhatItWasGiven(t *testing.T) {
 				rapid.SampledFrom([]uint64{1, 2, 3, 0x10, 1 << 40, 1<<64 - 1}).Draw(t, "epoch"),
 			}
 		})
-		for range rapid.IntRange(1, 10).Draw(t, "steps") {
+		for range rapid.IntRange(1, 6).Draw(t, "steps") {
 			w, b := which.Draw(t, "wrap"), content.Draw(t, "content")
 			var err error
 			switch step := rapid.IntRange(0, 6).Draw(t, "step"); step {

@@ -82,7 +82,11 @@ func TestDeletedSegmentsAreLoss(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer js.DeleteStream(t.Context(), config.Name)
+			defer func() {
+				if err := js.DeleteStream(t.Context(), config.Name); err != nil {
+					t.Error(err)
+				}
+			}()
 			fill(t, conn, store, 1, 30, constant(1000))
 			for _, sequence := range c.deleted {
 				if err := stream.DeleteMsg(t.Context(), sequence); err != nil {

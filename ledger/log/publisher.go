@@ -18,8 +18,9 @@ import (
 var (
 	// ErrConflict: another payload is at that sequence.
 	ErrConflict = errors.New("another segment is at that place of the log")
-	// ErrNoSpace: JetStream refuses because its disk or its limits are used up. It goes on
-	// refusing after space was freed, until the server restarts.
+	// ErrNoSpace: JetStream refuses because its limits are used up. It goes on refusing after
+	// space was freed, until the server restarts. When a write to the disk itself fails, for
+	// want of space or otherwise, nats-server 2.15 does not answer any more: ErrUnknown.
 	ErrNoSpace = errors.New("no space left for the log")
 	// ErrUnknown: the payload may be in the log, or come into it later. Publishing the same
 	// payload again at the same sequence finds out, and appends it if need be.

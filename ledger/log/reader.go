@@ -44,6 +44,8 @@ type Reader struct {
 	stall time.Duration
 	// How long the server may be away before a read gives up.
 	patience time.Duration
+	// How much one batch brings.
+	batchBytes int
 
 	mu     sync.Mutex
 	stream jetstream.Stream
@@ -52,7 +54,7 @@ type Reader struct {
 // NewReader returns a reader of a store's log. It does not talk to the server, and leaves
 // the connection to its owner.
 func NewReader(conn *nats.Conn, store seal.StoreID) *Reader {
-	return &Reader{js: jetStream(conn), store: store, stall: 5 * time.Second, patience: 30 * time.Second}
+	return &Reader{js: jetStream(conn), store: store, stall: 5 * time.Second, patience: 30 * time.Second, batchBytes: batchBytes}
 }
 
 func jetStream(conn *nats.Conn) jetstream.JetStream {
@@ -65,7 +67,8 @@ func jetStream(conn *nats.Conn) jetstream.JetStream {
 
 // ReaderPermissions returns the subjects that a reader's connection must be allowed to
 // publish and to subscribe to; it needs no others. The inbox prefix is the connection's
-// nats.CustomInboxPrefix ("_INBOX" by default).
+// nats.CustomInboxPrefix ("_INBOX" by default). They are for connections that are trusted
+// not to harm the log; others are guests, see GuestExports.
 func ReaderPermissions(store seal.StoreID, inboxPrefix string) (publish, subscribe []string) {
 	publish = []string{
 		"$JS.API.DIRECT.GET." + StreamName(store),
@@ -195,7 +198,7 @@ func (r *Reader) fetchBatch(ctx context.Context, next, to uint64, stall time.Dur
 	defer watchdog.Stop()
 
 	messages, err := jetstreamext.GetBatch(batch, r.js, StreamName(r.store), int(min(to-next+1, batchMessages)),
-		jetstreamext.GetBatchSeq(next), jetstreamext.GetBatchMaxBytes(batchBytes))
+		jetstreamext.GetBatchSeq(next), jetstreamext.GetBatchMaxBytes(r.batchBytes))
 	if err != nil {
 		return next, err
 	}

@@ -49,13 +49,13 @@ func TestReadBringsEverySegmentInOrder(t *testing.T) {
 	conn := startServer(t, func(o *server.Options) { o.SyncAlways = false }).connectInProcess()
 	store := testStore(1)
 	createStream(t, conn, store)
-	const last = 5000
+	const last = 3000
 	fill(t, conn, store, 1, last, mixed)
 	r := NewReader(conn, store)
 	if got, err := r.Last(t.Context()); err != nil || got != last {
 		t.Fatalf("Last = %d, %v", got, err)
 	}
-	for _, c := range []struct{ from, to uint64 }{{1, last}, {last, last}, {1, 1}, {499, 501}, {2000, 4999}} {
+	for _, c := range []struct{ from, to uint64 }{{1, last}, {last, last}, {1, 1}, {499, 501}, {2000, 2999}} {
 		if got, err := readAll(testContext(t), t, r, c.from, c.to, mixed); err != nil || got != c.to {
 			t.Errorf("Read(%d, %d) ended at %d: %v", c.from, c.to, got, err)
 		}
@@ -138,9 +138,9 @@ func TestASlowCallerLosesNothing(t *testing.T) {
 	store := testStore(1)
 	createStream(t, conn, store)
 	const last = 120
-	fill(t, conn, store, 1, last, constant(400_000))
+	fill(t, conn, store, 1, last, constant(100_000))
 	r := NewReader(conn, store)
-	r.stall = 100 * time.Millisecond
+	r.stall, r.batchBytes = 100*time.Millisecond, 2<<20
 	next := uint64(1)
 	err := r.Read(testContext(t), 1, last, func(e Entry) error {
 		if e.Sequence != next {
@@ -186,7 +186,7 @@ func (d *cutDialer) Dial(network, address string) (net.Conn, error) {
 	d.Lock()
 	defer d.Unlock()
 	d.cuts++
-	return &cutConn{Conn: conn, left: 1<<20 + d.rng.IntN(12<<20)}, nil
+	return &cutConn{Conn: conn, left: 256<<10 + d.rng.IntN(3<<20)}, nil
 }
 
 func TestBrokenConnectionsLoseNothing(t *testing.T) {
@@ -194,11 +194,11 @@ func TestBrokenConnectionsLoseNothing(t *testing.T) {
 	store := testStore(1)
 	createStream(t, srv.connectInProcess(), store)
 	const last = 400
-	fill(t, srv.connectInProcess(), store, 1, last, constant(100_000))
+	fill(t, srv.connectInProcess(), store, 1, last, constant(25_000))
 	dialer := &cutDialer{rng: rand.New(rand.NewPCG(1, 2))}
 	r := NewReader(srv.connect(nats.SetCustomDialer(dialer)), store)
-	r.stall = 100 * time.Millisecond
-	if got, err := readAll(testContext(t), t, r, 1, last, constant(100_000)); err != nil || got != last {
+	r.stall, r.batchBytes = 100*time.Millisecond, 2<<20
+	if got, err := readAll(testContext(t), t, r, 1, last, constant(25_000)); err != nil || got != last {
 		t.Errorf("ended at %d: %v", got, err)
 	}
 	if dialer.cuts < 3 {
@@ -211,16 +211,16 @@ func TestReadGoesOnAfterTheServerRestarts(t *testing.T) {
 	store := testStore(1)
 	conn := srv.connect()
 	createStream(t, conn, store)
-	const last = 400
+	const last = 200
 	fill(t, conn, store, 1, last, constant(100_000))
 	r := NewReader(conn, store)
-	r.stall = 300 * time.Millisecond
+	r.stall, r.batchBytes = 300*time.Millisecond, 2<<20
 	next := uint64(1)
 	err := r.Read(testContext(t), 1, last, func(e Entry) error {
 		if e.Sequence != next {
 			t.Fatalf("segment %d follows %d", e.Sequence, next-1)
 		}
-		if next == 150 {
+		if next == 20 {
 			srv.stop()
 			srv.start()
 		}

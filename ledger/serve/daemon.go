@@ -84,12 +84,11 @@ func (d *Daemon) start(ctx context.Context) error {
 	d.local = newLocalAddress()
 	d.nats, err = natsserver.Start(natsserver.Options{
 		StoreDir: filepath.Join(d.options.Dir, "jetstream"), Listen: d.options.Listen,
-		Authenticate: d.authenticate, Logger: d.options.Logger,
+		Authenticate: d.authenticate, Logger: d.options.Logger, DeferListen: true,
 	})
 	if err != nil {
 		return err
 	}
-	d.local.URL = d.nats.URL()
 	if err := d.openLedger(ctx); err != nil {
 		return err
 	}
@@ -121,6 +120,11 @@ func (d *Daemon) start(ctx context.Context) error {
 			_ = endpoint.Stop(ctx)
 		})
 	}
+	// Nobody is turned away because the stores are not open yet.
+	if err := d.nats.Listen(); err != nil {
+		return err
+	}
+	d.local.URL = d.nats.URL()
 	return d.local.write(d.options.Dir)
 }
 
@@ -157,9 +161,6 @@ func (d *Daemon) authenticate(user, password string) (natsserver.Identity, bool)
 	if user == rpc.LocalPrefix+d.local.Key {
 		same := subtle.ConstantTimeCompare([]byte(password), []byte(d.local.Token)) == 1
 		return natsserver.Identity{Kind: natsserver.LocalOwner, Key: d.local.Key}, same
-	}
-	if d.ledger == nil {
-		return natsserver.Identity{}, false
 	}
 	store, app, ok := d.ledger.AppByKey(user)
 	if !ok || !app.Holds(password) {

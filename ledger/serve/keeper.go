@@ -57,7 +57,7 @@ type keeper struct {
 	locksAt  time.Duration
 	fault    string
 	stop     chan struct{}
-	stopped  sync.WaitGroup
+	stopped  *sync.WaitGroup
 }
 
 // State returns the lock state, when it will lock by itself (0: never), and what is
@@ -129,8 +129,8 @@ func (k *keeper) start(ctx context.Context) (Projector, error) {
 	}
 	stop := make(chan struct{})
 	k.mu.Lock()
-	k.process, k.revoke, k.stop = process, revoke, stop
-	k.mu.Unlock()
+	defer k.mu.Unlock()
+	k.process, k.revoke, k.stop, k.stopped = process, revoke, stop, new(sync.WaitGroup)
 	k.stopped.Go(func() { k.watch(process, stop) })
 	return process, nil
 }
@@ -162,6 +162,9 @@ func (k *keeper) Unlock(ctx context.Context, caller string, sealed []byte) (stri
 	k.throttle.Succeeded(caller)
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.process != process {
+		return "", rpc.StoreLocked()
+	}
 	switch k.state {
 	case pb.LockState_LOCK_STATE_LOCKED:
 		k.state, k.fault = pb.LockState_LOCK_STATE_UNLOCKING, ""
@@ -295,7 +298,7 @@ func (k *keeper) Lock(grace time.Duration) pb.LockState {
 // end closes the view, ends the projector and the sessions.
 func (k *keeper) end() {
 	k.mu.Lock()
-	process, revoke := k.process, k.revoke
+	process, revoke, stopped := k.process, k.revoke, k.stopped
 	k.state, k.process, k.revoke, k.locksAt = pb.LockState_LOCK_STATE_LOCKED, nil, nil, 0
 	k.sessions.Clear()
 	if process != nil {
@@ -312,7 +315,7 @@ func (k *keeper) end() {
 	}
 	process.End(ctx)
 	revoke()
-	k.stopped.Wait()
+	stopped.Wait()
 	// What passed through this process on its way is garbage now; have it collected.
 	runtime.GC()
 }

@@ -43,13 +43,14 @@ type Options struct {
 
 // Engine answers queries from a view. It may be used from several goroutines.
 type Engine struct {
-	view    *view.View
-	options Options
+	view      *view.View
+	options   Options
+	pageBytes int
 }
 
 // New returns an engine over the view.
 func New(v *view.View, options Options) *Engine {
-	return &Engine{view: v, options: options}
+	return &Engine{view: v, options: options, pageBytes: pageBytes}
 }
 
 // ArgumentError says what is wrong with a request. It never depends on what the reader

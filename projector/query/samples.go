@@ -62,7 +62,7 @@ type samplesQuery struct {
 }
 
 func (e *Engine) parseSamples(scope authz.Scope, r *pb.QuerySamplesRequest) (*samplesQuery, error) {
-	q := &samplesQuery{options: &e.options, scope: scope, limit: r.GetLimit(), bytes: pageBytes}
+	q := &samplesQuery{options: &e.options, scope: scope, limit: r.GetLimit(), bytes: e.pageBytes}
 	var err error
 	if q.typ, err = parseType(r.GetType()); err != nil {
 		return nil, err
@@ -108,7 +108,7 @@ func (q *samplesQuery) fill(m *merge, w *writer) (*pb.QuerySamplesResponse, erro
 	var last view.Place
 	var sample view.Sample
 	var source *view.Source
-	for size := tokenBytes; ; {
+	for size := tokenBytes; ; { // of the answer
 		if q.limit > 0 && q.taken >= q.limit {
 			return answer, nil
 		}

@@ -20,6 +20,12 @@ import (
 // maxBuckets bounds an answer: a year of hours, or 27 years of days.
 const maxBuckets = 10_000
 
+// The first and the last microsecond of the years 1 to 9999.
+const (
+	firstMicro = -62_135_596_800_000_000
+	lastMicro  = 253_402_300_799_999_999
+)
+
 // Statistics returns statistics of the samples of a quantity type that the scope may see
 // and that overlap the period: of the whole period, or of each calendar bucket of a time
 // zone that holds samples, oldest first. Without samples the answer is empty. Buckets at
@@ -298,6 +304,8 @@ func (b *bucket) statistics(style catalog.Aggregation, unitText string) *pb.Stat
 	if p.to == math.MaxInt64 {
 		p.to = b.last
 	}
+	// Days at both ends of time reach beyond what a timestamp holds.
+	p.from, p.to = max(p.from, firstMicro), min(p.to, lastMicro)
 	value := b.recentValue
 	s := &pb.Statistics{
 		Start: health.Timestamp(p.from), End: health.Timestamp(p.to), Unit: unitText, Count: b.count,

@@ -33,9 +33,9 @@ type origin struct {
 
 // entry describes the samples of one type from one source. A published one never changes.
 type entry struct {
-	origin         *origin
-	count          uint64
-	minEnd, maxEnd int64
+	origin *origin
+	count  uint64
+	maxEnd int64
 	// months in which a sample with a length ends, in order.
 	months []month
 }
@@ -110,7 +110,7 @@ func (dir directory) with(drafts map[draftKey]*draft) directory {
 			next[key.typeCode] = slices.Clone(next[key.typeCode])
 		}
 		next.put(key.typeCode, &entry{
-			origin: d.origin, count: d.count, minEnd: d.minEnd, maxEnd: d.maxEnd, months: d.months,
+			origin: d.origin, count: d.count, maxEnd: d.maxEnd, months: d.months,
 		}, copied[key.typeCode])
 	}
 	return next
@@ -137,9 +137,7 @@ func (dir directory) put(typeCode uint32, e *entry, copied map[uint64]bool) {
 }
 
 func (e *entry) appendRow(dst []byte) []byte {
-	dst = binary.AppendUvarint(dst, e.count)
-	dst = binary.AppendVarint(dst, e.minEnd)
-	return binary.AppendVarint(dst, e.maxEnd)
+	return binary.AppendVarint(binary.AppendUvarint(dst, e.count), e.maxEnd)
 }
 
 func readEntry(key, value []byte) (typeCode, source uint32, e *entry, ok bool) {
@@ -149,8 +147,8 @@ func readEntry(key, value []byte) (typeCode, source uint32, e *entry, ok bool) {
 	}
 	source, rest, ok = readOrdered32(rest)
 	r := reader{b: value}
-	e = &entry{count: r.uvarint(), minEnd: r.varint(), maxEnd: r.varint()}
-	return typeCode, source, e, ok && len(rest) == 0 && r.done() && e.count > 0 && e.minEnd <= e.maxEnd
+	e = &entry{count: r.uvarint(), maxEnd: r.varint()}
+	return typeCode, source, e, ok && len(rest) == 0 && r.done() && e.count > 0
 }
 
 func readMonth(key, value []byte) (typeCode, source uint32, m month, ok bool) {
@@ -181,9 +179,9 @@ type Span struct {
 const shortDuration = 24 * 3600 * 1_000_000
 
 // spans returns where samples lie that end at low or later and start at until or
-// earlier, in order and without overlap.
+// earlier, in order and without overlap. What ends before low changes nothing in them
+// unless it ends in the same month.
 func (e *entry) spans(low, until int64) []Span {
-	low = max(low, e.minEnd)
 	if low > e.maxEnd {
 		return nil
 	}

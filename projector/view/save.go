@@ -188,11 +188,10 @@ func (b *Batch) metadataAt(c *pb.SampleColumns, number int) int32 {
 }
 
 func (d *draft) add(s *Sample, known content) {
-	if d.count == 0 {
-		d.minEnd, d.maxEnd = s.End, s.End
+	if d.count == 0 || s.End > d.maxEnd {
+		d.maxEnd = s.End
 	}
 	d.count++
-	d.minEnd, d.maxEnd = min(d.minEnd, s.End), max(d.maxEnd, s.End)
 	if duration := uint64(s.End) - uint64(s.Start); duration > 0 {
 		d.lengthen(monthOf(s.End), duration)
 	}

@@ -22,7 +22,7 @@ const (
 	// maxRatio is how many bytes of XML one byte of archive may become, once
 	// freeBytes of them have been read.
 	maxRatio  = 250
-	freeBytes = 64 << 20
+	freeBytes = 16 << 20
 	// sniffLength is how far into an entry the document type or root may begin.
 	sniffLength = 64 << 10
 )

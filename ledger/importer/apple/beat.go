@@ -2,6 +2,13 @@ package apple
 
 import "strconv"
 
+// BeatsKey is the metadata key under which the readings behind a heart rate
+// variability are kept: beats per minute and seconds since the start of the sample,
+// "66 1.08; 71 1.94; …". The export has the times as clock text without a date, in the
+// zone and the language of the exporting phone; one that cannot be read, or that lies
+// outside of the sample, is kept as it is.
+const BeatsKey = "HeartRateVariabilityMetadataList"
+
 const (
 	micro   = int64(1_000_000)
 	halfDay = 12 * 3600 * micro
@@ -75,4 +82,37 @@ func appendSeconds(b []byte, micros int64) []byte {
 		}
 	}
 	return b
+}
+
+// beat gathers one reading of a heart rate variability.
+func (r *reader) beat() {
+	var bpm, clock []byte
+	for i := range r.scan.attributes {
+		a := &r.scan.attributes[i]
+		switch string(a.name) {
+		case "bpm":
+			bpm = a.raw
+		case "time":
+			clock = a.raw
+		default:
+			r.report.leave("attribute " + shorten(string(a.name)) + " of a beat")
+		}
+	}
+	x := &r.record
+	if len(x.beats) > maxRaw {
+		x.left = leftForMetadata
+	}
+	if x.left != "" {
+		return
+	}
+	if len(x.beats) > 0 {
+		x.beats = append(x.beats, "; "...)
+	}
+	x.beats = append(x.beats, bpm...)
+	x.beats = append(x.beats, ' ')
+	if micros, ok := sinceStart(clock, x.row.Start, x.row.End, x.startOffset); ok {
+		x.beats = appendSeconds(x.beats, micros)
+	} else {
+		x.beats = append(x.beats, clock...)
+	}
 }

@@ -37,7 +37,7 @@ func parseDevice(s string) *pb.Device {
 		var property string
 		property, body = cutProperty(body)
 		name, value, found := strings.Cut(property, ":")
-		field := deviceField(device, name)
+		field := propertyField(device, name)
 		switch {
 		case found && field != nil && *field == "" && value != "":
 			*field = value
@@ -60,8 +60,8 @@ func isAddress(s string) bool {
 	return ok && strings.Trim(digits, "0123456789abcdefABCDEF") == ""
 }
 
-// deviceField is where the value of a property goes, nil for other properties.
-func deviceField(d *pb.Device, name string) *string {
+// propertyField is where the value of a property goes, nil for other properties.
+func propertyField(d *pb.Device, name string) *string {
 	switch name {
 	case "name":
 		return &d.Name

@@ -94,10 +94,10 @@ func read(ctx context.Context, doc *document, report *Report, save SaveFunc, opt
 	report.Imported = send.saved.Load()
 	report.Bytes = r.scan.offset()
 	if r.scan.odd > 0 {
-		report.warn("%d attributes were skipped because their names contain spaces", r.scan.odd)
+		report.warn("attributes skipped because their names contain spaces: %d", r.scan.odd)
 	}
 	if report.Replaced > 0 {
-		report.warn("%d characters that XML does not allow were replaced", report.Replaced)
+		report.warn("characters replaced that XML does not allow: %d", report.Replaced)
 	}
 	return err
 }

@@ -86,6 +86,9 @@ func TestEachRecordIsImportedOrCounted(t *testing.T) {
 		"year zero":          {`<Record ` + steps + `value="1" startDate="0000-01-01 00:00:00 +0000" endDate="0000-01-01 00:00:00 +0000"/>`, "Record of HKQuantityTypeIdentifierStepCount refused for its start"},
 		"source too long":    {point(steps + `value="1" sourceVersion="` + strings.Repeat("x", 2000) + `"`), "Record refused for its source.version"},
 		"metadata too long":  {strings.TrimSuffix(point(steps+`value="1"`), "/>") + `><MetadataEntry key="` + strings.Repeat("x", 300) + `" value=""/></Record>`, "Record refused for its metadata"},
+		"endless metadata":   {strings.TrimSuffix(point(steps+`value="1"`), "/>") + `>` + strings.Repeat(`<MetadataEntry key="x" value=""/>`, health.MaxEntries+1) + `</Record>`, "Record refused for its metadata"},
+		"endless beats":      {strings.TrimSuffix(point(steps+`value="1"`), "/>") + `><HeartRateVariabilityMetadataList>` + strings.Repeat(`<InstantaneousBeatsPerMinute bpm="`+strings.Repeat("7", 1000)+`"/>`, 2200) + `</HeartRateVariabilityMetadataList></Record>`, "Record refused for its metadata"},
+		"endless unit":       {point(`type="HKQuantityTypeIdentifierStepCount" value="1" unit="` + strings.Repeat("g", 2000) + `"`), "Record of HKQuantityTypeIdentifierStepCount refused for its unit"},
 		"metadata missing":   {point(`type="HKQuantityTypeIdentifierInsulinDelivery" unit="IU" value="1"`), "Record of HKQuantityTypeIdentifierInsulinDelivery refused for its metadata"},
 		"in a correlation":   {`<Correlation type="x">` + point(steps+`value="1"`) + `</Correlation>`, "Record inside Correlation"},
 		"in a workout":       {`<Workout>` + point(steps+`value="1"`) + `</Workout>`, "Record inside Workout"},
@@ -110,17 +113,17 @@ func TestWhatIsNotMappedIsCounted(t *testing.T) {
 		`<Workout a="b"><MetadataEntry key="k" value="v"/><WorkoutEvent/><WorkoutEvent/></Workout>`,
 		`<ActivitySummary/><StateOfMind>calm</StateOfMind><RecordKeeper/>`,
 		`<Correlation><MetadataEntry key="k" value="v"/></Correlation>`,
-		point(`type="HKQuantityTypeIdentifierStepCount" unit="count" value="1" mood="good" heart rate="5"`),
+		point(`type="HKQuantityTypeIdentifierStepCount" unit="count" value="1" mood="good" value="2" heart rate="5"`),
 	))
 	want := map[string]uint64{
 		"Me attribute": 2, "Workout": 1, "MetadataEntry inside Workout": 1, "WorkoutEvent": 2, "ActivitySummary": 1,
 		"StateOfMind": 1, "text": 1, "element RecordKeeper": 1, "Correlation": 1, "MetadataEntry inside Correlation": 1,
-		"attribute mood of a record": 1,
+		"attribute mood of a record": 1, "repeated attribute value of a record": 1,
 	}
 	if !reflect.DeepEqual(report.NotImported, want) {
 		t.Errorf("got %v, want %v", report.NotImported, want)
 	}
-	if len(report.Warnings) != 1 || !strings.HasPrefix(report.Warnings[0], "1 attributes were skipped") {
+	if len(report.Warnings) != 1 || !strings.HasSuffix(report.Warnings[0], "contain spaces: 1") {
 		t.Errorf("warnings: %q", report.Warnings)
 	}
 }

@@ -58,7 +58,7 @@ type metadata struct {
 const (
 	maxSources  = 4096
 	maxMetadata = 8192
-	// maxKey is the longest metadata that is worth remembering.
+	// maxKey is the longest text of the document that is worth remembering.
 	maxKey = 1024
 )
 
@@ -107,6 +107,9 @@ func (in *interner) source(name, version, device []byte) *source {
 		Device:  parseDevice(in.text(device, &made.replaced)),
 	}
 	made.left = in.rules.source(made.message)
+	if len(in.key) > maxKey {
+		return made
+	}
 	// Equal sources share one message, so that they are found faster later on.
 	if content, err := (proto.MarshalOptions{Deterministic: true}).Marshal(made.message); err == nil {
 		if equal, ok := in.same.get(content); ok {

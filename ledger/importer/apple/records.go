@@ -12,13 +12,6 @@ import (
 // rootElement of an export.
 const rootElement = "HealthData"
 
-// BeatsKey is the metadata key under which the readings behind a heart rate
-// variability are kept: beats per minute and seconds since the start of the sample,
-// "66 1.08; 71 1.94; …". The export has the times as clock text without a date, in the
-// zone and the language of the exporting phone; one that cannot be read, or that lies
-// outside of the sample, is kept as it is.
-const BeatsKey = "HeartRateVariabilityMetadataList"
-
 // record is the Record element that is being read. All of it but the row lives as
 // long as the reader.
 type record struct {
@@ -35,18 +28,6 @@ type record struct {
 	pairs       pairs
 	// beats gathers the value of BeatsKey.
 	beats []byte
-}
-
-// kind is what is remembered of a type that occurs in the document.
-type kind struct {
-	*catalog.Type
-	name string
-	// left is not empty where no record of this type can be imported.
-	left string
-	// rules for the unit of the last record; nil: none yet, or unitLeft says why
-	// records with it are left out. rawUnit is the unit, unit the same decoded.
-	rules                   *health.Rules
-	rawUnit, unit, unitLeft string
 }
 
 // reader turns events into samples.
@@ -69,9 +50,6 @@ func newReader(from io.Reader, report *Report, send *sender) *reader {
 	}
 }
 
-// maxKindsKnown bounds the kinds remembered; a real export has some hundred types.
-const maxKindsKnown = 4096
-
 // event handles one event; e is not endDocument.
 func (r *reader) event(e event) error {
 	switch e {
@@ -85,7 +63,7 @@ func (r *reader) event(e event) error {
 		case len(r.path) == 1:
 			return r.endRecord()
 		case len(r.path) == 2 && string(r.scan.name) == BeatsKey:
-			r.record.pairs.add([]byte(BeatsKey), r.record.beats)
+			r.gather([]byte(BeatsKey), r.record.beats)
 		}
 		return nil
 	}
@@ -143,110 +121,100 @@ func elementName(b []byte) string {
 	return shorten(string(b))
 }
 
+// The attributes of a record.
+const (
+	typeField = iota
+	unitField
+	valueField
+	nameField
+	versionField
+	deviceField
+	createdField
+	startField
+	endField
+	fields // how many there are
+)
+
+func recordField(name []byte) int {
+	switch string(name) {
+	case "type":
+		return typeField
+	case "unit":
+		return unitField
+	case "value":
+		return valueField
+	case "sourceName":
+		return nameField
+	case "sourceVersion":
+		return versionField
+	case "device":
+		return deviceField
+	case "creationDate":
+		return createdField
+	case "startDate":
+		return startField
+	case "endDate":
+		return endField
+	}
+	return fields
+}
+
 // startRecord reads the attributes of a record at the top level.
 func (r *reader) startRecord() {
-	var typ, unit, value, name, version, device, created, start, end []byte
+	var raw [fields][]byte
 	var has uint
-	const hasValue, hasCreated, hasUnit, hasType = 1, 2, 4, 8
 	for i := range r.scan.attributes {
 		a := &r.scan.attributes[i]
-		switch string(a.name) {
-		case "type":
-			typ = a.raw
-			has |= hasType
-		case "unit":
-			unit = a.raw
-			has |= hasUnit
-		case "value":
-			value = a.raw
-			has |= hasValue
-		case "sourceName":
-			name = a.raw
-		case "sourceVersion":
-			version = a.raw
-		case "device":
-			device = a.raw
-		case "creationDate":
-			created = a.raw
-			has |= hasCreated
-		case "startDate":
-			start = a.raw
-		case "endDate":
-			end = a.raw
-		default:
+		field := recordField(a.name)
+		switch bit := uint(1) << field; {
+		case field == fields:
 			// The export has no other; what it means is not known.
 			r.report.leave("attribute " + shorten(string(a.name)) + " of a record")
+		case has&bit != 0:
+			r.report.leave("repeated attribute " + shorten(string(a.name)) + " of a record")
+		default:
+			raw[field] = a.raw
+			has |= bit
 		}
 	}
 	x := &r.record
 	x.open, x.left, x.row, x.unit = true, "", health.Row{}, ""
 	x.pairs.reset()
-	if has&hasType == 0 {
+	if has&(1<<typeField) == 0 {
 		x.left = "Record without type"
 		return
 	}
-	x.kind = r.kind(typ)
+	x.kind = r.kind(raw[typeField])
 	if x.kind.left != "" {
 		x.left = x.kind.left
 		return
 	}
 	var ok bool
-	if x.row.Start, x.startOffset, ok = parseDate(start); !ok {
+	if x.row.Start, x.startOffset, ok = parseDate(raw[startField]); !ok {
 		x.left = "Record with a start date that cannot be read"
 		return
 	}
-	if x.row.End, _, ok = parseDate(end); !ok {
+	if x.row.End, _, ok = parseDate(raw[endField]); !ok {
 		x.left = "Record with an end date that cannot be read"
 		return
 	}
-	if has&hasCreated != 0 {
-		if x.row.Created, _, ok = parseDate(created); !ok {
+	if has&(1<<createdField) != 0 {
+		if x.row.Created, _, ok = parseDate(raw[createdField]); !ok {
 			x.left = "Record with a creation date that cannot be read"
 			return
 		}
 		x.row.HasCreated = true
 	}
-	if has&hasValue == 0 {
+	if has&(1<<valueField) == 0 {
 		x.left = "Record without value"
 		return
 	}
-	if x.left = r.value(value, unit, has&hasUnit != 0); x.left != "" {
+	if x.left = r.value(raw[valueField], raw[unitField], has&(1<<unitField) != 0); x.left != "" {
 		return
 	}
-	x.source = r.in.source(name, version, device)
+	x.source = r.in.source(raw[nameField], raw[versionField], raw[deviceField])
 	r.report.Replaced += x.source.replaced
 	x.left = x.source.left
-}
-
-// kind looks the type up, once for each run of records of one type.
-func (r *reader) kind(raw []byte) *kind {
-	if r.last != nil && string(raw) == r.last.name {
-		return r.last
-	}
-	found, ok := r.kinds[string(raw)]
-	if !ok {
-		found = newKind(raw)
-		if len(r.kinds) < maxKindsKnown {
-			r.kinds[found.name] = found
-		}
-	}
-	r.last = found
-	return found
-}
-
-func newKind(raw []byte) *kind {
-	k := &kind{name: string(raw)}
-	typ, ok := catalog.LookupBytes(raw)
-	switch {
-	case !ok:
-		name, _, _ := decode(raw, nil)
-		k.left = "Record of unknown type " + shorten(string(name))
-	case typ.Kind != catalog.Quantity && typ.Kind != catalog.Category:
-		k.left = "Record of a type that is no quantity or category: " + typ.Identifier
-	default:
-		k.Type = typ
-	}
-	return k
 }
 
 // value sets the value and the unit of the record, or says why it is left out.
@@ -281,16 +249,6 @@ func (r *reader) value(raw, unit []byte, hasUnit bool) (left string) {
 	return ""
 }
 
-// setUnit prepares the rules for another unit.
-func (k *kind) setUnit(raw []byte) {
-	value, _, _ := decode(raw, nil)
-	k.rawUnit, k.unit, k.unitLeft = string(raw), string(value), ""
-	var err error
-	if k.rules, err = health.NewRules(k.Type, k.unit, policy); err != nil {
-		k.unitLeft = "Record of " + k.Identifier + " refused for its " + field(err)
-	}
-}
-
 func parseInteger(raw []byte) (int, bool) {
 	if len(raw) > 9 {
 		return 0, false
@@ -313,35 +271,26 @@ func (r *reader) entry() {
 			r.report.leave("attribute " + shorten(string(a.name)) + " of metadata")
 		}
 	}
-	r.record.pairs.add(key, value)
+	r.gather(key, value)
 }
 
-// beat gathers one reading of a heart rate variability.
-func (r *reader) beat() {
-	var bpm, clock []byte
-	for i := range r.scan.attributes {
-		a := &r.scan.attributes[i]
-		switch string(a.name) {
-		case "bpm":
-			bpm = a.raw
-		case "time":
-			clock = a.raw
-		default:
-			r.report.leave("attribute " + shorten(string(a.name)) + " of a beat")
-		}
-	}
+// gather adds metadata to the open record. A record with more than the ledger takes
+// is left out at once, so that it cannot fill the memory.
+func (r *reader) gather(key, value []byte) {
 	x := &r.record
-	if len(x.beats) > 0 {
-		x.beats = append(x.beats, "; "...)
+	if x.left != "" {
+		return
 	}
-	x.beats = append(x.beats, bpm...)
-	x.beats = append(x.beats, ' ')
-	if micros, ok := sinceStart(clock, x.row.Start, x.row.End, x.startOffset); ok {
-		x.beats = appendSeconds(x.beats, micros)
-	} else {
-		x.beats = append(x.beats, clock...)
+	x.pairs.add(key, value)
+	if x.pairs.count > health.MaxEntries || len(x.pairs.bytes) > maxRaw {
+		x.left = leftForMetadata
+		x.pairs.reset()
 	}
 }
+
+// maxRaw is more than any metadata that the ledger takes can have in the document,
+// where a character has at most maxReference bytes.
+const maxRaw = health.MaxMetadata * maxReference
 
 // endRecord adds the record to the batch, or counts why not.
 func (r *reader) endRecord() error {

@@ -45,6 +45,9 @@ func (r *rules) source(s *pb.Source) (left string) {
 	return ""
 }
 
+// leftForMetadata is the kind of the records whose metadata are too much.
+const leftForMetadata = "Record refused for its metadata"
+
 // metadata returns the kind of the records with metadata that would be refused.
 func (r *rules) metadata(m *pb.Metadata) (left string) {
 	if err := r.plain.Check(health.Row{Metadata: m}); err != nil {

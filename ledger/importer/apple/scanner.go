@@ -14,6 +14,8 @@ const (
 	windowSize = 256 << 10
 	// maxTag is the longest start tag with all its attributes.
 	maxTag = 1 << 20
+	// maxName is the longest name of an element.
+	maxName = 1 << 10
 	// maxAttributes is how many attributes a tag may have.
 	maxAttributes = 256
 	// maxDepth is how deep elements may be nested.
@@ -334,137 +336,6 @@ func (s *scanner) declaration() (event, error) {
 		return text, s.skipPast("]]>", "a CDATA section")
 	}
 	return 0, s.fail(s.pos, "a declaration inside the root element")
-}
-
-// Classes of bytes in tags.
-const (
-	nameByte = 1 << iota
-	spaceByte
-)
-
-var class = func() (table [256]uint8) {
-	for c := range table {
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9',
-			c == '_', c == ':', c == '-', c == '.', c >= 0x80:
-			table[c] = nameByte
-		case c == ' ', c == '\t', c == '\n', c == '\r':
-			table[c] = spaceByte
-		}
-	}
-	return table
-}()
-
-func blank(b []byte) bool {
-	for _, c := range b {
-		if class[c]&spaceByte == 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// tag reads the tag at the start of b into name, attributes and closed, and returns
-// its length; 0 says that b ends inside it. Where the tag is wrong, why is not empty
-// and the length says where.
-func (s *scanner) tag(b []byte) (length int, why string) {
-	i := 1
-	end := b[1] == '/'
-	if end {
-		i++
-	}
-	from := i
-	for i < len(b) && class[b[i]]&nameByte != 0 {
-		i++
-	}
-	if i == len(b) {
-		return 0, ""
-	}
-	if i == from || b[from] >= '0' && b[from] <= '9' || b[from] == '-' || b[from] == '.' {
-		return from, "a tag without a name"
-	}
-	s.name = b[from:i]
-	s.attributes = s.attributes[:0]
-	for {
-		for i < len(b) && class[b[i]]&spaceByte != 0 {
-			i++
-		}
-		if i == len(b) {
-			return 0, ""
-		}
-		switch {
-		case b[i] == '>':
-			return i + 1, ""
-		case end:
-			return i, "an end tag with more than a name"
-		case b[i] == '/':
-			if i+1 == len(b) {
-				return 0, ""
-			}
-			if b[i+1] != '>' {
-				return i, "a slash in the middle of a tag"
-			}
-			s.closed = true
-			return i + 2, ""
-		}
-		next, why := s.attribute(b, i)
-		if next == 0 || why != "" {
-			return next, why
-		}
-		i = next
-	}
-}
-
-// attribute reads the attribute at b[i] and returns where it ends, or as tag does.
-func (s *scanner) attribute(b []byte, i int) (next int, why string) {
-	from := i
-	for i < len(b) && class[b[i]]&nameByte != 0 {
-		i++
-	}
-	to := i
-	odd := false
-	for i < len(b) && b[i] != '=' {
-		// A space before the "=" is allowed, one inside the name is not, but exports of
-		// 2015 have it.
-		switch {
-		case class[b[i]]&spaceByte != 0:
-		case class[b[i]]&nameByte != 0:
-			odd = true
-		default:
-			return i, "an attribute without a value"
-		}
-		i++
-	}
-	for i++; i < len(b) && class[b[i]]&spaceByte != 0; i++ {
-	}
-	if i >= len(b) {
-		return 0, ""
-	}
-	quote := b[i]
-	if quote != '"' && quote != '\'' {
-		return i, "an attribute value without quotes"
-	}
-	if to == from {
-		return from, "an attribute without a name"
-	}
-	i++
-	n := bytes.IndexByte(b[i:], quote)
-	if n < 0 {
-		return 0, ""
-	}
-	raw := b[i : i+n]
-	if bad := bytes.IndexByte(raw, '<'); bad >= 0 {
-		return i + bad, "a < inside an attribute value"
-	}
-	if odd {
-		s.odd++
-		return i + n + 1, ""
-	}
-	if len(s.attributes) == maxAttributes {
-		return from, fmt.Sprintf("a tag with more than %d attributes", maxAttributes)
-	}
-	s.attributes = append(s.attributes, attribute{b[from:to], raw})
-	return i + n + 1, ""
 }
 
 // rest reads to the end of the document and says where the first byte stands that is

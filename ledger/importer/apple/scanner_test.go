@@ -151,7 +151,7 @@ func TestScannerAgreesWithEncodingXML(t *testing.T) {
 	})
 }
 
-func TestScannerSayWhereXMLBreaks(t *testing.T) {
+func TestScannerSaysWhereXMLBreaks(t *testing.T) {
 	for name, c := range map[string]struct {
 		document string
 		// offset and line of the error, why part of it
@@ -174,6 +174,7 @@ func TestScannerSayWhereXMLBreaks(t *testing.T) {
 		"document type inside":     {"<HealthData><!DOCTYPE a></HealthData>", 12, 1, "a declaration"},
 		"nested too deep":          {"<HealthData>" + strings.Repeat("<a>", 100), 12 + 63*3, 1, "nested deeper"},
 		"too many attributes":      {"<HealthData><a " + strings.Repeat(`b="" `, 300) + "/></HealthData>", 12 + 3 + 256*5, 1, "more than 256 attributes"},
+		"name too long":            {"<HealthData><" + strings.Repeat("a", 2000) + "/></HealthData>", 13, 1, "a name is longer"},
 		"tag too long":             {"<HealthData><a b=\"" + strings.Repeat("x", maxTag+windowSize) + "\"/></HealthData>", 12, 1, "a tag is longer"},
 	} {
 		t.Run(name, func(t *testing.T) {

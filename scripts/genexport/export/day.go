@@ -42,13 +42,11 @@ func (g *generator) each(s *series, day, n int, yield func(sample)) {
 }
 
 // spread puts n samples between low and high, evenly with some jitter. Where several
-// sources take part they measure the same, so their samples overlap.
+// sources take part they measure the same, so their samples overlap. There are never
+// more samples of a source than seconds: see maxPerDay.
 func (g *generator) spread(s *series, n int, low, high int64, yield func(sample)) {
 	sources := len(s.sources)
 	slots := int64((n + sources - 1) / sources)
-	if slots > high-low { // more than one a second: use the whole day
-		low, high = low-low%86400, low-low%86400+86400
-	}
 	width := max(1, (high-low)/slots)
 	var start, value int64
 	for k := range n {

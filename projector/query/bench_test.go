@@ -1,0 +1,89 @@
+package query
+
+import (
+	"context"
+	"encoding/binary"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"healthledger/authz"
+	"healthledger/projector/view"
+	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/health"
+)
+
+// yearStore holds a heart rate every five seconds for a year: 6.3M samples.
+func yearStore(b *testing.B) (*view.View, *Engine) {
+	v, err := view.Open(vfs.Default, b.TempDir(), view.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	const segment = 8640
+	typ := code("heartRate")
+	for sequence := uint64(1); sequence <= 730; {
+		batch := v.Begin()
+		for range 10 {
+			c := &pb.SampleColumns{Type: typ, Unit: "count/min", Tick: 1_000_000, Source: &pb.Source{Name: "watch"}, Exponent: 0}
+			c.Start, c.Mantissa = make([]int64, segment), make([]int64, segment)
+			for i := range segment {
+				c.Start[i], c.Mantissa[i] = 5, int64(i*i%7-3)
+			}
+			c.Start[0], c.Mantissa[0] = 1_700_000_000+int64(sequence)*segment*5, 70
+			request := binary.BigEndian.AppendUint64(make([]byte, 8), sequence)
+			err := batch.Apply(sequence, 0, &pb.Event{Body: &pb.Event_SamplesSaved{SamplesSaved: &pb.SamplesSaved{
+				App: anna, RequestId: request, Columns: []*pb.SampleColumns{c},
+			}}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			sequence++
+		}
+		if err := batch.Commit(view.Cursor{Sequence: sequence - 1}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Cleanup(func() {
+		if err := v.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return v, New(v, Options{Tokens: newSealed(), BundleID: bundleID})
+}
+
+func BenchmarkYear(b *testing.B) {
+	_, engine := yearStore(b)
+	scope := authz.NewState(trusting{}, true).OwnerScope()
+	ctx := context.Background()
+	b.Run("latest 100", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			answer, err := engine.Samples(ctx, scope, &pb.QuerySamplesRequest{Type: "heartRate", Limit: 100})
+			if err != nil || len(answer.GetSamples()) != 100 {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("page in the middle", func(b *testing.B) {
+		b.ReportAllocs()
+		q := &pb.QuerySamplesRequest{Type: "heartRate", From: health.Timestamp(1_715_000_000 * second), Order: pb.Order_ORDER_OLDEST_FIRST}
+		n := 0
+		for b.Loop() {
+			answer, err := engine.Samples(ctx, scope, q)
+			if err != nil {
+				b.Fatal(err)
+			}
+			n += len(answer.GetSamples())
+		}
+		b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "samples/s")
+	})
+	b.Run("daily statistics", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			answer, err := engine.Statistics(ctx, scope, &pb.QueryStatisticsRequest{Type: "heartRate", Bucket: pb.Bucket_BUCKET_DAY, TimeZone: "Europe/Berlin"})
+			if err != nil || len(answer.GetStatistics()) < 365 {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -1,0 +1,209 @@
+package view
+
+import (
+	"bytes"
+	"flag"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	pb "healthledger/proto/healthledger/v1"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func drawPlace(t *rapid.T) Place {
+	p := Place{
+		Start:    rapid.OneOf(rapid.Int64(), rapid.Int64Range(-300, 300)).Draw(t, "start"),
+		Sequence: rapid.OneOf(rapid.Uint64(), rapid.Uint64Range(0, 300)).Draw(t, "sequence"),
+		Event:    rapid.Uint32().Draw(t, "event"), Index: rapid.Uint32().Draw(t, "index"),
+	}
+	p.End = max(p.Start, rapid.OneOf(rapid.Int64(), rapid.Int64Range(-300, 300), rapid.Just(p.Start)).Draw(t, "end"))
+	return p
+}
+
+func sampleKey(typeCode, source uint32, p Place) []byte {
+	key := appendPeriod(appendSamplePrefix(nil, typeCode, source), p.Start, p.End)
+	return appendTie(key, p.Sequence, p.Event, p.Index)
+}
+
+func TestKeysAreInOrderOfTypeSourceEndStartLog(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		p, q := drawPlace(r), drawPlace(r)
+		if rapid.Bool().Draw(r, "same end") {
+			q.Start, q.End = min(q.Start, p.End), p.End
+		}
+		types := []uint32{rapid.Uint32().Draw(r, "type"), rapid.Uint32().Draw(r, "type")}
+		sources := []uint32{rapid.Uint32().Draw(r, "source"), rapid.Uint32().Draw(r, "source")}
+		want := slices.Compare([]uint32{types[0], sources[0]}, []uint32{types[1], sources[1]})
+		if want == 0 && p.End != q.End {
+			want = less(p.End < q.End)
+		} else if want == 0 {
+			want = p.Compare(&q)
+		}
+		if got := bytes.Compare(sampleKey(types[0], sources[0], p), sampleKey(types[1], sources[1], q)); got != want {
+			r.Fatalf("keys compare %d, want %d", got, want)
+		}
+	})
+}
+
+func TestKeysReadBack(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		p := drawPlace(r)
+		var q Place
+		if key := sampleKey(1, 300, p); !readPlace(key[len(appendSamplePrefix(nil, 1, 300)):], &q) || q != p {
+			r.Fatalf("%v became %v", p, q)
+		}
+	})
+}
+
+func drawSample(t *rapid.T) Sample {
+	s := Sample{Place: drawPlace(t), Value: rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{math.Copysign(0, -1), 72.5, -3, 0.07, math.Inf(1)})).Draw(t, "value")}
+	s.unit = rapid.Uint32().Draw(t, "unit")
+	if s.HasCreated = rapid.Bool().Draw(t, "has created"); s.HasCreated {
+		s.Created = rapid.Int64().Draw(t, "created")
+	}
+	if rapid.Bool().Draw(t, "has metadata") {
+		s.metadata = rapid.Uint32Range(1, math.MaxUint32).Draw(t, "metadata")
+	}
+	if s.HasUUID = rapid.Bool().Draw(t, "has uuid"); s.HasUUID {
+		s.UUID = [16]byte(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "uuid"))
+	}
+	return s
+}
+
+func TestValuesReadBackBitForBit(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		s := drawSample(r)
+		read := Sample{Place: s.Place}
+		if !readValue(appendValue(nil, &s, rapid.Uint32Range(0, 20).Draw(r, "exponent")), &read) {
+			r.Fatal("the value does not read back")
+		}
+		if math.Float64bits(s.Value) != math.Float64bits(read.Value) {
+			r.Fatalf("value %v became %v", s.Value, read.Value)
+		}
+		if read.Value = s.Value; read != s {
+			r.Fatalf("%+v became %+v", s, read)
+		}
+	})
+}
+
+func TestMonthsCoverTime(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		end := rapid.OneOf(rapid.Int64(), rapid.SampledFrom([]int64{math.MinInt64, math.MaxInt64, 0, -1, monthLength, -monthLength})).Draw(r, "end")
+		m := month{number: monthOf(end)}
+		if first, last := m.bounds(); end < first || end > last {
+			r.Fatalf("%d is outside its month, %d to %d", end, first, last)
+		} else if first > math.MinInt64 && monthOf(first-1) != m.number-1 || last < math.MaxInt64 && monthOf(last+1) != m.number+1 {
+			r.Fatalf("month %d does not meet its neighbours", m.number)
+		}
+	})
+}
+
+// goldenLog has something of everything.
+func goldenLog() []logged {
+	event := func(app uint64, request byte, byContent bool, columns ...*pb.SampleColumns) *pb.Event {
+		return &pb.Event{Time: 1_700_000_000_000_000, Body: &pb.Event_SamplesSaved{SamplesSaved: &pb.SamplesSaved{
+			App: app, RequestId: bytes.Repeat([]byte{request}, 16), ByContent: byContent, Columns: columns,
+		}}}
+	}
+	steps := &pb.SampleColumns{
+		Type: 1, Unit: "count", Source: someSources[4], Tick: 1_000_000, Start: []int64{-5, 300, 300}, Duration: []int64{60, 0, 7_000_000},
+		Mantissa: []int64{12, 1, 300}, Created: []int64{0, 1, -1}, Metadata: someMetadata, MetadataIndex: []uint32{0, 3, 1},
+	}
+	rate := &pb.SampleColumns{
+		Type: 300, Unit: "count/min", Source: someSources[5], Tick: 1000, Start: []int64{1, 1, 1}, Mantissa: []int64{725, 5, 5}, Exponent: 1,
+		Uuid: bytes.Repeat([]byte("0123456789abcdef"), 3),
+	}
+	sleep := &pb.SampleColumns{Type: 2, Tick: 1, Start: []int64{0}, Real: []float64{math.Pi}}
+	return []logged{{1, 0, event(7, 1, true, steps, rate)}, {300, 2, event(7, 2, true, steps)}, {70_000, 0, event(8, 1, false, sleep)}}
+}
+
+func TestRowsAreTheGoldenOnes(t *testing.T) {
+	v := openView(t, vfs.NewMem())
+	b := v.Begin()
+	b.PutDecision(3, []byte("decision"))
+	for _, l := range goldenLog() {
+		if err := b.Apply(l.sequence, l.event, l.body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Commit(Cursor{Sequence: 70_001, Tree: []byte("tree")}); err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(dump(t, v), "\n") + "\n"
+	closeView(t, v)
+	const name = "testdata/rows.golden"
+	if *update {
+		if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("the rows changed; a new format needs a new formatVersion:\n%s", diff)
+	}
+}
+
+func FuzzRows(f *testing.F) {
+	v := openView(f, vfs.NewMem())
+	commitLog(f, v, goldenLog())
+	iter, err := v.db.NewIter(nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for iter.First(); iter.Valid(); iter.Next() {
+		f.Add(bytes.Clone(iter.Key()), bytes.Clone(iter.Value()))
+	}
+	if err := iter.Close(); err != nil {
+		f.Fatal(err)
+	}
+	closeView(f, v)
+	f.Fuzz(func(t *testing.T, key, value []byte) {
+		var s Sample
+		if readPlace(key, &s.Place) && !bytes.Equal(appendTie(appendPeriod(nil, s.Start, s.End), s.Sequence, s.Event, s.Index), key) {
+			t.Errorf("key %x has two forms", key)
+		}
+		if readValue(value, &s) {
+			again := Sample{Place: s.Place}
+			if !readValue(appendValue(nil, &s, uint32(value[0]&formExponent)), &again) || again.Value != s.Value && s.Value == s.Value {
+				t.Errorf("value %x does not read back", value)
+			}
+		}
+		if source, ok := readSource(value); ok {
+			if again, ok := readSource(appendSource(nil, source)); !ok || !bytes.Equal(appendSource(nil, again), appendSource(nil, source)) {
+				t.Errorf("source %x does not read back", value)
+			}
+		}
+		if entries, ok := readMetadata(value); ok {
+			b := appendMetadata(nil, &pb.Metadata{Entries: entries})
+			if again, ok := readMetadata(b); !ok || !bytes.Equal(appendMetadata(nil, &pb.Metadata{Entries: again}), b) {
+				t.Errorf("metadata %x does not read back", value)
+			}
+		}
+		if request, app, time, ok := readEvent(value); ok {
+			if r, a, at, ok := readEvent(appendEvent(nil, request, app, time)); !ok || r != request || a != app || at != time {
+				t.Errorf("event %x does not read back", value)
+			}
+		}
+		if c, n, ok := readState(value); ok {
+			if d, m, ok := readState(appendState(nil, c, n)); !ok || d.Sequence != c.Sequence || !bytes.Equal(d.Tree, c.Tree) || m != n {
+				t.Errorf("state %x does not read back", value)
+			}
+		}
+		if len(key) > 0 {
+			readEntry(key, value)
+			readMonth(key, value)
+		}
+		readOrigin(0, value)
+	})
+}
