@@ -71,6 +71,10 @@ func (g *globals) store() (seal.StoreID, error) {
 // starts one in this process, to be closed at the end of the command.
 func (g *globals) daemon(ctx context.Context) (serve.LocalAddress, *serve.Daemon, error) {
 	address, err := serve.ReadAddress(g.Dir)
+	for began := time.Now(); errors.Is(err, serve.ErrStarting) && time.Since(began) < startTimeout; {
+		time.Sleep(20 * time.Millisecond)
+		address, err = serve.ReadAddress(g.Dir)
+	}
 	if !errors.Is(err, serve.ErrNoDaemon) {
 		return address, nil, err
 	}
@@ -84,6 +88,9 @@ func (g *globals) daemon(ctx context.Context) (serve.LocalAddress, *serve.Daemon
 	}
 	return d.Address(), d, nil
 }
+
+// startTimeout is how long a command waits for a daemon that is starting or stopping.
+const startTimeout = 10 * time.Second
 
 func (g *globals) serveOptions() (serve.Options, error) {
 	self, err := os.Executable()

@@ -3,7 +3,6 @@ package serve
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -49,8 +48,12 @@ func newLocalAddress() LocalAddress {
 	return LocalAddress{Key: ledger.NewAppKey(), Token: ledger.NewAppToken(), PID: os.Getpid()}
 }
 
+// ErrStarting is returned where a daemon has a data directory, but does not answer
+// yet, or no longer.
+var ErrStarting = errors.New("the daemon is starting or stopping")
+
 // ReadAddress returns the address of the daemon that serves a data directory.
-// Errors: ErrNoDaemon.
+// Errors: ErrNoDaemon, ErrStarting.
 func ReadAddress(dir string) (LocalAddress, error) {
 	var a LocalAddress
 	unlock, err := lockDirectory(dir)
@@ -65,8 +68,11 @@ func ReadAddress(dir string) (LocalAddress, error) {
 		return a, err
 	}
 	content, err := os.ReadFile(filepath.Join(dir, addressFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return a, ErrStarting
+	}
 	if err != nil {
-		return a, fmt.Errorf("the daemon is starting or stopping: %w", err)
+		return a, err
 	}
 	return a, json.Unmarshal(content, &a)
 }
@@ -79,11 +85,8 @@ func (a LocalAddress) write(dir string) error {
 	return log.WriteFile(filepath.Join(dir, addressFile), content)
 }
 
-func (a LocalAddress) remove(dir string) {
-	if a.URL != "" {
-		_ = os.Remove(filepath.Join(dir, addressFile))
-	}
-}
+// removeAddress removes the address of this daemon, or of one that was killed.
+func removeAddress(dir string) { _ = os.Remove(filepath.Join(dir, addressFile)) }
 
 // lockDirectory makes this process the only daemon of a data directory.
 func lockDirectory(dir string) (unlock func(), err error) {

@@ -78,6 +78,7 @@ func (d *Daemon) start(ctx context.Context) error {
 		return err
 	}
 	d.closers = append(d.closers, unlock)
+	removeAddress(d.options.Dir)
 	if d.slow, err = openThrottle(filepath.Join(d.options.Dir, "passphrases.json"), time.Now); err != nil {
 		return err
 	}
@@ -215,7 +216,9 @@ func (d *Daemon) Address() LocalAddress { return d.local }
 
 // Close locks every store, answers what was accepted, and stops.
 func (d *Daemon) Close() {
-	d.local.remove(d.options.Dir)
+	if d.local.URL != "" {
+		removeAddress(d.options.Dir)
+	}
 	d.mu.Lock()
 	keepers := d.keepers
 	d.keepers = map[seal.StoreID]*keeper{}

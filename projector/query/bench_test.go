@@ -9,8 +9,8 @@ import (
 
 	"healthledger/authz"
 	"healthledger/projector/view"
-	pb "healthledger/proto/healthledger/v1"
 	"healthledger/proto/health"
+	pb "healthledger/proto/healthledger/v1"
 )
 
 // yearStore holds a heart rate every five seconds for a year: 6.3M samples.

@@ -102,8 +102,7 @@ func statisticsOf(seen []reference, p period, typ *catalog.Type, unitText string
 	return s
 }
 
-// expectedStatistics finds the buckets by walking minute by minute is too slow, so it
-// walks the buckets between the first start and the last end.
+// expectedStatistics walks all buckets between the first start and the last end.
 func expectedStatistics(seen []reference, p period, q *pb.QueryStatisticsRequest, typ *catalog.Type) []*pb.Statistics {
 	unitText := typ.Unit
 	if q.GetUnit() != "" {
@@ -211,6 +210,8 @@ func TestDaysHaveTheHoursTheyHave(t *testing.T) {
 		{"America/Sao_Paulo", "2018-02-17", 25},
 		// Midnight comes twice.
 		{"America/Havana", "2024-11-03", 25},
+		{"Asia/Amman", "2021-10-29", 25},
+		{"Atlantic/Azores", "2024-10-27", 25},
 		{"Asia/Beirut", "2022-03-27", 23},
 		{"", "2024-03-31", 24},
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"pgregory.net/rapid"
 
@@ -30,7 +31,11 @@ func drawLog(t *rapid.T, segments int) []logged {
 	for range rapid.IntRange(1, segments).Draw(t, "segments") {
 		sequence += uint64(rapid.IntRange(1, 300).Draw(t, "skipped"))
 		for event := range rapid.IntRange(1, 3).Draw(t, "events") {
-			log = append(log, logged{sequence, event, drawEvent(t)})
+			body := drawEvent(t)
+			if len(log) > 0 && rapid.Bool().Draw(t, "imported again") {
+				body = again(t, rapid.SampledFrom(log).Draw(t, "what").body)
+			}
+			log = append(log, logged{sequence, event, body})
 		}
 	}
 	return log
@@ -49,6 +54,18 @@ func drawEvent(t *rapid.T) *pb.Event {
 		saved.Columns = append(saved.Columns, drawColumns(t))
 	}
 	return &pb.Event{Time: rapid.Int64Range(0, 1<<40).Draw(t, "time"), Body: &pb.Event_SamplesSaved{SamplesSaved: saved}}
+}
+
+// again is the same import once more, under another request id and in another order.
+func again(t *rapid.T, body *pb.Event) *pb.Event {
+	if body.GetSamplesSaved() == nil {
+		return body
+	}
+	body = proto.CloneOf(body)
+	saved := body.GetSamplesSaved()
+	saved.RequestId, saved.ByContent = rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "request"), true
+	saved.Columns = rapid.Permutation(saved.Columns).Draw(t, "columns")
+	return body
 }
 
 var someMetadata = []*pb.Metadata{
@@ -103,7 +120,7 @@ func drawColumns(t *rapid.T) *pb.SampleColumns {
 		}
 	}
 	if rapid.Bool().Draw(t, "metadatas") {
-		c.Metadata = someMetadata
+		c.Metadata = rapid.Permutation(someMetadata).Draw(t, "order")
 		for range n {
 			c.MetadataIndex = append(c.MetadataIndex, rapid.Uint32Range(0, 3).Draw(t, "metadata"))
 		}

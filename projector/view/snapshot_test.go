@@ -1,0 +1,83 @@
+package view
+
+import (
+	"crypto/sha256"
+	"math"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"google.golang.org/protobuf/proto"
+
+	"healthledger/authz"
+	pb "healthledger/proto/healthledger/v1"
+)
+
+type trusting struct{}
+
+func (trusting) VerifyDecision([]byte, []byte) error { return nil }
+
+// since makes the scope of an app that may read type 1 since a time.
+func since(t *testing.T, time int64) authz.Scope {
+	t.Helper()
+	detail, err := proto.Marshal(&pb.DecisionDetail{Number: 1, Body: &pb.DecisionDetail_ReadsDecided{ReadsDecided: &pb.ReadsDecided{
+		App: 1, Reads: []*pb.ReadGrant{{Type: 1, Extent: pb.ReadExtent_READ_EXTENT_SINCE, Since: time}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(detail)
+	decision, err := proto.Marshal(&pb.Decision{Number: 1, DetailHash: sum[:], Body: &pb.Decision_AppRegistered{AppRegistered: &pb.AppRegistered{Key: "k"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := authz.NewState(trusting{}, true)
+	if err := state.Decide(&pb.SignedDecision{Decision: decision}, detail); err != nil {
+		t.Fatal(err)
+	}
+	return state.Scope(1)
+}
+
+// Whatever bounds a query asks for, a scan ends at what the scope may see.
+func TestScanCannotLeaveTheScope(t *testing.T) {
+	v := openView(t, vfs.NewMem())
+	made := newSeries()
+	commitLog(t, v, []logged{{1, 0, made.event(false, &pb.SampleColumns{Type: 1, Tick: 1, Start: []int64{10, 10, 10}, Mantissa: []int64{1, 1, 1}})}})
+	s, err := v.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for time, want := range map[int64]int{math.MinInt64: 3, 10: 3, 11: 2, 20: 2, 30: 1, 31: 0} {
+		got := 0
+		for _, source := range s.Sources(since(t, time), 1) {
+			scan, err := source.Scan(math.MinInt64, math.MaxInt64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for ok := scan.Last(); ok; ok = scan.Prev() {
+				got++
+			}
+			if err := scan.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got != want {
+			t.Errorf("since %d: %d samples, want %d", time, got, want)
+		}
+	}
+	if sources := s.Sources(authz.Scope{}, 1); len(sources) > 0 {
+		t.Errorf("the empty scope sees %v", sources)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	closeView(t, v)
+}
+
+// One sample that never ends must not make a query read all that came after it started.
+func TestEndlessSampleDoesNotWidenOtherMonths(t *testing.T) {
+	e := &entry{maxEnd: 1000 * monthLength, months: []month{{0, 60}, {3, 60}, {999, 1001 * monthLength}}}
+	spans := e.spans(0, monthLength)
+	if len(spans) != 2 || spans[0].Last != monthLength+60 || spans[1].First != 999*monthLength {
+		t.Errorf("spans %v", spans)
+	}
+}
