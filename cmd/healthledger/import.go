@@ -66,9 +66,6 @@ func (c *importCmd) print(g *globals, r apple.Report, took time.Duration) error 
 			return err
 		}
 	}
-	if r.Replaced > 0 {
-		fmt.Fprintf(g.out, "\n%d characters that XML forbids were replaced.\n", r.Replaced)
-	}
 	for _, warning := range r.Warnings {
 		fmt.Fprintf(g.out, "Warning: %s\n", warning)
 	}
