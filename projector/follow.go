@@ -268,6 +268,10 @@ func (f *follower) learn(o *opened, event *pb.Event) error {
 		if err := proto.Unmarshal(body.DecisionDetail, detail); err != nil {
 			return fmt.Errorf("%w: malformed detail of a decision", seal.ErrTampered)
 		}
+		// One of a decision that is made already would take its place in the view.
+		if number, _ := f.state.Head(); detail.GetNumber() != number+1 {
+			return fmt.Errorf("%w: detail of decision %d after decision %d", seal.ErrTampered, detail.GetNumber(), number)
+		}
 		f.details[detail.GetNumber()] = body.DecisionDetail
 		o.records = append(o.records, &pb.NewDecision{Detail: body.DecisionDetail})
 	case *pb.Event_Decision:

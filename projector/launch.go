@@ -23,6 +23,8 @@ type Launcher struct {
 	// Path and Args of the program that calls Run; the socket is its descriptor 3.
 	Path string
 	Args []string
+	// Env is their whole environment.
+	Env []string
 	// Stderr takes the projectors' logs.
 	Stderr io.Writer
 }
@@ -59,7 +61,7 @@ func (l *Launcher) Launch(_ context.Context, config *pb.ProjectorConfig) (*Proce
 	p.cmd.Stdin = bytes.NewReader(content)
 	p.cmd.Stderr = l.Stderr
 	p.cmd.ExtraFiles = []*os.File{theirs}
-	p.cmd.Env = []string{"GOTRACEBACK=none"}
+	p.cmd.Env = l.Env
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	started := make(chan error)
 	go func() {

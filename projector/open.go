@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/nats-io/nats.go"
@@ -38,6 +39,10 @@ type openStore struct {
 
 	stop context.CancelFunc
 	done sync.WaitGroup
+
+	// discard removes the view for good; at close, if it turned out to be damaged.
+	discard func() error
+	damaged atomic.Bool
 
 	mu      sync.Mutex
 	target  uint64
@@ -81,11 +86,13 @@ func openAll(ctx context.Context, config *pb.ProjectorConfig, store seal.StoreID
 		return nil, fmt.Errorf("connect to the log: %w", err)
 	}
 	folder := filepath.Join(config.GetDirectory(), "view")
+	o.discard = func() error { return discardView(folder, directory) }
 	reader := log.NewReader(o.conn, store)
 	err = o.openView(folder, reader, store, directory)
-	if errors.Is(err, view.ErrFormat) || errors.Is(err, cryptfs.ErrCorrupt) || errors.Is(err, seal.ErrBox) {
+	if damage(err) || errors.Is(err, seal.ErrBox) {
 		logger.Warn("the view is rebuilt", "error", err)
-		if err := discardView(folder, directory); err != nil {
+		o.forgetView()
+		if err := o.discard(); err != nil {
 			o.release()
 			return nil, err
 		}
@@ -97,6 +104,11 @@ func openAll(ctx context.Context, config *pb.ProjectorConfig, store seal.StoreID
 		return nil, err
 	}
 	return o, nil
+}
+
+// damage tells whether an error says that the view must be rebuilt.
+func damage(err error) bool {
+	return errors.Is(err, view.ErrFormat) || errors.Is(err, cryptfs.ErrCorrupt)
 }
 
 // verifier binds decisions to the store and its owner.
@@ -146,6 +158,10 @@ func viewKey(keys *seal.OwnerKeys, store seal.StoreID, folder string, directory 
 	defer wrapping.Destroy()
 	label := "view key of " + store.String()
 	boxed, err := directory.ViewKey()
+	if rest, _ := os.ReadDir(folder); err == nil && len(rest) == 0 {
+		// A key serves one view only: with it, files of the one that is gone would pass.
+		err = log.ErrNoViewKey
+	}
 	if err == nil {
 		return seal.UnboxSecret(wrapping, label, boxed)
 	}
@@ -166,11 +182,13 @@ func viewKey(keys *seal.OwnerKeys, store seal.StoreID, folder string, directory 
 	return key, directory.PutViewKey(boxed)
 }
 
+// discardView removes the view, its key first: whatever is left of the files then
+// means nothing.
 func discardView(folder string, directory *log.KeyDirectory) error {
-	if err := os.RemoveAll(folder); err != nil {
+	if err := directory.DestroyViewKey(); err != nil {
 		return err
 	}
-	return directory.DestroyViewKey()
+	return os.RemoveAll(folder)
 }
 
 // pageTokens seals page tokens, so that they tell nothing and cannot be made up.
@@ -226,7 +244,12 @@ func (o *openStore) close() error {
 		o.stop()
 	}
 	o.done.Wait()
+	_, fault := o.follower.Applied()
 	err := o.view.Close()
+	if o.damaged.Load() || damage(fault) || damage(err) {
+		// The next unlock rebuilds it.
+		err = o.discard()
+	}
 	o.release()
 	return err
 }
@@ -238,13 +261,20 @@ func (o *openStore) release() {
 	if o.opener != nil {
 		o.opener.Destroy()
 	}
+	o.forgetView()
+	if o.tokenKey != nil {
+		o.tokenKey.Destroy()
+	}
+	o.keys.Destroy()
+}
+
+// forgetView forgets the keys of the view.
+func (o *openStore) forgetView() {
 	if o.files != nil {
 		o.files.Close()
 	}
-	for _, secret := range []*seal.Secret{o.viewKey, o.tokenKey} {
-		if secret != nil {
-			secret.Destroy()
-		}
+	if o.viewKey != nil {
+		o.viewKey.Destroy()
 	}
-	o.keys.Destroy()
+	o.files, o.viewKey = nil, nil
 }

@@ -127,7 +127,7 @@ func (s *service) ReadSamples(ctx context.Context, req *pb.ReadSamplesRequest) (
 	}
 	answer, err := open.engine.Samples(ctx, scope, req.GetQuery())
 	if err != nil {
-		return nil, s.refuse("read samples", err)
+		return nil, s.refuse(open, "read samples", err)
 	}
 	return &pb.ReadSamplesResponse{Answer: answer}, nil
 }
@@ -140,7 +140,7 @@ func (s *service) ReadStatistics(ctx context.Context, req *pb.ReadStatisticsRequ
 	}
 	answer, err := open.engine.Statistics(ctx, scope, req.GetQuery())
 	if err != nil {
-		return nil, s.refuse("read statistics", err)
+		return nil, s.refuse(open, "read statistics", err)
 	}
 	return &pb.ReadStatisticsResponse{Answer: answer}, nil
 }
@@ -268,7 +268,10 @@ func (s *service) opened() (*openStore, error) {
 }
 
 // refuse turns an error of the query engine into the error of the call.
-func (s *service) refuse(operation string, err error) error {
+func (s *service) refuse(open *openStore, operation string, err error) error {
+	if damage(err) {
+		open.damaged.Store(true)
+	}
 	var argument *query.ArgumentError
 	if errors.As(err, &argument) {
 		return rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{

@@ -97,13 +97,23 @@ func (g *globals) serveOptions() (serve.Options, error) {
 	if err != nil {
 		return serve.Options{}, err
 	}
-	launcher := &projector.Launcher{Path: self, Args: []string{"projector"}, Stderr: g.err}
+	launcher := &projector.Launcher{Path: self, Args: []string{"projector"}, Env: projectorEnv(), Stderr: g.err}
 	return serve.Options{
 		Dir: g.Dir, Logger: g.logger(),
 		Launch: func(ctx context.Context, config *pb.ProjectorConfig) (serve.Projector, error) {
 			return launcher.Launch(ctx, config)
 		},
 	}, nil
+}
+
+// projectorEnv keeps everything from projectors that they do not need. GORACE is for
+// the race detector's builds.
+func projectorEnv() []string {
+	env := []string{"GOTRACEBACK=none"}
+	if race := os.Getenv("GORACE"); race != "" {
+		env = append(env, "GORACE="+race)
+	}
+	return env
 }
 
 // owner is the owner's connection to the daemon of a store.

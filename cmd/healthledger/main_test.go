@@ -34,6 +34,11 @@ func build(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	built = filepath.Join(dir, "healthledger")
+	// A program with the race detector sleeps for a second before it exits.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=10"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	cmd := exec.Command("go", "build", "-race", "-o", built, ".")
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
@@ -50,6 +55,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PATH", filepath.Dir(built)+string(os.PathListSeparator)+os.Getenv("PATH"))
 			env.Setenv("HEALTHLEDGER_DIR", filepath.Join(env.WorkDir, "data"))
 			env.Setenv("HEALTHLEDGER_PASSPHRASE_FILE", filepath.Join(env.WorkDir, "passphrase"))
+			env.Setenv("GORACE", os.Getenv("GORACE"))
 			env.Setenv("TZ", "Europe/Berlin")
 			env.Setenv("SHARED", sharedTestdata())
 			return os.WriteFile(filepath.Join(env.WorkDir, "passphrase"), []byte("tester's passphrase\n"), 0o600)
@@ -91,7 +97,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("exits runs healthledger")
 	}
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HEALTHLEDGER_DIR", "HEALTHLEDGER_PASSPHRASE_FILE", "TZ", "HOME"} {
+	for _, name := range []string{"PATH", "HEALTHLEDGER_DIR", "HEALTHLEDGER_PASSPHRASE_FILE", "TZ", "HOME", "GORACE"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	cmd.Stdout, cmd.Stderr = ts.Stdout(), ts.Stderr()

@@ -37,7 +37,14 @@ func (o *owner) app(ctx context.Context, bundleID, path string) (*client.Client,
 		return nil, err
 	}
 	credentials.URL = o.url
-	return client.Dial(ctx, credentials)
+	app, err := client.Dial(ctx, credentials)
+	if err != nil {
+		// The apps of a store that cannot be served are turned away; say why.
+		if _, broken := o.Owner().Status(ctx, &pb.StatusRequest{}); broken != nil {
+			return nil, broken
+		}
+	}
+	return app, err
 }
 
 func (c *saveCmd) Run(ctx context.Context, g *globals) error {

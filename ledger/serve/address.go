@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -56,15 +57,20 @@ var ErrStarting = errors.New("the daemon is starting or stopping")
 // Errors: ErrNoDaemon, ErrStarting.
 func ReadAddress(dir string) (LocalAddress, error) {
 	var a LocalAddress
-	unlock, err := lockDirectory(dir)
-	if err == nil {
-		unlock()
+	// A shared lock, so that two who look do not take each other for the daemon.
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|syscall.O_CLOEXEC, 0)
+	if errors.Is(err, os.ErrNotExist) {
 		return a, ErrNoDaemon
 	}
-	if !errors.Is(err, ErrInUse) {
-		if errors.Is(err, os.ErrNotExist) {
-			return a, ErrNoDaemon
-		}
+	if err != nil {
+		return a, err
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	f.Close()
+	if err == nil {
+		return a, ErrNoDaemon
+	}
+	if !errors.Is(err, unix.EWOULDBLOCK) {
 		return a, err
 	}
 	content, err := os.ReadFile(filepath.Join(dir, addressFile))
@@ -97,7 +103,13 @@ func lockDirectory(dir string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	// Somebody who only looks (see ReadAddress) has it for a moment.
+	for tries := 0; errors.Is(err, unix.EWOULDBLOCK) && tries < 20; tries++ {
+		time.Sleep(5 * time.Millisecond)
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if err != nil {
 		f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, ErrInUse

@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,15 +11,11 @@ import (
 type clock interface {
 	// boot returns the time since the machine was started.
 	boot() time.Duration
-	// suspended tells whether the machine was suspended since it was asked before.
-	suspended() bool
+	// away returns how much of that it was suspended.
+	away() time.Duration
 }
 
-type systemClock struct {
-	mu   sync.Mutex
-	away time.Duration
-	seen bool
-}
+type systemClock struct{}
 
 func read(id int32) time.Duration {
 	var t unix.Timespec
@@ -30,14 +25,9 @@ func read(id int32) time.Duration {
 	return time.Duration(t.Nano())
 }
 
-func (c *systemClock) boot() time.Duration { return read(unix.CLOCK_BOOTTIME) }
+func (systemClock) boot() time.Duration { return read(unix.CLOCK_BOOTTIME) }
 
 // CLOCK_MONOTONIC stands still while the machine is suspended, CLOCK_BOOTTIME does not.
-func (c *systemClock) suspended() bool {
-	away := read(unix.CLOCK_BOOTTIME) - read(unix.CLOCK_MONOTONIC)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	grown := c.seen && away-c.away > time.Second
-	c.away, c.seen = away, true
-	return grown
+func (systemClock) away() time.Duration {
+	return read(unix.CLOCK_BOOTTIME) - read(unix.CLOCK_MONOTONIC)
 }

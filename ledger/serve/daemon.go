@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"sync"
 	"time"
@@ -54,6 +55,7 @@ type Daemon struct {
 	closers []func()
 
 	mu      sync.Mutex
+	closed  bool
 	keepers map[seal.StoreID]*keeper
 	records map[seal.StoreID]*recorder
 }
@@ -64,7 +66,7 @@ const drainTimeout = 10 * time.Second
 // Start starts a daemon and returns when it answers. Its address and the local
 // owner's credentials are in a file in the data directory until Close.
 func Start(ctx context.Context, options Options) (*Daemon, error) {
-	d := &Daemon{options: options, clock: &systemClock{}, keepers: map[seal.StoreID]*keeper{}, records: map[seal.StoreID]*recorder{}}
+	d := &Daemon{options: options, clock: systemClock{}, keepers: map[seal.StoreID]*keeper{}, records: map[seal.StoreID]*recorder{}}
 	if err := d.start(ctx); err != nil {
 		d.Close()
 		return nil, fmt.Errorf("serve %s: %w", options.Dir, err)
@@ -181,8 +183,9 @@ func (d *Daemon) keeper(id seal.StoreID) (*keeper, error) {
 	k, ok := d.keepers[id]
 	if !ok {
 		k = &keeper{
-			store: store, launch: d.options.Launch, throttle: d.slow, clock: d.clock, autoLock: d.options.AutoLock,
+			store: store, launch: d.options.Launch, throttle: d.slow, clock: d.clock, autoLock: d.options.AutoLock, every: watchEvery,
 			logger: d.options.Logger, state: pb.LockState_LOCK_STATE_LOCKED, sessions: newSessions(d.clock),
+			closed:    d.closed,
 			configure: func() (*pb.ProjectorConfig, func(), error) { return d.configure(store) },
 		}
 		d.keepers[id] = k
@@ -220,12 +223,12 @@ func (d *Daemon) Close() {
 		removeAddress(d.options.Dir)
 	}
 	d.mu.Lock()
-	keepers := d.keepers
-	d.keepers = map[seal.StoreID]*keeper{}
+	d.closed = true
+	keepers := maps.Clone(d.keepers)
 	d.mu.Unlock()
 	var locking sync.WaitGroup
 	for _, k := range keepers {
-		locking.Go(func() { k.Lock(0) })
+		locking.Go(k.Close)
 	}
 	locking.Wait()
 	for len(d.closers) > 1 {

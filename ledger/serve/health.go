@@ -108,7 +108,7 @@ func (s *healthService) QuerySamples(ctx context.Context, req *pb.QuerySamplesRe
 	}
 	resp, err := process.ReadSamples(ctx, &pb.ReadSamplesRequest{Reader: c.reader(), Query: req, Sequence: sequence})
 	if err != nil {
-		return nil, c.keeper.cut(err)
+		return nil, c.failed(err)
 	}
 	return resp.GetAnswer(), nil
 }
@@ -122,9 +122,19 @@ func (s *healthService) QueryStatistics(ctx context.Context, req *pb.QueryStatis
 	}
 	resp, err := process.ReadStatistics(ctx, &pb.ReadStatisticsRequest{Reader: c.reader(), Query: req, Sequence: sequence})
 	if err != nil {
-		return nil, c.keeper.cut(err)
+		return nil, c.failed(err)
 	}
 	return resp.GetAnswer(), nil
+}
+
+// failed is what a reader learns of a query that failed: that the store was locked
+// meanwhile, and nothing of the log, whose sequences are not an app's to know.
+func (c caller) failed(err error) error {
+	err = c.keeper.cut(err)
+	if c.app != nil && rpc.Reason(err) == rpc.ReasonDataLoss {
+		return rpc.Error(connect.CodeDataLoss, &pb.ErrorDetail{Reason: rpc.ReasonDataLoss}, "data of the store is lost or damaged")
+	}
+	return err
 }
 
 func (c caller) reader() *pb.Reader { return &pb.Reader{App: c.number()} }

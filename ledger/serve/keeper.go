@@ -29,6 +29,9 @@ type Launch func(ctx context.Context, config *pb.ProjectorConfig) (Projector, er
 // How long a projector has to flush its view before it is killed.
 const endTimeout = 15 * time.Second
 
+// How often a keeper looks whether time is up. Reads end on time whatever it is.
+const watchEvery = 200 * time.Millisecond
+
 // A keeper holds the lock of one store: it starts the projector at unlock, tells it
 // how the log grows, and ends it at lock.
 //
@@ -42,6 +45,7 @@ type keeper struct {
 	throttle  *throttle
 	clock     clock
 	autoLock  time.Duration
+	every     time.Duration // how often it looks whether time is up
 	logger    *slog.Logger
 
 	// unlocking lets one owner at a time through Begin and Unlock.
@@ -54,10 +58,17 @@ type keeper struct {
 	process  Projector
 	revoke   func()
 	sessions *sessions
-	locksAt  time.Duration
 	fault    string
 	stop     chan struct{}
 	stopped  *sync.WaitGroup
+	// When the grace period and the automatic lock end, 0: not at all.
+	graceAt, autoAt time.Duration
+	// How long the machine had been suspended when the projector was started.
+	away time.Duration
+	// ending is closed when the last projector that was ended is gone.
+	ending chan struct{}
+	// closed: the daemon is stopping, nothing is unlocked any more.
+	closed bool
 }
 
 // State returns the lock state, when it will lock by itself (0: never), and what is
@@ -65,10 +76,25 @@ type keeper struct {
 func (k *keeper) State() (state pb.LockState, locksIn time.Duration, fault string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.locksAt != 0 {
-		locksIn = k.locksAt - k.clock.boot()
+	if at := k.locksAt(); at != 0 {
+		locksIn = at - k.clock.boot()
 	}
 	return k.state, locksIn, k.fault
+}
+
+// locksAt returns when the store will lock by itself, 0: never. A grace period does
+// not put off the automatic lock. It needs mu.
+func (k *keeper) locksAt() time.Duration {
+	if k.graceAt == 0 || k.autoAt == 0 {
+		return max(k.graceAt, k.autoAt)
+	}
+	return min(k.graceAt, k.autoAt)
+}
+
+// over tells that time is up, or that the machine was suspended. It needs mu.
+func (k *keeper) over() bool {
+	at := k.locksAt()
+	return at != 0 && k.clock.boot() >= at || k.clock.away()-k.away > time.Second
 }
 
 // Reader returns the projector if the store may be read now, and otherwise the one
@@ -76,7 +102,8 @@ func (k *keeper) State() (state pb.LockState, locksIn time.Duration, fault strin
 func (k *keeper) Reader() (Projector, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.state == pb.LockState_LOCK_STATE_UNLOCKED || k.state == pb.LockState_LOCK_STATE_LOCKING {
+	open := k.state == pb.LockState_LOCK_STATE_UNLOCKED || k.state == pb.LockState_LOCK_STATE_LOCKING
+	if open && !k.over() {
 		return k.process, nil
 	}
 	return nil, rpc.StoreLocked()
@@ -112,12 +139,27 @@ func (k *keeper) Begin(ctx context.Context) ([]byte, error) {
 	}
 	offer, err := process.Offer(ctx, &pb.OfferRequest{})
 	if err != nil {
+		k.endLocked(process)
 		return nil, err
 	}
 	return offer.GetPublicKey(), nil
 }
 
+// errStopping is returned for an unlock while the daemon stops.
+var errStopping = errors.New("the daemon is stopping")
+
 func (k *keeper) start(ctx context.Context) (Projector, error) {
+	// The one before must be gone: two cannot have the view open.
+	k.mu.Lock()
+	ending := k.ending
+	k.mu.Unlock()
+	if ending != nil {
+		select {
+		case <-ending:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	config, revoke, err := k.configure()
 	if err != nil {
 		return nil, err
@@ -130,7 +172,14 @@ func (k *keeper) start(ctx context.Context) (Projector, error) {
 	stop := make(chan struct{})
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.process, k.revoke, k.stop, k.stopped = process, revoke, stop, new(sync.WaitGroup)
+	if k.closed {
+		gone, cancel := context.WithCancel(ctx)
+		cancel()
+		process.End(gone)
+		revoke()
+		return nil, errStopping
+	}
+	k.process, k.revoke, k.stop, k.stopped, k.away = process, revoke, stop, new(sync.WaitGroup), k.clock.away()
 	k.stopped.Go(func() { k.watch(process, stop) })
 	return process, nil
 }
@@ -154,9 +203,7 @@ func (k *keeper) Unlock(ctx context.Context, caller string, sealed []byte) (stri
 		if rpc.Reason(err) == rpc.ReasonWrongPassphrase {
 			k.throttle.Failed(caller)
 		}
-		if state, _, _ := k.State(); state == pb.LockState_LOCK_STATE_LOCKED {
-			k.end()
-		}
+		k.endLocked(process)
 		return "", err
 	}
 	k.throttle.Succeeded(caller)
@@ -171,7 +218,7 @@ func (k *keeper) Unlock(ctx context.Context, caller string, sealed []byte) (stri
 		stop := k.stop
 		k.stopped.Go(func() { k.feed(process, target, stop) })
 	case pb.LockState_LOCK_STATE_LOCKING:
-		k.state = pb.LockState_LOCK_STATE_UNLOCKED
+		k.state, k.graceAt = pb.LockState_LOCK_STATE_UNLOCKED, 0
 	}
 	k.touch()
 	return k.sessions.New(), nil
@@ -233,31 +280,36 @@ func (k *keeper) caughtUp(ctx context.Context, process Projector, target uint64)
 }
 
 func (k *keeper) report(err error) {
+	fault := err.Error()
+	var failure *connect.Error
+	if errors.As(err, &failure) {
+		fault = failure.Message()
+	}
 	k.mu.Lock()
-	k.fault = err.Error()
+	k.fault = fault
 	k.mu.Unlock()
-	k.logger.Error("the view stopped following the log", "store", k.store.ID().String(), "error", err)
+	k.logger.Error("the view stopped following the log", "store", k.store.ID().String(), "error", fault)
 }
 
 // watch locks when the projector dies, when time is up, and when the machine was
 // suspended.
 func (k *keeper) watch(process Projector, stop <-chan struct{}) {
-	tick := time.NewTicker(200 * time.Millisecond)
+	tick := time.NewTicker(k.every)
 	defer tick.Stop()
 	for {
 		select {
 		case <-stop:
 			return
 		case <-process.Done():
-			go k.Lock(0)
+			go k.end(process)
 			return
 		case <-tick.C:
 		}
 		k.mu.Lock()
-		due := k.locksAt != 0 && k.clock.boot() >= k.locksAt
+		over := k.over()
 		k.mu.Unlock()
-		if due || k.clock.suspended() {
-			go k.Lock(0)
+		if over {
+			go k.end(process)
 			return
 		}
 	}
@@ -266,7 +318,7 @@ func (k *keeper) watch(process Projector, stop <-chan struct{}) {
 // touch puts off the automatic lock: the owner was here. It needs mu.
 func (k *keeper) touch() {
 	if k.autoLock > 0 && k.state != pb.LockState_LOCK_STATE_LOCKING {
-		k.locksAt = k.clock.boot() + k.autoLock
+		k.autoAt = k.clock.boot() + k.autoLock
 	}
 }
 
@@ -286,28 +338,50 @@ func (k *keeper) Session(token string) (fresh, ok bool) {
 func (k *keeper) Lock(grace time.Duration) pb.LockState {
 	k.mu.Lock()
 	if grace > 0 && (k.state == pb.LockState_LOCK_STATE_UNLOCKED || k.state == pb.LockState_LOCK_STATE_LOCKING) {
-		k.state, k.locksAt = pb.LockState_LOCK_STATE_LOCKING, k.clock.boot()+grace
+		k.state, k.graceAt = pb.LockState_LOCK_STATE_LOCKING, k.clock.boot()+grace
 		k.mu.Unlock()
 		return pb.LockState_LOCK_STATE_LOCKING
 	}
+	process := k.process
 	k.mu.Unlock()
-	k.end()
+	k.end(process)
 	return pb.LockState_LOCK_STATE_LOCKED
 }
 
-// end closes the view, ends the projector and the sessions.
-func (k *keeper) end() {
+// Close locks for good.
+func (k *keeper) Close() {
 	k.mu.Lock()
-	process, revoke, stopped := k.process, k.revoke, k.stopped
-	k.state, k.process, k.revoke, k.locksAt = pb.LockState_LOCK_STATE_LOCKED, nil, nil, 0
-	k.sessions.Clear()
-	if process != nil {
-		close(k.stop)
-	}
+	k.closed = true
 	k.mu.Unlock()
-	if process == nil {
+	k.Lock(0)
+}
+
+// endLocked ends a projector that has not opened the store.
+func (k *keeper) endLocked(process Projector) {
+	if state, _, _ := k.State(); state == pb.LockState_LOCK_STATE_LOCKED {
+		k.end(process)
+	}
+}
+
+// end closes the view, ends the projector and the sessions. It returns when the
+// projector is gone, whoever is ending it. Another than the current one stays.
+func (k *keeper) end(process Projector) {
+	k.mu.Lock()
+	if process == nil || process != k.process {
+		ending := k.ending
+		k.mu.Unlock()
+		if ending != nil {
+			<-ending
+		}
 		return
 	}
+	revoke, stopped, ending := k.revoke, k.stopped, make(chan struct{})
+	defer close(ending)
+	k.state, k.process, k.revoke, k.graceAt, k.autoAt = pb.LockState_LOCK_STATE_LOCKED, nil, nil, 0, 0
+	k.ending = ending
+	k.sessions.Clear()
+	close(k.stop)
+	k.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
 	if _, err := process.Close(ctx, &pb.CloseRequest{}); err != nil && ctx.Err() != nil {

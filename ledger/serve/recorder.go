@@ -17,7 +17,10 @@ import (
 // than was recorded in that minute. It does the same whether there is anything to
 // see or not.
 type recorder struct {
-	store *ledger.Store
+	store interface {
+		Record(ctx context.Context, app uint64, event *pb.Event) (uint64, error)
+	}
+	now func() time.Time
 
 	mu     sync.Mutex
 	minute int64
@@ -34,7 +37,7 @@ type access struct {
 type period struct{ from, to int64 }
 
 func newRecorder(s *ledger.Store) *recorder {
-	return &recorder{store: s, seen: map[access]period{}}
+	return &recorder{store: s, now: time.Now, seen: map[access]period{}}
 }
 
 func periodOf(from, to *timestamppb.Timestamp) period {
@@ -50,7 +53,7 @@ func periodOf(from, to *timestamppb.Timestamp) period {
 
 // Record returns when the read stands in the log.
 func (r *recorder) Record(ctx context.Context, a access, p period) error {
-	wider, needed := r.widen(a, p)
+	wider, minute, needed := r.widen(a, p)
 	if !needed {
 		return nil
 	}
@@ -63,23 +66,27 @@ func (r *recorder) Record(ctx context.Context, a access, p period) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.seen[a] = wider
+	// Where the minute has ended meanwhile, the next one begins with a record of its own.
+	if minute == r.minute {
+		r.seen[a] = wider
+	}
 	return nil
 }
 
-// widen returns the period to record, and whether it must be. What has not been
-// recorded durably does not count, so two first reads at once record twice.
-func (r *recorder) widen(a access, p period) (period, bool) {
+// widen returns the period to record, the minute it counts for, and whether it must
+// be. What has not been recorded durably does not count, so two first reads at once
+// record twice.
+func (r *recorder) widen(a access, p period) (wider period, minute int64, needed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if minute := time.Now().Unix() / 60; minute != r.minute {
+	if minute = r.now().Unix() / 60; minute != r.minute {
 		r.minute = minute
 		clear(r.seen)
 	}
 	before, seen := r.seen[a]
 	if !seen {
-		return p, true
+		return p, minute, true
 	}
-	wider := period{min(before.from, p.from), max(before.to, p.to)}
-	return wider, wider != before
+	wider = period{min(before.from, p.from), max(before.to, p.to)}
+	return wider, minute, wider != before
 }

@@ -43,7 +43,7 @@ func openThrottle(path string, now func() time.Time) (*throttle, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(content, &t.callers); err != nil {
+	if err := json.Unmarshal(content, &t.callers); err != nil || t.callers == nil {
 		// A damaged file must not open the door: the cap applies to the local caller.
 		t.callers = map[string]failures{localCaller: {Count: 8, Until: now().Add(maxDelay)}}
 	}
@@ -76,7 +76,7 @@ func (t *throttle) Failed(caller string) {
 	if t.now().Sub(f.Until) > forgetAfter {
 		f = failures{}
 	}
-	delay := min(firstDelay<<min(f.Count, 16), maxDelay)
+	delay := min(firstDelay<<min(max(f.Count, 0), 16), maxDelay)
 	t.callers[caller] = failures{Count: f.Count + 1, Until: t.now().Add(delay)}
 	t.save()
 }
