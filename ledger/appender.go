@@ -12,9 +12,11 @@ import (
 	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
 	"healthledger/ledger/tree"
+	pb "healthledger/proto/healthledger/v1"
 )
 
-// Errors of an append. None of them leaves a part of the event in the log.
+// Errors of an append. None of them leaves a part of the event in the log; after
+// ErrUnwritable the whole of it may yet get there.
 var (
 	// ErrTooLarge: the event does not fit a segment, however it is compressed.
 	ErrTooLarge = errors.New("larger than a segment of the log")
@@ -35,8 +37,10 @@ type appender struct {
 	epochs    *epochs
 	head      *headFile
 	now       func() time.Time
+	// learn is told of every decision that the log has, before anybody is answered.
+	learn func(d *pb.SignedDecision) error
 	// appended is called after every acknowledged segment, before its callers are answered.
-	appended func(sequence uint64)
+	appended func(at head)
 
 	mu      sync.Mutex
 	waiting []*pending
@@ -47,6 +51,15 @@ type appender struct {
 	// Only the loop touches these.
 	at     head
 	failed error
+	// unresolved may be in the log behind at, or not: until that is known nothing else
+	// can be put there.
+	unresolved *unresolved
+}
+
+// unresolved is a segment whose publish ended without an answer.
+type unresolved struct {
+	payload []byte
+	batch   []*pending
 }
 
 // publisher puts a payload at the end of the log; log.Publisher is the one that does.
@@ -60,7 +73,10 @@ type pending struct {
 	// app separates events whose compression must not be mixed.
 	app   uint64
 	event []byte
-	// decision, if the event is one: its number and hash go into the head.
+	// check, if there is one, has the last word before the event is sealed.
+	check func() error
+	// signed, if the event is a decision: its number and hash go into the head.
+	signed       *pb.SignedDecision
 	decision     uint64
 	decisionHash []byte
 
@@ -167,7 +183,14 @@ func (a *appender) take() []*pending {
 
 // commit writes the batch as one segment, or as several where it does not fit one.
 func (a *appender) commit(batch []*pending) {
-	sequence, err := a.write(batch)
+	err := a.resolve()
+	if batch = admitted(batch); len(batch) == 0 {
+		return
+	}
+	var sequence uint64
+	if err == nil {
+		sequence, err = a.write(batch)
+	}
 	if errors.Is(err, ErrTooLarge) && len(batch) > 1 {
 		half := len(batch) / 2
 		a.commit(batch[:half])
@@ -180,45 +203,88 @@ func (a *appender) commit(batch []*pending) {
 	}
 }
 
+// admitted answers the events that their check refuses, and returns the others.
+func admitted(batch []*pending) []*pending {
+	var fit []*pending
+	for _, p := range batch {
+		if p.check != nil {
+			if p.err = p.check(); p.err != nil {
+				close(p.answered)
+				continue
+			}
+		}
+		fit = append(fit, p)
+	}
+	return fit
+}
+
 func (a *appender) write(batch []*pending) (uint64, error) {
-	if a.failed != nil {
-		return 0, a.failed
-	}
 	body, err := log.EncodeBody(nil, blocks(batch))
-	if err != nil {
-		return 0, fmt.Errorf("append store %s: %w", a.store, err)
-	}
-	if len(body)+seal.Overhead > log.MaxSegment {
+	if errors.Is(err, log.ErrBodyTooLarge) {
 		return 0, ErrTooLarge
 	}
-	sequence := a.at.tree.Size() + 1
-	payload, err := a.seal(batch[0].class, sequence, body)
 	if err != nil {
 		return 0, fmt.Errorf("append store %s: %w", a.store, err)
 	}
-	// Not the context of a caller: others wait for the same segment.
-	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
-	defer cancel()
-	if err := a.publisher.Publish(ctx, sequence, payload); err != nil {
-		if errors.Is(err, log.ErrNoSpace) {
-			return 0, err
-		}
-		err = fmt.Errorf("append store %s: %w: %w", a.store, ErrUnwritable, err)
-		if errors.Is(err, log.ErrConflict) {
-			a.failed = err
+	payload, err := a.seal(batch[0].class, a.at.tree.Size()+1, body)
+	if err != nil {
+		return 0, fmt.Errorf("append store %s: %w", a.store, err)
+	}
+	if err := a.publish(payload); err != nil {
+		if errors.Is(err, log.ErrUnknown) {
+			a.unresolved = &unresolved{payload, batch}
 		}
 		return 0, err
 	}
+	a.acknowledge(payload, batch)
+	return a.at.tree.Size(), nil
+}
+
+// resolve finds out whether the log has the segment whose publish ended without an
+// answer: publishing the very same again tells, and appends it if it is not there.
+func (a *appender) resolve() error {
+	if a.failed != nil || a.unresolved == nil {
+		return a.failed
+	}
+	if err := a.publish(a.unresolved.payload); err != nil {
+		return err
+	}
+	a.acknowledge(a.unresolved.payload, a.unresolved.batch)
+	a.unresolved = nil
+	return a.failed
+}
+
+func (a *appender) publish(payload []byte) error {
+	// Not the context of a caller: others wait for the same segment.
+	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
+	defer cancel()
+	err := a.publisher.Publish(ctx, a.at.tree.Size()+1, payload)
+	if err == nil || errors.Is(err, log.ErrNoSpace) {
+		return err
+	}
+	err = fmt.Errorf("append store %s: %w: %w", a.store, ErrUnwritable, err)
+	if errors.Is(err, log.ErrConflict) {
+		a.failed = err
+	}
+	return err
+}
+
+// acknowledge takes note of a segment that the log has.
+func (a *appender) acknowledge(payload []byte, batch []*pending) {
 	a.at.tree.Append(tree.Leaf(payload))
 	for _, p := range batch {
-		if p.decision != 0 {
-			a.at.decision, a.at.decisionHash = p.decision, p.decisionHash
+		if p.signed == nil {
+			continue
+		}
+		a.at.decision, a.at.decisionHash = p.decision, p.decisionHash
+		if err := a.learn(p.signed); err != nil {
+			// It was checked, so this cannot be; if it is, nobody knows any more who may write.
+			a.failed = fmt.Errorf("append store %s: %w: %w", a.store, ErrUnwritable, err)
 		}
 	}
 	// The log has the segment; a head that cannot be written only detects less.
 	_ = a.head.Write(a.at)
-	a.appended(sequence)
-	return sequence, nil
+	a.appended(a.at)
 }
 
 const publishTimeout = 30 * time.Second

@@ -32,7 +32,9 @@ type writing struct {
 // missing would be data loss.
 func (e *epochs) current(class seal.Class, now time.Time) (*seal.Epoch, error) {
 	w := e.open[class]
-	if w != nil && !w.epoch.Full() && now.Sub(w.started) < epochAge {
+	// By the wall clock: the monotonic one stands still while the machine is suspended.
+	now = now.Round(0)
+	if w != nil && !w.epoch.Full() && !now.Before(w.started) && now.Sub(w.started) < epochAge {
 		return w.epoch, nil
 	}
 	last, err := e.directory.LastEpoch(class)

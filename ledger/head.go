@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -44,18 +43,27 @@ type headFile struct {
 	done   chan struct{}
 }
 
-// openHead opens or creates the file and returns the newest head in it, which is the
-// zero head in a new file. A file in which no slot is intact is an error.
-func openHead(path string) (*headFile, head, error) {
-	content, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := log.WriteFile(path, make([]byte, 2*headSlot)); err != nil {
-			return nil, head{}, err
-		}
-	} else if err != nil {
+// createHead makes the file, which holds the zero head.
+func createHead(path string) (*headFile, head, error) {
+	slot, err := head{}.encode()
+	if err != nil {
 		return nil, head{}, err
 	}
-	newest, err := newestHead(content)
+	if err := log.WriteFile(path, append(slot, make([]byte, 2*headSlot-len(slot))...)); err != nil {
+		return nil, head{}, err
+	}
+	return openHead(path)
+}
+
+// openHead opens the file and returns the newest head in it. A file that is missing, or
+// in which no slot is intact, is an error: without it a log that was cut short would
+// pass for a whole one.
+func openHead(path string) (*headFile, head, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, head{}, err
+	}
+	newest, slot, err := newestHead(content)
 	if err != nil {
 		return nil, head{}, fmt.Errorf("%s: %w", filepath.Base(path), err)
 	}
@@ -63,27 +71,29 @@ func openHead(path string) (*headFile, head, error) {
 	if err != nil {
 		return nil, head{}, err
 	}
-	h := &headFile{file: file, stop: make(chan struct{}), done: make(chan struct{})}
+	// The first write goes to the other slot.
+	h := &headFile{file: file, writes: slot, stop: make(chan struct{}), done: make(chan struct{})}
 	go h.syncLoop()
 	return h, newest, nil
 }
 
-func newestHead(content []byte) (head, error) {
-	var newest head
-	if len(content) == 0 || bytes.Equal(content, make([]byte, 2*headSlot)) {
-		return newest, nil
+// newestHead returns the newest head and the slot it is in.
+func newestHead(content []byte) (head, int, error) {
+	if len(content) != 2*headSlot {
+		return head{}, 0, errors.New("not of the right length")
 	}
-	intact := false
-	for at := 0; at+headSlot <= len(content); at += headSlot {
-		h, err := parseHead(content[at : at+headSlot])
-		if err == nil && (!intact || h.tree.Size() >= newest.tree.Size()) {
-			newest, intact = h, true
+	var newest head
+	slot := -1
+	for i := range 2 {
+		h, err := parseHead(content[i*headSlot : (i+1)*headSlot])
+		if err == nil && (slot < 0 || h.tree.Size() > newest.tree.Size()) {
+			newest, slot = h, i
 		}
 	}
-	if !intact {
-		return head{}, errors.New("no slot is intact")
+	if slot < 0 {
+		return head{}, 0, errors.New("no slot is intact")
 	}
-	return newest, nil
+	return newest, slot, nil
 }
 
 func (h head) encode() ([]byte, error) {
@@ -107,6 +117,9 @@ func (h head) encode() ([]byte, error) {
 
 func parseHead(slot []byte) (head, error) {
 	damaged := errors.New("damaged slot")
+	if len(slot) != headSlot {
+		return head{}, damaged
+	}
 	r := bytes.NewBuffer(slot)
 	if string(r.Next(len(headMagic))) != headMagic {
 		return head{}, damaged
@@ -124,7 +137,10 @@ func parseHead(slot []byte) (head, error) {
 	if !bytes.Equal(r.Next(len(sum)), sum[:]) {
 		return head{}, damaged
 	}
-	return h, h.tree.UnmarshalBinary(frontier)
+	if err := h.tree.UnmarshalBinary(frontier); err != nil {
+		return head{}, err
+	}
+	return h, nil
 }
 
 // Write replaces the older slot. It reaches the disk within headSync.

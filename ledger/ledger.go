@@ -113,6 +113,7 @@ func Stores(dir string) ([]seal.StoreID, error) {
 func openDevice(path string) (*seal.DeviceKey, error) {
 	content, err := os.ReadFile(path)
 	if err == nil {
+		defer clear(content)
 		return seal.ParseDeviceKey(content)
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -195,7 +196,7 @@ func (l *Ledger) fill(ctx context.Context, s *Store, req *pb.CreateStoreRequest)
 		return err
 	}
 	var at head
-	if s.head, at, err = openHead(filepath.Join(s.path, "head")); err != nil {
+	if s.head, at, err = createHead(filepath.Join(s.path, "head")); err != nil {
 		return err
 	}
 	if s.decisions, err = openDecisions(filepath.Join(s.path, "decisions")); err != nil {

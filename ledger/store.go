@@ -111,7 +111,7 @@ func (l *Ledger) open(ctx context.Context, id seal.StoreID) (*Store, error) {
 	}
 	file, at, err := openHead(filepath.Join(s.path, "head"))
 	if err != nil {
-		return nil, fmt.Errorf("open store %s: %w", id, err)
+		return nil, fmt.Errorf("open store %s: %w: %w", id, ErrDataLoss, err)
 	}
 	s.head = file
 	if err := s.catchUp(ctx, &at); err != nil {
@@ -145,122 +145,6 @@ func (s *Store) openKeys(pinPath string) error {
 	return nil
 }
 
-// catchUp brings the head and the decisions up to the end of the log.
-func (s *Store) catchUp(ctx context.Context, at *head) error {
-	last, err := s.reader.Last(ctx)
-	if err != nil {
-		return err
-	}
-	if last < at.tree.Size() {
-		return fmt.Errorf("%w: the log ends at %d, but %d was acknowledged", ErrDataLoss, last, at.tree.Size())
-	}
-	if s.decisions, err = openDecisions(filepath.Join(s.path, "decisions")); err != nil {
-		return err
-	}
-	s.state = s.replayDecisions()
-	from := at.tree.Size() + 1
-	if n, _ := s.state.Head(); n < at.decision {
-		// The cache is behind: the log has them all.
-		s.state, from = s.newState(), 1
-		if err := s.decisions.Reset(); err != nil {
-			return err
-		}
-	}
-	known := at.tree.Size()
-	opener := s.device.Opener(s.id, s.directory)
-	defer opener.Destroy()
-	err = s.reader.Read(ctx, from, last, func(e log.Entry) error {
-		if e.Sequence > known {
-			at.tree.Append(tree.Leaf(e.Payload))
-		}
-		return s.readDecisions(opener, e)
-	})
-	if errors.Is(err, log.ErrLoss) {
-		return fmt.Errorf("%w: %w", ErrDataLoss, err)
-	}
-	if err != nil {
-		return err
-	}
-	number, hash := s.state.Head()
-	if number < at.decision || number == at.decision && !bytes.Equal(hash, at.decisionHash) {
-		return fmt.Errorf("%w: decision %d was acknowledged, the log has %d", ErrDataLoss, at.decision, number)
-	}
-	at.decision, at.decisionHash = number, hash
-	return nil
-}
-
-func (s *Store) newState() *authz.State {
-	return authz.NewState(verifier{s.keyring.OwnerKey(), s.id}, false)
-}
-
-// replayDecisions makes a state of the cached decisions, as far as they verify.
-func (s *Store) replayDecisions() *authz.State {
-	state := s.newState()
-	for _, d := range s.decisions.list {
-		if state.Decide(d, nil) != nil {
-			break
-		}
-	}
-	return state
-}
-
-// readDecisions applies the decisions of a segment that are not yet known. What it
-// cannot verify is tampering; a segment of class health is none of its business.
-func (s *Store) readDecisions(opener *seal.Opener, e log.Entry) error {
-	segment, err := seal.ParseSegment(e.Payload)
-	if err != nil {
-		return fmt.Errorf("segment %d: %w", e.Sequence, err)
-	}
-	if segment.Class == seal.Health {
-		return nil
-	}
-	var body []byte
-	if segment.Class == seal.Open {
-		body = segment.Body
-	} else {
-		if err := segment.Verify(s.id, e.Sequence, s.device.SigningKey()); err != nil {
-			return fmt.Errorf("segment %d: %w", e.Sequence, err)
-		}
-		body, err = opener.Open(segment, e.Sequence, nil)
-	}
-	if err != nil {
-		return fmt.Errorf("segment %d: %w", e.Sequence, err)
-	}
-	blocks, err := log.DecodeBody(body)
-	if err != nil {
-		return fmt.Errorf("segment %d: %w", e.Sequence, err)
-	}
-	for _, block := range blocks {
-		events, err := log.Events(block)
-		if err != nil {
-			return fmt.Errorf("segment %d: %w", e.Sequence, err)
-		}
-		for _, event := range events {
-			if d := event.GetDecision(); d != nil {
-				if err := s.learn(d); err != nil {
-					return fmt.Errorf("segment %d: %w", e.Sequence, err)
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// learn applies a decision from the log unless the cache had it.
-func (s *Store) learn(d *pb.SignedDecision) error {
-	decision := &pb.Decision{}
-	if err := proto.Unmarshal(d.GetDecision(), decision); err != nil {
-		return err
-	}
-	if number, _ := s.state.Head(); decision.GetNumber() <= number {
-		return nil
-	}
-	if err := s.state.Decide(d, nil); err != nil {
-		return err
-	}
-	return s.decisions.Add(d)
-}
-
 func (s *Store) startAppender(l *Ledger, at head) {
 	s.epochs = &epochs{
 		store: s.id, directory: s.directory, open: map[seal.Class]*writing{},
@@ -273,58 +157,72 @@ func (s *Store) startAppender(l *Ledger, at head) {
 		store: s.id, device: s.device, publisher: log.NewPublisher(l.appender, s.id), epochs: s.epochs,
 		head: s.head, now: s.now, wake: make(chan struct{}, 1), done: make(chan struct{}), at: at,
 	}
-	s.appender.appended = func(uint64) { s.appended(s.appender.at) }
+	s.appender.learn, s.appender.appended = s.learn, s.appended
 	go s.appender.run()
 }
 
 // enrolled tells whether the owner has made this daemon the writer.
 func (s *Store) enrolled() bool {
-	d := s.state.Device()
+	return s.isDevice(s.state.Device())
+}
+
+func (s *Store) isDevice(d *pb.DeviceEnrolled) bool {
 	return d != nil && bytes.Equal(d.GetSigningKey(), s.device.SigningKey()) && bytes.Equal(d.GetSealingKey(), s.device.SealingKey())
 }
 
 // Record appends an event of class health about an app (0: the owner).
 func (s *Store) Record(ctx context.Context, app uint64, event *pb.Event) (uint64, error) {
+	if !s.enrolled() {
+		return 0, ErrNotEnrolled
+	}
+	return s.record(ctx, &pending{class: seal.Health, app: app}, event)
+}
+
+func (s *Store) record(ctx context.Context, p *pending, event *pb.Event) (uint64, error) {
 	event.Time = s.now().UnixMicro()
-	b, err := proto.Marshal(event)
-	if err != nil {
+	var err error
+	if p.event, err = proto.Marshal(event); err != nil {
 		return 0, err
 	}
-	return s.appender.Append(ctx, &pending{class: seal.Health, app: app, event: b})
+	return s.appender.Append(ctx, p)
 }
 
 // Decide appends a decision of the owner, its detail first: without the decision
 // that names it a detail means nothing. It returns the sequence to wait for.
-// Errors: authz.ErrForged, and those of an append.
+// Errors: authz.ErrForged, ErrNotEnrolled for the enrolment of another daemon, and
+// those of an append.
 func (s *Store) Decide(ctx context.Context, d *pb.NewDecision) (uint64, error) {
 	s.deciding.Lock()
 	defer s.deciding.Unlock()
-	if err := s.state.Check(d.GetDecision(), d.GetDetail()); err != nil {
+	signed := d.GetDecision()
+	// Once more when it is sealed: a decision that was given up may have made it
+	// into the log meanwhile.
+	check := func() error { return s.state.Check(signed, d.GetDetail()) }
+	if err := check(); err != nil {
 		return 0, err
 	}
 	decision := &pb.Decision{}
-	if err := proto.Unmarshal(d.GetDecision().GetDecision(), decision); err != nil {
+	if err := proto.Unmarshal(signed.GetDecision(), decision); err != nil {
 		return 0, err
 	}
+	class := seal.Management
+	if device := decision.GetDeviceEnrolled(); device != nil {
+		// What this daemon signs after that, nobody would take.
+		if !s.isDevice(device) {
+			return 0, ErrNotEnrolled
+		}
+		class = seal.Open
+	}
 	if len(d.GetDetail()) > 0 {
-		if _, err := s.Record(ctx, 0, &pb.Event{Body: &pb.Event_DecisionDetail{DecisionDetail: d.GetDetail()}}); err != nil {
+		detail := &pb.Event{Body: &pb.Event_DecisionDetail{DecisionDetail: d.GetDetail()}}
+		if _, err := s.record(ctx, &pending{class: seal.Health, check: check}, detail); err != nil {
 			return 0, err
 		}
 	}
-	class := seal.Management
-	if decision.GetDeviceEnrolled() != nil {
-		class = seal.Open
-	}
-	event, err := proto.Marshal(&pb.Event{Time: s.now().UnixMicro(), Body: &pb.Event_Decision{Decision: d.GetDecision()}})
-	if err != nil {
-		return 0, err
-	}
-	hash := sha256.Sum256(d.GetDecision().GetDecision())
-	sequence, err := s.appender.Append(ctx, &pending{class: class, event: event, decision: decision.GetNumber(), decisionHash: hash[:]})
-	if err != nil {
-		return 0, err
-	}
-	return sequence, s.learn(d.GetDecision())
+	hash := sha256.Sum256(signed.GetDecision())
+	return s.record(ctx, &pending{
+		class: class, check: check, signed: signed, decision: decision.GetNumber(), decisionHash: hash[:],
+	}, &pb.Event{Body: &pb.Event_Decision{Decision: signed}})
 }
 
 // Close stops the appender, syncs the head and forgets the keys.

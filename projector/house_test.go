@@ -3,9 +3,11 @@ package projector
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -249,17 +251,24 @@ func waitReady(t testing.TB, s *service, payloads [][]byte) {
 	}
 }
 
-// dump is everything that a reader can see, page by page, and the apps.
-func dump(s *service, app uint64) (string, error) {
-	out := ""
+// seen is everything that a reader sees: the samples of all pages, the apps, and how
+// much the view says it holds.
+type seen struct{ samples, apps, counts string }
+
+func dump(s *service, app uint64) (seen, error) {
+	var samples strings.Builder
 	query := &pb.QuerySamplesRequest{Type: "stepCount"}
 	for {
 		resp, err := s.ReadSamples(context.Background(), &pb.ReadSamplesRequest{Reader: &pb.Reader{App: app}, Query: query})
 		if err != nil {
-			return "", err
+			return seen{}, err
 		}
 		for _, sample := range resp.GetAnswer().GetSamples() {
-			out += protojson.Format(sample)
+			b, err := proto.MarshalOptions{Deterministic: true}.Marshal(sample)
+			if err != nil {
+				return seen{}, err
+			}
+			samples.Write(b)
 		}
 		if query.PageToken = resp.GetAnswer().GetNextPageToken(); query.PageToken == "" {
 			break
@@ -267,20 +276,23 @@ func dump(s *service, app uint64) (string, error) {
 	}
 	apps, err := s.ReadApps(context.Background(), &pb.ReadAppsRequest{})
 	if err != nil {
-		return "", err
+		return seen{}, err
 	}
 	a, err := s.Advance(context.Background(), &pb.AdvanceRequest{})
 	if err != nil {
-		return "", err
+		return seen{}, err
 	}
-	return out + protojson.Format(apps) + protojson.Format(a), nil
+	return seen{samples.String(), protojson.MarshalOptions{}.Format(apps), fmt.Sprint(a.GetApplied(), a.GetSamples(), a.GetDuplicates())}, nil
 }
 
-func mustDump(t testing.TB, s *service) string {
+func mustDump(t testing.TB, s *service) seen {
 	t.Helper()
 	out, err := dump(s, 0)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if out.samples == "" {
+		t.Fatal("nothing is seen")
 	}
 	return out
 }

@@ -55,7 +55,7 @@ func TestDamagedViewIsRebuilt(t *testing.T) {
 		for try := 0; ; try++ {
 			s := open(t, config, payloads)
 			err := catchUp(s, uint64(len(payloads)))
-			got := ""
+			var got seen
 			if err == nil {
 				got, err = dump(s, 0)
 			}
@@ -151,7 +151,7 @@ func TestDamagedViewIsRebuilt(t *testing.T) {
 
 func TestPageTokensSurviveARebuild(t *testing.T) {
 	h := newHouse(t)
-	for n := range 5 {
+	for n := range 3 {
 		h.save(t, n*2000, 2000)
 	}
 	payloads := h.payloads(t)
@@ -248,12 +248,11 @@ func TestAppSeesNothingOfOthersWithoutAGrant(t *testing.T) {
 	s := open(t, h.config(t, h.server, h.store.Path()), payloads)
 	waitReady(t, s, payloads)
 	for _, app := range []uint64{1, 77, 1 << 40} {
-		out, err := dump(s, app)
-		if err != nil || strings.Contains(out, "stepCount\",\"start") || strings.Contains(out, "uuid") {
+		if out, err := dump(s, app); err != nil || out.samples != "" {
 			t.Fatal("an app without a grant sees samples", err)
 		}
 	}
-	if out, err := dump(s, h.app.Number); err != nil || !strings.Contains(out, "uuid") {
+	if out, err := dump(s, h.app.Number); err != nil || out.samples == "" {
 		t.Fatal("an app does not see its own", err)
 	}
 }
@@ -261,7 +260,7 @@ func TestAppSeesNothingOfOthersWithoutAGrant(t *testing.T) {
 // Damage to samples does not show before somebody reads them.
 func TestDamageThatAReadFindsIsGoneAfterTheNextUnlock(t *testing.T) {
 	h := newHouse(t)
-	for n := range 5 {
+	for n := range 3 {
 		h.save(t, n*2000, 2000)
 	}
 	payloads := h.payloads(t)

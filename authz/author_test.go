@@ -1,0 +1,173 @@
+package authz
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"math"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"google.golang.org/protobuf/proto"
+
+	pb "healthledger/proto/healthledger/v1"
+)
+
+func TestZeroScopeSeesNothing(t *testing.T) {
+	for code := range uint32(300) {
+		for app := range uint64(4) {
+			if _, ok := (Scope{}).Access(code).Since(app); ok {
+				t.Fatalf("type %d of app %d is seen", code, app)
+			}
+		}
+	}
+	if _, ok := (Access{}).Since(0); ok {
+		t.Fatal("a zero Access sees something")
+	}
+}
+
+func TestOwnerSeesEverything(t *testing.T) {
+	scope := NewState(anna, true).OwnerScope()
+	if since, ok := scope.Access(77).Since(5); !ok || since != math.MinInt64 || scope.Reader() != 0 {
+		t.Fatal("the owner does not")
+	}
+}
+
+func TestAccessSince(t *testing.T) {
+	scope := Scope{app: 3, reads: map[uint32]Read{1: {Extent: ExtentSince, Since: 50}, 2: {Extent: ExtentAll, Since: 9}, 4: {Since: 9}}}
+	for _, c := range []struct {
+		code  uint32
+		app   uint64
+		since int64
+		ok    bool
+	}{
+		{1, 3, math.MinInt64, true}, {1, 4, 50, true}, {1, 0, 50, true},
+		{2, 3, math.MinInt64, true}, {2, 4, math.MinInt64, true},
+		{3, 3, math.MinInt64, true}, {3, 4, 0, false}, {3, 0, 0, false},
+		{4, 3, math.MinInt64, true}, {4, 4, 0, false},
+	} {
+		since, ok := scope.Access(c.code).Since(c.app)
+		if ok != c.ok || ok && since != c.since {
+			t.Errorf("type %d of app %d: %d, %v", c.code, c.app, since, ok)
+		}
+	}
+}
+
+// What was handed out before a decision does not change with it.
+func TestScopesAndAppsAreSnapshots(t *testing.T) {
+	state := NewState(anna, true)
+	author := &Author{State: state, Signer: anna, Random: rand.Reader}
+	decide := func(d *pb.NewDecision, err error) {
+		t.Helper()
+		if err == nil {
+			err = state.Decide(d.GetDecision(), d.GetDetail())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	decide(author.AddApp(1, &pb.AppDraft{BundleId: "org.example", Key: "k"}, false, []*pb.ShareGrant{{Type: 1, Allowed: true}}))
+	decide(author.Grant(2, &pb.DecideRequest{BundleId: "org.example", Reads: []*pb.ReadGrant{{Type: 1, Extent: pb.ReadExtent_READ_EXTENT_ALL}}}))
+	scope, app := state.Scope(1), state.Apps()[0]
+	reads := app.Reads()
+	reads[9] = Read{Extent: ExtentAll}
+	decide(author.RemoveApp(3, "org.example"))
+	if _, ok := scope.Access(1).Since(8); !ok || app.Removed || app.Share(1) != ShareAuthorized || len(app.Reads()) != 1 {
+		t.Fatal("an old value changed")
+	}
+	if _, ok := state.Scope(1).Access(1).Since(8); ok {
+		t.Fatal("a new scope sees what was revoked")
+	}
+	if _, ok := state.Scope(1).Access(1).Since(1); ok {
+		t.Fatal("a removed app sees its own")
+	}
+}
+
+func TestAuthorRefusesBundleIDs(t *testing.T) {
+	author := &Author{State: NewState(anna, true), Signer: anna, Random: rand.Reader}
+	for _, id := range []string{
+		"", "a", "a.", ".a", "a..b", "a b.c", "a.b*", "a.>", "é.b", "a.b\n", "a_b.c",
+		"1.2.3.4.5.6.7.8.9.10.11", "a." + strings.Repeat("b", 154),
+	} {
+		if _, err := author.AddApp(1, &pb.AppDraft{BundleId: id, Key: "k"}, false, nil); !errors.Is(err, ErrBundleID) {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+	for _, id := range []string{"a.b", "1.2.3.4.5.6.7.8.9.10", "Com.Example-x.Y", "a." + strings.Repeat("b", 153)} {
+		if _, err := author.AddApp(1, &pb.AppDraft{BundleId: id, Key: "k"}, false, nil); err != nil {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+}
+
+func TestAuthorNeedsTheAppToBeThere(t *testing.T) {
+	state := NewState(anna, true)
+	author := &Author{State: state, Signer: anna, Random: rand.Reader}
+	if _, err := author.RemoveApp(1, "org.example"); !errors.Is(err, ErrNoApp) {
+		t.Error(err)
+	}
+	if _, err := author.Grant(1, &pb.DecideRequest{BundleId: "org.example"}); !errors.Is(err, ErrNoApp) {
+		t.Error(err)
+	}
+	d, err := author.AddApp(1, &pb.AppDraft{BundleId: "org.example", Key: "k"}, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := state.Decide(d.GetDecision(), d.GetDetail()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := author.AddApp(1, &pb.AppDraft{BundleId: "org.example", Key: "l"}, false, nil); !errors.Is(err, ErrExists) {
+		t.Error(err)
+	}
+	if _, err := author.RemoveApp(1, ""); !errors.Is(err, ErrNoApp) {
+		t.Error(err)
+	}
+}
+
+// The hash of a detail stands in the open; without a salt it would answer guesses.
+func TestDetailsAreSalted(t *testing.T) {
+	author := &Author{State: NewState(anna, true), Signer: anna, Random: rand.Reader}
+	draft := &pb.AppDraft{BundleId: "org.example", Key: "k"}
+	a, errA := author.AddApp(1, draft, false, nil)
+	b, errB := author.AddApp(1, draft, false, nil)
+	if err := errors.Join(errA, errB); err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Equal(a.GetDetail(), b.GetDetail()) {
+		t.Fatal("two details are the same")
+	}
+	if bytes.Contains(a.GetDecision().GetDecision(), []byte("org.example")) {
+		t.Fatal("the public part names the app")
+	}
+	author.Random = iotest.ErrReader(errors.New("no randomness"))
+	if _, err := author.AddApp(1, draft, false, nil); err == nil {
+		t.Fatal("a detail without a salt")
+	}
+}
+
+func FuzzDecide(f *testing.F) {
+	author := &Author{State: NewState(anna, true), Signer: anna, Random: rand.Reader}
+	d, err := author.AddApp(1, &pb.AppDraft{BundleId: "org.example", Key: "k"}, false, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(d.GetDecision().GetDecision(), d.GetDetail())
+	reads, _ := proto.Marshal(&pb.DecisionDetail{Number: 1, Body: &pb.DecisionDetail_ReadsDecided{}})
+	f.Add([]byte{}, reads)
+	f.Fuzz(func(t *testing.T, decision, detail []byte) {
+		signed := &pb.SignedDecision{Decision: decision, Signature: anna.SignDecision(decision)}
+		for _, details := range []bool{true, false} {
+			s := NewState(anna, details)
+			before := picture(s)
+			checked := s.Check(signed, detail)
+			err := s.Decide(signed, detail)
+			if err != nil && (!errors.Is(err, ErrForged) || picture(s) != before) {
+				t.Fatal(err)
+			}
+			if checked == nil && err != nil {
+				t.Fatal("checked, but", err)
+			}
+		}
+	})
+}

@@ -1,0 +1,406 @@
+package authz
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
+
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// owner signs with a hash: this package trusts whatever verifier it is given.
+type owner string
+
+func (o owner) SignDecision(decision []byte) []byte {
+	sum := sha256.Sum256(append([]byte(o), decision...))
+	return sum[:]
+}
+
+func (o owner) VerifyDecision(decision, signature []byte) error {
+	if !bytes.Equal(o.SignDecision(decision), signature) {
+		return errors.New("another's signature")
+	}
+	return nil
+}
+
+const anna = owner("anna")
+
+// model is what a chain amounts to, the obvious way.
+type model struct {
+	order []string
+	apps  map[string]*modelApp
+}
+
+type modelApp struct {
+	number   uint64
+	key      string
+	importer bool
+	token    string
+	shares   map[uint32]bool
+	reads    map[uint32]Read
+}
+
+// chain is a history of the owner's decisions with the model at its end.
+type chain struct {
+	decisions []*pb.NewDecision
+	model     model
+	removed   []uint64
+}
+
+func drawShares(r *rapid.T) []*pb.ShareGrant {
+	return rapid.SliceOfN(rapid.Custom(func(r *rapid.T) *pb.ShareGrant {
+		return &pb.ShareGrant{Type: rapid.Uint32Range(1, 4).Draw(r, "type"), Allowed: rapid.Bool().Draw(r, "allowed")}
+	}), 0, 3).Draw(r, "shares")
+}
+
+func drawReads(r *rapid.T) []*pb.ReadGrant {
+	return rapid.SliceOfN(rapid.Custom(func(r *rapid.T) *pb.ReadGrant {
+		return &pb.ReadGrant{
+			Type:   rapid.Uint32Range(1, 4).Draw(r, "type"),
+			Extent: pb.ReadExtent(rapid.Int32Range(0, 4).Draw(r, "extent")), // 4 is none of ours
+			Since:  rapid.Int64().Draw(r, "since"),
+		}
+	}), 0, 3).Draw(r, "reads")
+}
+
+func (m *modelApp) grant(shares []*pb.ShareGrant, reads []*pb.ReadGrant) {
+	for _, g := range shares {
+		m.shares[g.GetType()] = g.GetAllowed()
+	}
+	for _, g := range reads {
+		switch g.GetExtent() {
+		case pb.ReadExtent_READ_EXTENT_ALL:
+			m.reads[g.GetType()] = Read{Extent: ExtentAll}
+		case pb.ReadExtent_READ_EXTENT_SINCE:
+			m.reads[g.GetType()] = Read{Extent: ExtentSince, Since: g.GetSince()}
+		default:
+			delete(m.reads, g.GetType())
+		}
+	}
+}
+
+// drawChain lets an author decide, and keeps the model beside it.
+func drawChain(r *rapid.T, most int) chain {
+	state := NewState(anna, true)
+	author := &Author{State: state, Signer: anna, Random: rand.Reader}
+	c := chain{model: model{apps: map[string]*modelApp{}}}
+	take := func(d *pb.NewDecision, err error) {
+		if err != nil {
+			r.Fatal(err)
+		}
+		if err := state.Check(d.GetDecision(), d.GetDetail()); err != nil {
+			r.Fatal("Check:", err)
+		}
+		if err := state.Decide(d.GetDecision(), d.GetDetail()); err != nil {
+			r.Fatal("Decide:", err)
+		}
+		c.decisions = append(c.decisions, d)
+	}
+	take(author.EnrolDevice(1, &pb.DeviceEnrolled{SigningKey: []byte("signing"), SealingKey: []byte("sealing")}))
+	for n := rapid.IntRange(0, most).Draw(r, "decisions"); n > 0; n-- {
+		now := int64(len(c.decisions))
+		what := rapid.IntRange(0, 3).Draw(r, "what")
+		switch {
+		case what == 0 || len(c.model.order) == 0:
+			bundle := fmt.Sprintf("org.example.app%d", len(c.decisions))
+			app := &modelApp{
+				number: uint64(len(c.decisions)) + 1, key: "key" + bundle, token: "token" + bundle,
+				importer: rapid.Bool().Draw(r, "importer"), shares: map[uint32]bool{}, reads: map[uint32]Read{},
+			}
+			shares := drawShares(r)
+			app.grant(shares, nil)
+			hash := sha256.Sum256([]byte(app.token))
+			take(author.AddApp(now, &pb.AppDraft{BundleId: bundle, Name: "App", Key: app.key, TokenHash: hash[:]}, app.importer, shares))
+			c.model.order = append(c.model.order, bundle)
+			c.model.apps[bundle] = app
+		case what == 1:
+			bundle := rapid.SampledFrom(c.model.order).Draw(r, "app")
+			take(author.RemoveApp(now, bundle))
+			c.removed = append(c.removed, c.model.apps[bundle].number)
+			delete(c.model.apps, bundle)
+			c.model.order = slices.DeleteFunc(c.model.order, func(b string) bool { return b == bundle })
+		default:
+			bundle := rapid.SampledFrom(c.model.order).Draw(r, "app")
+			shares, reads := drawShares(r), drawReads(r)
+			c.model.apps[bundle].grant(shares, reads)
+			take(author.Grant(now, &pb.DecideRequest{BundleId: bundle, Shares: shares, Reads: reads}))
+		}
+	}
+	return c
+}
+
+func (c chain) state(r *rapid.T, details bool) *State {
+	state := NewState(anna, details)
+	for _, d := range c.decisions {
+		detail := d.GetDetail()
+		if !details {
+			detail = nil
+		}
+		if err := state.Decide(d.GetDecision(), detail); err != nil {
+			r.Fatal(err)
+		}
+	}
+	return state
+}
+
+func TestStateOfAChainEqualsTheModel(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		c := drawChain(r, 12)
+		for _, details := range []bool{true, false} {
+			checkModel(r, c, c.state(r, details), details)
+		}
+	})
+}
+
+func checkModel(r *rapid.T, c chain, state *State, details bool) {
+	apps := state.Apps()
+	if len(apps) != len(c.model.order) {
+		r.Fatalf("%d apps, want %d", len(apps), len(c.model.order))
+	}
+	for i, bundle := range c.model.order {
+		want, got := c.model.apps[bundle], apps[i]
+		if got.Number != want.number || got.Key != want.key || got.Importer != want.importer || got.Removed {
+			r.Fatalf("app %+v, want %+v", got, want)
+		}
+		if byKey, ok := state.AppByKey(want.key); !ok || byKey != got {
+			r.Fatal("the app is not found by its key")
+		}
+		if !got.Holds(want.token) || got.Holds(want.token+"x") || got.Holds("") {
+			r.Fatal("the token opens wrongly")
+		}
+		reads := want.reads
+		if details {
+			if got.BundleID != bundle || got.Name != "App" {
+				r.Fatal("the app has another name")
+			}
+		} else {
+			reads = map[uint32]Read{}
+			if got.BundleID != "" || got.Name != "" {
+				r.Fatal("a name is known without details")
+			}
+		}
+		if diff := cmp.Diff(reads, got.Reads()); diff != "" {
+			r.Fatal(diff)
+		}
+		var may []uint32
+		for code := range uint32(6) {
+			standing := ShareNotDetermined
+			if allowed, asked := want.shares[code]; asked {
+				standing = ShareDenied
+				if allowed {
+					standing, may = ShareAuthorized, append(may, code)
+				}
+			}
+			if got.Share(code) != standing {
+				r.Fatalf("share of type %d is %d, want %d", code, got.Share(code), standing)
+			}
+			checkAccess(r, state.Scope(want.number).Access(code), want.number, reads[code])
+		}
+		if !slices.Equal(got.Shares(), may) {
+			r.Fatalf("may write %v, want %v", got.Shares(), may)
+		}
+	}
+	for _, number := range append(slices.Clone(c.removed), 0, 1, 999) {
+		if app, ok := state.AppByNumber(number); ok {
+			if _, found := state.AppByKey(app.Key); found || !app.Removed || app.Share(1) != ShareNotDetermined || app.Holds("token"+app.BundleID) {
+				r.Fatal("a removed app still stands")
+			}
+		}
+		for code := range uint32(6) {
+			if _, ok := state.Scope(number).Access(code).Since(7); ok || state.Scope(number).Reader() != 0 {
+				r.Fatalf("app %d sees something", number)
+			}
+		}
+	}
+}
+
+func checkAccess(r *rapid.T, a Access, app uint64, want Read) {
+	if since, ok := a.Since(app); !ok || since != minTime {
+		r.Fatal("an app does not see its own")
+	}
+	since, ok := a.Since(app + 1)
+	switch want.Extent {
+	case ExtentNone:
+		if ok {
+			r.Fatal("a denied app sees something")
+		}
+	case ExtentSince:
+		if !ok || since != want.Since {
+			r.Fatalf("sees since %d, want %d", since, want.Since)
+		}
+	case ExtentAll:
+		if !ok || since != minTime {
+			r.Fatal("does not see all")
+		}
+	}
+	if _, owners := a.Since(0); owners && want.Extent == ExtentNone {
+		r.Fatal("app 0 is everybody's")
+	}
+}
+
+const minTime = -1 << 63
+
+// picture is all that can be asked of a state.
+func picture(s *State) string {
+	number, head := s.Head()
+	out := fmt.Sprintf("%d %x %v\n", number, head, s.Device())
+	for _, n := range slices.Sorted(maps.Keys(s.apps)) {
+		out += fmt.Sprintf("%+v\n", *s.apps[n])
+	}
+	return out + fmt.Sprint(len(s.byKey))
+}
+
+// forgeries makes of the next decision and the chain what is not the next decision.
+func forgeries(r *rapid.T, c chain, at int) (what string, d *pb.SignedDecision, detail []byte) {
+	next := c.decisions[at]
+	d, detail = proto.CloneOf(next.GetDecision()), bytes.Clone(next.GetDetail())
+	flip := func(b []byte) []byte {
+		b = bytes.Clone(b)
+		i := rapid.IntRange(0, len(b)*8-1).Draw(r, "bit")
+		b[i/8] ^= 1 << (i % 8)
+		return b
+	}
+	kinds := []string{"altered", "signature", "foreign", "cut", "unsigned"}
+	if at > 0 {
+		kinds = append(kinds, "repeated")
+	}
+	if at+1 < len(c.decisions) {
+		kinds = append(kinds, "dropped")
+	}
+	if len(detail) > 0 {
+		kinds = append(kinds, "detail altered", "detail missing", "detail of another")
+	}
+	switch what = rapid.SampledFrom(kinds).Draw(r, "forgery"); what {
+	case "altered":
+		d.Decision = flip(d.GetDecision())
+	case "signature":
+		d.Signature = flip(d.GetSignature())
+	case "foreign":
+		d.Signature = owner("eve").SignDecision(d.GetDecision())
+	case "cut":
+		d.Decision = d.GetDecision()[:rapid.IntRange(0, len(d.GetDecision())-1).Draw(r, "length")]
+	case "unsigned":
+		d.Signature = nil
+	case "repeated":
+		again := c.decisions[rapid.IntRange(0, at-1).Draw(r, "again")]
+		d, detail = again.GetDecision(), again.GetDetail()
+	case "dropped":
+		later := c.decisions[rapid.IntRange(at+1, len(c.decisions)-1).Draw(r, "later")]
+		d, detail = later.GetDecision(), later.GetDetail()
+	case "detail altered":
+		detail = flip(detail)
+	case "detail missing":
+		detail = nil
+	case "detail of another":
+		detail = append(bytes.Clone(detail), 0x12, 1, 'x') // another salt
+	}
+	return what, d, detail
+}
+
+func TestForgedDecisionIsRefusedAndChangesNothing(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		c := drawChain(r, 8)
+		at := rapid.IntRange(0, len(c.decisions)-1).Draw(r, "at")
+		state := chain{decisions: c.decisions[:at]}.state(r, true)
+		locked := chain{decisions: c.decisions[:at]}.state(r, false)
+		before := picture(state)
+		what, d, detail := forgeries(r, c, at)
+		if err := state.Decide(d, detail); !errors.Is(err, ErrForged) {
+			r.Fatalf("%s: %v", what, err)
+		}
+		if got := picture(state); got != before {
+			r.Fatalf("%s: state changed from\n%s\nto\n%s", what, before, got)
+		}
+		// A daemon cannot open details that are in the log, but it sees those that are
+		// about to be written there.
+		for _, s := range []*State{state, locked} {
+			if err := s.Check(d, detail); !errors.Is(err, ErrForged) {
+				r.Fatalf("%s: Check: %v", what, err)
+			}
+		}
+		next := c.decisions[at]
+		if err := state.Decide(next.GetDecision(), next.GetDetail()); err != nil {
+			r.Fatal("the right one is refused after it:", err)
+		}
+	})
+}
+
+// Whatever Check lets pass, Decide takes, with details and without: otherwise the log
+// would end, for one reader or the other, at a decision that was written into it.
+func TestCheckedDecisionIsTakenByEveryReader(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		c := drawChain(r, 6)
+		full, locked := c.state(r, true), c.state(r, false)
+		d, detail := drawAnyDecision(r, full)
+		beforeFull, beforeLocked := picture(full), picture(locked)
+		checked := locked.Check(d, detail)
+		if picture(locked) != beforeLocked {
+			r.Fatal("Check changed the state")
+		}
+		errFull, errLocked := full.Decide(d, detail), locked.Decide(d, nil)
+		if checked == nil && (errFull != nil || errLocked != nil) {
+			r.Fatalf("checked, but: %v; %v", errFull, errLocked)
+		}
+		if checked != nil && !errors.Is(checked, ErrForged) {
+			r.Fatal(checked)
+		}
+		if errFull != nil && picture(full) != beforeFull {
+			r.Fatal("a refused decision changed the state")
+		}
+	})
+}
+
+// drawAnyDecision is the owner's own signature under what no Author would write.
+func drawAnyDecision(r *rapid.T, state *State) (*pb.SignedDecision, []byte) {
+	number, head := state.Head()
+	app := rapid.Uint64Range(0, number+2).Draw(r, "app")
+	d := &pb.Decision{Number: number + 1, Previous: head}
+	switch rapid.IntRange(0, 4).Draw(r, "body") {
+	case 0:
+		d.Body = &pb.Decision_DeviceEnrolled{DeviceEnrolled: &pb.DeviceEnrolled{SigningKey: []byte("other")}}
+	case 1:
+		key := ""
+		if apps := state.Apps(); len(apps) > 0 && rapid.Bool().Draw(r, "taken") {
+			key = apps[0].Key
+		} else if rapid.Bool().Draw(r, "named") {
+			key = "new"
+		}
+		d.Body = &pb.Decision_AppRegistered{AppRegistered: &pb.AppRegistered{Key: key, Shares: drawShares(r)}}
+	case 2:
+		d.Body = &pb.Decision_SharesDecided{SharesDecided: &pb.SharesDecided{App: app, Shares: drawShares(r)}}
+	case 3:
+		d.Body = &pb.Decision_AppRemoved{AppRemoved: &pb.AppRemoved{App: app}}
+	}
+	var detail []byte
+	if rapid.Bool().Draw(r, "detailed") {
+		body := &pb.DecisionDetail{Number: number + 1, Salt: make([]byte, 16)}
+		of := rapid.SampledFrom([]uint64{app, number + 1}).Draw(r, "of")
+		switch rapid.IntRange(0, 2).Draw(r, "detail") {
+		case 0:
+			body.Body = &pb.DecisionDetail_AppDescribed{AppDescribed: &pb.AppDescribed{BundleId: "org.example.new", Name: "N"}}
+		case 1:
+			body.Body = &pb.DecisionDetail_ReadsDecided{ReadsDecided: &pb.ReadsDecided{App: of, Reads: append(drawReads(r), &pb.ReadGrant{
+				Type: 1, Extent: pb.ReadExtent_READ_EXTENT_ALL,
+			})}}
+		}
+		detail, _ = proto.Marshal(body)
+		if rapid.IntRange(0, 3).Draw(r, "hashed") > 0 {
+			sum := sha256.Sum256(detail)
+			d.DetailHash = sum[:]
+		}
+	}
+	b, err := proto.Marshal(d)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return &pb.SignedDecision{Decision: b, Signature: anna.SignDecision(b)}, detail
+}

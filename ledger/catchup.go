@@ -1,0 +1,155 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"google.golang.org/protobuf/proto"
+
+	"healthledger/authz"
+	"healthledger/ledger/log"
+	"healthledger/ledger/seal"
+	"healthledger/ledger/tree"
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// catchUp brings the head and the decisions up to the end of the log. What comes after
+// the head must be this daemon's own writing; what comes before it is vouched for by
+// the head, which is compared where the log is read from its beginning.
+func (s *Store) catchUp(ctx context.Context, at *head) error {
+	last, err := s.reader.Last(ctx)
+	if err != nil {
+		return err
+	}
+	known := *at
+	if last < known.tree.Size() {
+		return fmt.Errorf("%w: the log ends at %d, but %d was acknowledged", ErrDataLoss, last, known.tree.Size())
+	}
+	if s.decisions, err = openDecisions(filepath.Join(s.path, "decisions")); err != nil {
+		return err
+	}
+	s.state = s.replayDecisions()
+	inLog := known.decision
+	if n, _ := s.state.Head(); n < known.decision || n < uint64(len(s.decisions.list)) {
+		// The cache is behind, or not ours: the log has them all.
+		s.state, at.tree, inLog = s.newState(), tree.Tree{}, 0
+		if err := s.decisions.Reset(); err != nil {
+			return err
+		}
+	}
+	opener := s.device.Opener(s.id, s.directory)
+	defer opener.Destroy()
+	err = s.reader.Read(ctx, at.tree.Size()+1, last, func(e log.Entry) error {
+		at.tree.Append(tree.Leaf(e.Payload))
+		if e.Sequence == known.tree.Size() && at.tree != known.tree {
+			return fmt.Errorf("%w: the log is not the one that was acknowledged up to segment %d", seal.ErrTampered, e.Sequence)
+		}
+		if err := s.readDecisions(opener, e, e.Sequence > known.tree.Size(), &inLog); err != nil {
+			return fmt.Errorf("segment %d: %w", e.Sequence, err)
+		}
+		return nil
+	})
+	if errors.Is(err, log.ErrLoss) {
+		return fmt.Errorf("%w: %w", ErrDataLoss, err)
+	}
+	if err != nil {
+		return err
+	}
+	number, hash := s.state.Head()
+	switch {
+	case number < known.decision || number == known.decision && !bytes.Equal(hash, known.decisionHash):
+		return fmt.Errorf("%w: decision %d was acknowledged, the log has %d", ErrDataLoss, known.decision, number)
+	case number > inLog:
+		return fmt.Errorf("%w: decision %d was made, the log ends with %d", ErrDataLoss, number, inLog)
+	}
+	at.decision, at.decisionHash = number, hash
+	return nil
+}
+
+func (s *Store) newState() *authz.State {
+	return authz.NewState(verifier{s.keyring.OwnerKey(), s.id}, false)
+}
+
+// replayDecisions makes a state of the cached decisions, as far as they verify.
+func (s *Store) replayDecisions() *authz.State {
+	state := s.newState()
+	for _, d := range s.decisions.list {
+		if state.Decide(d, nil) != nil {
+			break
+		}
+	}
+	return state
+}
+
+// readDecisions takes the decisions of a segment, each of which must be the one after
+// the last in the log. What cannot be verified is tampering. Of a segment of class
+// health a locked daemon knows the signature at most.
+func (s *Store) readDecisions(opener *seal.Opener, e log.Entry, fresh bool, last *uint64) error {
+	segment, err := seal.ParseSegment(e.Payload)
+	if err != nil {
+		return err
+	}
+	if fresh || segment.Class != seal.Health {
+		if err := segment.Verify(s.id, e.Sequence, s.device.SigningKey()); err != nil {
+			return err
+		}
+	}
+	if segment.Class == seal.Health {
+		return nil
+	}
+	body, err := opener.Open(segment, e.Sequence, nil)
+	if err != nil {
+		return err
+	}
+	blocks, err := log.DecodeBody(body)
+	if err != nil {
+		return err
+	}
+	for _, block := range blocks {
+		events, err := log.Events(block)
+		if err != nil {
+			return err
+		}
+		for _, event := range events {
+			if d := event.GetDecision(); d != nil {
+				if err := s.readDecision(d, last); err != nil {
+					return fmt.Errorf("%w: %w", seal.ErrTampered, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Store) readDecision(d *pb.SignedDecision, last *uint64) error {
+	decision := &pb.Decision{}
+	if err := proto.Unmarshal(d.GetDecision(), decision); err != nil {
+		return errors.New("malformed decision")
+	}
+	number := decision.GetNumber()
+	if number != *last+1 {
+		return fmt.Errorf("%w: decision %d comes after decision %d", authz.ErrForged, number, *last)
+	}
+	*last = number
+	if known, _ := s.state.Head(); number > known {
+		return s.learn(d)
+	}
+	// The cache has it already.
+	if !bytes.Equal(d.GetDecision(), s.decisions.list[number-1].GetDecision()) {
+		return fmt.Errorf("%w: decision %d is another than it was", authz.ErrForged, number)
+	}
+	return nil
+}
+
+// learn applies a decision that the log has.
+func (s *Store) learn(d *pb.SignedDecision) error {
+	if err := s.state.Decide(d, nil); err != nil {
+		return err
+	}
+	// A cache that cannot be written only makes the next start slower.
+	_ = s.decisions.Add(d)
+	return nil
+}
