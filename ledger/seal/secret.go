@@ -3,7 +3,6 @@ package seal
 import (
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 
@@ -154,7 +153,7 @@ func (c cell) giveBack() {
 
 // mapPages returns n zero bytes in pages of their own.
 func mapPages(n int) cell {
-	page := os.Getpagesize()
+	page := unix.Getpagesize()
 	b, err := unix.Mmap(-1, 0, (n+page-1)/page*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
 		panic(fmt.Sprintf("seal: map %d bytes for a secret: %v", n, err))
