@@ -57,7 +57,10 @@ func Run(ctx context.Context, socket *os.File, stdin io.Reader, logger *slog.Log
 func serveConn(ctx context.Context, conn net.Conn, service *service) error {
 	mux := http.NewServeMux()
 	mux.Handle(pb.NewProjectorServiceHandler(service))
-	server := &http.Server{Handler: mux, Protocols: new(http.Protocols)}
+	server := &http.Server{
+		Handler: mux, Protocols: new(http.Protocols),
+		ErrorLog: slog.NewLogLogger(service.logger.Handler(), slog.LevelError),
+	}
 	server.Protocols.SetUnencryptedHTTP2(true)
 	listener := &single{addr: conn.LocalAddr(), closed: make(chan struct{})}
 	listener.conn.Store(&conn)
