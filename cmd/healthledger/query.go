@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"math"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -232,5 +233,8 @@ func optional(v *float64) string {
 	if v == nil {
 		return "-"
 	}
-	return fmt.Sprintf("%.6g", *v)
+	if math.Abs(*v) < 1 {
+		return fmt.Sprintf("%.6g", *v)
+	}
+	return number(math.Round(*v*1e4) / 1e4)
 }
