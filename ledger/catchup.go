@@ -28,6 +28,12 @@ func (s *Store) catchUp(ctx context.Context, at *head) error {
 	if last < known.tree.Size() {
 		return fmt.Errorf("%w: the log ends at %d, but %d was acknowledged", ErrDataLoss, last, known.tree.Size())
 	}
+	// Nothing is to be appended behind a hole.
+	if err := s.reader.Whole(ctx); errors.Is(err, log.ErrLoss) {
+		return fmt.Errorf("%w: %w", ErrDataLoss, err)
+	} else if err != nil {
+		return err
+	}
 	if s.decisions, err = openDecisions(filepath.Join(s.path, "decisions")); err != nil {
 		return err
 	}

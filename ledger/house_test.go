@@ -60,27 +60,37 @@ func (c *clock) move(d time.Duration) {
 func newHouse(t testing.TB) *house {
 	t.Helper()
 	h := &house{t: t, dir: t.TempDir(), clock: &clock{}}
+	h.start()
+	t.Cleanup(h.stop)
+	return h
+}
+
+// start starts the server and opens the ledger.
+func (h *house) start() {
+	h.t.Helper()
 	var err error
 	if h.server, err = natsserver.Start(natsserver.Options{StoreDir: filepath.Join(h.dir, "jetstream")}); err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	t.Cleanup(h.server.Shutdown)
 	if h.admin, err = h.server.Connect(natsserver.Administrator); err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	t.Cleanup(h.admin.Close)
 	publish, subscribe := log.AppenderPermissions("_INBOX.test")
 	user, password, _, err := h.server.Grant(natsserver.Appender, publish, subscribe)
 	if err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	if h.conn, err = h.server.ConnectGranted(user, password, nats.CustomInboxPrefix("_INBOX.test")); err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	t.Cleanup(h.conn.Close)
 	h.open()
-	t.Cleanup(func() { h.ledger.Close() })
-	return h
+}
+
+func (h *house) stop() {
+	h.ledger.Close()
+	h.conn.Close()
+	h.admin.Close()
+	h.server.Shutdown()
 }
 
 func (h *house) js() jetstream.JetStream {

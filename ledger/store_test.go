@@ -305,6 +305,33 @@ func TestStoreIsRefused(t *testing.T) {
 	}
 }
 
+// A block that was cut short does not make JetStream begin again where it ends: the next
+// segment would get the sequence that it would have got anyway, behind a hole.
+func TestNothingIsAppendedBehindAHole(t *testing.T) {
+	house := newHouse(t)
+	h, other := house.store(), house.store()
+	for n := range 5 {
+		h.save(n)
+	}
+	house.stop()
+	blocks, err := filepath.Glob(filepath.Join(h.dir, "jetstream", "jetstream", "*", "streams", log.StreamName(h.id), "msgs", "*.blk"))
+	if err != nil || len(blocks) != 1 {
+		t.Fatal(blocks, err)
+	}
+	info, err := os.Stat(blocks[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(blocks[0], info.Size()-100); err != nil {
+		t.Fatal(err)
+	}
+	house.start()
+	if _, err := h.ledger.Store(h.id); !errors.Is(err, ErrDataLoss) {
+		t.Fatalf("a log without its last segment is served: %v", err)
+	}
+	other.save(0) // it does not concern the others
+}
+
 func TestOwnSegmentBehindTheHeadIsTaken(t *testing.T) {
 	h := newHome(t)
 	h.reopen(func() {

@@ -10,6 +10,29 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 )
 
+// Whole looks for what JetStream knows to have lost, without reading the log: segments
+// that it does not count any more, and a last one that is not there. After a log was cut
+// short, JetStream may go on at the sequence at which it would have, behind a hole.
+// Errors: *LossError.
+func (r *Reader) Whole(ctx context.Context) error {
+	last, err := r.Last(ctx)
+	if err != nil || last == 0 {
+		return err
+	}
+	from := last
+	if state := r.state(); state.FirstSeq != 1 || state.Msgs != last {
+		from = 1 // to find out what is missing
+	}
+	return r.Read(ctx, from, last, func(Entry) error { return nil })
+}
+
+// state returns what Last saw of the stream.
+func (r *Reader) state() jetstream.StreamState {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stream.CachedInfo().State
+}
+
 // confirm looks again for a segment that a batch did not bring. It returns the segment,
 // or a *LossError with the range that is missing, or an error that says nothing about
 // the log.
