@@ -30,8 +30,12 @@ import (
 	pb "healthledger/proto/healthledger/v1"
 )
 
-// ErrNoStore is returned for a store that this data directory does not hold.
-var ErrNoStore = errors.New("no such store")
+var (
+	// ErrNoStore is returned for a store that this data directory does not hold.
+	ErrNoStore = errors.New("no such store")
+	// ErrNotServed is returned for a store that could not be opened, with the reason.
+	ErrNotServed = errors.New("store cannot be served")
+)
 
 // Config says where a Ledger lives and how it reaches the log.
 type Config struct {
@@ -217,7 +221,7 @@ func (l *Ledger) fill(ctx context.Context, s *Store, req *pb.CreateStoreRequest)
 	return log.WriteFile(l.pinPath(s.id), pinOf(s.keyring))
 }
 
-// Store returns a store. Errors: ErrNoStore, or why the store cannot be served.
+// Store returns a store. Errors: ErrNoStore, ErrNotServed.
 func (l *Ledger) Store(id seal.StoreID) (*Store, error) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -225,7 +229,7 @@ func (l *Ledger) Store(id seal.StoreID) (*Store, error) {
 		return s, nil
 	}
 	if err, ok := l.broken[id]; ok {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrNotServed, err)
 	}
 	return nil, ErrNoStore
 }

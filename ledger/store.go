@@ -106,7 +106,9 @@ func (l *Ledger) open(ctx context.Context, id seal.StoreID) (*Store, error) {
 	if err := s.openKeys(l.pinPath(id)); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", id, err)
 	}
-	if _, err := log.OpenStream(ctx, l.admin, id); err != nil {
+	if _, err := log.OpenStream(ctx, l.admin, id); errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, fmt.Errorf("open store %s: %w: %w", id, ErrDataLoss, err)
+	} else if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", id, err)
 	}
 	file, at, err := openHead(filepath.Join(s.path, "head"))

@@ -212,6 +212,11 @@ func TestStoreIsRefused(t *testing.T) {
 		"log shorter than the head": {func(h *home) {
 			h.setHead(func(at *head) { at.tree.Append([32]byte{1}) })
 		}, ErrDataLoss},
+		"log missing": {func(h *home) {
+			if err := h.js().DeleteStream(t.Context(), log.StreamName(h.id)); err != nil {
+				t.Fatal(err)
+			}
+		}, ErrDataLoss},
 		"decision lost": {func(h *home) {
 			h.setHead(func(at *head) { at.decision++ })
 		}, ErrDataLoss},

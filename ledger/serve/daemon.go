@@ -257,6 +257,9 @@ func refuse(err error) error {
 		return rpc.Error(connect.CodeNotFound, &pb.ErrorDetail{Reason: rpc.ReasonNotFound, Field: "store"}, "no such store")
 	case errors.Is(err, ledger.ErrDataLoss), errors.Is(err, seal.ErrTampered), errors.Is(err, log.ErrLoss):
 		return rpc.Error(connect.CodeDataLoss, &pb.ErrorDetail{Reason: rpc.ReasonDataLoss, Why: err.Error()}, "%s", err)
+	case errors.Is(err, ledger.ErrNotServed):
+		// No app of such a store gets in; its owner needs to know what to mend.
+		return rpc.Error(connect.CodeFailedPrecondition, &pb.ErrorDetail{Reason: rpc.ReasonFailedPrecondition, Why: err.Error()}, "%s", err)
 	default:
 		return rpc.Internal(err)
 	}
