@@ -229,6 +229,9 @@ type grantCmd struct {
 func (c *grantCmd) Run(ctx context.Context, g *globals) error {
 	read := &pb.ReadGrant{Extent: pb.ReadExtent_READ_EXTENT_ALL}
 	if c.Since != "" {
+		if len(c.Read) == 0 {
+			return usagef("--since limits what is read: name types with --read")
+		}
 		at, err := health.ParseTime(c.Since, time.Local)
 		if err != nil {
 			return usagef("--since: %w", err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,7 +27,7 @@ import (
 
 // globals are the flags of every command.
 type globals struct {
-	Dir            string `help:"Data directory." env:"HEALTHLEDGER_DIR" default:"~/.healthledger" type:"path"`
+	Dir            string `help:"Data directory." env:"HEALTHLEDGER_DIR" default:"${home}/.healthledger" type:"path"`
 	Store          string `help:"Store, where the directory holds several (a prefix of its id will do)."`
 	PassphraseFile string `help:"File that holds the passphrase." env:"HEALTHLEDGER_PASSPHRASE_FILE"`
 	JSON           bool   `name:"json" help:"Print one JSON object a line."`
@@ -162,18 +163,15 @@ func (o *owner) sessionFile() string {
 	return filepath.Join(o.globals.Dir, "sessions", o.store.String())
 }
 
-// unlock sends the passphrase and keeps the session. Without wait it returns before
-// the view has caught up.
+// unlock sends the passphrase and keeps the session. It returns before the view has
+// caught up. Where two unlock at once, the key that one was offered may be gone when it
+// answers; it asks for another.
 func (o *owner) unlock(ctx context.Context, passphrase []byte) error {
-	begun, err := o.Owner().BeginUnlock(ctx, &pb.BeginUnlockRequest{})
-	if err != nil {
-		return err
+	resp, err := o.sendPassphrase(ctx, passphrase)
+	for try := 1; crossed(err) && try < 10; try++ {
+		time.Sleep(time.Duration(try) * rand.N(100*time.Millisecond))
+		resp, err = o.sendPassphrase(ctx, passphrase)
 	}
-	sealed, err := seal.SealPassphrase(begun.GetPublicKey(), passphrase)
-	if err != nil {
-		return err
-	}
-	resp, err := o.Owner().Unlock(ctx, &pb.UnlockRequest{SealedPassphrase: sealed})
 	if err != nil {
 		return err
 	}
@@ -185,6 +183,25 @@ func (o *owner) unlock(ctx context.Context, passphrase []byte) error {
 		return err
 	}
 	return os.WriteFile(o.sessionFile(), []byte(resp.GetSession()), 0o600)
+}
+
+// sendPassphrase encrypts the passphrase to a key that is offered for this once.
+func (o *owner) sendPassphrase(ctx context.Context, passphrase []byte) (*pb.UnlockResponse, error) {
+	begun, err := o.Owner().BeginUnlock(ctx, &pb.BeginUnlockRequest{})
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := seal.SealPassphrase(begun.GetPublicKey(), passphrase)
+	if err != nil {
+		return nil, err
+	}
+	return o.Owner().Unlock(ctx, &pb.UnlockRequest{SealedPassphrase: sealed})
+}
+
+// crossed tells whether an unlock failed because another one came between its two calls.
+func crossed(err error) bool {
+	detail := rpc.Detail(err)
+	return detail.GetReason() == rpc.ReasonFailedPrecondition || detail.GetField() == "sealed_passphrase"
 }
 
 // QueryStatistics asks as the owner.

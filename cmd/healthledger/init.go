@@ -51,26 +51,28 @@ func (c *initCmd) Run(ctx context.Context, g *globals) error {
 			return err
 		}
 	}
-	path, err := c.create(ctx, g, address, genesis)
+	if err := create(ctx, address, genesis); err != nil {
+		return err
+	}
+	path, kept := g.keepCredentials(genesis.Store, ledger.ImporterID, client.Credentials{
+		URL: address.URL, Store: genesis.Store.String(), Key: genesis.Key, Token: genesis.Token,
+	})
+	if kept != nil {
+		kept = fmt.Errorf("the store is made, but its importer's credentials could not be kept: %w", kept)
+	}
+	// The words have no other chance to be seen.
+	return errors.Join(c.print(g, genesis, path), kept)
+}
+
+// create hands the daemon what it may know.
+func create(ctx context.Context, address serve.LocalAddress, genesis *ledger.Genesis) error {
+	o, err := client.DialOwner(ctx, address.Credentials(), genesis.Store.String(), "")
 	if err != nil {
 		return err
 	}
-	return c.print(g, genesis, path)
-}
-
-// create hands the daemon what it may know, and keeps the importer's credentials.
-func (c *initCmd) create(ctx context.Context, g *globals, address serve.LocalAddress, genesis *ledger.Genesis) (path string, err error) {
-	o, err := client.DialOwner(ctx, address.Credentials(), genesis.Store.String(), "")
-	if err != nil {
-		return "", err
-	}
 	defer o.Close()
-	if _, err := o.Owner().CreateStore(ctx, genesis.Request); err != nil {
-		return "", err
-	}
-	return g.keepCredentials(genesis.Store, ledger.ImporterID, client.Credentials{
-		URL: address.URL, Store: genesis.Store.String(), Key: genesis.Key, Token: genesis.Token,
-	})
+	_, err = o.Owner().CreateStore(ctx, genesis.Request)
+	return err
 }
 
 func (c *initCmd) print(g *globals, genesis *ledger.Genesis, path string) error {

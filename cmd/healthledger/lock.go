@@ -83,6 +83,9 @@ type lockCmd struct {
 }
 
 func (c *lockCmd) Run(ctx context.Context, g *globals) error {
+	if c.Grace < 0 {
+		return usagef("--grace: it must not be negative")
+	}
 	o, err := g.owner(ctx)
 	if err != nil {
 		return err
@@ -91,7 +94,7 @@ func (c *lockCmd) Run(ctx context.Context, g *globals) error {
 	if c.Now {
 		c.Grace = 0
 	}
-	resp, err := o.Owner().Lock(ctx, &pb.LockRequest{GraceMs: uint64(max(c.Grace, 0).Milliseconds())})
+	resp, err := o.Owner().Lock(ctx, &pb.LockRequest{GraceMs: uint64(c.Grace.Milliseconds())})
 	if err != nil {
 		return err
 	}

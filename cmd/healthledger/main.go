@@ -51,10 +51,15 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cli := &commands{}
 	cli.in, cli.out, cli.err = stdin, stdout, stderr
 	code := -1
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = "."
+	}
 	parser, err := kong.New(cli,
 		kong.Name("healthledger"), kong.Description("A sealed, append-only ledger for personal health data."),
 		kong.UsageOnError(), kong.Writers(stdout, stderr), kong.Exit(func(c int) { code = c }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Bind(&cli.globals),
+		kong.Vars{"home": home},
 	)
 	if err != nil {
 		fmt.Fprintln(stderr, "healthledger:", err)

@@ -21,7 +21,7 @@ func (c *typesCmd) Run(g *globals) error {
 		if !strings.Contains(strings.ToLower(t.Identifier), strings.ToLower(c.Filter)) {
 			continue
 		}
-		var values []string
+		values := []string{}
 		for _, v := range t.Values {
 			values = append(values, fmt.Sprintf("%s=%d", v.Name, v.Number))
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"healthledger/ledger/log"
+	"healthledger/proto/rpc"
 )
 
 // A throttle makes every wrong passphrase cost its caller twice the time of the one
@@ -29,7 +30,9 @@ type failures struct {
 
 const (
 	firstDelay = 250 * time.Millisecond
-	maxDelay   = time.Minute
+	// maxDelay leaves a call of rpc.DefaultTimeout time for the passphrase itself: the
+	// right one must get through however many wrong ones came before.
+	maxDelay = rpc.DefaultTimeout / 2
 	// Callers whose last failure is so long ago start anew.
 	forgetAfter = 24 * time.Hour
 )
