@@ -242,6 +242,36 @@ func TestOnlyThePassphraseOpens(t *testing.T) {
 	closed()
 }
 
+// Several owners may be unlocking at once, each with a key of their own.
+func TestOffersDoNotDisplaceEachOther(t *testing.T) {
+	h := history(t)
+	target, root := rootOf(h.payloads(t))
+	s := begin(t, h.config(t, h.server, h.store.Path()))
+	var sealed [][]byte
+	for range maxOffers + 1 {
+		offer, err := s.Offer(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one, err := seal.SealPassphrase(offer.GetPublicKey(), passphrase)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sealed = append(sealed, one)
+	}
+	for i, one := range sealed {
+		_, err := s.Open(t.Context(), &pb.OpenRequest{SealedPassphrase: one, Target: target, Root: root[:]})
+		if i == 0 && rpc.Reason(err) != rpc.ReasonFailedPrecondition {
+			t.Errorf("more than %d offers are kept: %v", maxOffers, err)
+		} else if i > 0 && err != nil {
+			t.Errorf("offer %d: %v", i, err)
+		}
+	}
+	if _, err := s.Close(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestAppSeesNothingOfOthersWithoutAGrant(t *testing.T) {
 	h := history(t)
 	payloads := h.payloads(t)

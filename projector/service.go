@@ -29,10 +29,13 @@ type service struct {
 	logger *slog.Logger
 	ctx    context.Context
 
-	mu    sync.Mutex
-	offer *seal.Offer
-	open  *openStore
+	mu     sync.Mutex
+	offers []*seal.Offer
+	open   *openStore
 }
+
+// maxOffers is how many owners may be about to send a passphrase; the oldest gives way.
+const maxOffers = 16
 
 func newService(ctx context.Context, config *pb.ProjectorConfig, logger *slog.Logger) (*service, error) {
 	store, err := seal.ParseStoreID(config.GetStore())
@@ -50,7 +53,11 @@ func (s *service) Offer(context.Context, *pb.OfferRequest) (*pb.OfferResponse, e
 	if err != nil {
 		return nil, s.internal("offer", err)
 	}
-	s.offer = offer
+	if len(s.offers) == maxOffers {
+		s.offers[0].Destroy()
+		s.offers = s.offers[1:]
+	}
+	s.offers = append(s.offers, offer)
 	return &pb.OfferResponse{PublicKey: offer.PublicKey()}, nil
 }
 
@@ -59,15 +66,9 @@ func (s *service) Offer(context.Context, *pb.OfferRequest) (*pb.OfferResponse, e
 func (s *service) Open(_ context.Context, req *pb.OpenRequest) (*pb.OpenResponse, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.offer == nil {
-		return nil, rpc.Error(connect.CodeFailedPrecondition, &pb.ErrorDetail{Reason: rpc.ReasonFailedPrecondition}, "no key was offered")
-	}
-	offer := s.offer
-	s.offer = nil
-	passphrase, err := offer.Open(req.GetSealedPassphrase())
+	passphrase, err := s.accept(req.GetSealedPassphrase())
 	if err != nil {
-		return nil, rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{Reason: rpc.ReasonInvalidArgument, Field: "sealed_passphrase"},
-			"the passphrase is not sealed to the key that was offered")
+		return nil, err
 	}
 	defer passphrase.Destroy()
 	keys, directory, err := unlockKeys(s.config, s.store, passphrase)
@@ -94,6 +95,19 @@ func (s *service) Open(_ context.Context, req *pb.OpenRequest) (*pb.OpenResponse
 	open.follow(req.GetTarget(), req.GetRoot())
 	s.open = open
 	return &pb.OpenResponse{}, nil
+}
+
+// accept decrypts a passphrase with the offer it was sealed to, which is used up.
+func (s *service) accept(sealed []byte) (*seal.Secret, error) {
+	for i, offer := range s.offers {
+		passphrase, err := offer.Open(sealed)
+		if err == nil {
+			s.offers = slices.Delete(s.offers, i, i+1)
+			return passphrase, nil
+		}
+	}
+	return nil, rpc.Error(connect.CodeFailedPrecondition, &pb.ErrorDetail{Reason: rpc.ReasonFailedPrecondition},
+		"the passphrase is not sealed to a key that was offered")
 }
 
 // Advance passes on how far the log has grown, and waits for the view if asked to.
@@ -250,6 +264,10 @@ func (s *service) Close(context.Context, *pb.CloseRequest) (*pb.CloseResponse, e
 func (s *service) shutdown() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, offer := range s.offers {
+		offer.Destroy()
+	}
+	s.offers = nil
 	if s.open == nil {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -54,16 +55,25 @@ func TestDaemonKilledInAnImportLosesAndDoublesNothing(t *testing.T) {
 	want := whole.content()
 
 	s := newStore(t)
+	interrupted := 0
 	for range rounds(3, 100) {
 		daemon := s.serve()
+		before := s.logSize()
 		importing := s.command("import", path)
 		if err := importing.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(50+rand.IntN(700)) * time.Millisecond)
+		// Not before something of this import is in the log.
+		within(t, time.Minute, "the import writes", func() bool { return s.logSize() > before })
+		time.Sleep(time.Duration(rand.IntN(150)) * time.Millisecond)
 		kill(t, daemon)
 		_ = importing.Process.Kill()
-		_ = importing.Wait()
+		if importing.Wait() != nil {
+			interrupted++
+		}
+	}
+	if interrupted == 0 {
+		t.Error("every import was done before its daemon was killed: this run shows nothing")
 	}
 	s.serve()
 	if got := s.imports(path); got.Imported != usable {
@@ -78,18 +88,62 @@ func TestDaemonKilledInAnImportLosesAndDoublesNothing(t *testing.T) {
 	}
 }
 
+// logSize is how many bytes the log's files have.
+func (s *store) logSize() (size int64) {
+	s.t.Helper()
+	for _, path := range s.blocks() {
+		if info, err := os.Stat(path); err == nil {
+			size += info.Size()
+		}
+	}
+	return size
+}
+
+// blocks are the files in which JetStream keeps the log.
+func (s *store) blocks() []string {
+	s.t.Helper()
+	found, err := filepath.Glob(filepath.Join(s.dir, "jetstream", "jetstream", "*", "streams", "*", "msgs", "*.blk"))
+	if err != nil || len(found) == 0 {
+		s.t.Fatalf("the log's files: %v, %v", found, err)
+	}
+	return found
+}
+
+func TestLogThatWasCutShortIsDataLoss(t *testing.T) {
+	path, _ := made(t, 500)
+	s := newStore(t)
+	kill(t, s.serve())
+	s.run("import", path)
+	s.run("query", "samples", "stepCount", "--owner", "--limit", "1")
+	blocks := s.blocks()
+	last := blocks[len(blocks)-1]
+	info, err := os.Stat(last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(last, info.Size()-100); err != nil {
+		t.Fatal(err)
+	}
+	s.serve()
+	for _, args := range [][]string{{"status"}, {"unlock"}, {"log", "list"}, {"import", path}, {"query", "samples", "stepCount", "--owner"}} {
+		if _, stderr, code := s.exec(args...); code != exitDataLoss || !strings.Contains(stderr, "data loss in the log: segment") {
+			t.Errorf("%s: exit %d: %s", strings.Join(args, " "), code, stderr)
+		}
+	}
+}
+
 func TestAcknowledgedSavesSurviveKills(t *testing.T) {
 	s := newStore(t)
 	s.run("app", "add", "com.example.watch")
 	s.run("grant", "com.example.watch", "--share", "heartRate")
 	lines := filepath.Join(t.TempDir(), "lines")
-	acknowledged := 0
+	acknowledged := map[int64]bool{}
 	for round := range rounds(3, 100) {
 		daemon := s.serve()
 		stop := time.AfterFunc(time.Duration(200+rand.IntN(600))*time.Millisecond, func() { _ = daemon.Process.Kill() })
 		for i := 0; ; i++ {
-			at := time.Date(2024, 1, 1, 0, round, 0, i*1000, time.UTC).Format(time.RFC3339Nano)
-			line := fmt.Sprintf(`{"type":"heartRate","start":%q,"value":60,"unit":"count/min"}`, at)
+			at := time.Date(2024, 1, 1, 0, round, 0, i*1000, time.UTC)
+			line := fmt.Sprintf(`{"type":"heartRate","start":%q,"value":60,"unit":"count/min"}`, at.Format(time.RFC3339Nano))
 			if err := os.WriteFile(lines, []byte(line+"\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -100,7 +154,7 @@ func TestAcknowledgedSavesSurviveKills(t *testing.T) {
 			if _, _, code := s.exec("save", "--app", "com.example.watch", lines); code != 0 {
 				break
 			}
-			acknowledged++
+			acknowledged[at.UnixMicro()] = true
 		}
 		stop.Stop()
 		_ = daemon.Process.Kill()
@@ -108,21 +162,37 @@ func TestAcknowledgedSavesSurviveKills(t *testing.T) {
 	}
 	s.serve()
 	s.run("unlock")
-	if got := len(s.samples("heartRate", "--app", "com.example.watch")); got < acknowledged {
-		t.Errorf("%d samples are left of %d acknowledged", got, acknowledged)
+	if len(acknowledged) == 0 {
+		t.Fatal("nothing was acknowledged: this run shows nothing")
+	}
+	seen := map[int64]bool{}
+	for _, row := range s.samples("heartRate", "--app", "com.example.watch") {
+		at := row.Start.UnixMicro()
+		if seen[at] {
+			t.Errorf("the sample of %v is there twice", row.Start)
+		}
+		seen[at] = true
+		delete(acknowledged, at)
+	}
+	if len(acknowledged) > 0 {
+		t.Errorf("%d acknowledged samples are missing", len(acknowledged))
 	}
 }
 
 func TestProjectorKilledInCatchUpEndsInTheSameView(t *testing.T) {
 	path, usable := made(t, 150_000)
 	s := newStore(t)
-	s.serve()
+	daemon := s.serve()
 	s.imports(path)
+	caught := 0
 	for range rounds(3, 100) {
 		if _, stderr, code := s.exec("unlock", "--no-wait"); code != 0 {
 			t.Fatalf("unlock: exit %d: %s", code, stderr)
 		}
 		time.Sleep(time.Duration(rand.IntN(400)) * time.Millisecond)
+		if s.status().State == "LOCK_STATE_UNLOCKING" {
+			caught++
+		}
 		for _, pid := range projectorsOf(s.dir) {
 			killPID(t, pid)
 		}
@@ -130,12 +200,24 @@ func TestProjectorKilledInCatchUpEndsInTheSameView(t *testing.T) {
 			return strings.Contains(s.run("status"), "locked") && len(projectorsOf(s.dir)) == 0 && !strings.Contains(s.run("status"), "unlock")
 		})
 	}
+	if caught == 0 {
+		t.Error("every catch-up was done before its projector was killed: this run shows nothing")
+	}
 	s.run("unlock")
 	if at := s.status(); at.ViewSamples != usable || at.ViewDuplicates != 0 {
 		t.Errorf("%d samples and %d duplicates, %d were imported", at.ViewSamples, at.ViewDuplicates, usable)
 	}
 	want := s.content()
 	s.run("lock", "--now")
+	// It went on; a view that a crash damages would be made anew, which the log says.
+	if err := daemon.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = daemon.Wait()
+	if said := fmt.Sprint(daemon.Stderr); strings.Contains(said, "rebuilt") {
+		t.Errorf("the view did not survive: %s", said)
+	}
+	s.serve()
 	views, err := filepath.Glob(filepath.Join(s.dir, "stores", "*", "view"))
 	if err != nil || len(views) != 1 {
 		t.Fatalf("views: %v %v", views, err)
@@ -151,7 +233,7 @@ func TestProjectorKilledInCatchUpEndsInTheSameView(t *testing.T) {
 
 func TestWrongPassphraseIsSlowerEachTime(t *testing.T) {
 	s := newStore(t)
-	s.serve()
+	daemon := s.serve()
 	wrong := filepath.Join(s.work, "wrong")
 	if err := os.WriteFile(wrong, []byte("guess\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -169,21 +251,57 @@ func TestWrongPassphraseIsSlowerEachTime(t *testing.T) {
 		}
 		before = delay
 	}
+	// The delay is real, and a daemon that is killed does not forget it.
+	kill(t, daemon)
+	s.serve()
+	until := s.until()
+	if _, _, code := s.exec("--passphrase-file", wrong, "unlock"); code != exitFailed {
+		t.Errorf("exit %d", code)
+	}
+	if now := time.Now(); now.Before(until) {
+		t.Errorf("a wrong passphrase was tried %v too early", until.Sub(now))
+	}
+	if delay := s.delay(); delay < before*3/2 {
+		t.Errorf("after a restart the next try waits %v, the one before %v", delay, before)
+	}
 	s.run("unlock")
 	if delay := s.delay(); delay != 0 {
 		t.Errorf("after the right passphrase the next try waits %v", delay)
 	}
 }
 
+func TestOwnersWhoUnlockAtOnceAllGetIn(t *testing.T) {
+	s := newStore(t)
+	s.serve()
+	var unlocking sync.WaitGroup
+	for range 4 {
+		unlocking.Go(func() {
+			if _, stderr, code := s.exec("unlock"); code != 0 {
+				t.Errorf("exit %d: %s", code, stderr)
+			}
+		})
+	}
+	unlocking.Wait()
+}
+
 // delay is how long a try after the last wrong one is put off.
 func (s *store) delay() time.Duration {
 	s.t.Helper()
-	path := filepath.Join(s.dir, "passphrases.json")
-	content, err := os.ReadFile(path)
+	info, err := os.Stat(s.throttle())
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	info, err := os.Stat(path)
+	until := s.until()
+	if until.IsZero() {
+		return 0
+	}
+	return until.Sub(info.ModTime())
+}
+
+// until is when the next try is, zero if it is not put off.
+func (s *store) until() time.Time {
+	s.t.Helper()
+	content, err := os.ReadFile(s.throttle())
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -191,8 +309,8 @@ func (s *store) delay() time.Duration {
 	if err := json.Unmarshal(content, &callers); err != nil {
 		s.t.Fatal(err)
 	}
-	if len(callers) == 0 {
-		return 0
-	}
-	return callers["local"].Until.Sub(info.ModTime())
+	return callers["local"].Until
 }
+
+// throttle is where the daemon remembers wrong passphrases.
+func (s *store) throttle() string { return filepath.Join(s.dir, "passphrases.json") }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -164,12 +163,11 @@ func (o *owner) sessionFile() string {
 }
 
 // unlock sends the passphrase and keeps the session. It returns before the view has
-// caught up. Where two unlock at once, the key that one was offered may be gone when it
-// answers; it asks for another.
+// caught up. The key that was offered is gone when somebody else's wrong passphrase or
+// lock came in between; then it asks for another.
 func (o *owner) unlock(ctx context.Context, passphrase []byte) error {
 	resp, err := o.sendPassphrase(ctx, passphrase)
-	for try := 1; crossed(err) && try < 10; try++ {
-		time.Sleep(time.Duration(try) * rand.N(100*time.Millisecond))
+	for try := 0; rpc.Reason(err) == rpc.ReasonFailedPrecondition && try < 3; try++ {
 		resp, err = o.sendPassphrase(ctx, passphrase)
 	}
 	if err != nil {
@@ -196,12 +194,6 @@ func (o *owner) sendPassphrase(ctx context.Context, passphrase []byte) (*pb.Unlo
 		return nil, err
 	}
 	return o.Owner().Unlock(ctx, &pb.UnlockRequest{SealedPassphrase: sealed})
-}
-
-// crossed tells whether an unlock failed because another one came between its two calls.
-func crossed(err error) bool {
-	detail := rpc.Detail(err)
-	return detail.GetReason() == rpc.ReasonFailedPrecondition || detail.GetField() == "sealed_passphrase"
 }
 
 // QueryStatistics asks as the owner.

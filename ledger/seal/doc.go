@@ -69,7 +69,7 @@ from copies of the log.
 
 The passphrase reaches the projector through the daemon as ciphertext: the
 projector makes a one-time key pair ([NewOffer]), the client encrypts to it
-([SealPassphrase]), and the key is gone after the first attempt ([Offer.Open]).
+([SealPassphrase]), and the key is gone once it has opened one ([Offer.Open]).
 
 # Keys in memory
 

@@ -39,10 +39,10 @@ func NewOffer() (*Offer, error) {
 // PublicKey returns the MLKEM768X25519 public key, 1,216 bytes.
 func (o *Offer) PublicKey() []byte { return o.public }
 
-// Open decrypts the passphrase and destroys the key, whether it succeeds or
-// not. The errors are ErrOffer and, the second time, ErrDestroyed.
+// Open decrypts the passphrase and destroys the key. What was not sealed to this offer
+// is ErrOffer and leaves the key, since who has several offers out cannot tell for which
+// of them an answer is. After it has opened one passphrase the error is ErrDestroyed.
 func (o *Offer) Open(sealed []byte) (*Secret, error) {
-	defer o.Destroy()
 	padded, err := unwrap(o.private, offerInfo(o.public), sealed)
 	if errors.Is(err, ErrDestroyed) {
 		return nil, err
@@ -50,6 +50,7 @@ func (o *Offer) Open(sealed []byte) (*Secret, error) {
 	if err != nil {
 		return nil, ErrOffer
 	}
+	defer o.Destroy()
 	defer padded.Destroy()
 	b := padded.Bytes()
 	if len(b) != offerSize {
