@@ -1,13 +1,11 @@
 package main
 
 import (
-	"archive/zip"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -104,11 +102,11 @@ func (d *demo) tour(ctx context.Context, work, archive string, manifest export.M
 	if _, err := d.run(ctx, exitLocked, "query", "samples", "stepCount", "--app", ledger.ImporterID); err != nil {
 		return err
 	}
-	needles, err := needlesOf(archive, manifest)
+	secrets, err := needlesOf(archive, manifest)
 	if err != nil {
 		return err
 	}
-	if err := d.search(needles); err != nil {
+	if err := d.search(secrets); err != nil {
 		return err
 	}
 
@@ -126,7 +124,7 @@ func (d *demo) tour(ctx context.Context, work, archive string, manifest export.M
 	if err := d.compare(ctx, manifest); err != nil {
 		return err
 	}
-	if err := d.search(needles); err != nil {
+	if err := d.search(secrets); err != nil {
 		return err
 	}
 
@@ -252,7 +250,7 @@ func (d *demo) serve() (stop func(), err error) {
 }
 
 // search looks for what the export says in every file of the log and of the view.
-func (d *demo) search(needles [][]byte) error {
+func (d *demo) search(secrets needles) error {
 	files, size := 0, int64(0)
 	err := filepath.WalkDir(d.dir, func(path string, entry os.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
@@ -269,54 +267,14 @@ func (d *demo) search(needles [][]byte) error {
 			return err
 		}
 		files, size = files+1, size+int64(len(content))
-		for _, needle := range needles {
-			if bytes.Contains(content, needle) {
-				return fmt.Errorf("%s contains %q in the clear", path, needle)
-			}
+		if needle := secrets.in(content); needle != nil {
+			return fmt.Errorf("%s contains %q in the clear", path, needle)
 		}
 		return nil
 	})
 	if err == nil {
-		d.tell("%d strings and numbers of the export: none of them in the %d files (%s) of log and view", len(needles), files, byteSize(uint64(size)))
+		d.tell("%d names and %d forms of numbers of the export: none of them in the %d files (%s) of log and view",
+			len(secrets.strings), len(secrets.numbers), files, byteSize(uint64(size)))
 	}
 	return err
-}
-
-// needlesOf returns names and values that occur in an export.
-func needlesOf(archive string, manifest export.Manifest) ([][]byte, error) {
-	var needles [][]byte
-	for name := range manifest.Sources {
-		if len(name) >= 7 {
-			needles = append(needles, []byte(name))
-		}
-	}
-	for name := range manifest.Types {
-		needles = append(needles, []byte(name))
-	}
-	text, err := head(archive, 8<<20)
-	if err != nil {
-		return nil, err
-	}
-	return append(needles, valuesIn(text, 250)...), nil
-}
-
-// head returns the beginning of the largest file in an archive.
-func head(archive string, size int64) ([]byte, error) {
-	z, err := zip.OpenReader(archive)
-	if err != nil {
-		return nil, err
-	}
-	defer z.Close()
-	largest := z.File[0]
-	for _, f := range z.File {
-		if f.UncompressedSize64 > largest.UncompressedSize64 {
-			largest = f
-		}
-	}
-	r, err := largest.Open()
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return io.ReadAll(io.LimitReader(r, size))
 }

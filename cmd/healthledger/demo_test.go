@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"healthledger/scripts/genexport/export"
+)
+
+func TestDemoShowsTheMainJob(t *testing.T) {
+	out, err := exec.Command(built, "demo", "--records", "20000").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{
+		"healthledger: the store is locked\n(exit 3)", "none of them in the", "exactly what was generated", "no samples", "no projector process is left", "Done in",
+	} {
+		if !bytes.Contains(out, []byte(want)) {
+			t.Errorf("%q is missing in\n%s", want, out)
+		}
+	}
+}
+
+// A search that cannot find anything would pass on files in the clear.
+func TestSearchFindsWhatIsInTheClear(t *testing.T) {
+	archive := filepath.Join(t.TempDir(), "export.zip")
+	manifest, err := writeExport(archive, export.Options{Seed: 5, Records: 5_000, Quirks: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets, err := needlesOf(archive, manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(secrets.strings) < 10 || len(secrets.numbers) < 150 {
+		t.Fatalf("only %d strings and %d numbers to look for", len(secrets.strings), len(secrets.numbers))
+	}
+	xml, err := openLargest(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer xml.Close()
+	content, err := io.ReadAll(xml)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range secrets.strings {
+		// Characters that XML forbids come as U+FFFD from an import.
+		if !bytes.Contains(content, name) && !strings.ContainsRune(string(name), '\uFFFD') && !bytes.ContainsAny(name, "&<>\"'") {
+			t.Errorf("%q is not in the export", name)
+		}
+	}
+	for _, folder := range []string{"jetstream", "stores"} {
+		for i, needle := range append(secrets.strings, secrets.numbers...) {
+			d := &demo{dir: t.TempDir(), globals: &globals{out: io.Discard}}
+			path := filepath.Join(d.dir, folder, fmt.Sprint(i))
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte("before"+string(needle)+"behind"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if d.search(secrets) == nil {
+				t.Fatalf("%q in %s is not found", needle, folder)
+			}
+		}
+	}
+}
