@@ -26,7 +26,7 @@ import (
 
 // globals are the flags of every command.
 type globals struct {
-	Dir            string `help:"Data directory." env:"HEALTHLEDGER_DIR" default:"${home}/.healthledger" type:"path"`
+	Dir            string `help:"Data directory." env:"HEALTHLEDGER_DIR" default:"${dir}" type:"path"`
 	Store          string `help:"Store, where the directory holds several (a prefix of its id will do)."`
 	PassphraseFile string `help:"File that holds the passphrase." env:"HEALTHLEDGER_PASSPHRASE_FILE"`
 	JSON           bool   `name:"json" help:"Print one JSON object a line."`

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -55,11 +56,12 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if err != nil {
 		home = "."
 	}
+	usual := filepath.Join(home, ".healthledger")
 	parser, err := kong.New(cli,
 		kong.Name("healthledger"), kong.Description("A sealed, append-only ledger for personal health data."),
 		kong.UsageOnError(), kong.Writers(stdout, stderr), kong.Exit(func(c int) { code = c }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Bind(&cli.globals),
-		kong.Vars{"home": home},
+		kong.Vars{"dir": usual},
 	)
 	if err != nil {
 		fmt.Fprintln(stderr, "healthledger:", err)
@@ -72,6 +74,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if err != nil {
 		fmt.Fprintf(stderr, "healthledger: %v\nRun \"healthledger --help\" for usage.\n", err)
 		return exitUsage
+	}
+	if cli.Dir == "" { // as from an empty variable
+		cli.Dir = usual
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
