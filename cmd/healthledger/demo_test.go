@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -23,6 +24,25 @@ func TestDemoShowsTheMainJob(t *testing.T) {
 	} {
 		if !bytes.Contains(out, []byte(want)) {
 			t.Errorf("%q is missing in\n%s", want, out)
+		}
+	}
+}
+
+func TestBenchPrintsItsFiguresNextToLimitsAndTargets(t *testing.T) {
+	out, err := exec.Command(built, "bench", "--duration", "50ms", "--records", "2000").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{
+		`saves of one sample, 1 in the process +\S+ /s +\S+ /s +\S+×`,
+		`saves of one sample, 64 in the process +\S+ /s +\S+ /s +\S+× +≥ 60.0k /s +\S+×`,
+		`saves of one sample, 64 NATS connections +\S+ /s +\S+ /s +\S+× +≥ 15.0k /s +\S+×`,
+		`Apple export import, end to end +\S+ MB/s +- +- +≥ 150 MB/s +\S+×`, `the same +\S+ records/s`,
+		`catch-up after unlock +\S+ samples/s +- +- +≥ 600.0k samples/s +\S+×`,
+		`bytes per sample in the log +\S+ B +- +- +≤ 12 B +\S+×`, `bytes per sample in the view +\S+ B +- +- +≤ 20 B +\S+×`,
+	} {
+		if !regexp.MustCompile(want).Match(out) {
+			t.Errorf("no line %s in\n%s", want, out)
 		}
 	}
 }

@@ -76,7 +76,11 @@ func saves(ctx context.Context, o Options, dir string, logger *slog.Logger) ([]R
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, Row{Work: fmt.Sprintf("saves of one sample, %d NATS connections", c.conns), Result: r, Unit: "/s", Limit: raw[64], Target: c.target})
+		limit := raw[64]
+		if c.conns == 1 {
+			limit = raw[1]
+		}
+		rows = append(rows, Row{Work: fmt.Sprintf("saves of one sample, %d NATS connections", c.conns), Result: r, Unit: "/s", Limit: limit, Target: c.target})
 	}
 	bulk, err := h.bulk(ctx, o.Duration)
 	return append(rows, bulk...), err
