@@ -284,6 +284,31 @@ func TestOwnersWhoUnlockAtOnceAllGetIn(t *testing.T) {
 	unlocking.Wait()
 }
 
+// Without a daemon each command serves itself, one after the other: one that used
+// another's daemon would be left alone when that ends.
+func TestCommandsWithoutADaemonDoNotDisturbEachOther(t *testing.T) {
+	s := newStore(t)
+	s.run("app", "add", "com.example.watch")
+	s.run("grant", "com.example.watch", "--share", "heartRate")
+	var saving sync.WaitGroup
+	for i := range 6 {
+		lines := filepath.Join(s.work, fmt.Sprint("lines", i))
+		line := fmt.Sprintf(`{"type":"heartRate","start":"2024-01-01T00:0%d:00Z","value":60,"unit":"count/min"}`, i)
+		if err := os.WriteFile(lines, []byte(line+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		saving.Go(func() {
+			if _, stderr, code := s.exec("save", "--app", "com.example.watch", lines); code != 0 {
+				t.Errorf("exit %d: %s", code, stderr)
+			}
+		})
+	}
+	saving.Wait()
+	if got := len(s.samples("heartRate", "--app", "com.example.watch")); got != 6 {
+		t.Errorf("%d samples of 6", got)
+	}
+}
+
 // delay is how long a try after the last wrong one is put off.
 func (s *store) delay() time.Duration {
 	s.t.Helper()

@@ -68,29 +68,41 @@ func (g *globals) store() (seal.StoreID, error) {
 }
 
 // daemon returns the address of the daemon of the data directory. Where none runs it
-// starts one in this process, to be closed at the end of the command.
+// starts one in this process, to be closed at the end of the command; other commands
+// wait for that, since they could not outlive it.
 func (g *globals) daemon(ctx context.Context) (serve.LocalAddress, *serve.Daemon, error) {
-	address, err := serve.ReadAddress(g.Dir)
-	for began := time.Now(); errors.Is(err, serve.ErrStarting) && time.Since(began) < startTimeout; {
-		time.Sleep(20 * time.Millisecond)
-		address, err = serve.ReadAddress(g.Dir)
+	for began := time.Now(); ; {
+		address, err := serve.ReadAddress(g.Dir)
+		if errors.Is(err, serve.ErrNoDaemon) {
+			var inside *serve.Daemon
+			if inside, err = g.serveInside(ctx); err == nil {
+				return inside.Address(), inside, nil
+			}
+		}
+		busy := errors.Is(err, serve.ErrStarting) || errors.Is(err, serve.ErrInUse)
+		if !busy || time.Since(began) > startTimeout {
+			return address, nil, err
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return address, nil, ctx.Err()
+		}
 	}
-	if !errors.Is(err, serve.ErrNoDaemon) {
-		return address, nil, err
-	}
-	options, err := g.serveOptions()
-	if err != nil {
-		return address, nil, err
-	}
-	d, err := serve.Start(ctx, options)
-	if err != nil {
-		return address, nil, err
-	}
-	return d.Address(), d, nil
 }
 
-// startTimeout is how long a command waits for a daemon that is starting or stopping.
-const startTimeout = 10 * time.Second
+// startTimeout is how long a command waits for a daemon that is starting or stopping,
+// or for other commands that serve themselves.
+const startTimeout = 30 * time.Second
+
+func (g *globals) serveInside(ctx context.Context) (*serve.Daemon, error) {
+	options, err := g.serveOptions()
+	if err != nil {
+		return nil, err
+	}
+	options.Private = true
+	return serve.Start(ctx, options)
+}
 
 func (g *globals) serveOptions() (serve.Options, error) {
 	self, err := os.Executable()

@@ -50,8 +50,8 @@ func newLocalAddress() LocalAddress {
 }
 
 // ErrStarting is returned where a daemon has a data directory, but does not answer
-// yet, or no longer.
-var ErrStarting = errors.New("the daemon is starting or stopping")
+// yet, or no longer, or never does because it is another process's own.
+var ErrStarting = errors.New("a daemon is starting or stopping, or another command is at work without one")
 
 // ReadAddress returns the address of the daemon that serves a data directory.
 // Errors: ErrNoDaemon, ErrStarting.

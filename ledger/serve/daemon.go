@@ -40,7 +40,9 @@ type Options struct {
 	Launch Launch
 	// AutoLock locks a store so long after its owner was last there; 0: never.
 	AutoLock time.Duration
-	Logger   *slog.Logger
+	// Private daemons are for their own process: nobody is told the address.
+	Private bool
+	Logger  *slog.Logger
 }
 
 // Daemon serves the stores of a data directory.
@@ -64,7 +66,8 @@ type Daemon struct {
 const drainTimeout = 10 * time.Second
 
 // Start starts a daemon and returns when it answers. Its address and the local
-// owner's credentials are in a file in the data directory until Close.
+// owner's credentials are in a file in the data directory until Close, unless it is
+// private.
 func Start(ctx context.Context, options Options) (*Daemon, error) {
 	d := &Daemon{options: options, clock: systemClock{}, keepers: map[seal.StoreID]*keeper{}, records: map[seal.StoreID]*recorder{}}
 	if err := d.start(ctx); err != nil {
@@ -128,6 +131,9 @@ func (d *Daemon) start(ctx context.Context) error {
 		return err
 	}
 	d.local.URL = d.nats.URL()
+	if d.options.Private {
+		return nil
+	}
 	return d.local.write(d.options.Dir)
 }
 
