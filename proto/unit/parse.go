@@ -2,8 +2,6 @@ package unit
 
 import (
 	"fmt"
-	"math"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -59,13 +57,6 @@ func Parse(text string) (Unit, error) {
 	return u, nil
 }
 
-// factor is a symbol raised to a power; molar is the molar mass of a mole.
-type factor struct {
-	symbol
-	molar float64
-	power int
-}
-
 type parser struct {
 	text string
 	pos  int
@@ -115,7 +106,7 @@ func (p *parser) product(factors []factor, sign, depth int) ([]factor, error) {
 				return nil, p.fail(start, "too many factors")
 			}
 		}
-		if !p.take("·") && !p.take(".") && !p.take("*") {
+		if !p.take("·") && !p.take(".") && !p.take("*") && !p.take("⋅") {
 			return factors, nil
 		}
 	}
@@ -156,6 +147,9 @@ func (p *parser) factor(depth int) ([]factor, error) {
 
 func (p *parser) atom() (factor, error) {
 	start := p.pos
+	if !p.take("µ") {
+		p.take("μ")
+	}
 	for p.pos < len(p.text) && isLetter(p.text[p.pos]) {
 		p.pos++
 	}
@@ -217,117 +211,6 @@ func (p *parser) power() (int, error) {
 
 func isLetter(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_'
-}
-
-// merge puts like factors together and drops what cancels.
-func merge(factors []factor, f factor) []factor {
-	for i := range factors {
-		if factors[i].symbol == f.symbol && factors[i].molar == f.molar {
-			if factors[i].power += f.power; factors[i].power == 0 {
-				return slices.Delete(factors, i, i+1)
-			}
-			return factors
-		}
-	}
-	return append(factors, f)
-}
-
-// assemble makes a unit of its factors. Everything is computed in the printed
-// order, so that equal texts are equal units to the last bit.
-func assemble(factors []factor) (u Unit, why string) {
-	slices.SortFunc(factors, func(a, b factor) int {
-		switch {
-		case a.rank != b.rank:
-			return a.rank - b.rank
-		case a.symbol.power != b.symbol.power:
-			return a.symbol.power - b.symbol.power
-		case a.molar < b.molar:
-			return -1
-		default:
-			return 1 // never equal: merge has put those together
-		}
-	})
-	u.scale.num, u.scale.den = 1, 1
-	var exponents [len(dimension{})]int
-	for _, f := range factors {
-		if abs(f.power) > maxPower {
-			return Unit{}, "the power is too high"
-		}
-		a := atoms[f.rank]
-		for i, n := range a.dim {
-			exponents[i] += int(n) * f.power
-		}
-		num, den := a.scale.num, max(a.scale.den, 1)
-		if a.solute {
-			num *= f.molar
-		}
-		if f.power < 0 {
-			num, den = den, num
-		}
-		for range abs(f.power) {
-			u.scale.num *= num
-			u.scale.den *= den
-		}
-		u.scale.exponent += (a.scale.exponent + f.symbol.power) * f.power
-	}
-	for i, n := range exponents {
-		if n < math.MinInt8 || math.MaxInt8 < n {
-			return Unit{}, "the power is too high"
-		}
-		u.dim[i] = int8(n)
-	}
-	if abs(u.scale.exponent) > maxExponent || max(u.scale.num, u.scale.den) > 1e60 {
-		return Unit{}, "the unit is too large or too small"
-	}
-	if len(factors) == 1 && factors[0].power == 1 {
-		u.temp = atoms[factors[0].rank].temp
-	}
-	if u.text = print(factors); len(u.text) > MaxLength {
-		return Unit{}, "too long"
-	}
-	return u, ""
-}
-
-// print writes the positive powers, a slash and the negative ones. Without
-// positive ones there is no slash and the powers keep their sign.
-func print(factors []factor) string {
-	text := make([]byte, 0, 24)
-	for _, f := range factors {
-		if f.power > 0 {
-			text = appendFactor(text, len(text) > 0, f, f.power)
-		}
-	}
-	slash, above := len(text), len(text) > 0
-	for _, f := range factors {
-		switch {
-		case f.power > 0:
-		case !above:
-			text = appendFactor(text, len(text) > 0, f, f.power)
-		default:
-			if len(text) == slash {
-				text = append(text, '/')
-			}
-			text = appendFactor(text, len(text) > slash+1, f, -f.power)
-		}
-	}
-	return string(text)
-}
-
-func appendFactor(text []byte, dot bool, f factor, power int) []byte {
-	if dot {
-		text = append(text, "·"...)
-	}
-	text = append(text, f.text...)
-	if f.molar != 0 {
-		text = append(text, '<')
-		text = strconv.AppendFloat(text, f.molar, 'f', -1, 64)
-		text = append(text, '>')
-	}
-	if power != 1 {
-		text = append(text, '^')
-		text = strconv.AppendInt(text, int64(power), 10)
-	}
-	return text
 }
 
 func abs(n int) int {
