@@ -17,6 +17,8 @@
 // fraction, 0.98 for ninety-eight percent, so that 0.98 % equals 0.98 count.
 package unit
 
+import "strings"
+
 // Unit is a parsed unit. Units are values and may be compared: two are equal
 // if they print alike, whatever the order and spelling they were parsed from.
 // The zero Unit is no unit and compatible with nothing, not even with itself.
@@ -37,4 +39,39 @@ func (u Unit) IsZero() bool { return u.text == "" }
 // Compatible says whether values convert between the two units.
 func (u Unit) Compatible(v Unit) bool {
 	return u.text != "" && v.text != "" && u.dim == v.dim
+}
+
+// Factor is one part of a unit: an atom with its prefix, to a power.
+type Factor struct {
+	// Prefix is "" or one that String prints, such as "k" or "mc".
+	Prefix, Atom string
+	// MolarMass of a mole in grams, 0 for other atoms.
+	MolarMass float64
+	// Power is not 0.
+	Power int
+}
+
+// Factors returns the parts that String prints, in their order; for no unit none.
+func (u Unit) Factors() []Factor {
+	factors := u.factors()
+	parts := make([]Factor, len(factors))
+	for i, f := range factors {
+		name := atoms[f.rank].name
+		parts[i] = Factor{strings.TrimSuffix(f.text, name), name, f.molar, f.power}
+	}
+	return parts
+}
+
+// factors reads the unit's own text again, rather than make units uncomparable
+// by keeping them.
+func (u Unit) factors() []factor {
+	if u.text == "" {
+		return nil
+	}
+	p := parser{text: u.text}
+	factors, err := p.unit(0)
+	if err != nil {
+		panic("unit: a unit's own text does not parse: " + err.Error())
+	}
+	return factors
 }

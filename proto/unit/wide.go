@@ -19,13 +19,8 @@ func betweenWide(c Constants, from, to Unit) Conversion {
 
 // exactly returns the size of a unit in the coherent unit of its dimension.
 func exactly(c Constants, u Unit) *big.Rat {
-	p := parser{text: u.text}
-	factors, err := p.unit(0)
-	if err != nil {
-		panic("unit: a unit's own text does not parse: " + err.Error())
-	}
 	product := big.NewRat(1, 1)
-	for _, f := range factors {
+	for _, f := range u.factors() {
 		s := atoms[f.rank].scale(c)
 		size := new(big.Rat).Quo(new(big.Rat).SetFloat64(s.num), new(big.Rat).SetFloat64(s.den))
 		if f.molar != 0 {
