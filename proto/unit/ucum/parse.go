@@ -55,10 +55,13 @@ func (t table) parse(code string) (Unit, error) {
 	if err != nil {
 		return Unit{}, err
 	}
-	maps.DeleteFunc(p.unit.bases, func(_ string, n int) bool { return n == 0 })
+	maps.DeleteFunc(p.unit.bases, isZero)
 	p.unit.name = p.name.String()
 	return p.unit, nil
 }
+
+// isZero says that a power makes no difference.
+func isZero(_ string, power int) bool { return power == 0 }
 
 type parser struct {
 	table table

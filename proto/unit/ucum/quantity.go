@@ -3,6 +3,7 @@ package ucum
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
 	"strconv"
 	"strings"
@@ -181,17 +182,21 @@ const (
 	gram = "g"
 )
 
-// weigh makes moles into grams, or the reverse, if then u has as many as v.
+// weigh makes moles into grams, or the reverse, where that makes u compatible with v.
 func (u *Unit) weigh(v Unit, molarMass float64) error {
 	moles := u.bases[mole] - v.bases[mole]
-	if moles == 0 || moles != v.bases[gram]-u.bases[gram] {
+	if moles == 0 {
 		return nil
 	}
-	if molarMass <= 0 {
-		return fmt.Errorf("convert %q to %q: %w", u, v, ErrMolarMass)
+	weighed := maps.Clone(u.bases)
+	weighed[mole] -= moles
+	weighed[gram] += moles
+	maps.DeleteFunc(weighed, isZero)
+	if !maps.Equal(weighed, v.bases) {
+		return nil
 	}
 	m, err := decimal(molarMass)
-	if err != nil {
+	if err != nil || molarMass <= 0 {
 		return fmt.Errorf("convert %q to %q: %w", u, v, ErrMolarMass)
 	}
 	if moles < 0 {
@@ -200,15 +205,8 @@ func (u *Unit) weigh(v Unit, molarMass float64) error {
 	for range max(moles, -moles) {
 		u.size.Mul(u.size, m)
 	}
-	u.move(mole, -moles)
-	u.move(gram, moles)
+	u.bases = weighed
 	return nil
-}
-
-func (u *Unit) move(base string, n int) {
-	if u.bases[base] += n; u.bases[base] == 0 {
-		delete(u.bases, base)
-	}
 }
 
 // Unit expresses the quantity in HealthKit's spelling of its own unit: {150, "[lb_av]"}
