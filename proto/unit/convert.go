@@ -69,18 +69,19 @@ func (c Constants) Between(from, to Unit) (Conversion, error) {
 
 // Conversion converts values between two fixed units: (v·mul + add) / div.
 //
-// Apply rounds once where the factors are whole numbers below 2^48, as they are
-// between any two of HealthKit's units with the usual prefixes: the result is the
-// float64 next to the true one. Between any others, and with an offset, it is off
-// by less than one part in 2^48 of half a unit in the last place more. For results
-// rounded once it follows that
+// Apply rounds once: it gives the float64 next to the true value, if the factors are
+// whole numbers below 2^48 but for powers of two, as they are between HealthKit's
+// units with prefixes from micro to mega. Beyond that, as with molar masses, the odds
+// that it gives the other neighbour are one in 2^48; between degrees and kelvins with
+// a very small prefix it may. For results rounded once it follows that
 //
 //   - from a to b and back gives the value, or one of its two neighbours;
 //   - from a to b to c gives what a to c gives, or one of its two neighbours;
 //
-// as long as nothing overflows or becomes subnormal. An offset costs what it
-// costs: 1e-20 degC are 273.15 K, which are 0 degC. The bits are the same on every
-// platform.
+// as long as nothing overflows or becomes subnormal: each rounding moves the value by
+// half a unit in the last place, and two numbers less than one apart round to the same
+// number or to neighbours. An offset takes what it takes: 1e-20 degC are 273.15 K,
+// which are 0 degC. The bits are the same on every platform.
 type Conversion struct {
 	mul, low float64 // the factor is mul+low
 	add, div float64

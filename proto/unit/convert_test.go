@@ -181,11 +181,40 @@ func TestConversionsRoundOnce(t *testing.T) {
 		v := anyValue(t)
 		got := convert(t, c, v, units[0], units[1])
 		want, _ := truth(c, v, units[0], units[1]).Float64()
-		offset := units[0].temp != units[1].temp
+		offset := units[0].temp != units[1].temp // 1 fK, in degC, has 18 digits
 		if got != want && !(offset && adjacent(got, want)) {
 			t.Fatalf("%v %s = %v %s, want %v", v, units[0], got, units[1], want)
 		}
 	})
+}
+
+// What Conversion says about rounding holds for factors below 2^48.
+func TestFactorsBetweenHealthKitsUnitsAreWholeAndSmall(t *testing.T) {
+	odd := func(x float64) float64 {
+		m, _ := math.Frexp(x)
+		for m != math.Trunc(m) {
+			m *= 2
+		}
+		return m
+	}
+	for _, a := range words {
+		for _, b := range words {
+			from, to := symbols[a], symbols[b]
+			usual := abs(from.power) <= 6 && abs(to.power) <= 6 && a != "deg" && b != "deg" // π
+			if atoms[from.rank].dim != atoms[to.rank].dim || !usual {
+				continue
+			}
+			for c := range sets {
+				conversion, err := c.Between(must(t, a), must(t, b))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if m, d := odd(conversion.mul), odd(conversion.div); m >= 1<<48 || d >= 1<<48 || conversion.low != 0 {
+					t.Errorf("%s to %s: %v / %v", a, b, m, d)
+				}
+			}
+		}
+	}
 }
 
 // adjacent says whether two numbers are the same or neighbours.

@@ -1,17 +1,26 @@
 // Package unit parses, prints and converts HealthKit's units.
 //
-// The grammar and the factors are Apple's (spec/healthkit.md, section 5), so
-// that a value converted here is the value HealthKit would give:
+// The grammar is Apple's (spec/healthkit.md, section 5.1):
 //
 //	unit    = product [ "/" product ]                  one slash, it binds last
 //	product = factor { ("·" | "." | "*") factor }
 //	factor  = ( atom | "(" unit ")" ) [ "^" ["-"] digit ]
 //	atom    = [ prefix ] ( "g" | "m" | "L" | "mol<180.15588>" | … ) | "count" | "mi" | …
 //
-// kg/m.s^2 is therefore kg/(m·s^2). Prefixes go with SI units only; micro is
-// "mc". A mole needs its molar mass in grams, which makes it a mass. Kinds of
-// numbers that nothing converts between are dimensions of their own: counts,
-// IU, dBASPL, dBHL, effort scores, angles, dioptres.
+// kg/m.s^2 is therefore kg/(m·s^2). Prefixes, from femto to tera, go with SI units
+// only. A mole needs its molar mass in grams, which makes it a mass. Kinds of numbers
+// that nothing converts between are dimensions of their own: counts, IU, dBASPL, dBHL,
+// effort scores, angles, dioptres. No unit at all, "", is an error and compatible with
+// nothing.
+//
+// Parse takes more than HealthKit does. Apple's own API refuses every micro but "mc",
+// while its ECG files and other apps' exports have U+00B5, U+03BC or u: µg and ug are
+// read, and printed mcg. The multiplication sign may also be U+22C5. Spaces, plain or
+// no-break, are not taken: no export has them inside a unit.
+//
+// Factors are Apple's, so that a value converted here is the value HealthKit would
+// give, or the exact ones, as the caller wants: see Constants. Package ucum turns
+// quantities into UCUM's and back.
 //
 // Percent follows HealthKit's convention: the number that goes with "%" is a
 // fraction, 0.98 for ninety-eight percent, so that 0.98 % equals 0.98 count.

@@ -71,6 +71,20 @@ func TestPrintForm(t *testing.T) {
 	}
 }
 
+func TestFactorsAreWhatIsPrinted(t *testing.T) {
+	u := must(t, "µmol<18.5>/(dL.kg^2)")
+	want := []Factor{{"mc", "mol", 18.5, 1}, {"d", "L", 0, -1}, {"k", "g", 0, -2}}
+	if got := u.Factors(); !slices.Equal(got, want) {
+		t.Errorf("%s is %v, want %v", u, got, want)
+	}
+	if got := must(t, "mmHg").Factors(); !slices.Equal(got, []Factor{{"", "mmHg", 0, 1}}) {
+		t.Errorf("mmHg is %v", got)
+	}
+	if got := (Unit{}).Factors(); len(got) != 0 {
+		t.Errorf("no unit is %v", got)
+	}
+}
+
 func TestSyntaxErrorsNameThePosition(t *testing.T) {
 	for text, pos := range map[string]int{
 		"":                      0,
