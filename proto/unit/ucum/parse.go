@@ -6,6 +6,8 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
+
+	"healthledger/proto/unit"
 )
 
 // Limits of what Parse takes.
@@ -19,26 +21,13 @@ const (
 	maxBits = 4096
 )
 
-// SyntaxError says where a string stops being a UCUM code.
-type SyntaxError struct {
-	Code string
-	// Pos is the offset in bytes, len(Code) for the end.
-	Pos int
-	Why string
-}
-
-// Error names the code, the position (from 1) and the reason.
-func (e *SyntaxError) Error() string {
-	return fmt.Sprintf("UCUM code %q, position %d: %s", e.Code, e.Pos+1, e.Why)
-}
-
 // Parse reads a code in the case-sensitive form. The empty code is the unity. The
-// error is a *SyntaxError.
+// error is a *unit.SyntaxError.
 func Parse(code string) (Unit, error) { return units().parse(code) }
 
 func (t table) parse(code string) (Unit, error) {
 	if len(code) > MaxLength {
-		return Unit{}, &SyntaxError{strings.ToValidUTF8(code[:MaxLength], "�") + "…", MaxLength, "too long"}
+		return Unit{}, &unit.SyntaxError{Text: strings.ToValidUTF8(code[:MaxLength], "�") + "…", Pos: MaxLength, Why: "too long"}
 	}
 	p := parser{table: t, code: code}
 	p.unit = Unit{code: code, size: big.NewRat(1, 1), number: big.NewRat(1, 1), bases: map[string]int{}}
@@ -76,7 +65,7 @@ type parser struct {
 }
 
 func (p *parser) fail(pos int, why string) error {
-	return &SyntaxError{strings.ToValidUTF8(p.code, "�"), pos, why}
+	return &unit.SyntaxError{Text: strings.ToValidUTF8(p.code, "�"), Pos: pos, Why: why}
 }
 
 func (p *parser) unexpected() error {

@@ -144,7 +144,7 @@ var ErrMolarMass = errors.New("the molar mass is not known")
 
 // In expresses the quantity in u: {98, "%"} is 0.98 of HealthKit's %. The molar mass, in
 // grams per mole, leads from mmol/L to mg/dL and back; where u has its own, that
-// counts, and 0 means none. It fails with a *SyntaxError, ErrIncompatible,
+// counts, and 0 means none. It fails with a *unit.SyntaxError, unit.ErrIncompatible,
 // ErrMolarMass or ErrValue.
 func (q Quantity) In(u unit.Unit, molarMass float64) (float64, error) {
 	w, err := write(u)
@@ -160,7 +160,7 @@ func (q Quantity) in(w written, molarMass float64) (float64, error) {
 		return 0, err
 	}
 	if w.strict && q.Code != w.code {
-		return 0, fmt.Errorf("convert %q: %w: only %q will do", q.Code, ErrIncompatible, w.code)
+		return 0, fmt.Errorf("convert %q: %w: only %q will do", q.Code, unit.ErrIncompatible, w.code)
 	}
 	to, err := Parse(w.code)
 	if err != nil {
@@ -211,7 +211,7 @@ func (u *Unit) weigh(v Unit, molarMass float64) error {
 
 // Unit expresses the quantity in HealthKit's spelling of its own unit: {150, "[lb_av]"}
 // is 150 lb, {72, "/min"} is 72 count/min, {98, "%"} is 0.98 %. Moles get the molar mass
-// given, in grams. It fails with a *SyntaxError or ErrValue, with ErrMolarMass, or if
+// given, in grams. It fails with a *unit.SyntaxError or ErrValue, with ErrMolarMass, or if
 // HealthKit has no such unit; In converts those.
 func (q Quantity) Unit(molarMass float64) (float64, unit.Unit, error) {
 	from, err := Parse(q.Code)

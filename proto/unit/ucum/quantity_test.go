@@ -89,14 +89,14 @@ func TestQuantitiesOfOthersBecomeHealthKits(t *testing.T) {
 }
 
 func TestQuantitiesThatCannotBeReadAreRefused(t *testing.T) {
-	var syntax *SyntaxError
+	var syntax *unit.SyntaxError
 	for _, c := range []struct {
 		code, unit string
 		is         error
 	}{
-		{"mmol/L", "mg/dL", ErrMolarMass}, {"mg/dL", "mmHg", ErrIncompatible}, {"mmol/L", "mg", ErrIncompatible}, {"mmol/L", "count", ErrIncompatible},
-		{"1", "appleEffortScore", ErrIncompatible}, {"%", "appleEffortScore", ErrIncompatible}, {"{score}", "dBHL", ErrIncompatible},
-		{"[iU]", "count", ErrIncompatible}, {"dB[SPL]", "dBHL", ErrIncompatible}, {"mmol/mmol", "mmol<18>/mol<180>", ErrIncompatible},
+		{"mmol/L", "mg/dL", ErrMolarMass}, {"mg/dL", "mmHg", unit.ErrIncompatible}, {"mmol/L", "mg", unit.ErrIncompatible}, {"mmol/L", "count", unit.ErrIncompatible},
+		{"1", "appleEffortScore", unit.ErrIncompatible}, {"%", "appleEffortScore", unit.ErrIncompatible}, {"{score}", "dBHL", unit.ErrIncompatible},
+		{"[iU]", "count", unit.ErrIncompatible}, {"dB[SPL]", "dBHL", unit.ErrIncompatible}, {"mmol/mmol", "mmol<18>/mol<180>", unit.ErrIncompatible},
 	} {
 		if v, err := (Quantity{1, c.code}).In(mustUnit(t, c.unit), 0); !errors.Is(err, c.is) {
 			t.Errorf("%s in %s: %v, %v", c.code, c.unit, v, err)
@@ -209,7 +209,7 @@ func TestOfAndInAreInverse(t *testing.T) {
 		v /= math.Pow10(rapid.IntRange(0, 18).Draw(t, "decimals"))
 		q, err := Of(v, u)
 		if err != nil {
-			var syntax *SyntaxError
+			var syntax *unit.SyntaxError
 			if !errors.As(err, &syntax) {
 				t.Fatalf("%v %s: %v", v, u, err)
 			}
@@ -326,7 +326,7 @@ func TestTypesAreExchangedAsFHIRHasThem(t *testing.T) {
 		}
 	}
 	pressure, _ := catalog.Lookup("bloodPressureSystolic")
-	if v, err := (Quantity{120, "kg/m2"}).InType(pressure, mustUnit(t, "mmHg")); !errors.Is(err, ErrIncompatible) {
+	if v, err := (Quantity{120, "kg/m2"}).InType(pressure, mustUnit(t, "mmHg")); !errors.Is(err, unit.ErrIncompatible) {
 		t.Errorf("a blood pressure in kg/m2: %v, %v", v, err)
 	}
 	if q, err := OfType(pressure, 120, mustUnit(t, "kg")); !errors.Is(err, unit.ErrIncompatible) {

@@ -73,7 +73,7 @@ func (q Quantity) InType(t *catalog.Type, u unit.Unit) (float64, error) {
 	exchanged := w
 	exchanged.code = f.code
 	v, err := q.in(exchanged, f.molarMass)
-	if errors.Is(err, ErrIncompatible) { // a body mass index that came as a bare number
+	if errors.Is(err, unit.ErrIncompatible) { // a body mass index that came as a bare number
 		v, err = q.in(w, f.molarMass)
 	}
 	if err != nil {

@@ -36,6 +36,8 @@ import (
 	"maps"
 	"math/big"
 	"strconv"
+
+	"healthledger/proto/unit"
 )
 
 // Unit is a parsed UCUM code. The zero Unit is not valid; the unity is Parse("").
@@ -73,15 +75,12 @@ func (u Unit) Name() string {
 // Compatible says whether values convert between the two units.
 func (u Unit) Compatible(v Unit) bool { return maps.Equal(u.bases, v.bases) }
 
-// ErrIncompatible is wrapped by the errors for units that measure different things.
-var ErrIncompatible = errors.New("units are not compatible")
-
 // Convert expresses v, given in from, in to. It reads v as the shortest decimal that
-// stands for it, computes exactly, and rounds once. It fails with ErrIncompatible,
+// stands for it, computes exactly, and rounds once. It fails with unit.ErrIncompatible,
 // or if v or the result is not a finite float64.
 func Convert(v float64, from, to Unit) (float64, error) {
 	if !from.Compatible(to) {
-		return 0, fmt.Errorf("convert %q to %q: %w", from, to, ErrIncompatible)
+		return 0, fmt.Errorf("convert %q to %q: %w", from, to, unit.ErrIncompatible)
 	}
 	x, err := decimal(v)
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"healthledger/proto/unit"
+
 	"pgregory.net/rapid"
 )
 
@@ -69,7 +71,7 @@ func TestSyntaxErrorsNameThePosition(t *testing.T) {
 		strings.Repeat("10*99.", 13) + "m": 72,
 	} {
 		_, err := Parse(code)
-		var syntax *SyntaxError
+		var syntax *unit.SyntaxError
 		if !errors.As(err, &syntax) {
 			t.Errorf("Parse(%q) = %v", code, err)
 		} else if syntax.Pos != pos {
@@ -104,7 +106,7 @@ func TestConversionsFollowUCUMsDefinitions(t *testing.T) {
 func TestWhatIsNotTheSameDoesNotConvert(t *testing.T) {
 	for _, pair := range [][2]string{{"mmol/L", "mg/dL"}, {"mmol/L", "/L"}, {"[iU]", "[arb'U]"}, {"[iU]", "1"}, {"dB[SPL]", "Pa"}, {"dB[SPL]", "dB"},
 		{"Np", "B"}, {"[pH]", "mol/L"}, {"[p'diop]", "deg"}, {"rad", "1"}, {"kg", "m"}, {"Cel", "J"}, {"g", "N"}, {"[CFU]", "[PFU]"}} {
-		if _, err := Convert(1, must(t, pair[0]), must(t, pair[1])); !errors.Is(err, ErrIncompatible) {
+		if _, err := Convert(1, must(t, pair[0]), must(t, pair[1])); !errors.Is(err, unit.ErrIncompatible) {
 			t.Errorf("%s to %s: %v", pair[0], pair[1], err)
 		}
 	}
@@ -194,7 +196,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, code string) {
 		u, err := Parse(code)
 		if err != nil {
-			var syntax *SyntaxError
+			var syntax *unit.SyntaxError
 			if !errors.As(err, &syntax) || syntax.Pos < 0 || syntax.Pos > len(code) {
 				t.Fatalf("%#v", err)
 			}
