@@ -105,9 +105,6 @@ func TestUnfitStreamIsRefusedByName(t *testing.T) {
 			if !errors.Is(err, ErrStreamConfig) || !strings.Contains(err.Error(), c.names) {
 				t.Errorf("err = %v, want one that names %s", err, c.names)
 			}
-			if err := js.DeleteStream(t.Context(), config.Name); err != nil {
-				t.Fatal(err)
-			}
 		})
 	}
 }
