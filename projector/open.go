@@ -129,7 +129,7 @@ func (o *openStore) openView(folder string, reader *log.Reader, store seal.Store
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
 	}
-	if o.files, err = cryptfs.New(vfs.Default, o.viewKey.Bytes()); err != nil {
+	if o.files, err = cryptfs.New(vfs.Default, o.viewKey.Bytes(), seal.Do); err != nil {
 		return err
 	}
 	if o.view, err = view.Open(o.files, folder, view.Options{}); err != nil {

@@ -30,7 +30,7 @@ type benchStore struct {
 func newBenchStore(b *testing.B, crypt bool) benchStore {
 	s := benchStore{fs: vfs.Default, dir: b.TempDir()}
 	if crypt {
-		fs, err := New(vfs.Default, viewKey(1))
+		fs, err := New(vfs.Default, viewKey(1), atOnce)
 		if err != nil {
 			b.Fatal(err)
 		}

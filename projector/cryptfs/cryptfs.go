@@ -2,7 +2,7 @@
 // writes is encrypted and authenticated before it reaches the disk, and
 // nothing that fails authentication ever reaches Pebble.
 //
-//	fs, err := cryptfs.New(vfs.Default, viewKey)
+//	fs, err := cryptfs.New(vfs.Default, viewKey, seal.Do)
 //	db, err := pebble.Open(dir, &pebble.Options{FS: fs, …})
 //	…
 //	db.Close()
@@ -57,6 +57,7 @@ var ErrKeyWiped = errors.New("view key has been wiped")
 type FS struct {
 	base   vfs.FS
 	random io.Reader
+	erase  func(func())
 	runs   sync.Pool
 
 	mu  sync.RWMutex
@@ -67,16 +68,18 @@ var _ vfs.FS = (*FS)(nil)
 
 // New returns a filesystem that keeps its files on base, sealed under key,
 // which must be KeySize random bytes that no other view and no earlier
-// incarnation of this view uses. New copies key; the caller wipes its own.
-func New(base vfs.FS, key []byte) (*FS, error) {
-	return newFS(base, key, rand.Reader)
+// incarnation of this view uses. New copies key; the caller wipes its own. What handles
+// keys runs inside erase, which runs a function and leaves nothing of it behind as far
+// as the build allows.
+func New(base vfs.FS, key []byte, erase func(func())) (*FS, error) {
+	return newFS(base, key, erase, rand.Reader)
 }
 
-func newFS(base vfs.FS, key []byte, random io.Reader) (*FS, error) {
+func newFS(base vfs.FS, key []byte, erase func(func()), random io.Reader) (*FS, error) {
 	if len(key) != KeySize {
 		return nil, fmt.Errorf("cryptfs: view key of %d bytes, want %d", len(key), KeySize)
 	}
-	f := &FS{base: base, random: random, key: append([]byte(nil), key...)}
+	f := &FS{base: base, random: random, erase: erase, key: append([]byte(nil), key...)}
 	f.runs.New = func() any { return new(run) }
 	return f, nil
 }

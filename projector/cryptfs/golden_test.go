@@ -36,7 +36,7 @@ func goldenFS(t testing.TB, base vfs.FS) *FS {
 	for i := range byte(fileIDSize) {
 		id = append(id, 0x40+i)
 	}
-	f, err := newFS(base, viewKey(1), bytes.NewReader(id))
+	f, err := newFS(base, viewKey(1), atOnce, bytes.NewReader(id))
 	if err != nil {
 		t.Fatal(err)
 	}

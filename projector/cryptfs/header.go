@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
-	"runtime/secret"
 )
 
 // The header of every sealed file; see FORMAT.md.
@@ -75,9 +74,8 @@ func (f *FS) sealerOf(h header, path string, id identity) (*sealer, error) {
 	}
 	var aead cipher.AEAD
 	var err error
-	// What is allocated in here, the key schedule included, is erased when it
-	// is collected.
-	secret.Do(func() { aead, err = newAEAD(f.key, h[8:]) })
+	// The key schedule is allocated in here.
+	f.erase(func() { aead, err = newAEAD(f.key, h[8:]) })
 	if err != nil {
 		return nil, fmt.Errorf("cryptfs: key of %s: %w", path, err)
 	}
