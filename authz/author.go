@@ -17,6 +17,7 @@ var (
 	ErrExists   = errors.New("an app with this bundle id is registered already")
 	ErrNoApp    = errors.New("no app with this bundle id is registered")
 	ErrBundleID = errors.New("a bundle id has two to ten parts of letters, digits and hyphens, joined by dots, 155 characters at most")
+	ErrPolicy   = errors.New("values that are not plausible are either warned of or refused")
 )
 
 // Signer signs a decision with the owner's key.
@@ -79,6 +80,15 @@ func (a *Author) Grant(now int64, req *pb.DecideRequest) (*pb.NewDecision, error
 		}}
 	}
 	return a.sign(d, detail)
+}
+
+// SetPolicy changes what becomes of values that are not plausible. A locked daemon acts
+// on it, so there is no detail. Errors: ErrPolicy.
+func (a *Author) SetPolicy(now int64, policy *pb.PolicySet) (*pb.NewDecision, error) {
+	if !isPolicy(policy) {
+		return nil, ErrPolicy
+	}
+	return a.sign(&pb.Decision{Time: now, Body: &pb.Decision_PolicySet{PolicySet: policy}}, nil)
 }
 
 // EnrolDevice makes a daemon the writer of the log.

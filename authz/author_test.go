@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
 )
 
@@ -122,6 +123,62 @@ func TestAuthorNeedsTheAppToBeThere(t *testing.T) {
 	}
 	if _, err := author.RemoveApp(1, ""); !errors.Is(err, ErrNoApp) {
 		t.Error(err)
+	}
+}
+
+func TestPolicyIsOneOfTwo(t *testing.T) {
+	state := NewState(anna, true)
+	author := &Author{State: state, Signer: anna, Random: rand.Reader}
+	for _, p := range []pb.Plausibility{0, 3, -1} {
+		if _, err := author.SetPolicy(1, &pb.PolicySet{Plausibility: p}); !errors.Is(err, ErrPolicy) {
+			t.Errorf("%d: %v", p, err)
+		}
+	}
+	// Nor does it get into a state under the owner's own signature.
+	forged, err := author.sign(&pb.Decision{Body: &pb.Decision_PolicySet{PolicySet: &pb.PolicySet{}}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := state.Decide(forged.GetDecision(), nil); !errors.Is(err, ErrForged) {
+		t.Error(err)
+	}
+	if state.Plausibility() != pb.Plausibility_PLAUSIBILITY_WARN {
+		t.Error("nothing was decided, and it does not warn")
+	}
+}
+
+// Every type says whether it is granted as a whole, by what it is.
+func TestGrantableTypes(t *testing.T) {
+	for _, c := range []struct {
+		name                  string
+		share, imported, read bool
+	}{
+		{"stepCount", true, true, true}, {"sleepAnalysis", true, true, true}, {"appleStandTime", false, true, true},
+		{"bloodPressure", false, false, false}, {"food", false, false, false}, {"workout", true, true, true},
+		{"workoutRoute", true, true, true}, {"electrocardiogram", false, true, true}, {"audiogram", true, true, true},
+		{"visionPrescription", true, true, false}, {"medicationDoseEvent", false, true, false},
+		{"dateOfBirth", false, true, true}, {"labResultRecord", false, true, true}, {"activitySummary", false, true, true},
+		{"sleepDurationGoal", false, true, false}, {"importedElement", false, true, false},
+	} {
+		found, ok := catalog.Lookup(c.name)
+		if !ok {
+			t.Fatal(c.name)
+		}
+		if got := WhyNoShare(found, false) == ""; got != c.share {
+			t.Errorf("%s: an app may write it: %v", c.name, got)
+		}
+		if got := WhyNoShare(found, true) == ""; got != c.imported {
+			t.Errorf("%s: an importer may write it: %v", c.name, got)
+		}
+		if got := WhyNoRead(found) == ""; got != c.read {
+			t.Errorf("%s: an app may read it: %v", c.name, got)
+		}
+	}
+	pressure, _ := catalog.Lookup("bloodPressure")
+	for _, member := range pressure.Members() {
+		if !strings.Contains(WhyNoRead(pressure), member.Short()) {
+			t.Errorf("%q does not name %s", WhyNoRead(pressure), member)
+		}
 	}
 }
 

@@ -102,6 +102,7 @@ type State struct {
 	number uint64
 	head   []byte
 	device *pb.DeviceEnrolled
+	policy pb.Plausibility
 	apps   map[uint64]*App
 	byKey  map[string]*App
 }
@@ -109,7 +110,10 @@ type State struct {
 // NewState returns the state before the first decision. With details it wants the
 // detail of every decision that has one, and so knows names and read grants.
 func NewState(v Verifier, details bool) *State {
-	return &State{verifier: v, details: details, apps: map[uint64]*App{}, byKey: map[string]*App{}}
+	return &State{
+		verifier: v, details: details, policy: pb.Plausibility_PLAUSIBILITY_WARN,
+		apps: map[uint64]*App{}, byKey: map[string]*App{},
+	}
 }
 
 // Decide verifies the next decision and applies it. The detail is the serialized
@@ -128,6 +132,9 @@ func (s *State) Decide(d *pb.SignedDecision, detail []byte) error {
 	}
 	if device := decision.GetDeviceEnrolled(); device != nil {
 		s.device = device
+	}
+	if policy := decision.GetPolicySet(); policy != nil {
+		s.policy = policy.GetPlausibility()
 	}
 	if touched != nil {
 		s.apps[touched.Number], s.byKey[touched.Key] = touched, touched
@@ -243,8 +250,20 @@ func (s *State) decided(d *pb.Decision) (*App, error) {
 		}
 		app.Removed, app.shares, app.reads = true, nil, nil
 		return app, nil
+	case *pb.Decision_PolicySet:
+		if !isPolicy(body.PolicySet) {
+			return nil, fmt.Errorf("%w: decision %d sets no policy", ErrForged, d.GetNumber())
+		}
 	}
 	return nil, nil
+}
+
+func isPolicy(p *pb.PolicySet) bool {
+	switch p.GetPlausibility() {
+	case pb.Plausibility_PLAUSIBILITY_WARN, pb.Plausibility_PLAUSIBILITY_REFUSE:
+		return true
+	}
+	return false
 }
 
 // standing returns a copy of an app that may be changed.
@@ -282,6 +301,14 @@ func (s *State) Device() *pb.DeviceEnrolled {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.device
+}
+
+// Plausibility returns what becomes of values that are not plausible: a warning, unless
+// the owner decided otherwise.
+func (s *State) Plausibility() pb.Plausibility {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.policy
 }
 
 // Head returns the number and the hash of the last decision.

@@ -36,9 +36,12 @@ const anna = owner("anna")
 
 // model is what a chain amounts to, the obvious way.
 type model struct {
-	order []string
-	apps  map[string]*modelApp
+	order  []string
+	apps   map[string]*modelApp
+	policy pb.Plausibility
 }
+
+var policies = []pb.Plausibility{pb.Plausibility_PLAUSIBILITY_WARN, pb.Plausibility_PLAUSIBILITY_REFUSE}
 
 type modelApp struct {
 	number   uint64
@@ -92,7 +95,7 @@ func (m *modelApp) grant(shares []*pb.ShareGrant, reads []*pb.ReadGrant) {
 func drawChain(r *rapid.T, most int) chain {
 	state := NewState(anna, true)
 	author := &Author{State: state, Signer: anna, Random: rand.Reader}
-	c := chain{model: model{apps: map[string]*modelApp{}}}
+	c := chain{model: model{apps: map[string]*modelApp{}, policy: pb.Plausibility_PLAUSIBILITY_WARN}}
 	take := func(d *pb.NewDecision, err error) {
 		if err != nil {
 			r.Fatal(err)
@@ -108,8 +111,11 @@ func drawChain(r *rapid.T, most int) chain {
 	take(author.EnrolDevice(1, &pb.DeviceEnrolled{SigningKey: []byte("signing"), SealingKey: []byte("sealing")}))
 	for n := rapid.IntRange(0, most).Draw(r, "decisions"); n > 0; n-- {
 		now := int64(len(c.decisions))
-		what := rapid.IntRange(0, 3).Draw(r, "what")
+		what := rapid.IntRange(0, 4).Draw(r, "what")
 		switch {
+		case what == 4:
+			c.model.policy = rapid.SampledFrom(policies).Draw(r, "policy")
+			take(author.SetPolicy(now, &pb.PolicySet{Plausibility: c.model.policy}))
 		case what == 0 || len(c.model.order) == 0:
 			bundle := fmt.Sprintf("org.example.app%d", len(c.decisions))
 			app := &modelApp{
@@ -162,6 +168,9 @@ func TestStateOfAChainEqualsTheModel(t *testing.T) {
 }
 
 func checkModel(r *rapid.T, c chain, state *State, details bool) {
+	if got := state.Plausibility(); got != c.model.policy {
+		r.Fatalf("policy %v, want %v", got, c.model.policy)
+	}
 	apps := state.Apps()
 	if len(apps) != len(c.model.order) {
 		r.Fatalf("%d apps, want %d", len(apps), len(c.model.order))
@@ -252,7 +261,7 @@ const minTime = -1 << 63
 // picture is all that can be asked of a state.
 func picture(s *State) string {
 	number, head := s.Head()
-	out := fmt.Sprintf("%d %x %v\n", number, head, s.Device())
+	out := fmt.Sprintf("%d %x %v %v\n", number, head, s.Device(), s.Plausibility())
 	for _, n := range slices.Sorted(maps.Keys(s.apps)) {
 		out += fmt.Sprintf("%+v\n", *s.apps[n])
 	}
@@ -364,7 +373,7 @@ func drawAnyDecision(r *rapid.T, state *State) (*pb.SignedDecision, []byte) {
 	number, head := state.Head()
 	app := rapid.Uint64Range(0, number+2).Draw(r, "app")
 	d := &pb.Decision{Number: number + 1, Previous: head}
-	switch rapid.IntRange(0, 4).Draw(r, "body") {
+	switch rapid.IntRange(0, 5).Draw(r, "body") {
 	case 0:
 		d.Body = &pb.Decision_DeviceEnrolled{DeviceEnrolled: &pb.DeviceEnrolled{SigningKey: []byte("other")}}
 	case 1:
@@ -379,6 +388,9 @@ func drawAnyDecision(r *rapid.T, state *State) (*pb.SignedDecision, []byte) {
 		d.Body = &pb.Decision_SharesDecided{SharesDecided: &pb.SharesDecided{App: app, Shares: drawShares(r)}}
 	case 3:
 		d.Body = &pb.Decision_AppRemoved{AppRemoved: &pb.AppRemoved{App: app}}
+	case 4:
+		policy := pb.Plausibility(rapid.Int32Range(0, 3).Draw(r, "policy")) // 0 and 3 are none
+		d.Body = &pb.Decision_PolicySet{PolicySet: &pb.PolicySet{Plausibility: policy}}
 	}
 	var detail []byte
 	if rapid.Bool().Draw(r, "detailed") {

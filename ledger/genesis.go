@@ -63,7 +63,7 @@ func (g *Genesis) decide(device *pb.DeviceEnrolled, owner genesisOwner) ([]*pb.N
 	}
 	var shares []*pb.ShareGrant
 	for _, t := range catalog.All() {
-		if t.Kind == catalog.Quantity || t.Kind == catalog.Category {
+		if authz.WhyNoShare(t, true) == "" {
 			shares = append(shares, &pb.ShareGrant{Type: t.Code, Allowed: true})
 		}
 	}

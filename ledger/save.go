@@ -3,13 +3,13 @@ package ledger
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 
 	"connectrpc.com/connect"
-	"google.golang.org/protobuf/proto"
 
 	"healthledger/authz"
 	"healthledger/ledger/log"
-	"healthledger/ledger/seal"
 	"healthledger/proto/catalog"
 	"healthledger/proto/health"
 	pb "healthledger/proto/healthledger/v1"
@@ -18,20 +18,20 @@ import (
 
 // Save validates the samples of a request, checks that the app may write every type
 // in it, and appends them: all or none. It returns after the fsync, whatever the
-// lock state is.
+// lock state is. Of values that are not plausible it warns, or refuses them where the
+// owner decided so.
 //
 // Errors: INVALID_ARGUMENT, INVALID_SAMPLE (index and field), SHARE_NOT_DETERMINED,
 // SHARE_DENIED, TOO_LARGE, NO_SPACE, UNAVAILABLE.
 func (s *Store) Save(ctx context.Context, app *authz.App, req *pb.SaveRequest) (*pb.SaveResponse, error) {
 	if len(req.GetRequestId()) != 16 {
-		return nil, rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{
-			Reason: rpc.ReasonInvalidArgument, Field: "request_id", Why: "it must be 16 random bytes",
-		}, "request_id: it must be 16 random bytes")
-	}
-	if !s.enrolled() {
-		return nil, rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable, Why: ErrNotEnrolled.Error()}, "%s", ErrNotEnrolled)
+		return nil, rpc.InvalidArgument("request_id", "it must be 16 random bytes")
 	}
 	columns, err := admit(app, req)
+	if err != nil {
+		return nil, err
+	}
+	warnings, err := s.judge(app, req)
 	if err != nil {
 		return nil, err
 	}
@@ -39,33 +39,98 @@ func (s *Store) Save(ctx context.Context, app *authz.App, req *pb.SaveRequest) (
 	for _, c := range columns {
 		count += health.Count(c)
 	}
-	event, err := proto.Marshal(&pb.Event{Time: s.now().UnixMicro(), Body: &pb.Event_SamplesSaved{SamplesSaved: &pb.SamplesSaved{
+	err = s.put(ctx, app, &pb.Event{Body: &pb.Event_SamplesSaved{SamplesSaved: &pb.SamplesSaved{
 		App: app.Number, RequestId: req.GetRequestId(), ByContent: req.GetByContent(), Columns: columns,
 	}}})
 	if err != nil {
-		return nil, rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{Reason: rpc.ReasonInvalidArgument}, "the samples cannot be encoded")
+		return nil, err
 	}
-	if _, err := s.appender.Append(ctx, &pending{class: seal.Health, app: app.Number, event: event}); err != nil {
-		return nil, appendError(err)
-	}
-	return &pb.SaveResponse{Accepted: uint32(count)}, nil
+	return &pb.SaveResponse{Accepted: uint32(count), Warnings: warnings}, nil
 }
 
-// admit returns the request's samples as valid columns of types that the app may write.
+// SavePart appends a part of a payload that goes ahead of its object. It is checked as
+// far as it can be without the object: what it consists of, and that the app may
+// write the type. It returns after the fsync, whatever the lock state is.
+//
+// Errors: those of Save.
+func (s *Store) SavePart(ctx context.Context, app *authz.App, req *pb.SavePartRequest) (*pb.SavePartResponse, error) {
+	t, ok := catalog.Lookup(req.GetType())
+	switch {
+	case !ok:
+		return nil, rpc.InvalidArgument("type", "no such type")
+	case len(req.GetUpload()) != 16:
+		return nil, rpc.InvalidArgument("upload", "it must be 16 random bytes")
+	case req.GetNumber() >= health.MaxParts:
+		return nil, rpc.InvalidArgument("number", fmt.Sprintf("a payload has at most %d parts, numbered from 0", health.MaxParts))
+	}
+	if err := health.CheckChunk(t, req.GetChunk()); err != nil {
+		return nil, invalid(err)
+	}
+	if err := mayShare(app, t.Code, "type"); err != nil {
+		return nil, err
+	}
+	err := s.put(ctx, app, &pb.Event{Body: &pb.Event_PartSaved{PartSaved: &pb.PartSaved{
+		App: app.Number, Upload: req.GetUpload(), Number: req.GetNumber(), Chunk: req.GetChunk(),
+	}}})
+	if err != nil {
+		return nil, err
+	}
+	return &pb.SavePartResponse{}, nil
+}
+
+// put appends what an app saved. The error is that of the call.
+func (s *Store) put(ctx context.Context, app *authz.App, event *pb.Event) error {
+	_, err := s.Record(ctx, app.Number, event)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrNotEnrolled):
+		return rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable, Why: ErrNotEnrolled.Error()}, "%s", ErrNotEnrolled)
+	case errors.Is(err, errEncoding):
+		return rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{Reason: rpc.ReasonInvalidArgument}, "the samples cannot be encoded")
+	}
+	return appendError(err)
+}
+
+// admit returns the request's samples as valid columns of types that the app may write,
+// their members' too.
 func admit(app *authz.App, req *pb.SaveRequest) ([]*pb.SampleColumns, error) {
-	columns, err := health.Collect(req.GetSamples(), req.GetColumns(), health.Policy{ReadOnly: app.Importer})
+	columns, err := health.Collect(req.GetSamples(), req.GetColumns(), health.Policy{Importer: app.Importer})
 	if err != nil {
 		return nil, invalid(err)
 	}
-	for _, c := range columns {
-		if err := mayShare(app, c.GetType()); err != nil {
-			return nil, err
+	err = health.Types(columns, func(code uint32) error {
+		field := "members.type"
+		if slices.ContainsFunc(columns, func(c *pb.SampleColumns) bool { return c.GetType() == code }) {
+			field = "type"
 		}
-	}
-	return columns, nil
+		return mayShare(app, code, field)
+	})
+	return columns, err
 }
 
-func mayShare(app *authz.App, code uint32) error {
+// maxWarnings is how many implausible values a save is warned of.
+const maxWarnings = 100
+
+// judge looks for values that no living person has. What an import brings somebody has
+// measured or typed once: it is never refused for them.
+func (s *Store) judge(app *authz.App, req *pb.SaveRequest) (warnings []*pb.Warning, err error) {
+	refuse := !app.Importer && s.state.Plausibility() == pb.Plausibility_PLAUSIBILITY_REFUSE
+	for doubt := range health.Implausible(req.GetSamples(), req.GetColumns()) {
+		if refuse {
+			return nil, invalid(doubt)
+		}
+		warnings = append(warnings, &pb.Warning{
+			Index: uint32(doubt.Index), Field: doubt.Field, Value: doubt.Value, Why: doubt.Why,
+		})
+		if len(warnings) == maxWarnings {
+			break
+		}
+	}
+	return warnings, nil
+}
+
+func mayShare(app *authz.App, code uint32, field string) error {
 	standing := app.Share(code)
 	if standing == authz.ShareAuthorized {
 		return nil
@@ -78,7 +143,7 @@ func mayShare(app *authz.App, code uint32) error {
 	if t, ok := catalog.ByCode(code); ok {
 		name = t.Short()
 	}
-	return rpc.Error(connect.CodePermissionDenied, &pb.ErrorDetail{Reason: reason, Field: "type", Value: name, Why: why},
+	return rpc.Error(connect.CodePermissionDenied, &pb.ErrorDetail{Reason: reason, Field: field, Value: name, Why: why},
 		"may not write %s: %s", name, why)
 }
 

@@ -31,6 +31,9 @@ var (
 	ErrNotEnrolled = errors.New("this daemon is not enrolled to write the log")
 )
 
+// errEncoding says that an event cannot be encoded: a text of it is not UTF-8.
+var errEncoding = errors.New("not encodable")
+
 // Store is the write side of one person's log. It can append, and it can open what a
 // locked daemon needs (class management); it cannot open what it has written.
 type Store struct {
@@ -184,7 +187,7 @@ func (s *Store) record(ctx context.Context, p *pending, event *pb.Event) (uint64
 	event.Time = s.now().UnixMicro()
 	var err error
 	if p.event, err = proto.Marshal(event); err != nil {
-		return 0, err
+		return 0, fmt.Errorf("%w: %w", errEncoding, err)
 	}
 	return s.appender.Append(ctx, p)
 }

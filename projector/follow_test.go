@@ -19,6 +19,9 @@ func history(t testing.TB) *house {
 	h := newHouse(t)
 	for n := range 12 {
 		h.save(t, n*10, 3)
+		if n%4 == 0 {
+			h.saveObjects(t, n/4)
+		}
 	}
 	h.save(t, 30, 3) // again
 	return h

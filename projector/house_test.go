@@ -112,6 +112,51 @@ func (h *house) save(t testing.TB, from, n int) {
 	}
 }
 
+// volts is how many voltages a part of a recording of saveObjects has.
+const volts = 30_000
+
+// saveObjects saves a blood pressure, of which two versions come, a workout with a member
+// and two recordings whose payload went ahead, one of them not all of it.
+func (h *house) saveObjects(t testing.TB, n int) {
+	t.Helper()
+	at := timestamppb.New(time.Date(2024, 5, 1+n, 0, 0, 0, 0, time.UTC))
+	number := func(name, unit string, value float64) *pb.Sample {
+		return &pb.Sample{Type: name, Unit: unit, Value: &value, Start: at}
+	}
+	pressure := &pb.Sample{
+		Type: "bloodPressure", Start: at, Members: []*pb.Sample{number("bloodPressureSystolic", "mmHg", 120), number("bloodPressureDiastolic", "mmHg", 80)},
+		Metadata: []*pb.MetadataEntry{
+			{Key: "HKSyncIdentifier", Value: &pb.MetadataEntry_Text{Text: fmt.Sprint(n / 2)}},
+			{Key: "HKSyncVersion", Value: &pb.MetadataEntry_Number{Number: float64(n)}},
+		},
+	}
+	workout := &pb.Sample{
+		Type: "workout", Start: at, Members: []*pb.Sample{number("stepCount", "count", 7)},
+		Object: &pb.Sample_Workout{Workout: &pb.Workout{Activity: "running"}},
+	}
+	req := &pb.SaveRequest{RequestId: make([]byte, 16), Samples: []*pb.Sample{pressure, workout}}
+	req.RequestId[0], req.RequestId[15] = byte(n), 1
+	for _, missing := range []uint32{0, 1} {
+		ecg := &pb.Sample{Type: "electrocardiogram", Start: at, Upload: &pb.Upload{Id: make([]byte, 16), Parts: 3 + missing}}
+		ecg.Upload.Id[0], ecg.Upload.Id[1] = byte(n), byte(missing)
+		ecg.Object = &pb.Sample_Electrocardiogram{Electrocardiogram: &pb.Electrocardiogram{
+			Classification: "sinusRhythm", Symptoms: "none", Lead: "appleWatchSimilarToLeadI", SamplingFrequency: 512,
+		}}
+		for number := range uint32(3) {
+			chunk := &pb.Chunk{Microvolts: make([]float64, volts)}
+			chunk.Microvolts[0] = float64(number)
+			part := &pb.SavePartRequest{Type: ecg.Type, Upload: ecg.Upload.Id, Number: number, Chunk: chunk}
+			if _, err := h.store.SavePart(t.Context(), h.app, part); err != nil {
+				t.Fatal(err)
+			}
+		}
+		req.Samples = append(req.Samples, ecg)
+	}
+	if _, err := h.store.Save(t.Context(), h.app, req); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // payloads is the log up to now.
 func (h *house) payloads(t testing.TB) [][]byte {
 	t.Helper()
@@ -251,27 +296,33 @@ func waitReady(t testing.TB, s *service, payloads [][]byte) {
 	}
 }
 
-// seen is everything that a reader sees: the samples of all pages, the apps, and how
-// much the view says it holds.
+// seen is everything that a reader sees: the samples of all pages with their payloads, the
+// apps, and how much the view says it holds.
 type seen struct{ samples, apps, counts string }
 
 func dump(s *service, app uint64) (seen, error) {
 	var samples strings.Builder
-	query := &pb.QuerySamplesRequest{Type: "stepCount"}
-	for {
-		resp, err := s.ReadSamples(context.Background(), &pb.ReadSamplesRequest{Reader: &pb.Reader{App: app}, Query: query})
-		if err != nil {
-			return seen{}, err
-		}
-		for _, sample := range resp.GetAnswer().GetSamples() {
-			b, err := proto.MarshalOptions{Deterministic: true}.Marshal(sample)
+	for _, name := range []string{"stepCount", "bloodPressure", "bloodPressureSystolic", "workout", "electrocardiogram"} {
+		query := &pb.QuerySamplesRequest{Type: name}
+		for {
+			resp, err := s.ReadSamples(context.Background(), &pb.ReadSamplesRequest{Reader: &pb.Reader{App: app}, Query: query})
 			if err != nil {
 				return seen{}, err
 			}
-			samples.Write(b)
-		}
-		if query.PageToken = resp.GetAnswer().GetNextPageToken(); query.PageToken == "" {
-			break
+			for _, sample := range resp.GetAnswer().GetSamples() {
+				if sample.Payload, err = payloadOf(s, app, sample); err != nil {
+					return seen{}, err
+				}
+				sample.PayloadToken = ""
+				b, err := proto.MarshalOptions{Deterministic: true}.Marshal(sample)
+				if err != nil {
+					return seen{}, err
+				}
+				samples.Write(b)
+			}
+			if query.PageToken = resp.GetAnswer().GetNextPageToken(); query.PageToken == "" {
+				break
+			}
 		}
 	}
 	apps, err := s.ReadApps(context.Background(), &pb.ReadAppsRequest{})
@@ -282,7 +333,22 @@ func dump(s *service, app uint64) (seen, error) {
 	if err != nil {
 		return seen{}, err
 	}
-	return seen{samples.String(), protojson.MarshalOptions{}.Format(apps), fmt.Sprint(a.GetApplied(), a.GetSamples(), a.GetDuplicates())}, nil
+	return seen{samples.String(), protojson.MarshalOptions{}.Format(apps), fmt.Sprint(a.GetApplied(), a.GetSamples(), a.GetDuplicates(), a.GetIncomplete())}, nil
+}
+
+// payloadOf reads the payload of a sample, nil if it has none.
+func payloadOf(s *service, app uint64, sample *pb.Sample) ([]*pb.Chunk, error) {
+	var chunks []*pb.Chunk
+	query := &pb.QueryPayloadRequest{Type: sample.GetType(), PayloadToken: sample.GetPayloadToken()}
+	for done := query.PayloadToken == ""; !done; {
+		resp, err := s.ReadPayload(context.Background(), &pb.ReadPayloadRequest{Reader: &pb.Reader{App: app}, Query: query})
+		if err != nil {
+			return nil, err
+		}
+		chunks = append(chunks, resp.GetAnswer().GetChunks()...)
+		done, query.PageToken = resp.GetAnswer().GetDone(), resp.GetAnswer().GetNextPageToken()
+	}
+	return chunks, nil
 }
 
 func mustDump(t testing.TB, s *service) seen {

@@ -123,8 +123,8 @@ func (s *service) Advance(ctx context.Context, req *pb.AdvanceRequest) (*pb.Adva
 		}
 	}
 	applied, fault := open.follower.Applied()
-	samples, duplicates := open.view.Counts()
-	resp := &pb.AdvanceResponse{Applied: applied, Samples: samples, Duplicates: duplicates}
+	counts := open.view.Counts()
+	resp := &pb.AdvanceResponse{Applied: applied, Samples: counts.Samples, Duplicates: counts.Duplicates, Incomplete: counts.Incomplete}
 	ready, verdict := open.ready()
 	resp.Ready = ready
 	if err := errors.Join(fault, verdict); err != nil {
@@ -159,6 +159,19 @@ func (s *service) ReadStatistics(ctx context.Context, req *pb.ReadStatisticsRequ
 	return &pb.ReadStatisticsResponse{Answer: answer}, nil
 }
 
+// ReadPayload answers a query with the scope of its reader.
+func (s *service) ReadPayload(ctx context.Context, req *pb.ReadPayloadRequest) (*pb.ReadPayloadResponse, error) {
+	open, scope, err := s.scope(ctx, req.GetReader(), req.GetSequence())
+	if err != nil {
+		return nil, err
+	}
+	answer, err := open.engine.Payload(ctx, scope, req.GetQuery())
+	if err != nil {
+		return nil, s.refuse(open, "read payload", err)
+	}
+	return &pb.ReadPayloadResponse{Answer: answer}, nil
+}
+
 func (s *service) scope(ctx context.Context, reader *pb.Reader, sequence uint64) (*openStore, authz.Scope, error) {
 	open, err := s.opened()
 	if err != nil {
@@ -190,6 +203,8 @@ func (s *service) SignDecision(ctx context.Context, req *pb.SignDecisionRequest)
 		decision, err = author.RemoveApp(now, draft.RemoveApp.GetBundleId())
 	case *pb.SignDecisionRequest_Decide:
 		decision, err = author.Grant(now, draft.Decide)
+	case *pb.SignDecisionRequest_SetPolicy:
+		decision, err = author.SetPolicy(now, draft.SetPolicy)
 	default:
 		err = errors.New("no draft")
 	}
@@ -200,6 +215,8 @@ func (s *service) SignDecision(ctx context.Context, req *pb.SignDecisionRequest)
 		return nil, rpc.Error(connect.CodeNotFound, &pb.ErrorDetail{Reason: rpc.ReasonNotFound, Field: "bundle_id"}, "%s", err)
 	case errors.Is(err, authz.ErrBundleID):
 		return nil, rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{Reason: rpc.ReasonInvalidArgument, Field: "bundle_id"}, "%s", err)
+	case errors.Is(err, authz.ErrPolicy):
+		return nil, rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{Reason: rpc.ReasonInvalidArgument, Field: "plausibility"}, "%s", err)
 	case err != nil:
 		return nil, s.internal("sign decision", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"healthledger/authz"
 	"healthledger/proto/catalog"
 	"healthledger/proto/client"
 	"healthledger/proto/health"
@@ -168,11 +169,11 @@ type grants struct {
 
 func (c *grants) decide(ctx context.Context, g *globals, allowed bool, read *pb.ReadGrant, done string) error {
 	req := &pb.DecideRequest{BundleId: c.ID}
-	share, err := typeCodes(c.Share, func(t *catalog.Type) bool { return !t.ReadOnly })
+	share, err := typeCodes(c.Share, func(t *catalog.Type) string { return authz.WhyNoShare(t, false) })
 	if err != nil {
 		return err
 	}
-	reads, err := typeCodes(c.Read, func(*catalog.Type) bool { return true })
+	reads, err := typeCodes(c.Read, authz.WhyNoRead)
 	if err != nil {
 		return err
 	}
@@ -200,13 +201,13 @@ func (c *grants) decide(ctx context.Context, g *globals, allowed bool, read *pb.
 	return g.say(done)
 }
 
-// typeCodes resolves names; "all" stands for every type that may be granted.
-func typeCodes(names []string, all func(*catalog.Type) bool) ([]uint32, error) {
+// typeCodes resolves names; "all" stands for every type against which there is nothing.
+func typeCodes(names []string, against func(*catalog.Type) string) ([]uint32, error) {
 	var codes []uint32
 	for _, name := range names {
 		if name == "all" {
 			for _, t := range catalog.All() {
-				if (t.Kind == catalog.Quantity || t.Kind == catalog.Category) && all(t) {
+				if against(t) == "" {
 					codes = append(codes, t.Code)
 				}
 			}

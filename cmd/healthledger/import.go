@@ -10,11 +10,13 @@ import (
 
 	"healthledger/ledger/importer/apple"
 	"healthledger/proto/client"
+	pb "healthledger/proto/healthledger/v1"
 )
 
 type importCmd struct {
 	App         string `help:"Bundle id of the app to import as; it needs share grants." default:"healthledger.importer"`
 	Credentials string `help:"The app's credentials, if not in the data directory." type:"path"`
+	Report      bool   `help:"Say what became of everything, by element and type."`
 	File        string `arg:"" help:"export.zip or export.xml, under any name." type:"existingfile"`
 }
 
@@ -32,10 +34,17 @@ func (c *importCmd) Run(ctx context.Context, g *globals) error {
 	return c.run(ctx, g, app)
 }
 
+// importing is the client as an import sees it.
+type importing struct{ *client.Client }
+
+func (i importing) SavePart(ctx context.Context, req *pb.SavePartRequest) (*pb.SavePartResponse, error) {
+	return i.Health().SavePart(ctx, req)
+}
+
 func (c *importCmd) run(ctx context.Context, g *globals, app *client.Client) error {
 	started := time.Now()
 	bar := g.bar("Importing", "bytes")
-	report, err := apple.Import(ctx, c.File, app.Save, apple.Options{
+	report, err := apple.Import(ctx, c.File, importing{app}, apple.Options{
 		Progress: func(done, total int64, _ uint64) { bar.set(done, total) },
 	})
 	bar.done()
@@ -45,29 +54,64 @@ func (c *importCmd) run(ctx context.Context, g *globals, app *client.Client) err
 	return err
 }
 
-// print says what became of every record, also after an error.
+// print says what became of every element, also after an error.
 func (c *importCmd) print(g *globals, r apple.Report, took time.Duration) error {
 	if g.JSON {
-		return g.printJSON(map[string]any{
-			"records": r.Records, "imported": r.Imported, "notImported": r.NotImported, "replacedCharacters": r.Replaced,
-			"warnings": r.Warnings, "bytes": r.Bytes, "seconds": took.Seconds(),
-		})
+		return c.printLines(g, r, took)
 	}
 	seconds := max(took.Seconds(), 1e-9)
 	fmt.Fprintf(g.out, "%d of %d records imported in %.1f s (%.0f records/s, %.0f MB/s)\n",
 		r.Imported, r.Records, seconds, float64(r.Imported)/seconds, float64(r.Bytes)/1e6/seconds)
-	if len(r.NotImported) > 0 {
-		fmt.Fprintln(g.out, "\nNot imported:")
-		w := tabwriter.NewWriter(g.out, 0, 4, 2, ' ', 0)
-		for _, kind := range slices.Sorted(maps.Keys(r.NotImported)) {
-			fmt.Fprintf(w, "  %s\t%d\n", kind, r.NotImported[kind])
-		}
-		if err := w.Flush(); err != nil {
+	if objects, raw := r.Objects(); objects > 0 || raw > 0 {
+		fmt.Fprintf(g.out, "%d other objects imported, %d elements and files kept as they are\n", objects, raw)
+	}
+	if c.Report {
+		if err := c.printTable(g, r); err != nil {
 			return err
 		}
 	}
 	for _, warning := range r.Warnings {
 		fmt.Fprintf(g.out, "Warning: %s\n", warning)
+	}
+	return nil
+}
+
+// printTable prints what was found and what became of it, one line for each element and type.
+func (c *importCmd) printTable(g *globals, r apple.Report) error {
+	w := tabwriter.NewWriter(g.out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "\nELEMENT\tTYPE\tFOUND\tMAPPED\tKEPT RAW\tPASSED OVER\tWHY")
+	for line := range r.Lines() {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t", line.Name, line.Type, line.Found, line.Mapped, line.Kept, line.Passed)
+		for i, why := range slices.Sorted(maps.Keys(line.Why)) {
+			if i > 0 {
+				fmt.Fprint(w, "; ")
+			}
+			fmt.Fprintf(w, "%s (%d)", why, line.Why[why])
+		}
+		fmt.Fprintln(w)
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Attributes)) {
+		fmt.Fprintf(w, "%s\t\t%d\t0\t%d\t0\tunknown attribute\n", name, r.Attributes[name], r.Attributes[name])
+	}
+	fmt.Fprintln(w)
+	return w.Flush()
+}
+
+// printLines prints the same as JSON: one object that sums up, and with --report one more
+// for each line of the table.
+func (c *importCmd) printLines(g *globals, r apple.Report, took time.Duration) error {
+	objects, raw := r.Objects()
+	if err := g.printJSON(map[string]any{
+		"records": r.Records, "imported": r.Imported, "objects": objects, "keptRaw": raw, "saved": r.Saved,
+		"unexplained": r.Unexplained(), "replacedCharacters": r.Replaced, "attributes": r.Attributes,
+		"warnings": r.Warnings, "bytes": r.Bytes, "seconds": took.Seconds(),
+	}); err != nil || !c.Report {
+		return err
+	}
+	for line := range r.Lines() {
+		if err := g.printJSON(line); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -440,7 +440,14 @@ func reads(t *testing.T, typeName, pageToken string) map[string]*nats.Msg {
 		r.Type = typeName
 		add("statistics, "+name, "QueryStatistics", "", encoded(t, r))
 	}
-	for _, method := range []string{"QuerySamples", "QueryStatistics"} {
+	for name, r := range map[string]*pb.QueryPayloadRequest{
+		"no token": {}, "made-up token": {PayloadToken: "AAAA"}, "another's token": {PayloadToken: pageToken}, "long token": {PayloadToken: strings.Repeat("A", 100)},
+		"another's page": {PayloadToken: pageToken, PageToken: pageToken},
+	} {
+		r.Type = typeName
+		add("payload, "+name, "QueryPayload", "", encoded(t, r))
+	}
+	for _, method := range []string{"QuerySamples", "QueryStatistics", "QueryPayload"} {
 		add(method+", JSON", method, "application/json", []byte(`{"type":"`+typeName+`"}`))
 		add(method+", malformed JSON", method, "application/json", []byte(`{"type":`))
 		add(method+", unknown field", method, "application/json", []byte(`{"typ":1}`))

@@ -31,6 +31,10 @@ func (c *statusCmd) Run(ctx context.Context, g *globals) error {
 	if s.GetDetailed() {
 		fmt.Fprintf(w, "Log\t%d segments, %s\n", s.GetLogSegments(), byteSize(s.GetLogBytes()))
 		fmt.Fprintf(w, "View\t%d segments, %d samples, %d came again\n", s.GetViewSegments(), s.GetViewSamples(), s.GetViewDuplicates())
+		if n := s.GetViewIncomplete(); n > 0 {
+			fmt.Fprintf(w, "Incomplete\t%d objects were left out: parts of their payload are missing\n", n)
+		}
+		fmt.Fprintf(w, "Policy\timplausible values: %s\n", policyName(s.GetPlausibility()))
 		if at := s.GetLocksAt(); at != nil {
 			fmt.Fprintf(w, "Locks\t%s\n", at.AsTime().Local().Format(time.DateTime))
 		}

@@ -28,10 +28,12 @@ type commands struct {
 	App       appCmd       `cmd:"" help:"Register, list, show and remove apps."`
 	Grant     grantCmd     `cmd:"" help:"Allow an app to write or read types."`
 	Revoke    revokeCmd    `cmd:"" help:"Take grants back."`
+	Policy    policyCmd    `cmd:"" help:"Show or set what becomes of implausible values."`
 	Import    importCmd    `cmd:"" help:"Import an Apple Health export (export.zip or export.xml)."`
 	Save      saveCmd      `cmd:"" help:"Save samples, one JSON object a line, as an app."`
 	Query     queryCmd     `cmd:"" help:"Read samples and statistics."`
 	Types     typesCmd     `cmd:"" help:"List the health types."`
+	Units     unitsCmd     `cmd:"" help:"List, check and convert units."`
 	Log       logCmd       `cmd:"" help:"Look at the log without opening it."`
 	Bench     benchCmd     `cmd:"" help:"Measure this machine against its limits."`
 	Demo      demoCmd      `cmd:"" help:"Show the main job on a made-up export."`

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"healthledger/ledger/serve"
 	"healthledger/scripts/genexport/export"
@@ -68,6 +69,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "daemon": awaitDaemon, "genexport": genexport, "unchanged": unchanged,
+			"longroute": longRoute, "longline": longLine,
 		},
 	})
 }
@@ -143,6 +145,28 @@ func genexport(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	_, err = writeExport(ts.MkAbs(args[0]), export.Options{Seed: 7, Records: records})
 	ts.Check(err)
+}
+
+// longroute FILE LOCATIONS writes a route as a line of JSON.
+func longRoute(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: longroute file locations")
+	}
+	count, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	line, err := protojson.Marshal(route(count))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), append(line, '\n'), 0o600))
+}
+
+// longline FILE BYTES writes one line without an end.
+func longLine(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: longline file bytes")
+	}
+	count, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), bytes.Repeat([]byte(" "), count), 0o600))
 }
 
 // unchanged FILE wants that a file exists nowhere outside its archive.

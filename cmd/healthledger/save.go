@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	"healthledger/proto/client"
 	pb "healthledger/proto/healthledger/v1"
@@ -19,7 +20,7 @@ import (
 type saveCmd struct {
 	App         string `required:"" help:"Bundle id of the app that saves."`
 	Credentials string `help:"The app's credentials, if not in the data directory." type:"path"`
-	Batch       int    `help:"Lines that are saved together: all of them or none." default:"1000"`
+	Batch       int    `help:"Lines that are saved together, all of them or none; fewer where they are long." default:"1000"`
 	File        string `arg:"" optional:"" help:"File of JSON lines; standard input if absent." type:"path"`
 }
 
@@ -70,57 +71,95 @@ func (c *saveCmd) Run(ctx context.Context, g *globals) error {
 		return err
 	}
 	defer app.Close()
-	saved, err := saveLines(ctx, app, in, c.Batch)
-	if err != nil {
-		return fmt.Errorf("%w (%d samples were saved before)", err, saved)
+	l := lineSaver{app: app, size: c.Batch, warn: func(text string) { fmt.Fprintln(g.err, "healthledger: warning:", text) }}
+	if err := l.save(ctx, in); err != nil {
+		return fmt.Errorf("%w (%d samples were saved before)", err, l.saved)
 	}
 	if g.JSON {
-		return g.printJSON(map[string]int{"accepted": saved})
+		return g.printJSON(map[string]int{"accepted": l.saved})
 	}
-	_, err = fmt.Fprintf(g.out, "%d samples saved\n", saved)
+	_, err = fmt.Fprintf(g.out, "%d samples saved\n", l.saved)
 	return err
 }
 
-// saveLines saves batch after batch and returns how many samples are in the log.
-func saveLines(ctx context.Context, app *client.Client, in io.Reader, size int) (saved int, err error) {
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, 1<<20)
-	var batch []*pb.Sample
-	var at []int
-	flush := func() error {
-		if len(batch) == 0 {
-			return nil
-		}
-		resp, err := app.Save(ctx, &pb.SaveRequest{Samples: batch})
-		if err != nil {
-			if d := rpc.Detail(err); d.GetReason() == rpc.ReasonInvalidSample && int(d.GetIndex()) < len(at) {
-				return fmt.Errorf("line %d: %s: %s (%q)", at[d.GetIndex()], d.GetField(), d.GetWhy(), d.GetValue())
-			}
-			return err
-		}
-		saved += int(resp.GetAccepted())
-		batch, at = nil, nil
-		return nil
-	}
+// Limits of the lines, in bytes.
+const (
+	// maxLine is the longest line, its payload included.
+	maxLine = 64 << 20
+	// fullBatch is when a batch is saved though it could have more lines. A sample
+	// that is larger travels alone.
+	fullBatch = 512 << 10
+)
+
+// lineSaver saves samples batch after batch.
+type lineSaver struct {
+	app  *client.Client
+	size int
+	warn func(text string)
+
+	// saved is how many samples are in the log.
+	saved int
+	batch []*pb.Sample
+	// lines of the batch, and how large it is.
+	lines []int
+	bytes int
+}
+
+func (l *lineSaver) save(ctx context.Context, in io.Reader) error {
+	scanner := bufio.NewScanner(in)
+	scanner.Buffer(nil, maxLine)
 	line := 0
-	for lines.Scan() {
+	for scanner.Scan() {
 		line++
-		if len(lines.Bytes()) == 0 {
+		if len(scanner.Bytes()) == 0 {
 			continue
 		}
 		s := &pb.Sample{}
-		if err := protojson.Unmarshal(lines.Bytes(), s); err != nil {
-			return saved, fmt.Errorf("line %d: not a sample: %w", line, err)
+		if err := protojson.Unmarshal(scanner.Bytes(), s); err != nil {
+			return fmt.Errorf("line %d: not a sample: %w", line, err)
 		}
-		batch, at = append(batch, s), append(at, line)
-		if len(batch) == size {
-			if err := flush(); err != nil {
-				return saved, err
-			}
+		if err := l.add(ctx, s, line); err != nil {
+			return err
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return saved, fmt.Errorf("line %d: %w", line+1, err)
+	err := scanner.Err()
+	if errors.Is(err, bufio.ErrTooLong) {
+		err = fmt.Errorf("longer than %s", byteSize(maxLine))
 	}
-	return saved, flush()
+	if err != nil {
+		return fmt.Errorf("line %d: %w", line+1, err)
+	}
+	return l.flush(ctx)
+}
+
+func (l *lineSaver) add(ctx context.Context, s *pb.Sample, line int) error {
+	size := proto.Size(s)
+	if len(l.batch) == l.size || l.bytes+size > fullBatch {
+		if err := l.flush(ctx); err != nil {
+			return err
+		}
+	}
+	l.batch, l.lines, l.bytes = append(l.batch, s), append(l.lines, line), l.bytes+size
+	return nil
+}
+
+func (l *lineSaver) flush(ctx context.Context) error {
+	if len(l.batch) == 0 {
+		return nil
+	}
+	resp, err := l.app.Save(ctx, &pb.SaveRequest{Samples: l.batch})
+	if d := rpc.Detail(err); d.GetReason() == rpc.ReasonInvalidSample && int(d.GetIndex()) < len(l.lines) {
+		return fmt.Errorf("line %d: %s: %s (%q)", l.lines[d.GetIndex()], d.GetField(), d.GetWhy(), d.GetValue())
+	}
+	if err != nil {
+		return err
+	}
+	for _, w := range resp.GetWarnings() {
+		if int(w.GetIndex()) < len(l.lines) {
+			l.warn(fmt.Sprintf("line %d: %s: %s (%q)", l.lines[w.GetIndex()], w.GetField(), w.GetWhy(), w.GetValue()))
+		}
+	}
+	l.saved += int(resp.GetAccepted())
+	l.batch, l.lines, l.bytes = nil, nil, 0
+	return nil
 }

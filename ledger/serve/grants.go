@@ -7,6 +7,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"healthledger/authz"
 	"healthledger/ledger/seal"
 	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
@@ -15,29 +16,28 @@ import (
 
 // checkGrants refuses grants that cannot mean anything (spec section 1.1): unknown
 // types, types that no app may write, and types that are asked for through others.
-func checkGrants(req *pb.DecideRequest) error {
+func checkGrants(req *pb.DecideRequest, importer bool) error {
 	if len(req.GetShares())+len(req.GetReads()) == 0 {
 		return argument("reads", "", "no grant is named")
 	}
 	for _, g := range req.GetShares() {
 		t, ok := catalog.ByCode(g.GetType())
-		switch {
-		case !ok:
+		if !ok {
 			return argument("shares", "", "unknown type")
-		case t.Kind != catalog.Quantity && t.Kind != catalog.Category:
-			return argument("shares", t.Short(), "apps are granted quantity and category types")
-		case t.ReadOnly && g.GetAllowed():
-			return argument("shares", t.Short(), "apps may not write this type")
+		}
+		if why := authz.WhyNoShare(t, importer || !g.GetAllowed()); why != "" {
+			return argument("shares", t.Short(), why)
 		}
 	}
 	for _, g := range req.GetReads() {
 		t, ok := catalog.ByCode(g.GetType())
-		switch {
-		case !ok:
+		if !ok {
 			return argument("reads", "", "unknown type")
-		case t.Kind != catalog.Quantity && t.Kind != catalog.Category:
-			return argument("reads", t.Short(), "apps are granted quantity and category types")
-		case g.GetExtent() == pb.ReadExtent_READ_EXTENT_UNSPECIFIED:
+		}
+		if why := authz.WhyNoRead(t); why != "" {
+			return argument("reads", t.Short(), why)
+		}
+		if g.GetExtent() == pb.ReadExtent_READ_EXTENT_UNSPECIFIED {
 			return argument("reads", t.Short(), "the extent is missing")
 		}
 	}

@@ -37,7 +37,7 @@ type callerKey struct{}
 // the reads of a locked store, which are decided by nothing else.
 func (d *Daemon) admit(ctx context.Context, method string, next rpc.Next) (proto.Message, error) {
 	arrived := time.Now()
-	if method != "Save" {
+	if !writes(method) {
 		defer leave(arrived)
 	}
 	from, _ := rpc.CallerFrom(ctx)
@@ -45,13 +45,16 @@ func (d *Daemon) admit(ctx context.Context, method string, next rpc.Next) (proto
 	if err != nil {
 		return nil, err
 	}
-	if method != "Save" {
+	if !writes(method) {
 		if _, err := c.keeper.Reader(); err != nil {
 			return nil, err
 		}
 	}
 	return next(context.WithValue(ctx, callerKey{}, c))
 }
+
+// writes tells whether a method writes, which it may in every lock state.
+func writes(method string) bool { return method == "Save" || method == "SavePart" }
 
 // leave returns at the next quantum after arrival.
 func leave(arrived time.Time) {
@@ -94,9 +97,22 @@ func (d *Daemon) identify(from rpc.Caller) (caller, error) {
 func (s *healthService) Save(ctx context.Context, req *pb.SaveRequest) (*pb.SaveResponse, error) {
 	c := ctx.Value(callerKey{}).(caller)
 	if c.app == nil {
-		return nil, rpc.Error(connect.CodePermissionDenied, &pb.ErrorDetail{Reason: rpc.ReasonShareDenied}, "samples are saved by apps")
+		return nil, errOwnerSaves()
 	}
 	return c.store.Save(ctx, c.app, req)
+}
+
+// SavePart implements pb.HealthServiceHandler.
+func (s *healthService) SavePart(ctx context.Context, req *pb.SavePartRequest) (*pb.SavePartResponse, error) {
+	c := ctx.Value(callerKey{}).(caller)
+	if c.app == nil {
+		return nil, errOwnerSaves()
+	}
+	return c.store.SavePart(ctx, c.app, req)
+}
+
+func errOwnerSaves() error {
+	return rpc.Error(connect.CodePermissionDenied, &pb.ErrorDetail{Reason: rpc.ReasonShareDenied}, "samples are saved by apps")
 }
 
 // QuerySamples implements pb.HealthServiceHandler.
@@ -121,6 +137,20 @@ func (s *healthService) QueryStatistics(ctx context.Context, req *pb.QueryStatis
 		return nil, err
 	}
 	resp, err := process.ReadStatistics(ctx, &pb.ReadStatisticsRequest{Reader: c.reader(), Query: req, Sequence: sequence})
+	if err != nil {
+		return nil, c.failed(err)
+	}
+	return resp.GetAnswer(), nil
+}
+
+// QueryPayload implements pb.HealthServiceHandler.
+func (s *healthService) QueryPayload(ctx context.Context, req *pb.QueryPayloadRequest) (*pb.QueryPayloadResponse, error) {
+	c := ctx.Value(callerKey{}).(caller)
+	process, sequence, err := c.prepare(ctx, "payload", req.GetType(), periodOf(nil, nil))
+	if err != nil {
+		return nil, err
+	}
+	resp, err := process.ReadPayload(ctx, &pb.ReadPayloadRequest{Reader: c.reader(), Query: req, Sequence: sequence})
 	if err != nil {
 		return nil, c.failed(err)
 	}

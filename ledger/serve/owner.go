@@ -85,14 +85,15 @@ func (s *ownerService) Status(ctx context.Context, _ *pb.StatusRequest) (*pb.Sta
 	if _, ok := k.sessions.Check(from.Session); !ok {
 		return resp, nil
 	}
-	resp.Detailed = true
+	resp.Detailed, resp.Plausibility = true, k.store.State().Plausibility()
 	resp.LogSegments, _, _ = k.store.Head()
 	if bytes, err := k.store.LogBytes(ctx); err == nil {
 		resp.LogBytes = bytes
 	}
 	if process := k.current(); process != nil {
 		if a, err := process.Advance(ctx, &pb.AdvanceRequest{Sequence: resp.LogSegments}); err == nil {
-			resp.ViewSegments, resp.ViewSamples, resp.ViewDuplicates = a.GetApplied(), a.GetSamples(), a.GetDuplicates()
+			resp.ViewSegments, resp.ViewSamples = a.GetApplied(), a.GetSamples()
+			resp.ViewDuplicates, resp.ViewIncomplete = a.GetDuplicates(), a.GetIncomplete()
 		}
 	}
 	if locksIn > 0 {
@@ -154,30 +155,61 @@ func (s *ownerService) AddApp(ctx context.Context, req *pb.AddAppRequest) (*pb.A
 
 // RemoveApp implements pb.OwnerServiceHandler.
 func (s *ownerService) RemoveApp(ctx context.Context, req *pb.RemoveAppRequest) (*pb.RemoveAppResponse, error) {
-	apps, err := s.ListApps(ctx, &pb.ListAppsRequest{})
+	app, err := s.app(ctx, req.GetBundleId())
 	if err != nil {
 		return nil, err
 	}
 	if err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_RemoveApp{RemoveApp: req}}); err != nil {
 		return nil, err
 	}
-	for _, a := range apps.GetApps() {
-		if a.GetBundleId() == req.GetBundleId() {
-			s.daemon.nats.Disconnect(a.GetKey())
-		}
+	if app != nil {
+		s.daemon.nats.Disconnect(app.GetKey())
 	}
 	return &pb.RemoveAppResponse{}, nil
 }
 
+// app finds an app by its bundle id. Where there is none it is nil: whoever signs the
+// decision says so.
+func (s *ownerService) app(ctx context.Context, bundleID string) (*pb.App, error) {
+	apps, err := s.ListApps(ctx, &pb.ListAppsRequest{})
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range apps.GetApps() {
+		if a.GetBundleId() == bundleID {
+			return a, nil
+		}
+	}
+	return nil, nil
+}
+
 // Decide implements pb.OwnerServiceHandler.
 func (s *ownerService) Decide(ctx context.Context, req *pb.DecideRequest) (*pb.DecideResponse, error) {
-	if err := checkGrants(req); err != nil {
+	app, err := s.app(ctx, req.GetBundleId())
+	if err != nil {
+		return nil, err
+	}
+	if err := checkGrants(req, app.GetImporter()); err != nil {
 		return nil, err
 	}
 	if err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_Decide{Decide: req}}); err != nil {
 		return nil, err
 	}
 	return &pb.DecideResponse{}, nil
+}
+
+// SetPolicy implements pb.OwnerServiceHandler.
+func (s *ownerService) SetPolicy(ctx context.Context, req *pb.SetPolicyRequest) (*pb.SetPolicyResponse, error) {
+	switch req.GetPlausibility() {
+	case pb.Plausibility_PLAUSIBILITY_WARN, pb.Plausibility_PLAUSIBILITY_REFUSE:
+	default:
+		return nil, argument("plausibility", req.GetPlausibility().String(), authz.ErrPolicy.Error())
+	}
+	policy := &pb.PolicySet{Plausibility: req.GetPlausibility()}
+	if err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_SetPolicy{SetPolicy: policy}}); err != nil {
+		return nil, err
+	}
+	return &pb.SetPolicyResponse{}, nil
 }
 
 // decide has a decision signed, appends it, and returns when the projector has

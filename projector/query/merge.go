@@ -161,7 +161,7 @@ func (m *merge) certain(st *stream) bool {
 	if len(st.waiting.samples) == 0 {
 		return false
 	}
-	first, end := st.waiting.samples[0].Start, st.scan.Sample().End
+	first, end := st.waiting.samples[0].Start, st.scan.End()
 	if m.selection.order.newest {
 		return first > end
 	}

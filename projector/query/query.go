@@ -3,6 +3,7 @@
 //	engine := query.New(v, query.Options{Tokens: tokens, BundleID: bundleID})
 //	answer, err := engine.Samples(ctx, scope, request)
 //	answer, err := engine.Statistics(ctx, scope, request)
+//	answer, err := engine.Payload(ctx, scope, request)
 //
 // What a scope may not see is not there: the ranges of keys it may read are all that is
 // ever opened, and a scope with nothing to read takes the path of an empty store. Whether
@@ -27,7 +28,7 @@ import (
 	"healthledger/proto/health"
 )
 
-// Tokens seals page tokens. The same key must open them for as long as a reader may keep
+// Tokens seals page and payload tokens. The same key must open them for as long as a reader may keep
 // one, and what it seals must be as long as the plaintext plus a constant.
 type Tokens interface {
 	Seal(context, plaintext []byte) ([]byte, error)
@@ -51,6 +52,24 @@ type Engine struct {
 // New returns an engine over the view.
 func New(v *view.View, options Options) *Engine {
 	return &Engine{view: v, options: options, pageBytes: pageBytes}
+}
+
+// answer runs a query on the view as it is now.
+func answer[T any](e *Engine, operation string, run func(*view.Snapshot) (T, error)) (T, error) {
+	var none T
+	snapshot, err := e.view.Snapshot()
+	if err != nil {
+		return none, fmt.Errorf("%s: %w", operation, err)
+	}
+	answer, err := run(snapshot)
+	if err := errors.Join(err, snapshot.Close()); err != nil {
+		var argument *ArgumentError
+		if errors.As(err, &argument) {
+			return none, argument
+		}
+		return none, fmt.Errorf("%s: %w", operation, err)
+	}
+	return answer, nil
 }
 
 // ArgumentError says what is wrong with a request. It never depends on what the reader
@@ -132,7 +151,15 @@ func sources(s *view.Snapshot, scope authz.Scope, t *catalog.Type, p period) []v
 	if p.empty() {
 		return nil
 	}
-	return s.Sources(scope, t.Code)
+	if t.Kind != catalog.Correlation {
+		return s.Sources(scope, t.Code)
+	}
+	// A correlation is reached through the types of its members, whichever may be seen.
+	var all []view.Source
+	for _, m := range t.Members() {
+		all = append(all, s.Sources(scope, view.Pair(t.Code, m.Code))...)
+	}
+	return all
 }
 
 // checkEvery is how many samples are read between two looks at whether to go on.

@@ -3,17 +3,15 @@ package query
 import (
 	"context"
 	"errors"
-	"fmt"
+	"math"
 	"strconv"
 
-	"github.com/google/uuid"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"healthledger/authz"
 	"healthledger/projector/view"
 	"healthledger/proto/catalog"
-	"healthledger/proto/health"
 	pb "healthledger/proto/healthledger/v1"
 )
 
@@ -38,15 +36,7 @@ func (e *Engine) Samples(ctx context.Context, scope authz.Scope, r *pb.QuerySamp
 	if err != nil {
 		return nil, err
 	}
-	snapshot, err := e.view.Snapshot()
-	if err != nil {
-		return nil, fmt.Errorf("query samples: %w", err)
-	}
-	answer, err := q.run(ctx, snapshot)
-	if err := errors.Join(err, snapshot.Close()); err != nil {
-		return nil, fmt.Errorf("query samples: %w", err)
-	}
-	return answer, nil
+	return answer(e, "query samples", func(s *view.Snapshot) (*pb.QuerySamplesResponse, error) { return q.run(ctx, s) })
 }
 
 // samplesQuery is a well-formed request.
@@ -86,7 +76,11 @@ func (e *Engine) parseSamples(scope authz.Scope, r *pb.QuerySamplesRequest) (*sa
 		q.selection.after, q.taken = &p.after, p.taken
 	}
 	q.selection.limit = pageSamples
-	if q.limit > 0 {
+	switch {
+	case q.typ.Kind == catalog.Correlation:
+		// Some may turn out to have no members left, and then others count.
+		q.selection.limit = math.MaxInt32
+	case q.limit > 0:
 		q.selection.limit = min(pageSamples, int(q.limit-min(q.limit, q.taken)))
 	}
 	return q, nil
@@ -96,7 +90,7 @@ func (q *samplesQuery) run(ctx context.Context, snapshot *view.Snapshot) (*pb.Qu
 	p := &patience{ctx: ctx, snapshot: snapshot}
 	m := newMerge(p, &q.selection, sources(snapshot, q.scope, q.typ, q.selection.period))
 	answer, err := q.fill(m, &writer{
-		q: q, snapshot: snapshot, details: snapshot.Details(q.typ.Code), origins: map[*view.Source]*pb.Source{},
+		scope: q.scope, options: q.options, snapshot: snapshot, details: snapshot.Details(), origins: map[*pb.Source]*pb.Source{},
 	})
 	return answer, errors.Join(err, m.close())
 }
@@ -116,9 +110,15 @@ func (q *samplesQuery) fill(m *merge, w *writer) (*pb.QuerySamplesResponse, erro
 		if err != nil || !more {
 			return answer, err
 		}
-		message, err := w.sample(&sample, source)
+		if q.typ.Kind == catalog.Correlation && len(answer.Samples) > 0 && sample.Place == last {
+			continue // the same one again, by way of another type
+		}
+		message, err := w.sample(source, &sample)
 		if err != nil {
 			return nil, err
+		}
+		if q.typ.Kind == catalog.Correlation && len(message.Members) == 0 {
+			continue
 		}
 		size += messageBytes(message)
 		if n := len(answer.Samples); n > 0 && (size > q.bytes || n >= pageSamples) {
@@ -134,39 +134,4 @@ func (q *samplesQuery) fill(m *merge, w *writer) (*pb.QuerySamplesResponse, erro
 // messageBytes is what a sample adds to the answer.
 func messageBytes(s *pb.Sample) int {
 	return protowire.SizeTag(1) + protowire.SizeBytes(proto.Size(s))
-}
-
-// writer makes the wire form of samples.
-type writer struct {
-	q        *samplesQuery
-	snapshot *view.Snapshot
-	details  *view.Details
-	origins  map[*view.Source]*pb.Source
-}
-
-func (w *writer) sample(s *view.Sample, source *view.Source) (*pb.Sample, error) {
-	entries, err := w.details.Metadata(s)
-	if err != nil {
-		return nil, err
-	}
-	id, err := w.details.UUID(s)
-	if err != nil {
-		return nil, err
-	}
-	message := health.Sample(w.q.typ, w.snapshot.Unit(s), w.origin(source), health.Row{
-		Start: s.Start, End: s.End, Value: s.Value, Created: s.Created, HasCreated: s.HasCreated,
-	})
-	message.Uuid, message.Metadata = uuid.UUID(id).String(), entries
-	return message, nil
-}
-
-// origin names the source with its app. All samples of an answer share one message.
-func (w *writer) origin(s *view.Source) *pb.Source {
-	if o, ok := w.origins[s]; ok {
-		return o
-	}
-	o := proto.CloneOf(s.Origin())
-	o.App = w.q.options.BundleID(s.App())
-	w.origins[s] = o
-	return o
 }

@@ -25,19 +25,32 @@ import (
 func drawStore(r *rapid.T, t testing.TB) *store {
 	s := newStore(t)
 	for range rapid.IntRange(0, 6).Draw(r, "requests") {
+		app := rapid.Uint64Range(anna, carl).Draw(r, "app")
+		if rapid.Bool().Draw(r, "objects") {
+			var samples []*pb.Sample
+			for range rapid.IntRange(1, 4).Draw(r, "objects") {
+				samples = append(samples, drawObject(r, rapid.SampledFrom(objectNames).Draw(r, "kind")))
+			}
+			s.saveSamples(t, app, 0, samples...)
+			continue
+		}
 		var columns []*pb.SampleColumns
 		for range rapid.IntRange(1, 3).Draw(r, "columns") {
 			name := rapid.SampledFrom(typeNames).Draw(r, "type")
 			columns = append(columns, drawColumns(r, name, someTypes[name]))
 		}
-		s.save(t, rapid.Uint64Range(anna, carl).Draw(r, "app"), 0, columns...)
+		s.save(t, app, 0, columns...)
 	}
 	return s
 }
 
 func drawRequest(r *rapid.T) *pb.QuerySamplesRequest {
+	return drawRequestOf(r, typeNames)
+}
+
+func drawRequestOf(r *rapid.T, names []string) *pb.QuerySamplesRequest {
 	q := &pb.QuerySamplesRequest{
-		Type:  rapid.SampledFrom(typeNames).Draw(r, "type"),
+		Type:  rapid.SampledFrom(names).Draw(r, "type"),
 		Limit: rapid.Uint32Range(0, 12).Draw(r, "limit"),
 		Order: pb.Order(rapid.Int32Range(0, 2).Draw(r, "order")),
 	}
@@ -125,11 +138,11 @@ func TestSamplesAreWhatTheReferenceGives(t *testing.T) {
 		s := drawStore(r, t)
 		s.engine.pageBytes = rapid.SampledFrom([]int{1, 700, 2000, pageBytes}).Draw(r, "page")
 		for range 3 {
-			q := drawRequest(r)
+			q := drawRequestOf(r, allNames)
 			typ, _ := catalog.Lookup(q.GetType())
 			for _, reader := range []uint64{0, anna, bert, carl} {
 				want := expected(s.visible(reader, reads, typ), q)
-				got := pages(t, s, scopeOf(state, reader), q, nil)
+				got := opaque(pages(t, s, scopeOf(state, reader), q, nil))
 				if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
 					r.Fatalf("reader %d, %v: %s", reader, q, diff)
 				}

@@ -31,6 +31,9 @@ const maxBuckets = 10_000
 // sample without a length weighs a microsecond, the least there is: samples of one moment
 // each have their plain mean, and beside samples that last they do not count.
 //
+// A quantity that stands for a series counts with the entries of the series instead of
+// itself (section 3.2).
+//
 // Sources that overlap are not merged yet: the sum is over all that the scope may see.
 //
 // Errors: *ArgumentError (type, from, to, bucket, time_zone, unit), the context's,
@@ -40,19 +43,10 @@ func (e *Engine) Statistics(ctx context.Context, scope authz.Scope, r *pb.QueryS
 	if err != nil {
 		return nil, err
 	}
-	snapshot, err := e.view.Snapshot()
-	if err != nil {
-		return nil, fmt.Errorf("query statistics: %w", err)
-	}
-	err = q.run(&patience{ctx: ctx, snapshot: snapshot}, snapshot)
-	if err := errors.Join(err, snapshot.Close()); err != nil {
-		var argument *ArgumentError
-		if errors.As(err, &argument) {
-			return nil, argument
-		}
-		return nil, fmt.Errorf("query statistics: %w", err)
-	}
-	return q.answer(), nil
+	return answer(e, "query statistics", func(s *view.Snapshot) (*pb.QueryStatisticsResponse, error) {
+		err := q.run(&patience{ctx: ctx, snapshot: s}, s)
+		return q.answer(), err
+	})
 }
 
 // statisticsQuery is a well-formed request and what has been counted for it.
@@ -63,6 +57,7 @@ type statisticsQuery struct {
 	unit     unit.Unit
 	unitText string
 	buckets  map[int64]*bucket // by their start
+	details  *view.Details
 	// The bucket used last, and the conversion used last.
 	current *bucket
 	from    string
@@ -145,6 +140,7 @@ func (q *statisticsQuery) parseUnit(text string) error {
 }
 
 func (q *statisticsQuery) run(p *patience, snapshot *view.Snapshot) error {
+	q.details = snapshot.Details()
 	for _, source := range sources(snapshot, q.scope, q.typ, q.calendar.period) {
 		for _, span := range source.Spans(q.calendar.period.from, q.calendar.period.to-1) {
 			if err := q.scan(p, snapshot, &source, span); err != nil {
@@ -162,7 +158,11 @@ func (q *statisticsQuery) scan(p *patience, snapshot *view.Snapshot, source *vie
 	}
 	for ok := scan.First(); ok && err == nil; ok = scan.Next() {
 		sample := scan.Sample()
-		if q.calendar.period.overlaps(sample.Start, sample.End) {
+		switch {
+		case !q.calendar.period.overlaps(sample.Start, sample.End):
+		case sample.HasBody():
+			err = q.addSeries(p, snapshot, source, sample)
+		default:
 			err = q.add(sample, snapshot.Unit(sample))
 		}
 		err = errors.Join(err, p.spend())
@@ -193,6 +193,40 @@ func (q *statisticsQuery) add(s *view.Sample, from string) error {
 			return nil
 		}
 	}
+}
+
+// addSeries counts the entries of the series that a sample stands for; one without is
+// counted itself.
+func (q *statisticsQuery) addSeries(p *patience, snapshot *view.Snapshot, source *view.Source, s *view.Sample) error {
+	from := snapshot.Unit(s)
+	object, err := q.details.Object(source.App(), s)
+	if err != nil {
+		return err
+	}
+	if object.Chunks == 0 {
+		return q.add(s, from)
+	}
+	for number := range object.Chunks {
+		chunk, err := q.details.Chunk(object, number)
+		if err != nil {
+			return err
+		}
+		for i, offset := range chunk.GetQuantities().GetOffset() {
+			entry := *s
+			entry.Start, entry.Value = s.Start+offset, chunk.Quantities.Value[i]
+			entry.End = entry.Start
+			if len(chunk.Quantities.Duration) > 0 {
+				entry.End += chunk.Quantities.Duration[i]
+			}
+			if q.calendar.period.overlaps(entry.Start, entry.End) {
+				err = q.add(&entry, from)
+			}
+			if err := errors.Join(err, p.spend()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (q *statisticsQuery) bucket(at int64) (*bucket, error) {

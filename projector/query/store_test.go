@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -108,6 +109,8 @@ type reference struct {
 	typ     *catalog.Type
 	place   view.Place
 	message *pb.Sample
+	// input is what was saved, of objects.
+	input *pb.Sample
 }
 
 func newStore(t testing.TB) *store {
@@ -130,18 +133,29 @@ func (s *store) close(t testing.TB) {
 	}
 }
 
-// save applies a request of an app; the sequence may have gaps.
-func (s *store) save(t testing.TB, app uint64, gap uint64, columns ...*pb.SampleColumns) {
+// apply applies a request of an app.
+func (s *store) apply(t testing.TB, app uint64, columns []*pb.SampleColumns) (request []byte) {
 	t.Helper()
-	s.sequence += 1 + gap
-	request := binary.BigEndian.AppendUint64(make([]byte, 8), app<<32|s.sequence)
+	s.sequence++
+	request = binary.BigEndian.AppendUint64(make([]byte, 8), app<<32|s.sequence)
+	s.applyEvent(t, &pb.Event{Body: &pb.Event_SamplesSaved{SamplesSaved: &pb.SamplesSaved{App: app, RequestId: request, Columns: columns}}})
+	return request
+}
+
+func (s *store) applyEvent(t testing.TB, event *pb.Event) {
+	t.Helper()
 	b := s.view.Begin()
-	err := b.Apply(s.sequence, 0, &pb.Event{Body: &pb.Event_SamplesSaved{SamplesSaved: &pb.SamplesSaved{
-		App: app, RequestId: request, Columns: columns,
-	}}})
+	err := b.Apply(s.sequence, 0, event)
 	if err := errors.Join(err, b.Commit(view.Cursor{Sequence: s.sequence})); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// save applies a request of an app and notes what must come back; the sequence may have gaps.
+func (s *store) save(t testing.TB, app uint64, gap uint64, columns ...*pb.SampleColumns) {
+	t.Helper()
+	s.sequence += gap
+	request := s.apply(t, app, columns)
 	next := map[uint32]uint32{}
 	for _, c := range columns {
 		typ, _ := catalog.ByCode(c.GetType())
@@ -156,7 +170,7 @@ func (s *store) save(t testing.TB, app uint64, gap uint64, columns ...*pb.Sample
 			if !row.HasUUID {
 				row.UUID, row.HasUUID = health.DeriveUUID([16]byte(request), app, c.GetType(), index), true
 			}
-			s.samples = append(s.samples, reference{app: app, typ: typ, message: health.Sample(typ, c.GetUnit(), source, row), place: view.Place{
+			s.samples = append(s.samples, reference{app: app, typ: typ, message: health.Sample(typ, c.GetUnit(), source, row, nil), place: view.Place{
 				Start: row.Start, End: row.End, Sequence: s.sequence, Index: index,
 			}})
 		}
@@ -166,18 +180,16 @@ func (s *store) save(t testing.TB, app uint64, gap uint64, columns ...*pb.Sample
 // visible returns what a reader may see of a type, decided by the rules and not by scopes.
 func (s *store) visible(reader uint64, reads map[uint64][]*pb.ReadGrant, typ *catalog.Type) []reference {
 	var seen []reference
+	sees := rules(reader, reads)
 	for _, r := range s.samples {
-		if r.typ != typ {
-			continue
-		}
-		ok := reader == 0 || r.app == reader
-		for _, g := range reads[reader] {
-			if g.GetType() == typ.Code {
-				ok = ok || g.GetExtent() == pb.ReadExtent_READ_EXTENT_ALL ||
-					g.GetExtent() == pb.ReadExtent_READ_EXTENT_SINCE && r.place.End >= g.GetSince()
+		switch {
+		case r.typ != typ:
+		case r.input != nil:
+			if left := strip(r.input, r.app, sees); left != nil {
+				r.message = answered(left, r.app)
+				seen = append(seen, r)
 			}
-		}
-		if ok {
+		case sees(r.app, typ.Short(), r.place.End):
 			seen = append(seen, r)
 		}
 	}
@@ -248,10 +260,13 @@ var someTypes = map[string][]string{
 
 var typeNames = []string{"stepCount", "heartRate", "bodyMass", "environmentalAudioExposure", "sleepAnalysis"}
 
+// allNames are the types that random stores hold.
+var allNames = slices.Concat(typeNames, objectNames, []string{"dietaryFiber"})
+
 func drawGrants(t *rapid.T) map[uint64][]*pb.ReadGrant {
 	reads := map[uint64][]*pb.ReadGrant{}
 	for _, app := range []uint64{anna, bert} {
-		for _, name := range typeNames {
+		for _, name := range slices.Concat(grantedNames, typeNames) {
 			g := &pb.ReadGrant{Type: code(name), Extent: pb.ReadExtent(rapid.Int32Range(1, 3).Draw(t, "extent"))}
 			if g.Extent == pb.ReadExtent_READ_EXTENT_SINCE {
 				g.Since = drawTime(t, "since")

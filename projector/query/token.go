@@ -67,22 +67,33 @@ func pageContext(scope authz.Scope, t *catalog.Type, p period, limit uint32, new
 var tokenText = base64.RawURLEncoding.Strict()
 
 func sealPage(tokens Tokens, context []byte, p page) (string, error) {
-	sealed, err := tokens.Seal(context, p.appendTo(make([]byte, 0, pageSize)))
+	return sealToken(tokens, context, p.appendTo(make([]byte, 0, pageSize)))
+}
+
+const whyToken = "it is not from the answer before, or the request has changed since"
+
+func openPage(tokens Tokens, context []byte, token string) (page, error) {
+	if plain, ok := openToken(tokens, context, token); ok {
+		if p, ok := readPage(plain); ok {
+			return p, nil
+		}
+	}
+	return page{}, refuse("page_token", "", whyToken)
+}
+
+func sealToken(tokens Tokens, context, plain []byte) (string, error) {
+	sealed, err := tokens.Seal(context, plain)
 	if err != nil {
-		return "", fmt.Errorf("seal page token: %w", err)
+		return "", fmt.Errorf("seal a token: %w", err)
 	}
 	return tokenText.EncodeToString(sealed), nil
 }
 
-func openPage(tokens Tokens, context []byte, token string) (page, error) {
+func openToken(tokens Tokens, context []byte, token string) ([]byte, bool) {
 	sealed, err := tokenText.DecodeString(token)
-	if err == nil {
-		var plain []byte
-		if plain, err = tokens.Open(context, sealed); err == nil {
-			if p, ok := readPage(plain); ok {
-				return p, nil
-			}
-		}
+	if err != nil {
+		return nil, false
 	}
-	return page{}, refuse("page_token", "", "it is not from the answer before, or the request has changed since")
+	plain, err := tokens.Open(context, sealed)
+	return plain, err == nil
 }

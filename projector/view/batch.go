@@ -23,30 +23,40 @@ type Batch struct {
 
 	sequence uint64 // of the last event
 	event    int
-	counters counters
+	counts   Counts
 	drafts   map[draftKey]*draft
-	requests map[object]struct{}
-	uuids    map[object]struct{}
+	requests map[named]struct{}
+	uuids    map[named]Locator
+	// fresh are rows of this batch that it may have to find again; nil: deleted.
+	fresh map[string][]byte
 
 	// What the batch adds to the dictionaries; the view's own change at Commit.
 	units     []string
 	unitIDs   map[string]uint32
 	sources   []*origin
 	sourceIDs map[string]uint32
+	kin       map[string][]*origin
 
-	// metadata of the batch's samples, encoded.
-	metadata [][]byte
+	// Metadata of the batch's samples, and the content of bodies, encoded.
+	metadata []metadata
+	bodies   [][]byte
 	column   column
 
-	keys    *pebble.Iterator // finds requests and UUIDs
-	stored  run
+	keys    *pebble.Iterator // finds single rows
+	run     run
 	scratch []byte
 	key     []byte
 	value   []byte
 }
 
-// object identifies what an app has named itself.
-type object struct {
+// metadata is encoded metadata and what it says about synchronisation.
+type metadata struct {
+	row  []byte
+	sync *syncMark
+}
+
+// named identifies what an app has named itself.
+type named struct {
 	app uint64
 	id  [16]byte
 }
@@ -61,12 +71,14 @@ type draft struct {
 	entry
 	typeCode uint32
 	prefix   []byte // of the keys of its samples
-	// storedMax is the greatest end in the view itself, if there is one.
+	// storedMax is the greatest end in the view itself, if there is one. While samples are
+	// removed, it and the entry's stay what they were.
 	stored      bool
 	storedMax   int64
 	monthsOwned bool
 	changed     map[int32]uint64 // months whose longest duration grew
-	places      places
+	emptied     bool             // all samples that were there are gone
+	places      pendingPlaces
 }
 
 // Begin starts a batch. The one before it must have been committed or closed.
@@ -75,9 +87,9 @@ func (v *View) Begin() *Batch {
 		panic("view: a batch is begun before the last one has ended")
 	}
 	b := &Batch{
-		view: v, batch: v.db.NewBatch(), sequence: v.current.cursor.Sequence, event: -1, counters: v.current.counters,
-		drafts: map[draftKey]*draft{}, requests: map[object]struct{}{}, uuids: map[object]struct{}{},
-		unitIDs: map[string]uint32{}, sourceIDs: map[string]uint32{},
+		view: v, batch: v.db.NewBatch(), sequence: v.current.cursor.Sequence, event: -1, counts: v.current.counts,
+		drafts: map[draftKey]*draft{}, requests: map[named]struct{}{}, uuids: map[named]Locator{}, fresh: map[string][]byte{},
+		unitIDs: map[string]uint32{}, sourceIDs: map[string]uint32{}, kin: map[string][]*origin{},
 	}
 	v.open = b
 	return b
@@ -122,6 +134,8 @@ func (b *Batch) apply(sequence uint64, event int, ev *pb.Event) error {
 		return fmt.Errorf("%w: it is of no known kind", ErrEvent)
 	case *pb.Event_SamplesSaved:
 		return b.save(ev.GetTime(), body.SamplesSaved)
+	case *pb.Event_PartSaved:
+		return b.savePart(body.PartSaved)
 	}
 	return nil
 }
@@ -142,7 +156,7 @@ func (b *Batch) Commit(c Cursor) error {
 	for key, d := range b.drafts {
 		b.putDraft(key, d)
 	}
-	b.set(stateKey(), appendState(nil, c, b.counters))
+	b.set(stateKey(), appendState(nil, c, b.counts))
 	if b.err != nil {
 		return fmt.Errorf("view: commit: %w", b.err)
 	}
@@ -153,6 +167,9 @@ func (b *Batch) Commit(c Cursor) error {
 }
 
 func (b *Batch) putDraft(key draftKey, d *draft) {
+	if d.emptied {
+		b.dropEntry(key)
+	}
 	if d.count == 0 {
 		return
 	}
@@ -166,6 +183,18 @@ func (b *Batch) putDraft(key draftKey, d *draft) {
 	}
 }
 
+// dropEntry deletes what the view itself has of an entry and its months.
+func (b *Batch) dropEntry(key draftKey) {
+	e := b.view.current.directory.find(key.typeCode, b.origin(key.source))
+	if e == nil {
+		return
+	}
+	b.drop(appendEntryKey(nil, familyEntry, key.typeCode, key.source))
+	for _, m := range e.months {
+		b.drop(appendMonthKey(nil, key.typeCode, key.source, m.number))
+	}
+}
+
 // Close ends the batch. Without a Commit before it, the view stays as it was.
 func (b *Batch) Close() {
 	if b.view.open != b {
@@ -176,21 +205,48 @@ func (b *Batch) Close() {
 	if b.keys != nil {
 		_ = b.keys.Close()
 	}
-	b.stored.close()
+	b.run.close()
 	_ = b.batch.Close()
 }
 
-// exists says whether the view holds this key of a request or a UUID.
-func (b *Batch) exists(key []byte) (bool, error) {
+// stored returns a row of the view itself. It is good until the next call.
+func (b *Batch) stored(key []byte) (row []byte, there bool, err error) {
 	if b.keys == nil {
 		iter, err := b.view.db.NewIter(&pebble.IterOptions{UseL6Filters: true})
 		if err != nil {
-			return false, err
+			return nil, false, err
 		}
 		b.keys = iter
 	}
-	found := b.keys.SeekPrefixGE(key)
-	return found, b.keys.Error()
+	if !b.keys.SeekPrefixGE(key) {
+		return nil, false, b.keys.Error()
+	}
+	row, err = b.keys.ValueAndErr()
+	return row, err == nil, err
+}
+
+// find returns a row of the view or one that the batch keeps, which need not be in it.
+func (b *Batch) find(key []byte) (row []byte, there bool, err error) {
+	if row, ok := b.fresh[string(key)]; ok {
+		return row, row != nil, nil
+	}
+	return b.stored(key)
+}
+
+// keep sets a row that the batch itself may have to find again.
+func (b *Batch) keep(key, value []byte) {
+	b.set(key, value)
+	b.fresh[string(key)] = value
+}
+
+// drop deletes a row.
+func (b *Batch) drop(key []byte) {
+	if err := b.batch.Delete(key, nil); err != nil {
+		b.err = errors.Join(b.err, err)
+	}
+	if _, ok := b.fresh[string(key)]; ok {
+		b.fresh[string(key)] = nil
+	}
 }
 
 // unit returns the id of a unit, 0 for the empty one.
@@ -228,10 +284,23 @@ func (b *Batch) source(app uint64, s *pb.Source) *origin {
 		panic("view: a source does not read back")
 	}
 	b.sources = append(b.sources, o)
+	b.kin[o.kin] = append(b.kin[o.kin], o)
 	b.sourceIDs[string(b.scratch)] = id
 	b.key = appendID(b.key[:0], familySource, id)
 	b.set(b.key, b.scratch)
 	return o
+}
+
+// origin returns the source with this id, nil if there is none.
+func (b *Batch) origin(id uint32) *origin {
+	v := b.view
+	switch {
+	case int(id) < len(v.sources):
+		return v.sources[id]
+	case int(id)-len(v.sources) < len(b.sources):
+		return b.sources[int(id)-len(v.sources)]
+	}
+	return nil
 }
 
 func readOrigin(id uint32, row []byte) (*origin, bool) {
@@ -240,7 +309,10 @@ func readOrigin(id uint32, row []byte) (*origin, bool) {
 		return nil, false
 	}
 	source, ok := readSource(row[n:])
-	return &origin{id: id, app: app, source: source}, ok
+	if !ok {
+		return nil, false
+	}
+	return &origin{id: id, app: app, source: source, kin: string(appendKin(binary.AppendUvarint(nil, app), source))}, true
 }
 
 func (b *Batch) draft(typeCode uint32, o *origin) *draft {

@@ -152,8 +152,8 @@ func BenchmarkReimport(b *testing.B) {
 	}
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)*samples/b.Elapsed().Seconds(), "samples/s")
-	if n, d := v.Counts(); n != d {
-		b.Fatalf("%d samples, %d duplicates", n, d)
+	if n := v.Counts(); n.Samples != n.Duplicates {
+		b.Fatalf("%+v", n)
 	}
 	if err := v.Close(); err != nil {
 		b.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"healthledger/proto/health"
 	pb "healthledger/proto/healthledger/v1"
 )
 
@@ -64,13 +65,20 @@ func TestKeysReadBack(t *testing.T) {
 }
 
 func drawSample(t *rapid.T) Sample {
-	s := Sample{Place: drawPlace(t), Value: rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{math.Copysign(0, -1), 72.5, -3, 0.07, math.Inf(1)})).Draw(t, "value")}
+	s := Sample{Place: drawPlace(t), HasValue: true, Value: rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{math.Copysign(0, -1), 72.5, -3, 0.07, math.Inf(1)})).Draw(t, "value")}
 	s.unit = rapid.Uint32().Draw(t, "unit")
 	if s.HasCreated = rapid.Bool().Draw(t, "has created"); s.HasCreated {
 		s.Created = rapid.Int64().Draw(t, "created")
 	}
 	if rapid.Bool().Draw(t, "has metadata") {
 		s.metadata = rapid.Uint32Range(1, math.MaxUint32).Draw(t, "metadata")
+	}
+	if rapid.Bool().Draw(t, "has body") {
+		s.body = rapid.Uint32().Draw(t, "body")
+	}
+	s.member = rapid.Bool().Draw(t, "member")
+	if s.HasValue = rapid.IntRange(0, 5).Draw(t, "has value") > 0; !s.HasValue {
+		s.Value = 0
 	}
 	if s.HasUUID = rapid.Bool().Draw(t, "has uuid"); s.HasUUID {
 		s.UUID = [16]byte(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "uuid"))
@@ -122,7 +130,43 @@ func goldenLog() []logged {
 		Uuid: bytes.Repeat([]byte("0123456789abcdef"), 3),
 	}
 	sleep := &pb.SampleColumns{Type: 2, Tick: 1, Start: []int64{0}, Real: []float64{math.Pi}}
-	return []logged{{1, 0, event(7, 1, true, steps, rate)}, {300, 2, event(7, 2, true, steps)}, {70_000, 0, event(8, 1, false, sleep)}}
+	log := []logged{{1, 0, event(7, 1, true, steps, rate)}, {300, 2, event(7, 2, true, steps)}, {70_000, 0, event(8, 1, false, sleep)}}
+	upload := bytes.Repeat([]byte{9}, 16)
+	part := &pb.PartSaved{App: 7, Upload: upload, Chunk: &pb.Chunk{Beats: &pb.Beats{Offset: []int64{5, 900_000}, AfterGap: []uint32{1}}}}
+	log = append(log, logged{70_000, 1, &pb.Event{Body: &pb.Event_PartSaved{PartSaved: part}}})
+	return append(log, logged{70_000, 2, event(7, 3, false, goldenObjects(upload)...)})
+}
+
+// goldenObjects are a correlation with a member that has an identity and outlasts it, a
+// series whose payload went ahead, and one that has it, of which a second version comes.
+func goldenObjects(upload []byte) []*pb.SampleColumns {
+	body := func(s *pb.Sample) []byte {
+		b, err := health.AppendBody(nil, s)
+		if err != nil {
+			panic(err)
+		}
+		return b
+	}
+	member := func(name string, end int64, metadata ...*pb.MetadataEntry) *pb.Sample {
+		value := 120.5
+		return &pb.Sample{Type: name, Unit: "mmHg", Value: &value, Start: health.Timestamp(2), End: health.Timestamp(end), Metadata: metadata}
+	}
+	series := func(s *pb.Sample) []byte {
+		s.Object = &pb.Sample_HeartbeatSeries{HeartbeatSeries: &pb.HeartbeatSeries{}}
+		return body(s)
+	}
+	beats := []*pb.Chunk{{Beats: &pb.Beats{Offset: []int64{1}}}, {Beats: &pb.Beats{Offset: []int64{2}}}}
+	return []*pb.SampleColumns{
+		{Type: 2001, Source: someSources[3], Tick: 1, Start: []int64{2}, Duration: []int64{5}, Body: [][]byte{body(&pb.Sample{Members: []*pb.Sample{
+			member("bloodPressureSystolic", 9, syncMetadata[0].Entries...), member("bloodPressureDiastolic", 3),
+		}})}},
+		{Type: 2502, Tick: 1, Start: []int64{0, 0, 0}, Metadata: syncMetadata, MetadataIndex: []uint32{0, 1, 2}, Body: [][]byte{
+			series(&pb.Sample{Upload: &pb.Upload{Id: upload, Parts: 1}}), series(&pb.Sample{Payload: beats}), series(&pb.Sample{Payload: beats[:1]}),
+		}},
+		{Type: 2102, Source: someSources[4], Tick: 1, Start: []int64{0}, Body: [][]byte{body(&pb.Sample{
+			Object: &pb.Sample_Characteristic{Characteristic: &pb.Characteristic{Value: &pb.Characteristic_Label{Label: "female"}}},
+		})}},
+	}
 }
 
 func TestRowsAreTheGoldenOnes(t *testing.T) {
@@ -179,6 +223,7 @@ func FuzzRows(f *testing.F) {
 				t.Errorf("value %x does not read back", value)
 			}
 		}
+		fuzzObjects(t, key, value)
 		if source, ok := readSource(value); ok {
 			if again, ok := readSource(appendSource(nil, source)); !ok || !bytes.Equal(appendSource(nil, again), appendSource(nil, source)) {
 				t.Errorf("source %x does not read back", value)
@@ -206,4 +251,35 @@ func FuzzRows(f *testing.F) {
 		}
 		readOrigin(0, value)
 	})
+}
+
+// fuzzObjects reads rows of objects; what reads, reads the same once written again.
+func fuzzObjects(t *testing.T, key, value []byte) {
+	s := Sample{Place: Place{Start: -5, End: 1 << 40}}
+	if memberEnd, ok := readRow(value, Pair(2001, 13), &s); ok {
+		if s.End < s.Start || s.End > 1<<40 || memberEnd > 1<<40 {
+			t.Errorf("a correlation to %d with a member to %d under a key to %d", s.End, memberEnd, 1<<40)
+		}
+		row := appendRow(nil, Pair(2001, 13), &s, 1<<40, memberEnd, uint32(formReal))
+		again := Sample{Place: Place{Start: -5, End: 1 << 40}}
+		if end, ok := readRow(row, Pair(2001, 13), &again); !ok || end != memberEnd || again.Place != s.Place || again.body != s.body || again.UUID != s.UUID {
+			t.Errorf("row %x does not read back", value)
+		}
+	}
+	if o, ok := readObject(value); ok {
+		row := append(o.payload.appendPlace(nil), o.appendContent(nil)...)
+		again, ok := readObject(row)
+		if !ok || !bytes.Equal(append(again.payload.appendPlace(nil), again.appendContent(nil)...), row) {
+			t.Errorf("body %x does not read back", value)
+		}
+	}
+	if k, ok := readKnown(value); ok {
+		row := k.append(nil)
+		if again, ok := readKnown(row); !ok || !bytes.Equal(again.append(nil), row) {
+			t.Errorf("identity %x does not read back", value)
+		}
+	}
+	if l, ok := readLocator(key); ok && !bytes.Equal(l.appendKey(nil), key) {
+		t.Errorf("place %x has two forms", key)
+	}
 }

@@ -17,14 +17,22 @@ func appendText(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
-// appendSource encodes who measured, without the app. An absent source is an empty
-// one, and so is an empty device.
+// appendSource encodes who measured; the app only if an import brought it. An absent
+// source is an empty one, and so is an empty device.
 func appendSource(dst []byte, s *pb.Source) []byte {
+	return appendDevice(appendKin(dst, s), s.GetDevice())
+}
+
+// appendKin encodes a source without its device.
+func appendKin(dst []byte, s *pb.Source) []byte {
 	dst = appendText(dst, s.GetName())
+	dst = appendText(dst, s.GetApp())
 	dst = appendText(dst, s.GetVersion())
 	dst = appendText(dst, s.GetProductType())
-	dst = appendText(dst, s.GetOsVersion())
-	d := s.GetDevice()
+	return appendText(dst, s.GetOsVersion())
+}
+
+func appendDevice(dst []byte, d *pb.Device) []byte {
 	for _, field := range []string{
 		d.GetName(), d.GetManufacturer(), d.GetModel(), d.GetHardwareVersion(), d.GetFirmwareVersion(),
 		d.GetSoftwareVersion(), d.GetLocalIdentifier(), d.GetUdiDeviceIdentifier(),
@@ -40,7 +48,7 @@ func appendSource(dst []byte, s *pb.Source) []byte {
 
 func readSource(b []byte) (*pb.Source, bool) {
 	r := reader{b: b}
-	s := &pb.Source{Name: r.text(), Version: r.text(), ProductType: r.text(), OsVersion: r.text()}
+	s := &pb.Source{Name: r.text(), App: r.text(), Version: r.text(), ProductType: r.text(), OsVersion: r.text()}
 	d := &pb.Device{
 		Name: r.text(), Manufacturer: r.text(), Model: r.text(), HardwareVersion: r.text(), FirmwareVersion: r.text(),
 		SoftwareVersion: r.text(), LocalIdentifier: r.text(), UdiDeviceIdentifier: r.text(),
@@ -192,6 +200,12 @@ func (r *reader) text() string {
 		return ""
 	}
 	return string(r.take(int(n)))
+}
+
+func (r *reader) uvarint32() uint32 {
+	u := r.uvarint()
+	r.bad = r.bad || u > math.MaxUint32
+	return uint32(u)
 }
 
 func (r *reader) done() bool { return !r.bad && len(r.b) == 0 }

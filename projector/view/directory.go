@@ -29,13 +29,19 @@ type origin struct {
 	id     uint32
 	app    uint64
 	source *pb.Source
+	// kin is what it shares with sources that differ only in the device.
+	kin string
 }
 
 // entry describes the samples of one type from one source. A published one never changes.
+// While samples are replaced by later versions, the greatest end and the longest durations
+// stay bounds from above; when the last one is gone the entry is gone.
 type entry struct {
 	origin *origin
 	count  uint64
 	maxEnd int64
+	// members is how many came as members of other objects and have no identity.
+	members uint64
 	// months in which a sample with a length ends, in order.
 	months []month
 }
@@ -102,7 +108,7 @@ func (dir directory) with(drafts map[draftKey]*draft) directory {
 	}
 	copied := map[uint32]map[uint64]bool{}
 	for key, d := range drafts {
-		if d.count == 0 {
+		if d.count == 0 && !d.emptied {
 			continue
 		}
 		if copied[key.typeCode] == nil {
@@ -110,14 +116,17 @@ func (dir directory) with(drafts map[draftKey]*draft) directory {
 			next[key.typeCode] = slices.Clone(next[key.typeCode])
 		}
 		next.put(key.typeCode, &entry{
-			origin: d.origin, count: d.count, maxEnd: d.maxEnd, months: d.months,
+			origin: d.origin, count: d.count, maxEnd: d.maxEnd, members: d.members, months: d.months,
 		}, copied[key.typeCode])
+		if len(next[key.typeCode]) == 0 {
+			delete(next, key.typeCode)
+		}
 	}
 	return next
 }
 
-// put sets an entry in slices that are this directory's own; copied tells of which apps
-// they are already.
+// put sets an entry in slices that are this directory's own, or removes it if nothing is
+// left of it; copied tells of which apps they are already.
 func (dir directory) put(typeCode uint32, e *entry, copied map[uint64]bool) {
 	apps := dir[typeCode]
 	i, ok := findApp(apps, e.origin.app)
@@ -128,16 +137,24 @@ func (dir directory) put(typeCode uint32, e *entry, copied map[uint64]bool) {
 	}
 	copied[e.origin.app] = true
 	j, ok := findEntry(apps[i].entries, e.origin.id)
-	if ok {
+	switch {
+	case e.count == 0 && ok:
+		apps[i].entries = slices.Delete(apps[i].entries, j, j+1)
+	case e.count == 0:
+	case ok:
 		apps[i].entries[j] = e
-	} else {
+	default:
 		apps[i].entries = slices.Insert(apps[i].entries, j, e)
+	}
+	if len(apps[i].entries) == 0 {
+		apps = slices.Delete(apps, i, i+1)
 	}
 	dir[typeCode] = apps
 }
 
 func (e *entry) appendRow(dst []byte) []byte {
-	return binary.AppendVarint(binary.AppendUvarint(dst, e.count), e.maxEnd)
+	dst = binary.AppendVarint(binary.AppendUvarint(dst, e.count), e.maxEnd)
+	return binary.AppendUvarint(dst, e.members)
 }
 
 func readEntry(key, value []byte) (typeCode, source uint32, e *entry, ok bool) {
@@ -147,8 +164,8 @@ func readEntry(key, value []byte) (typeCode, source uint32, e *entry, ok bool) {
 	}
 	source, rest, ok = readOrdered32(rest)
 	r := reader{b: value}
-	e = &entry{count: r.uvarint(), maxEnd: r.varint()}
-	return typeCode, source, e, ok && len(rest) == 0 && r.done() && e.count > 0
+	e = &entry{count: r.uvarint(), maxEnd: r.varint(), members: r.uvarint()}
+	return typeCode, source, e, ok && len(rest) == 0 && r.done() && e.count > 0 && e.members <= e.count
 }
 
 func readMonth(key, value []byte) (typeCode, source uint32, m month, ok bool) {

@@ -2,40 +2,138 @@ package view
 
 import (
 	"bytes"
+	"crypto/sha256"
 
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// sameUUID says whether the app has an object with this UUID.
-func (b *Batch) sameUUID(s *Sample) (bool, error) {
-	b.key = appendObjectKey(b.key[:0], familyUUID, b.column.app, &s.UUID)
-	return b.seen(b.uuids, object{b.column.app, s.UUID})
+// ownUUID is what an object of the source is known by among those of the app that saved
+// it. An importer stands for many apps, which may use the same UUIDs.
+func (o *origin) ownUUID(id [16]byte) [16]byte {
+	app := o.source.GetApp()
+	if app == "" {
+		return id
+	}
+	sum := sha256.Sum256(append(appendText(nil, app), id[:]...))
+	return [16]byte(sum[:16])
 }
 
-// same says whether a sample with this content is at its place, in the view or in the
-// batch. What is later than everything before it, as in an import in order of time,
-// needs no look-up.
-func (b *Batch) same(d *draft, s *Sample, c content) (bool, error) {
-	if d.count == 0 || s.End > d.maxEnd {
+// knownUUID says whether there is an object with this UUID, and where its row is or was.
+func (b *Batch) knownUUID(o *origin, id [16]byte) (Locator, bool, error) {
+	id = o.ownUUID(id)
+	if row, ok := b.uuids[named{b.column.app, id}]; ok {
+		return row, true, nil
+	}
+	b.key = appendObjectKey(b.key[:0], familyUUID, b.column.app, &id)
+	key, there, err := b.stored(b.key)
+	if err != nil || !there {
+		return Locator{}, false, err
+	}
+	row, ok := readLocator(key)
+	if !ok {
+		return row, false, errDamaged
+	}
+	return row, true, nil
+}
+
+// rememberUUID notes an object's own UUID with its first row.
+func (b *Batch) rememberUUID(o *origin, id [16]byte, row Locator) {
+	id = o.ownUUID(id)
+	b.uuids[named{b.column.app, id}] = row
+	b.value = row.appendKey(b.value[:0])
+	b.key = appendObjectKey(b.key[:0], familyUUID, b.column.app, &id)
+	b.set(b.key, b.value)
+}
+
+// sought is a sample that may be there already.
+type sought struct {
+	start, end int64
+	// keyEnd is where the key ends: see appendRow.
+	keyEnd  int64
+	content content
+	// members only can be what is sought.
+	members bool
+}
+
+// same says whether what is sought is at its place, in the view or in the batch. What is
+// later than everything before it, as in an import in order of time, needs no look-up.
+func (b *Batch) same(d *draft, s *sought) (bool, error) {
+	if d.count == 0 || s.keyEnd > d.maxEnd {
 		return false, nil
 	}
-	if d.places.holds(s.Start, s.End, func(other *content) bool { return b.equal(other, &c) }) {
+	if d.places.find(s.start, s.end, func(other *content) bool { return b.equal(other, s) }) >= 0 {
 		return true, nil
 	}
-	if !d.stored || s.End > d.storedMax {
-		return false, nil
-	}
-	return b.stored.holds(b, d, s, &c)
+	_, found, err := b.storedSame(d, s)
+	return found, err
 }
 
-func (b *Batch) equal(p, q *content) bool {
-	if p.bits != q.bits || p.created != q.created || p.hasCreated != q.hasCreated || p.unit != q.unit {
+// locate is same, and says which one it is: of several the first that came.
+func (b *Batch) locate(d *draft, s *sought) (Locator, bool, error) {
+	if d.count == 0 || s.keyEnd > d.maxEnd {
+		return Locator{}, false, nil
+	}
+	row := Locator{Type: d.typeCode, Source: d.origin.id}
+	var found bool
+	var err error
+	if row.Place, found, err = b.storedSame(d, s); found || err != nil {
+		return row, found, err
+	}
+	i := d.places.find(s.start, s.end, func(other *content) bool { return b.equal(other, s) })
+	if i >= 0 {
+		row.Place = d.places.place(i)
+	}
+	return row, i >= 0, nil
+}
+
+func (b *Batch) storedSame(d *draft, s *sought) (Place, bool, error) {
+	if !d.stored || s.keyEnd > d.storedMax {
+		return Place{}, false, nil
+	}
+	return b.run.find(b, d, s)
+}
+
+func (b *Batch) equal(p *content, s *sought) bool {
+	q := &s.content
+	if !p.sameNumbers(q) || s.members && !p.member {
 		return false
 	}
-	if p.metadata < 0 || q.metadata < 0 {
-		return p.metadata == q.metadata
+	return (p.metadata == q.metadata || bytes.Equal(b.metadata[p.metadata].row, b.metadata[q.metadata].row)) &&
+		(p.body == q.body || bytes.Equal(b.bodies[p.body], b.bodies[q.body]))
+}
+
+// kindred returns the sources of the app that differ from one in the device only, itself
+// left out.
+func (b *Batch) kindred(o *origin) []*origin {
+	var others []*origin
+	for _, list := range [...][]*origin{b.view.kin[o.kin], b.kin[o.kin]} {
+		for _, other := range list {
+			if other.id != o.id {
+				others = append(others, other)
+			}
+		}
 	}
-	return p.metadata == q.metadata || bytes.Equal(b.metadata[p.metadata], b.metadata[q.metadata])
+	return others
+}
+
+// relaxed returns the drafts of a type in which a member can be what an import repeats:
+// Apple's export has members at the top level too, sometimes with the device missing on
+// one of the two. With members, only those that hold some.
+func (b *Batch) relaxed(typeCode uint32, o *origin, members bool) []*draft {
+	var others []*draft
+	for _, other := range b.kindred(o) {
+		d, ok := b.drafts[draftKey{typeCode, other.id}]
+		if !ok && b.view.current.directory.find(typeCode, other) == nil {
+			continue
+		}
+		if !ok {
+			d = b.draft(typeCode, other)
+		}
+		if d.count > 0 && (!members || d.members > 0) {
+			others = append(others, d)
+		}
+	}
+	return others
 }
 
 // run looks for stored samples. It goes forward with one iterator while look-ups do.
@@ -48,33 +146,37 @@ type run struct {
 // nearby is how many steps are tried before a seek.
 const nearby = 4
 
-func (r *run) holds(b *Batch, d *draft, s *Sample, c *content) (bool, error) {
+func (r *run) find(b *Batch, d *draft, s *sought) (Place, bool, error) {
 	if r.iter == nil {
 		iter, err := b.view.db.NewIter(&pebble.IterOptions{
 			LowerBound: []byte{familySample}, UpperBound: []byte{familySample + 1},
 		})
 		if err != nil {
-			return false, err
+			return Place{}, false, err
 		}
 		r.iter = iter
 	}
-	b.key = appendPeriod(append(b.key[:0], d.prefix...), s.Start, s.End)
+	b.key = appendPeriod(append(b.key[:0], d.prefix...), s.start, s.keyEnd)
 	r.seek(b.key)
 	var other Sample
 	for ; r.iter.Valid() && bytes.HasPrefix(r.iter.Key(), b.key); r.iter.Next() {
 		value, err := r.iter.ValueAndErr()
 		if err != nil {
-			return false, err
+			return Place{}, false, err
 		}
-		if !readPlace(r.iter.Key()[len(d.prefix):], &other.Place) || !readValue(value, &other) {
-			return false, errDamaged
+		if !readPlace(r.iter.Key()[len(d.prefix):], &other.Place) {
+			return Place{}, false, errDamaged
 		}
-		same, err := r.equal(b, &other, c)
+		place := other.Place
+		if _, ok := readRow(value, d.typeCode, &other); !ok {
+			return Place{}, false, errDamaged
+		}
+		same, err := r.equal(b, &other, s)
 		if err != nil || same {
-			return same, err
+			return place, same, err
 		}
 	}
-	return false, r.iter.Error()
+	return Place{}, false, r.iter.Error()
 }
 
 // seek goes to the first key at or after the target.
@@ -92,16 +194,30 @@ func (r *run) seek(target []byte) {
 	r.iter.SeekGE(target)
 }
 
-func (r *run) equal(b *Batch, other *Sample, c *content) (bool, error) {
-	stored := contentOf(other, c.metadata)
-	if stored != *c || (other.metadata == 0) != (c.metadata < 0) {
+func (r *run) equal(b *Batch, other *Sample, s *sought) (bool, error) {
+	stored := contentOf(other, int32(other.metadata)-1, int32(other.body)-1)
+	if !stored.sameNumbers(&s.content) || s.members && !other.member || other.End != s.end {
 		return false, nil
 	}
-	if c.metadata < 0 {
+	if s.content.metadata >= 0 {
+		row, err := r.cached.get(b.view.db, &other.Place, other.metadata-1)
+		if err != nil || !bytes.Equal(row, b.metadata[s.content.metadata].row) {
+			return false, err
+		}
+	}
+	if s.content.body < 0 {
 		return true, nil
 	}
-	content, err := r.cached.get(b.view.db, &other.Place, other.metadata-1)
-	return bytes.Equal(content, b.metadata[c.metadata]), err
+	row, err := get(b.view.db, appendBodyKey(nil, other.Sequence, other.Event, other.body-1))
+	if err != nil {
+		return false, b.view.damage(err)
+	}
+	var p payload
+	content, ok := p.readPlace(row)
+	if !ok {
+		return false, errDamaged
+	}
+	return bytes.Equal(content, b.bodies[s.content.body]), nil
 }
 
 func (r *run) close() {

@@ -15,10 +15,14 @@ const (
 	familySource   byte = 0x11
 	familyEvent    byte = 0x12
 	familyMetadata byte = 0x13
+	familyBody     byte = 0x14
+	familyChunk    byte = 0x15
 	familyEntry    byte = 0x20
 	familyMonth    byte = 0x21
 	familyRequest  byte = 0x30
 	familyUUID     byte = 0x31
+	familyIdentity byte = 0x32
+	familyPart     byte = 0x33
 	familySample   byte = 0x40
 )
 
@@ -191,6 +195,22 @@ func appendID(dst []byte, family byte, id uint32) []byte {
 
 func appendEventKey(dst []byte, sequence uint64, event uint32) []byte {
 	return appendOrdered(appendOrdered(append(dst, familyEvent), sequence), uint64(event))
+}
+
+func appendBodyKey(dst []byte, sequence uint64, event, number uint32) []byte {
+	return appendTie(append(dst, familyBody), sequence, event, number)
+}
+
+func appendChunkKey(dst []byte, sequence uint64, event, number, chunk uint32) []byte {
+	return appendOrdered(appendTie(append(dst, familyChunk), sequence, event, number), uint64(chunk))
+}
+
+func appendPartKey(dst []byte, app uint64, upload *[16]byte, number uint32) []byte {
+	return appendOrdered(appendObjectKey(dst, familyPart, app, upload), uint64(number))
+}
+
+func appendIdentityKey(dst []byte, app uint64, typeCode uint32, name *[32]byte) []byte {
+	return append(appendOrdered(appendOrdered(append(dst, familyIdentity), app), uint64(typeCode)), name[:]...)
 }
 
 func appendMetadataKey(dst []byte, sequence uint64, event, number uint32) []byte {

@@ -24,7 +24,7 @@ func (v *View) load() error {
 	if err := v.loadDirectory(s); err != nil {
 		return err
 	}
-	s.db = v.db.NewSnapshot()
+	s.db, s.sources = v.db.NewSnapshot(), v.sources
 	v.current = s
 	return nil
 }
@@ -39,7 +39,7 @@ func (v *View) loadState(s *state) error {
 	}
 	defer closer.Close()
 	var ok bool
-	if s.cursor, s.counters, ok = readState(value); !ok {
+	if s.cursor, s.counts, ok = readState(value); !ok {
 		return errDamaged
 	}
 	return nil
@@ -78,6 +78,7 @@ func (v *View) loadSource(key, value []byte) error {
 	}
 	v.sources = append(v.sources, o)
 	v.sourceIDs[string(value)] = id
+	v.kin[o.kin] = append(v.kin[o.kin], o)
 	return nil
 }
 
@@ -111,18 +112,21 @@ func (v *View) loadDirectory(s *state) error {
 	})
 }
 
-func appendState(dst []byte, c Cursor, n counters) []byte {
+func appendState(dst []byte, c Cursor, n Counts) []byte {
 	dst = append(dst, formatVersion)
 	dst = binary.AppendUvarint(dst, c.Sequence)
-	dst = binary.AppendUvarint(dst, n.samples)
-	dst = binary.AppendUvarint(dst, n.duplicates)
+	dst = binary.AppendUvarint(dst, n.Samples)
+	dst = binary.AppendUvarint(dst, n.Duplicates)
+	dst = binary.AppendUvarint(dst, n.Incomplete)
+	dst = binary.AppendUvarint(dst, n.Replaced)
 	return append(dst, c.Tree...)
 }
 
-func readState(b []byte) (c Cursor, n counters, ok bool) {
+func readState(b []byte) (c Cursor, n Counts, ok bool) {
 	r := reader{b: b}
 	version := r.byte()
-	c.Sequence, n.samples, n.duplicates = r.uvarint(), r.uvarint(), r.uvarint()
+	c.Sequence, n.Samples, n.Duplicates = r.uvarint(), r.uvarint(), r.uvarint()
+	n.Incomplete, n.Replaced = r.uvarint(), r.uvarint()
 	c.Tree = append([]byte(nil), r.b...)
 	return c, n, version == formatVersion && !r.bad
 }

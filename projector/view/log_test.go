@@ -45,13 +45,17 @@ func drawEvent(t *rapid.T) *pb.Event {
 	if rapid.IntRange(0, 9).Draw(t, "other") == 0 {
 		return &pb.Event{Body: &pb.Event_AccessRecorded{AccessRecorded: &pb.AccessRecorded{}}}
 	}
+	if rapid.IntRange(0, 5).Draw(t, "part") == 0 {
+		return drawPart(t)
+	}
 	saved := &pb.SamplesSaved{
 		App:       rapid.Uint64Range(1, 3).Draw(t, "app"),
 		RequestId: bytes.Repeat([]byte{rapid.Byte().Draw(t, "request")}, 16),
 		ByContent: rapid.Bool().Draw(t, "byContent"),
 	}
 	for range rapid.IntRange(1, 3).Draw(t, "columns") {
-		saved.Columns = append(saved.Columns, drawColumns(t))
+		draw := rapid.SampledFrom([]func(*rapid.T) *pb.SampleColumns{drawColumns, drawObjects, drawTwins}).Draw(t, "kind")
+		saved.Columns = append(saved.Columns, draw(t))
 	}
 	return &pb.Event{Time: rapid.Int64Range(0, 1<<40).Draw(t, "time"), Body: &pb.Event_SamplesSaved{SamplesSaved: saved}}
 }
@@ -78,7 +82,7 @@ var someMetadata = []*pb.Metadata{
 }
 
 var someSources = []*pb.Source{
-	nil, {}, {Device: &pb.Device{}}, {Name: "watch"}, {Name: "watch", Device: &pb.Device{Other: []string{"k:v", ""}}},
+	nil, {}, {Device: &pb.Device{}}, {Name: "watch"}, {Name: "watch", App: "other"}, {Name: "watch", Device: &pb.Device{Other: []string{"k:v", ""}}},
 	{Name: "phone", Version: "1", ProductType: "p", OsVersion: "o", Device: &pb.Device{Model: "m"}},
 }
 

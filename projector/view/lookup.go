@@ -6,7 +6,9 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+	"google.golang.org/protobuf/proto"
 
+	"healthledger/authz"
 	"healthledger/proto/health"
 	pb "healthledger/proto/healthledger/v1"
 )
@@ -30,6 +32,9 @@ func (c *metadataCache) get(from pebble.Reader, p *Place, number uint32) ([]byte
 		return row, nil
 	}
 	row, err := get(from, appendMetadataKey(nil, p.Sequence, p.Event, number))
+	if errors.Is(err, pebble.ErrNotFound) {
+		err = errDamaged
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -40,12 +45,10 @@ func (c *metadataCache) get(from pebble.Reader, p *Place, number uint32) ([]byte
 	return row, nil
 }
 
-// get copies the value of a key that must be there.
+// get copies the value of a key. A row that others speak of must be there: whoever gets
+// pebble.ErrNotFound for one has a damaged view, which View.damage makes of it.
 func get(from pebble.Reader, key []byte) ([]byte, error) {
 	value, closer, err := from.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, errDamaged
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -53,26 +56,32 @@ func get(from pebble.Reader, key []byte) ([]byte, error) {
 	return append([]byte{}, value...), nil
 }
 
-// Details looks up what lies beside the samples of a type. It remembers what samples
-// share and serves one query; it is not for concurrent use.
+// Details looks up what lies beside samples. It remembers what samples share and serves
+// one query; it is not for concurrent use.
 type Details struct {
 	snapshot *Snapshot
-	typeCode uint32
-	derivers map[rowID]*health.Deriver
+	derivers map[requestOf]*health.Deriver
 	metadata metadataCache
 }
 
-// Details returns the details of a type's samples.
-func (s *Snapshot) Details(typeCode uint32) *Details {
-	return &Details{snapshot: s, typeCode: typeCode, derivers: map[rowID]*health.Deriver{}}
+// requestOf names the samples of a type in a request.
+type requestOf struct {
+	sequence uint64
+	event    uint32
+	typeCode uint32
 }
 
-// UUID returns a sample's UUID, its own or the one derived from its request.
-func (d *Details) UUID(s *Sample) ([16]byte, error) {
+// Details returns the details of samples.
+func (s *Snapshot) Details() *Details {
+	return &Details{snapshot: s, derivers: map[requestOf]*health.Deriver{}}
+}
+
+// UUID returns the UUID of a sample of a type, its own or the one derived from its request.
+func (d *Details) UUID(typeCode uint32, s *Sample) ([16]byte, error) {
 	if s.HasUUID {
 		return s.UUID, nil
 	}
-	id := rowID{sequence: s.Sequence, event: s.Event}
+	id := requestOf{s.Sequence, s.Event, typeCode}
 	from, ok := d.derivers[id]
 	if !ok {
 		request, app, err := d.request(s)
@@ -82,7 +91,7 @@ func (d *Details) UUID(s *Sample) ([16]byte, error) {
 		if len(d.derivers) >= cacheRows {
 			clear(d.derivers)
 		}
-		made := health.NewDeriver(request, app, d.typeCode)
+		made := health.NewDeriver(request, app, typeCode)
 		from = &made
 		d.derivers[id] = from
 	}
@@ -91,8 +100,7 @@ func (d *Details) UUID(s *Sample) ([16]byte, error) {
 
 func (d *Details) request(s *Sample) (request [16]byte, app uint64, err error) {
 	key := appendEventKey(nil, s.Sequence, s.Event)
-	d.snapshot.touch(key, key)
-	row, err := get(d.snapshot.state.db, key)
+	row, err := d.snapshot.get(key)
 	if err != nil {
 		return request, 0, err
 	}
@@ -131,4 +139,97 @@ func (d *Details) Metadata(s *Sample) ([]*pb.MetadataEntry, error) {
 		err = errDamaged
 	}
 	return nil, fmt.Errorf("look up metadata: %w", d.snapshot.view.damage(err))
+}
+
+// Object is what a sample has beyond its row.
+type Object struct {
+	// Body is its object and what an import kept of it; the caller may change it.
+	Body *pb.Sample
+	// Chunks is how many chunks its payload has.
+	Chunks uint32
+
+	sample  *Sample
+	app     uint64
+	members []reference
+	payload payload
+}
+
+// Object looks up what a sample of an app has beyond its row; nil if there is nothing.
+func (d *Details) Object(app uint64, s *Sample) (*Object, error) {
+	if s.body == 0 {
+		return nil, nil
+	}
+	row, err := d.snapshot.get(appendBodyKey(nil, s.Sequence, s.Event, s.body-1))
+	if err != nil {
+		return nil, fmt.Errorf("look up a body: %w", d.snapshot.view.damage(err))
+	}
+	stored, ok := readObject(row)
+	if !ok {
+		return nil, fmt.Errorf("look up a body: %w", errDamaged)
+	}
+	body := &pb.Sample{}
+	if err := proto.Unmarshal(stored.rest, body); err != nil {
+		return nil, fmt.Errorf("look up a body: %w", errDamaged)
+	}
+	return &Object{
+		Body: body, Chunks: stored.payload.chunks, sample: s, app: app, members: stored.members, payload: stored.payload,
+	}, nil
+}
+
+// Members calls fn with the members of an object that a scope may see, in order, until it
+// fails. Source is good during the call only.
+func (d *Details) Members(scope authz.Scope, o *Object, fn func(*Source, *Sample) error) error {
+	for i := range o.members {
+		source, sample, ok, err := d.resolve(scope, o.app, &o.members[i])
+		if err != nil {
+			return fmt.Errorf("look up a member: %w", d.snapshot.view.damage(err))
+		}
+		if !ok {
+			continue
+		}
+		if err := fn(source, sample); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resolve finds what a reference means now. What the scope may not see is decided by its
+// type before anything is looked up.
+func (d *Details) resolve(scope authz.Scope, app uint64, f *reference) (*Source, *Sample, bool, error) {
+	if !f.named {
+		return d.snapshot.Find(scope, f.row)
+	}
+	if _, ok := scope.Access(f.name.typeCode).Since(app); !ok {
+		return nil, nil, false, nil
+	}
+	row, err := d.snapshot.get(appendIdentityKey(nil, app, f.name.typeCode, &f.name.hash))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil, false, nil
+	}
+	if err != nil {
+		return nil, nil, false, err
+	}
+	k, ok := readKnown(row)
+	if !ok {
+		return nil, nil, false, errDamaged
+	}
+	return d.snapshot.Find(scope, k.rows[0])
+}
+
+// Chunk returns a chunk of an object's payload.
+func (d *Details) Chunk(o *Object, number uint32) (*pb.Chunk, error) {
+	key := appendChunkKey(nil, o.sample.Sequence, o.sample.Event, o.sample.body-1, number)
+	if o.payload.uploaded {
+		key = appendPartKey(nil, o.app, &o.payload.upload, number)
+	}
+	row, err := d.snapshot.get(key)
+	if err != nil {
+		return nil, fmt.Errorf("look up a payload: %w", d.snapshot.view.damage(err))
+	}
+	chunk, ok := readChunk(row)
+	if !ok {
+		return nil, fmt.Errorf("look up a payload: %w", errDamaged)
+	}
+	return chunk, nil
 }

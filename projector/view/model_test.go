@@ -1,18 +1,18 @@
 package view
 
 import (
+	"fmt"
 	"math"
 	"slices"
-	"testing"
+	"strings"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
+	"google.golang.org/protobuf/proto"
 
+	"healthledger/proto/health"
 	pb "healthledger/proto/healthledger/v1"
 )
 
-// modelSample is a stored sample as the model has it.
+// modelSample is a stored sample as the model has it and as a reader gets it.
 type modelSample struct {
 	typeCode uint32
 	app      uint64
@@ -20,193 +20,315 @@ type modelSample struct {
 	sample   Sample
 	unit     string
 	metadata string
+	// body in text, the places of members that are there, and the items of the payload.
+	body    string
+	members []string
+	items   string
 }
 
-func (m *modelSample) sameContent(o *modelSample) bool {
-	return m.typeCode == o.typeCode && m.app == o.app && m.source == o.source && m.unit == o.unit &&
-		m.metadata == o.metadata && m.sample.Start == o.sample.Start && m.sample.End == o.sample.End &&
-		math.Float64bits(m.sample.Value) == math.Float64bits(o.sample.Value) &&
-		m.sample.HasCreated == o.sample.HasCreated && m.sample.Created == o.sample.Created
+// modelObject is a sample in the model with what makes it a duplicate or a successor.
+type modelObject struct {
+	// from is the app that an import says it came from.
+	from string
+	modelSample
+	kin      string // app and source without the device
+	member   bool
+	refs     []modelRef
+	pairs    []uint32
+	identity string
+	implied  bool
+	version  float64
+}
+
+// modelRef is a member: the one, or whichever has the identity.
+type modelRef struct {
+	object   *modelObject
+	identity string
+}
+
+func (o *modelObject) key() string { return fmt.Sprint(o.typeCode, o.sample.Place) }
+
+// content is everything in which two objects must agree to be duplicates, but for who measured.
+func (o *modelObject) content() string {
+	var refs []string
+	for _, r := range o.refs {
+		if r.object != nil {
+			refs = append(refs, r.object.key())
+		} else {
+			refs = append(refs, r.identity)
+		}
+	}
+	return fmt.Sprint(o.typeCode, o.sample.Start, o.sample.End, math.Float64bits(o.sample.Value), o.sample.HasCreated, o.sample.Created,
+		len(o.unit), o.unit, o.metadata, o.body, refs, o.items)
 }
 
 // model applies a log the slow and obvious way.
-func model(log []logged) (samples []modelSample, duplicates uint64) {
-	type named struct {
-		app uint64
-		id  [16]byte
-	}
-	requests, uuids := map[named]bool{}, map[named]bool{}
+type model struct {
+	objects    []*modelObject
+	identities map[string]*modelObject
+	uuids      map[string]*modelObject
+	requests   map[string]bool
+	parts      map[string]*pb.Chunk
+	counts     Counts
+	// of the event
+	saved *pb.SamplesSaved
+	place Place
+	next  map[uint32]uint32
+}
+
+func newModel(log []logged) *model {
+	m := &model{identities: map[string]*modelObject{}, uuids: map[string]*modelObject{}, requests: map[string]bool{}, parts: map[string]*pb.Chunk{}}
 	for _, l := range log {
-		saved := l.body.GetSamplesSaved()
-		if saved == nil {
+		switch body := l.body.GetBody().(type) {
+		case *pb.Event_PartSaved:
+			p := body.PartSaved
+			if key := fmt.Sprint(p.GetApp(), p.GetUpload(), p.GetNumber()); m.parts[key] == nil {
+				m.parts[key] = p.GetChunk()
+			}
+		case *pb.Event_SamplesSaved:
+			m.saved, m.place, m.next = body.SamplesSaved, Place{Sequence: l.sequence, Event: uint32(l.event)}, map[uint32]uint32{}
+			m.save()
+		}
+	}
+	return m
+}
+
+func (m *model) save() {
+	request := fmt.Sprint(m.saved.GetApp(), m.saved.GetRequestId())
+	for _, c := range m.saved.GetColumns() {
+		m.next[c.GetType()] += uint32(len(c.GetStart()))
+	}
+	own := map[uint32]uint32{}
+	for _, c := range m.saved.GetColumns() {
+		for i, row := range health.Rows(c) {
+			body, err := health.ParseBody(row.Body)
+			if err != nil {
+				panic(err)
+			}
+			index := own[c.GetType()]
+			own[c.GetType()]++
+			if m.requests[request] {
+				m.counts.Duplicates += 1 + uint64(len(body.GetMembers()))
+				continue
+			}
+			hasValue := c.GetMantissa() != nil || c.GetReal() != nil
+			if row.Metadata != nil && c.GetMetadataIndex()[i] == 0 {
+				row.Metadata = nil
+			}
+			m.add(m.object(c.GetType(), c.GetUnit(), c.GetSource(), row, body, index, hasValue), body)
+		}
+	}
+	m.requests[request] = true
+}
+
+func (m *model) object(typeCode uint32, unit string, source *pb.Source, row health.Row, body *pb.Sample, index uint32, hasValue bool) *modelObject {
+	o := &modelObject{}
+	o.typeCode, o.app, o.from, o.unit = typeCode, m.saved.GetApp(), source.GetApp(), unit
+	o.source, o.kin = string(appendSource(nil, source)), fmt.Sprint(o.app, string(appendKin(nil, source)))
+	o.sample.Place = m.place
+	o.sample.Start, o.sample.End, o.sample.Index = row.Start, row.End, index
+	o.sample.Value, o.sample.HasValue, o.sample.Created, o.sample.HasCreated = row.Value, hasValue, row.Created, row.HasCreated
+	o.sample.UUID, o.sample.HasUUID = row.UUID, row.HasUUID
+	if row.Metadata != nil {
+		o.metadata = string(appendMetadata(nil, row.Metadata))
+	}
+	o.identify(source, row.Metadata, body, m.saved.GetByContent())
+	return o
+}
+
+func (o *modelObject) identify(source *pb.Source, metadata *pb.Metadata, body *pb.Sample, byContent bool) {
+	name := ""
+	if c := body.GetCharacteristic(); c != nil {
+		name, o.implied = "characteristic", true
+	} else if s := body.GetActivitySummary(); s != nil {
+		name, o.implied = "day"+s.GetDay(), true
+	} else {
+		var versions []float64
+		for _, e := range metadata.GetEntries() {
+			switch e.GetKey() {
+			case "HKSyncIdentifier", "HKMetadataKeySyncIdentifier":
+				name = "sync" + e.GetText()
+			case "HKSyncVersion", "HKMetadataKeySyncVersion":
+				number := e.GetNumber()
+				if e.GetText() != "" {
+					_, _ = fmt.Sscan(e.GetText(), &number)
+				}
+				if number != 2.5 {
+					versions = append(versions, number)
+				}
+			}
+		}
+		if name == "" || versions == nil {
+			return
+		}
+		o.version = versions[0]
+	}
+	if byContent || o.implied || source.GetApp() != "" {
+		name += fmt.Sprint(" of ", source.GetApp(), " ", source.GetName())
+	}
+	o.identity = fmt.Sprint(o.app, " ", o.typeCode, " ", name)
+}
+
+// add returns what there is now of an object: itself, or what was there before.
+func (m *model) add(o *modelObject, body *pb.Sample) (modelRef, bool) {
+	items, complete := m.items(o.app, body)
+	if !complete {
+		m.counts.Incomplete++
+		return modelRef{}, false
+	}
+	o.items = items
+	before, uuid := m.identities[o.identity], fmt.Sprintf("%d %q %x", o.app, o.from, o.sample.UUID)
+	same := o.sample.HasUUID && m.uuids[uuid] != nil
+	if same || before != nil && !o.implied && o.version <= before.version {
+		m.counts.Duplicates += 1 + uint64(len(body.GetMembers()))
+		if o.identity != "" {
+			return modelRef{identity: o.identity}, true
+		}
+		return modelRef{object: m.uuids[uuid]}, m.uuids[uuid].typeCode == o.typeCode && len(m.uuids[uuid].pairs) == 0
+	}
+	m.addMembers(o, body)
+	if o.typeCode == 2001 && len(o.pairs) == 0 {
+		m.counts.Incomplete++
+		return modelRef{}, false
+	}
+	o.body = bodyText(body, len(items)/itemSize)
+	if o.identity != "" {
+		if before != nil && o.implied && before.content() == o.content() && before.source == o.source {
+			m.counts.Duplicates++
+			return modelRef{identity: o.identity}, true
+		}
+		if before != nil {
+			m.objects = slices.DeleteFunc(m.objects, func(other *modelObject) bool { return other == before })
+			m.counts.Replaced++
+		}
+		m.identities[o.identity] = o
+	} else if m.saved.GetByContent() {
+		if there := m.sameContent(o); there != nil {
+			m.counts.Duplicates++
+			return modelRef{object: there}, true
+		}
+	}
+	if o.sample.HasUUID {
+		m.uuids[uuid] = o
+	}
+	m.objects = append(m.objects, o)
+	if o.identity != "" {
+		return modelRef{identity: o.identity}, true
+	}
+	return modelRef{object: o}, true
+}
+
+func (m *model) addMembers(o *modelObject, body *pb.Sample) {
+	for _, member := range body.GetMembers() {
+		t, unit, source, row, err := health.Member(member)
+		if err != nil {
+			panic(err)
+		}
+		index := m.next[t.Code]
+		m.next[t.Code]++
+		if source == nil {
+			source, _ = readSource([]byte(o.source))
+		}
+		inner, err := health.ParseBody(row.Body)
+		if err != nil {
+			panic(err)
+		}
+		c := m.object(t.Code, unit, source, row, inner, index, t.Kind.HasNumber())
+		c.member = true
+		if ref, ok := m.add(c, inner); ok {
+			o.refs = append(o.refs, ref)
+			if o.typeCode == 2001 && !slices.Contains(o.pairs, t.Code) {
+				o.pairs = append(o.pairs, t.Code)
+			}
+		}
+	}
+}
+
+// sameContent prefers the same source, then the oldest source, then the oldest object.
+func (m *model) sameContent(o *modelObject) *modelObject {
+	var found *modelObject
+	rank := func(other *modelObject) int {
+		if other.source == o.source {
+			return -1
+		}
+		return slices.IndexFunc(m.objects, func(x *modelObject) bool { return x.app == other.app && x.source == other.source })
+	}
+	for _, other := range m.objects {
+		alike := other.source == o.source || other.kin == o.kin && (o.member || other.member)
+		if other.identity != "" || other.app != o.app || !alike || other.content() != o.content() {
 			continue
 		}
-		request := named{saved.GetApp(), [16]byte(saved.GetRequestId())}
-		next := map[uint32]uint32{}
-		for _, c := range saved.GetColumns() {
-			start, mantissa := int64(0), int64(0)
-			for i := range c.GetStart() {
-				start += c.GetStart()[i]
-				m := modelSample{
-					typeCode: c.GetType(), app: saved.GetApp(), source: string(appendSource(nil, c.GetSource())), unit: c.GetUnit(),
-				}
-				m.sample.Place = Place{
-					Start: start * int64(c.GetTick()), Sequence: l.sequence, Event: uint32(l.event), Index: next[c.GetType()],
-				}
-				next[c.GetType()]++
-				m.sample.End = m.sample.Start
-				if c.GetDuration() != nil {
-					m.sample.End += c.GetDuration()[i] * int64(c.GetTick())
-				}
-				if c.GetReal() != nil {
-					m.sample.Value = c.GetReal()[i]
-				} else {
-					mantissa += c.GetMantissa()[i]
-					m.sample.Value = float64(mantissa) / math.Pow10(int(c.GetExponent()))
-				}
-				if c.GetCreated() != nil {
-					m.sample.HasCreated, m.sample.Created = true, m.sample.End+c.GetCreated()[i]*int64(c.GetTick())
-				}
-				if c.GetMetadataIndex() != nil && c.GetMetadataIndex()[i] > 0 {
-					m.metadata = string(appendMetadata(nil, c.GetMetadata()[c.GetMetadataIndex()[i]-1]))
-				}
-				if c.GetUuid() != nil {
-					m.sample.HasUUID, m.sample.UUID = true, [16]byte(c.GetUuid()[16*i:])
-				}
-				own := named{saved.GetApp(), m.sample.UUID}
-				if requests[request] ||
-					saved.GetByContent() && slices.ContainsFunc(samples, func(o modelSample) bool { return m.sameContent(&o) }) ||
-					m.sample.HasUUID && uuids[own] {
-					duplicates++
-					continue
-				}
-				if m.sample.HasUUID {
-					uuids[own] = true
-				}
-				samples = append(samples, m)
-			}
+		if found == nil || rank(other) < rank(found) {
+			found = other
 		}
-		requests[request] = true
 	}
-	return samples, duplicates
+	return found
 }
 
-// stored reads everything back through the reader's side.
-func stored(t testing.TB, v *View) []modelSample {
-	t.Helper()
-	s, err := v.Snapshot()
+const itemSize = 24
+
+// items renders the items of a payload of quantities or beats.
+func (m *model) items(app uint64, body *pb.Sample) (string, bool) {
+	chunks := body.GetPayload()
+	for number := range body.GetUpload().GetParts() {
+		c := m.parts[fmt.Sprint(app, body.GetUpload().GetId(), number)]
+		if c.GetBeats() == nil {
+			return "", false
+		}
+		chunks = append(chunks, c)
+	}
+	return renderItems(chunks), true
+}
+
+func renderItems(chunks []*pb.Chunk) string {
+	var b strings.Builder
+	for _, c := range chunks {
+		for i, offset := range c.GetBeats().GetOffset() {
+			fmt.Fprintf(&b, "%*d", itemSize, offset*2+int64(len(c.Beats.AfterGap))*int64(1-min(i, 1)))
+		}
+	}
+	return b.String()
+}
+
+// bodyText is a body without members and payload, with the count of the ledger.
+func bodyText(body *pb.Sample, count int) string {
+	if body == nil {
+		return ""
+	}
+	rest := proto.CloneOf(body)
+	rest.Members, rest.Payload, rest.Upload = nil, nil, nil
+	if s := rest.GetHeartbeatSeries(); s != nil {
+		s.Count = uint64(count)
+	}
+	b, err := health.AppendBody(nil, rest)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
-	defer s.Close()
-	var samples []modelSample
-	for _, typeCode := range []uint32{1, 2, 300} {
-		details := s.Details(typeCode)
-		for _, source := range s.Sources(owner(), typeCode) {
-			scan, err := source.Scan(math.MinInt64, math.MaxInt64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for ok := scan.First(); ok; ok = scan.Next() {
-				m := modelSample{
-					typeCode: typeCode, app: source.App(), source: string(appendSource(nil, source.Origin())),
-					sample: *scan.Sample(), unit: s.Unit(scan.Sample()),
-				}
-				if entries, err := details.Metadata(scan.Sample()); err != nil {
-					t.Fatal(err)
-				} else if scan.Sample().metadata != 0 {
-					m.metadata = string(appendMetadata(nil, &pb.Metadata{Entries: entries}))
-				}
-				m.sample.unit, m.sample.metadata = 0, 0
-				samples = append(samples, m)
-			}
-			if err := scan.Close(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	return samples
+	return string(b)
 }
 
-func sortSamples(samples []modelSample) {
-	slices.SortFunc(samples, func(a, b modelSample) int {
-		if a.typeCode != b.typeCode {
-			return int(a.typeCode) - int(b.typeCode)
-		}
-		return a.sample.Place.Compare(&b.sample.Place)
-	})
-}
-
-func TestViewHoldsWhatTheModelHolds(t *testing.T) {
-	rapid.Check(t, func(r *rapid.T) {
-		log := drawLog(r, 6)
-		v := openView(t, vfs.NewMem())
-		for _, s := range segments(log) {
-			commitLog(t, v, s)
-		}
-		want, duplicates := model(log)
-		got := stored(t, v)
-		sortSamples(want)
-		sortSamples(got)
-		options := cmp.AllowUnexported(modelSample{}, Sample{})
-		if diff := cmp.Diff(want, got, options, cmp.Comparer(func(a, b float64) bool { return math.Float64bits(a) == math.Float64bits(b) })); diff != "" {
-			r.Fatal(diff)
-		}
-		if n, d := v.Counts(); n != uint64(len(want)) || d != duplicates {
-			r.Fatalf("counts %d and %d, want %d and %d", n, d, len(want), duplicates)
-		}
-		checkDirectory(r, v, want)
-		closeView(t, v)
-	})
-}
-
-// checkDirectory compares the directory with what is stored, and that every sample lies
-// in the spans that must hold it.
-func checkDirectory(r *rapid.T, v *View, samples []modelSample) {
-	s, err := v.Snapshot()
-	if err != nil {
-		r.Fatal(err)
-	}
-	defer s.Close()
-	low, until := rapid.Int64Range(-1e13, 1e13).Draw(r, "low"), rapid.Int64Range(-1e13, 1e13).Draw(r, "until")
-	for _, typeCode := range []uint32{1, 2, 300} {
-		total := 0
-		for _, source := range s.Sources(owner(), typeCode) {
-			spans := source.Spans(low, until)
-			for i := range spans {
-				if spans[i].First > spans[i].Last || i > 0 && spans[i].First <= spans[i-1].Last {
-					r.Fatalf("spans %v are not in order", spans)
-				}
+// samples returns what a reader gets of everything, members resolved.
+func (m *model) samples() []modelSample {
+	var all []modelSample
+	for _, o := range m.objects {
+		s := o.modelSample
+		for _, r := range o.refs {
+			there := r.object
+			if there == nil {
+				there = m.identities[r.identity]
 			}
-			count := uint64(0)
-			for _, m := range samples {
-				if m.typeCode != typeCode || m.app != source.App() || m.source != string(appendSource(nil, source.Origin())) {
-					continue
-				}
-				count++
-				e := source.entry
-				if m.sample.End > e.maxEnd {
-					r.Fatalf("end %d after the last, %d", m.sample.End, e.maxEnd)
-				}
-				inside := slices.ContainsFunc(spans, func(s Span) bool {
-					return s.First <= m.sample.End && m.sample.End <= s.Last && uint64(m.sample.End-m.sample.Start) <= s.Longest
-				})
-				if m.sample.End >= low && m.sample.Start <= until && !inside {
-					r.Fatalf("sample %v is in none of %v", m.sample.Place, spans)
-				}
-			}
-			if count != source.entry.count {
-				r.Fatalf("%d samples, the directory says %d", count, source.entry.count)
-			}
-			total += int(count)
-		}
-		for _, m := range samples {
-			if m.typeCode == typeCode {
-				total--
+			if there != nil && slices.Contains(m.objects, there) {
+				s.members = append(s.members, there.key())
 			}
 		}
-		if total != 0 {
-			r.Fatalf("type %d: %d samples too many or too few", typeCode, total)
+		if o.pairs == nil {
+			all = append(all, s)
+		}
+		for _, p := range o.pairs {
+			s.typeCode = Pair(2001, p)
+			all = append(all, s)
 		}
 	}
+	sortSamples(all)
+	return all
 }

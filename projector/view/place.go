@@ -11,50 +11,74 @@ import (
 type content struct {
 	bits       uint64 // of the value
 	created    int64
-	hasCreated bool
 	unit       uint32
 	metadata   int32 // index into the batch's metadata, -1: none
+	body       int32 // index into the batch's bodies, -1: none
+	hasCreated bool
+	hasValue   bool
+	// member says that it came as one; it is not compared.
+	member bool
 }
 
-func contentOf(s *Sample, metadata int32) content {
+func contentOf(s *Sample, metadata, body int32) content {
 	return content{
-		bits: math.Float64bits(s.Value), created: s.Created, hasCreated: s.HasCreated, unit: s.unit, metadata: metadata,
+		bits: math.Float64bits(s.Value), created: s.Created, unit: s.unit, metadata: metadata, body: body,
+		hasCreated: s.HasCreated, hasValue: s.HasValue, member: s.member,
 	}
+}
+
+// sameNumbers compares everything but metadata and bodies.
+func (c *content) sameNumbers(o *content) bool {
+	return c.bits == o.bits && c.created == o.created && c.unit == o.unit && c.hasCreated == o.hasCreated && c.hasValue == o.hasValue &&
+		(c.metadata < 0) == (o.metadata < 0) && (c.body < 0) == (o.body < 0)
 }
 
 // pending is a sample of the batch that is not in the view yet.
 type pending struct {
 	start, end int64
 	content
-	next int32 // the one before it at the same place, -1: none
+	index uint32
+	next  int32 // the one before it at the same place, -1: none
 }
 
-// places holds the samples that a batch adds to one (type, source), so that later
+// pendingPlaces holds the samples that a batch adds to one (type, source), so that later
 // ones can be compared with them. Samples mostly come in order of time, and then a
-// sorted list is enough; the first look-up out of order makes an index.
-type places struct {
+// sorted list is enough; the first look-up out of order makes an index. Samples with an
+// identity are not among them.
+type pendingPlaces struct {
 	list   []pending
 	sorted bool
 	index  map[period]int32
+	events []pendingEvent
+}
+
+// pendingEvent says of which event the samples from one on are.
+type pendingEvent struct {
+	from     int
+	sequence uint64
+	event    uint32
 }
 
 type period struct{ start, end int64 }
 
-func (p *places) add(start, end int64, c content) {
+func (p *pendingPlaces) add(s *Sample, c content) {
 	n := len(p.list)
 	if n == 0 {
 		p.sorted = true
 	} else if p.sorted {
 		last := &p.list[n-1]
-		p.sorted = last.end < end || last.end == end && last.start <= start
+		p.sorted = last.end < s.End || last.end == s.End && last.start <= s.Start
 	}
-	p.list = append(p.list, pending{start: start, end: end, content: c, next: -1})
+	if last := len(p.events) - 1; last < 0 || p.events[last].sequence != s.Sequence || p.events[last].event != s.Event {
+		p.events = append(p.events, pendingEvent{n, s.Sequence, s.Event})
+	}
+	p.list = append(p.list, pending{start: s.Start, end: s.End, content: c, index: s.Index, next: -1})
 	if p.index != nil {
 		p.link(int32(n))
 	}
 }
 
-func (p *places) link(i int32) {
+func (p *pendingPlaces) link(i int32) {
 	s := &p.list[i]
 	key := period{s.start, s.end}
 	s.next = -1
@@ -64,10 +88,10 @@ func (p *places) link(i int32) {
 	p.index[key] = i
 }
 
-// holds says whether a sample is there for which equal holds.
-func (p *places) holds(start, end int64, equal func(*content) bool) bool {
+// find returns the first sample that came of those for which equal holds, -1 if none.
+func (p *pendingPlaces) find(start, end int64, equal func(*content) bool) int {
 	if len(p.list) == 0 {
-		return false
+		return -1
 	}
 	if p.sorted && p.index == nil {
 		i, _ := slices.BinarySearchFunc(p.list, period{start, end}, func(s pending, at period) int {
@@ -75,10 +99,10 @@ func (p *places) holds(start, end int64, equal func(*content) bool) bool {
 		})
 		for ; i < len(p.list) && p.list[i].end == end && p.list[i].start == start; i++ {
 			if equal(&p.list[i].content) {
-				return true
+				return i
 			}
 		}
-		return false
+		return -1
 	}
 	if p.index == nil {
 		p.index = make(map[period]int32, len(p.list))
@@ -86,12 +110,23 @@ func (p *places) holds(start, end int64, equal func(*content) bool) bool {
 			p.link(int32(i))
 		}
 	}
+	found := -1
 	i, ok := p.index[period{start, end}]
 	for ok && i >= 0 {
 		if equal(&p.list[i].content) {
-			return true
+			found = int(i)
 		}
 		i = p.list[i].next
 	}
-	return false
+	return found
+}
+
+// place returns where the sample with this index in the list stands.
+func (p *pendingPlaces) place(i int) Place {
+	at, ok := slices.BinarySearchFunc(p.events, i, func(e pendingEvent, i int) int { return cmp.Compare(e.from, i) })
+	if !ok {
+		at--
+	}
+	e, s := &p.events[at], &p.list[i]
+	return Place{Start: s.start, End: s.end, Sequence: e.sequence, Event: e.event, Index: s.index}
 }

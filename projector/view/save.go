@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"healthledger/proto/catalog"
 	"healthledger/proto/health"
 	pb "healthledger/proto/healthledger/v1"
 )
@@ -13,17 +14,13 @@ func (b *Batch) save(time int64, saved *pb.SamplesSaved) error {
 	if len(saved.GetRequestId()) != 16 {
 		return fmt.Errorf("%w: a request id of %d bytes", ErrEvent, len(saved.GetRequestId()))
 	}
-	request := object{app: saved.GetApp(), id: [16]byte(saved.GetRequestId())}
-	b.key = appendObjectKey(b.key[:0], familyRequest, request.app, &request.id)
-	seen, err := b.seen(b.requests, request)
+	request := named{app: saved.GetApp(), id: [16]byte(saved.GetRequestId())}
+	seen, err := b.seenRequest(request)
 	if err != nil {
 		return err
 	}
 	if seen {
-		for _, c := range saved.GetColumns() {
-			b.counters.duplicates += uint64(health.Count(c))
-		}
-		return nil
+		return b.countAgain(saved)
 	}
 	b.value = appendOrdered(appendOrdered(b.value[:0], b.sequence), uint64(b.event))
 	b.set(b.key, b.value)
@@ -31,7 +28,7 @@ func (b *Batch) save(time int64, saved *pb.SamplesSaved) error {
 	b.value = appendEvent(b.value[:0], request.id, request.app, time)
 	b.set(b.key, b.value)
 
-	b.column.begin(request.app, saved.GetByContent())
+	b.column.begin(saved)
 	for _, c := range saved.GetColumns() {
 		if err := b.saveColumn(c); err != nil {
 			return err
@@ -40,37 +37,75 @@ func (b *Batch) save(time int64, saved *pb.SamplesSaved) error {
 	return nil
 }
 
-// seen says whether the object whose key is in b.key is known, and remembers it.
-func (b *Batch) seen(known map[object]struct{}, o object) (bool, error) {
-	if _, ok := known[o]; ok {
+// seenRequest says whether a request is known, and remembers it. Its key is left in b.key.
+func (b *Batch) seenRequest(request named) (bool, error) {
+	b.key = appendObjectKey(b.key[:0], familyRequest, request.app, &request.id)
+	if _, ok := b.requests[request]; ok {
 		return true, nil
 	}
-	found, err := b.exists(b.key)
+	_, found, err := b.stored(b.key)
 	if err != nil || found {
 		return found, err
 	}
-	known[o] = struct{}{}
+	b.requests[request] = struct{}{}
 	return false, nil
+}
+
+// countAgain counts what a repeated request would have brought.
+func (b *Batch) countAgain(saved *pb.SamplesSaved) error {
+	for _, c := range saved.GetColumns() {
+		b.counts.Duplicates += uint64(health.Count(c))
+		for _, row := range c.GetBody() {
+			body, err := parseBody(row)
+			if err != nil {
+				return err
+			}
+			b.counts.Duplicates += uint64(len(body.GetMembers()))
+		}
+	}
+	return nil
+}
+
+func parseBody(row []byte) (*pb.Sample, error) {
+	body, err := health.ParseBody(row)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrEvent, err)
+	}
+	return body, nil
 }
 
 // column is where in an event the batch is.
 type column struct {
 	app       uint64
 	byContent bool
-	// indexes counts the samples of each type in the request.
-	indexes []typeIndex
-	// base is the number of the first metadata of the column within the event.
-	base uint32
-	// metadata: where in the batch's list the column's own lies, -1 if not yet there.
-	metadata []int32
-	written  []bool
+	all       []*pb.SampleColumns
+	// indexes counts the samples of each type in the request, members those that are
+	// members: they come after all that stand for themselves.
+	indexes, members []typeIndex
+	// base is the number of the first metadata of the column within the event, bodies the
+	// number of the next body.
+	base, bodies uint32
+	metadata     []metadataUse
+	// ofMembers are the metadata that members have, by content.
+	ofMembers map[string]*metadataUse
+	// relaxed are where members may lie that a column repeats.
+	relaxed []*draft
 }
 
 type typeIndex struct{ typeCode, next uint32 }
 
-func (c *column) begin(app uint64, byContent bool) {
-	c.app, c.byContent, c.base = app, byContent, 0
-	c.indexes = c.indexes[:0]
+// metadataUse is metadata of an event: where in the batch's list they are, -1 if not yet
+// there, their number in the event, and whether their row is.
+type metadataUse struct {
+	at      int32
+	number  uint32
+	written bool
+}
+
+func (c *column) begin(saved *pb.SamplesSaved) {
+	c.app, c.byContent, c.all, c.base, c.bodies = saved.GetApp(), saved.GetByContent(), saved.GetColumns(), 0, 0
+	c.indexes, c.members = c.indexes[:0], c.members[:0]
+	clear(c.ofMembers)
 }
 
 // index returns the index in the request of the next samples of a type.
@@ -86,23 +121,46 @@ func (c *column) index(typeCode uint32, count int) uint32 {
 	return 0
 }
 
+// memberIndex returns the index in the request of the next member of a type.
+func (c *column) memberIndex(typeCode uint32) uint32 {
+	i := slices.IndexFunc(c.members, func(t typeIndex) bool { return t.typeCode == typeCode })
+	if i < 0 {
+		i = len(c.members)
+		next := 0
+		for _, other := range c.all {
+			if other.GetType() == typeCode {
+				next += health.Count(other)
+			}
+		}
+		c.members = append(c.members, typeIndex{typeCode, uint32(next)})
+	}
+	c.members[i].next++
+	return c.members[i].next - 1
+}
+
 func (c *column) open(count int) {
-	c.metadata, c.written = slices.Grow(c.metadata[:0], count)[:count], slices.Grow(c.written[:0], count)[:count]
+	c.metadata = slices.Grow(c.metadata[:0], count)[:count]
 	for i := range c.metadata {
-		c.metadata[i], c.written[i] = -1, false
+		c.metadata[i] = metadataUse{at: -1, number: c.base + uint32(i)}
 	}
 }
 
 func (b *Batch) saveColumn(c *pb.SampleColumns) error {
 	count := health.Count(c)
-	if n := len(c.GetMetadataIndex()); n != 0 && n != count {
-		return fmt.Errorf("%w: %d samples with %d references to metadata", ErrEvent, count, n)
+	for _, n := range [...]int{len(c.GetMetadataIndex()), len(c.GetBody())} {
+		if n != 0 && n != count {
+			return fmt.Errorf("%w: %d samples with a column of %d", ErrEvent, count, n)
+		}
 	}
-	d := b.draft(c.GetType(), b.source(b.column.app, c.GetSource()))
-	s := Sample{unit: b.unit(c.GetUnit())}
+	o := b.source(b.column.app, c.GetSource())
+	s := Sample{unit: b.unit(c.GetUnit()), HasValue: len(c.GetMantissa()) > 0 || len(c.GetReal()) > 0}
 	s.Sequence, s.Event = b.sequence, uint32(b.event)
 	first := b.column.index(c.GetType(), count)
 	b.column.open(len(c.GetMetadata()))
+	d := b.draft(c.GetType(), o)
+	if b.column.relaxed = nil; b.column.byContent {
+		b.column.relaxed = b.relaxed(c.GetType(), o, true)
+	}
 	for i, row := range health.Rows(c) {
 		if row.End < row.Start {
 			return fmt.Errorf("%w: a sample that ends before it starts", ErrEvent)
@@ -110,14 +168,16 @@ func (b *Batch) saveColumn(c *pb.SampleColumns) error {
 		s.Start, s.End, s.Index = row.Start, row.End, first+uint32(i)
 		s.Value, s.Created, s.HasCreated = row.Value, row.Created, row.HasCreated
 		s.UUID, s.HasUUID = row.UUID, row.HasUUID
-		number := -1
-		if row.Metadata != nil {
-			number = int(c.GetMetadataIndex()[i]) - 1
-			if number < 0 || number >= len(c.GetMetadata()) {
-				return fmt.Errorf("%w: a sample with metadata that is not there", ErrEvent)
-			}
+		use, err := b.columnMetadata(c, i, row.Metadata != nil)
+		if err != nil {
+			return err
 		}
-		if err := b.saveSample(d, &s, c, number); err != nil {
+		if len(row.Body) == 0 && (use == nil || b.metadata[use.at].sync == nil) && !isCorrelation(c.GetType()) {
+			err = b.saveSample(d, &s, c.GetExponent(), use)
+		} else {
+			err = b.saveRow(o, &s, c, use, row.Body)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -125,74 +185,126 @@ func (b *Batch) saveColumn(c *pb.SampleColumns) error {
 	return nil
 }
 
-// saveSample adds one sample unless it is a duplicate. Number is its metadata within
-// the column, -1 for none.
-func (b *Batch) saveSample(d *draft, s *Sample, c *pb.SampleColumns, number int) error {
-	at, meta := int32(-1), uint32(0)
-	if number >= 0 {
-		at, meta = b.metadataAt(c, number), b.column.base+uint32(number)+1
+func isCorrelation(typeCode uint32) bool {
+	t, ok := catalog.ByCode(typeCode)
+	return ok && t.Kind == catalog.Correlation
+}
+
+// columnMetadata returns the metadata of a sample of the column, nil if it has none.
+func (b *Batch) columnMetadata(c *pb.SampleColumns, i int, has bool) (*metadataUse, error) {
+	if !has {
+		return nil, nil
 	}
-	s.metadata = meta
-	known := contentOf(s, at)
+	number := int(c.GetMetadataIndex()[i]) - 1
+	if number < 0 || number >= len(c.GetMetadata()) {
+		return nil, fmt.Errorf("%w: a sample with metadata that is not there", ErrEvent)
+	}
+	use := &b.column.metadata[number]
+	if use.at < 0 {
+		use.at = b.addMetadata(c.GetMetadata()[number])
+	}
+	return use, nil
+}
+
+// addMetadata returns where in the batch's list metadata lie.
+func (b *Batch) addMetadata(m *pb.Metadata) int32 {
+	b.metadata = append(b.metadata, metadata{row: appendMetadata(nil, m), sync: syncOf(m)})
+	return int32(len(b.metadata)) - 1
+}
+
+// describe notes a sample's metadata in it and returns where they are in the batch's list.
+func (s *Sample) describe(use *metadataUse) int32 {
+	if s.metadata = 0; use == nil {
+		return -1
+	}
+	s.metadata = use.number + 1
+	return use.at
+}
+
+// saveSample adds one sample that is nothing but a row, unless it is a duplicate.
+func (b *Batch) saveSample(d *draft, s *Sample, exponent uint32, use *metadataUse) error {
+	known := contentOf(s, s.describe(use), -1)
 	if b.column.byContent {
-		same, err := b.same(d, s, known)
+		same, err := b.sameAnywhere(d, &sought{start: s.Start, end: s.End, keyEnd: s.End, content: known})
 		if err != nil || same {
-			b.counters.duplicates++
+			b.counts.Duplicates++
 			return err
 		}
 	}
 	if s.HasUUID {
-		same, err := b.sameUUID(s)
-		if err != nil || same {
-			b.counters.duplicates++
+		_, there, err := b.knownUUID(d.origin, s.UUID)
+		if err != nil || there {
+			b.counts.Duplicates++
 			return err
 		}
 	}
-	if number >= 0 && !b.column.written[number] {
-		b.column.written[number] = true
-		b.key = appendMetadataKey(b.key[:0], s.Sequence, s.Event, meta-1)
-		b.set(b.key, b.metadata[at])
+	if err := b.write(d, s, s.End, s.End, exponent, use); err != nil {
+		return err
+	}
+	d.places.add(s, known)
+	b.counts.Samples++
+	if s.HasUUID {
+		b.rememberUUID(d.origin, s.UUID, Locator{d.typeCode, d.origin.id, s.Place})
+	}
+	return nil
+}
+
+// sameAnywhere says whether a sample that stands for itself is there already, from its
+// own source or as a member from one that differs only in the device.
+func (b *Batch) sameAnywhere(d *draft, s *sought) (bool, error) {
+	same, err := b.same(d, s)
+	if same || err != nil || len(b.column.relaxed) == 0 {
+		return same, err
+	}
+	asMember := *s
+	asMember.members = true
+	for _, other := range b.column.relaxed {
+		if same, err := b.same(other, &asMember); same || err != nil {
+			return same, err
+		}
+	}
+	return false, nil
+}
+
+// write writes a row of a sample under the type of the draft.
+func (b *Batch) write(d *draft, s *Sample, keyEnd, memberEnd int64, exponent uint32, use *metadataUse) error {
+	if use != nil && !use.written {
+		use.written = true
+		b.key = appendMetadataKey(b.key[:0], s.Sequence, s.Event, use.number)
+		b.set(b.key, b.metadata[use.at].row)
 	}
 	b.key = append(b.key[:0], d.prefix...)
-	b.key = appendPeriod(b.key, s.Start, s.End)
+	b.key = appendPeriod(b.key, s.Start, keyEnd)
 	b.key = appendTie(b.key, s.Sequence, s.Event, s.Index)
-	b.value = appendValue(b.value[:0], s, c.GetExponent())
+	b.value = appendRow(b.value[:0], d.typeCode, s, keyEnd, memberEnd, exponent)
 	op := b.batch.SetDeferred(len(b.key), len(b.value))
 	copy(op.Key, b.key)
 	copy(op.Value, b.value)
 	if err := op.Finish(); err != nil {
 		return err
 	}
-	if s.HasUUID {
-		b.value = append(b.value[:0], b.key[1:]...)
-		b.key = appendObjectKey(b.key[:0], familyUUID, b.column.app, &s.UUID)
-		b.set(b.key, b.value)
-	}
-	d.add(s, known)
-	b.counters.samples++
+	d.add(s.Start, keyEnd)
 	return nil
 }
 
-// metadataAt returns where in the batch's list the metadata of a column lies.
-func (b *Batch) metadataAt(c *pb.SampleColumns, number int) int32 {
-	if at := b.column.metadata[number]; at >= 0 {
-		return at
-	}
-	at := int32(len(b.metadata))
-	b.metadata = append(b.metadata, appendMetadata(nil, c.GetMetadata()[number]))
-	b.column.metadata[number] = at
-	return at
-}
-
-func (d *draft) add(s *Sample, known content) {
-	if d.count == 0 || s.End > d.maxEnd {
-		d.maxEnd = s.End
+// add notes a row in the entry.
+func (d *draft) add(start, end int64) {
+	if d.count == 0 || end > d.maxEnd {
+		d.maxEnd = end
 	}
 	d.count++
-	if duration := uint64(s.End) - uint64(s.Start); duration > 0 {
-		d.lengthen(monthOf(s.End), duration)
+	if duration := uint64(end) - uint64(start); duration > 0 {
+		d.lengthen(monthOf(end), duration)
 	}
-	d.places.add(s.Start, s.End, known)
+}
+
+// remove notes that a row is gone. With the last one everything is as if nothing had
+// ever been there.
+func (d *draft) remove() {
+	if d.count--; d.count == 0 {
+		d.maxEnd, d.members, d.months, d.monthsOwned, d.changed = 0, 0, nil, false, nil
+		d.emptied = true
+	}
 }
 
 // lengthen notes a duration of a month.

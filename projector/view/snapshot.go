@@ -16,9 +16,10 @@ import (
 type state struct {
 	db        *pebble.Snapshot
 	cursor    Cursor
-	counters  counters
+	counts    Counts
 	directory directory
 	units     []string
+	sources   []*origin
 
 	users   int  // under View.mu
 	current bool // under View.mu
@@ -95,7 +96,7 @@ type Source struct {
 // Sources returns what the scope may see of a type, in an order that means nothing. It
 // touches memory only, and of what the scope may not see nothing but the app's number.
 func (s *Snapshot) Sources(scope authz.Scope, typeCode uint32) []Source {
-	access := scope.Access(typeCode)
+	access := scope.Access(accessType(typeCode))
 	var sources []Source
 	for _, o := range s.state.directory[typeCode] {
 		since, ok := access.Since(o.app)
@@ -114,7 +115,21 @@ func (s *Snapshot) Sources(scope authz.Scope, typeCode uint32) []Source {
 // App returns the number of the app the source belongs to.
 func (s *Source) App() uint64 { return s.entry.origin.app }
 
-// Origin returns who measured, without the app. It is shared and must not be changed.
+// Type returns the code of the type. That of a pair is the correlation's.
+func (s *Source) Type() uint32 {
+	if isPair(s.typeCode) {
+		return s.typeCode >> pairShift
+	}
+	return s.typeCode
+}
+
+// Locate says where a sample of the source lies.
+func (s *Source) Locate(sample *Sample) Locator {
+	return Locator{Type: s.typeCode, Source: s.entry.origin.id, Place: sample.Place}
+}
+
+// Origin returns who measured; its app only if an import brought it. It is shared and
+// must not be changed.
 func (s *Source) Origin() *pb.Source { return s.entry.origin.source }
 
 // Spans returns where the source's visible samples can lie that end at low or later and
@@ -126,12 +141,14 @@ func (s *Source) Spans(low, until int64) []Span {
 // Unit returns the unit of a sample; empty for categories.
 func (s *Snapshot) Unit(sample *Sample) string { return s.state.units[sample.unit] }
 
-// Scan goes through samples of a source in order of end, then start.
+// Scan goes through samples of a source in order of end, then start. A correlation stands
+// where its last member of the type ends, if that is later than its own end.
 type Scan struct {
 	source *Source
 	prefix int
 	iter   *pebble.Iterator
 	sample Sample
+	end    int64
 	err    error
 }
 
@@ -154,33 +171,58 @@ func (s *Source) Scan(first, last int64) (*Scan, error) {
 }
 
 // First, Last, Next and Prev move and say whether there is a sample.
-func (s *Scan) First() bool { return s.read(s.iter.First()) }
+func (s *Scan) First() bool { return s.read(s.iter.First(), false) }
 
 // Last moves to the sample that ends last.
-func (s *Scan) Last() bool { return s.read(s.iter.Last()) }
+func (s *Scan) Last() bool { return s.read(s.iter.Last(), true) }
 
 // Next moves to a later end.
-func (s *Scan) Next() bool { return s.read(s.iter.Next()) }
+func (s *Scan) Next() bool { return s.read(s.iter.Next(), false) }
 
 // Prev moves to an earlier end.
-func (s *Scan) Prev() bool { return s.read(s.iter.Prev()) }
+func (s *Scan) Prev() bool { return s.read(s.iter.Prev(), true) }
 
-func (s *Scan) read(valid bool) bool {
-	if !valid || s.err != nil {
-		return false
+// read reads the row the iterator is at, if it is at one.
+func (s *Scan) read(valid, back bool) bool {
+	for valid && s.err == nil {
+		memberEnd, ok := s.row()
+		if !ok {
+			return false
+		}
+		// Only a correlation that goes on after the last of its members can be in the range
+		// and have none of the type that may be seen. It is passed over.
+		if memberEnd >= s.source.since {
+			return true
+		}
+		if back {
+			valid = s.iter.Prev()
+		} else {
+			valid = s.iter.Next()
+		}
 	}
+	return false
+}
+
+// row decodes the row the iterator is at, and returns when the last member ends.
+func (s *Scan) row() (memberEnd int64, ok bool) {
 	value, err := s.iter.ValueAndErr()
 	if err != nil {
 		s.err = err
-		return false
+		return 0, false
 	}
-	if !readPlace(s.iter.Key()[s.prefix:], &s.sample.Place) || !readValue(value, &s.sample) ||
-		int(s.sample.unit) >= len(s.source.snapshot.state.units) {
+	if ok = readPlace(s.iter.Key()[s.prefix:], &s.sample.Place); ok {
+		s.end = s.sample.End
+		memberEnd, ok = readRow(value, s.source.typeCode, &s.sample)
+	}
+	if !ok || int(s.sample.unit) >= len(s.source.snapshot.state.units) {
 		s.err = errDamaged
-		return false
+		return 0, false
 	}
-	return true
+	return memberEnd, true
 }
+
+// End returns the end by which the scan is in order; the sample's own is not later.
+func (s *Scan) End() int64 { return s.end }
 
 // Sample returns the sample the scan is at. The next move overwrites it.
 func (s *Scan) Sample() *Sample { return &s.sample }
@@ -191,6 +233,37 @@ func (s *Scan) Close() error {
 		return fmt.Errorf("scan samples: %w", s.source.snapshot.view.damage(err))
 	}
 	return nil
+}
+
+// Find returns the sample that lies at a place, and its source, if the scope may see it
+// and it is there. What may not be seen is not looked for. Pairs have no samples.
+func (s *Snapshot) Find(scope authz.Scope, at Locator) (*Source, *Sample, bool, error) {
+	if int(at.Source) >= len(s.state.sources) || isPair(at.Type) {
+		return nil, nil, false, nil
+	}
+	o := s.state.sources[at.Source]
+	since, ok := scope.Access(at.Type).Since(o.app)
+	if !ok || at.End < since {
+		return nil, nil, false, nil
+	}
+	row, err := s.get(at.appendKey([]byte{familySample}))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil, false, nil
+	}
+	if err != nil {
+		return nil, nil, false, fmt.Errorf("find a sample: %w", s.view.damage(err))
+	}
+	sample := &Sample{Place: at.Place}
+	if !readValue(row, sample) || int(sample.unit) >= len(s.state.units) {
+		return nil, nil, false, fmt.Errorf("find a sample: %w", errDamaged)
+	}
+	return &Source{snapshot: s, typeCode: at.Type, entry: &entry{origin: o}, since: since}, sample, true, nil
+}
+
+// get copies the value of a key that a reader looks up.
+func (s *Snapshot) get(key []byte) ([]byte, error) {
+	s.touch(key, key)
+	return get(s.state.db, key)
 }
 
 func (s *Snapshot) touch(lower, upper []byte) {

@@ -34,7 +34,7 @@ import (
 
 // formatVersion is the version of everything FORMAT.md describes. A view of another
 // version is rebuilt.
-const formatVersion = 1
+const formatVersion = 2
 
 var (
 	// ErrFormat is wrapped by errors that say a view is of another version or damaged.
@@ -63,10 +63,17 @@ type Cursor struct {
 	Tree []byte
 }
 
-// counters count the samples of the log up to the cursor: those the view holds, and those
-// that were there already. Together they are all.
-type counters struct {
-	samples, duplicates uint64
+// Counts says what became of the samples of the log, members among them. Together the
+// counts are all samples.
+type Counts struct {
+	// Samples are those the view holds.
+	Samples uint64
+	// Duplicates were there already, as such or as their request, or a later version was.
+	Duplicates uint64
+	// Incomplete ones were left out: parts of their payload are missing.
+	Incomplete uint64
+	// Replaced ones have given way to a later version.
+	Replaced uint64
 }
 
 // View is an open view.
@@ -82,6 +89,7 @@ type View struct {
 	open      *Batch
 	sources   []*origin
 	sourceIDs map[string]uint32
+	kin       map[string][]*origin // sources by what they share without the device
 	unitIDs   map[string]uint32
 
 	mu      sync.Mutex
@@ -105,7 +113,7 @@ func Open(files vfs.FS, folder string, options Options) (*View, error) {
 	}
 	v := &View{
 		lock: lock, touched: options.Touched, failed: make(chan error, 1), down: make(chan struct{}), closing: make(chan struct{}),
-		sourceIDs: map[string]uint32{}, unitIDs: map[string]uint32{},
+		sourceIDs: map[string]uint32{}, kin: map[string][]*origin{}, unitIDs: map[string]uint32{},
 	}
 	v.idle.L = &v.mu
 	if v.db, err = pebble.Open(folder, v.pebbleOptions(files, lock, options)); err != nil {
@@ -188,12 +196,11 @@ func (v *View) Cursor() Cursor {
 	return v.current.cursor
 }
 
-// Counts returns how many samples the view holds, and how many the log has beside them
-// because they were there already or their request was.
-func (v *View) Counts() (samples, duplicates uint64) {
+// Counts returns what became of the samples of the log up to the cursor.
+func (v *View) Counts() Counts {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.current.counters.samples, v.current.counters.duplicates
+	return v.current.counts
 }
 
 // Decisions calls fn with the records that PutDecision kept, by number, until it fails.
@@ -235,10 +242,13 @@ func (v *View) commit(b *Batch, c Cursor) error {
 	for key, id := range b.sourceIDs {
 		v.sourceIDs[key] = id
 	}
+	for key, added := range b.kin {
+		v.kin[key] = append(v.kin[key], added...)
+	}
 	v.sources = append(v.sources, b.sources...)
 	next := &state{
-		db: v.db.NewSnapshot(), cursor: Cursor{c.Sequence, append([]byte(nil), c.Tree...)}, counters: b.counters,
-		directory: v.current.directory.with(b.drafts), units: append(v.current.units, b.units...),
+		db: v.db.NewSnapshot(), cursor: Cursor{c.Sequence, append([]byte(nil), c.Tree...)}, counts: b.counts,
+		directory: v.current.directory.with(b.drafts), units: append(v.current.units, b.units...), sources: v.sources,
 	}
 	v.mu.Lock()
 	last := v.current

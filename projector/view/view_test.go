@@ -277,7 +277,7 @@ func TestOtherFormatsAreRefused(t *testing.T) {
 		},
 		"other version": func(t *testing.T, files *vfs.MemFS) {
 			v := openView(t, files)
-			row := appendState(nil, Cursor{Sequence: 1}, counters{})
+			row := appendState(nil, Cursor{Sequence: 1}, Counts{})
 			row[0]++
 			if err := v.db.Set(stateKey(), row, pebble.NoSync); err != nil {
 				t.Fatal(err)

@@ -14,14 +14,19 @@
 //	n, ok := sleep.Value("HKCategoryValueSleepAnalysisAsleepCore") // or asleepCore
 //	label, ok := sleep.Label(3)                                    // "asleepCore"
 //
-// The table follows spec/healthkit.md, sections 3, 4 and appendices A and B.
+// What other objects name by words, activities of workouts for one, stands in
+// vocabularies.csv and is found by [Words]. What HealthKit's own metadata keys hold
+// stands in metadata.csv and is found by [LookupMetadata].
+//
+// Which values of a type are plausible stands in ranges.csv.
+//
+// The tables follow spec/healthkit.md, sections 3, 4 and appendices A and B.
 // Everything here is made once and never changes; all of it may be used from
 // several goroutines.
 package catalog
 
 import (
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -43,10 +48,19 @@ const (
 	UserAnnotated
 	Summary
 	Goal
+	// Imported is what an importer could not read, kept as it came.
+	Imported
 )
 
 var kinds = []string{"", "quantity", "category", "correlation", "characteristic", "clinical",
-	"document", "workout", "series", "sample", "userAnnotated", "summary", "goal"}
+	"document", "workout", "series", "sample", "userAnnotated", "summary", "goal", "imported"}
+
+// HasNumber says whether objects of the kind have a value: quantities and goals with a
+// unit, categories without.
+func (k Kind) HasNumber() bool { return k == Quantity || k == Category || k == Goal }
+
+// HasUnit says whether the value has a unit.
+func (k Kind) HasUnit() bool { return k == Quantity || k == Goal }
 
 // String returns the kind as it stands in types.csv.
 func (k Kind) String() string {
@@ -84,13 +98,6 @@ func (a Aggregation) String() string {
 	return ""
 }
 
-// Value is a name of one value of a category or of a characteristic. Two names
-// may have the same number; the first one is what Label returns.
-type Value struct {
-	Name   string
-	Number int
-}
-
 // Type is one row of the table. It is shared and must not be changed.
 type Type struct {
 	// Code is the number of the type in every format; never 0.
@@ -104,22 +111,30 @@ type Type struct {
 	// unit; aggregates and statistics use it.
 	Unit string
 	// Values of a category type, and of the characteristics that have some.
-	Values []Value
+	Vocabulary
 	// ReadOnly types are written by the system only; an app may not share them.
 	ReadOnly bool
 	// PointOnly samples end when they start.
 	PointOnly bool
+	// PerObject types are granted sample by sample (spec section 1.6).
+	PerObject bool
 	// MaxDuration is the longest a sample may last; 0 means any.
 	MaxDuration time.Duration
+	// Plausible is the range of a quantity that nobody needs to wonder about; nil: any.
+	Plausible *Range
 	// Requires names the metadata without which a sample is refused, without
 	// the prefix of either key family. See IsMetadataKey.
 	Requires []string
 	// Aliases are identifiers that mean this type beside its own.
 	Aliases []string
 
-	short   string
-	numbers map[string]int
-	labels  map[int]string
+	short string
+}
+
+// Range is from Min to Max in Unit, both included.
+type Range struct {
+	Min, Max float64
+	Unit     string
 }
 
 // Short returns the name used in commands and answers: "stepCount", "vo2Max".
@@ -127,27 +142,6 @@ func (t *Type) Short() string { return t.short }
 
 // String returns the short name.
 func (t *Type) String() string { return t.short }
-
-// Value returns the number of the value with this name: "asleepCore",
-// "AsleepCore" or "HKCategoryValueSleepAnalysisAsleepCore", in any spelling
-// HealthKit has ever exported for the type.
-func (t *Type) Value(name string) (int, bool) {
-	n, ok := t.numbers[name]
-	return n, ok
-}
-
-// ValueBytes is Value for a name in a buffer; it does not allocate.
-func (t *Type) ValueBytes(name []byte) (int, bool) {
-	n, ok := t.numbers[string(name)]
-	return n, ok
-}
-
-// Label returns the name of the value with this number: "asleepCore". It is
-// false for numbers that are no value of the type.
-func (t *Type) Label(number int) (string, bool) {
-	l, ok := t.labels[number]
-	return l, ok
-}
 
 // Lookup returns the type with this name: its identifier, an alias, or one of
 // them without its prefix, as in "StepCount" and "stepCount".
@@ -168,16 +162,14 @@ func ByCode(code uint32) (*Type, bool) {
 	return t, ok
 }
 
+// Members returns the types of which a correlation may have members, nil for other
+// kinds: both blood pressures of a blood pressure, whatever is eaten of a food.
+func (t *Type) Members() []*Type {
+	if t.Kind != Correlation {
+		return nil
+	}
+	return table.members[t.Code]
+}
+
 // All returns every type, by code.
 func All() []*Type { return slices.Clone(table.types) }
-
-// IsMetadataKey says whether key is the metadata key with this name in either
-// of the two families of raw keys (spec 3.4): "HKMenstrualCycleStart" and
-// "HKMetadataKeyMenstrualCycleStart" are both "MenstrualCycleStart".
-func IsMetadataKey(key, name string) bool {
-	rest, ok := strings.CutPrefix(key, "HK")
-	if !ok {
-		return false
-	}
-	return rest == name || strings.TrimPrefix(rest, "MetadataKey") == name
-}

@@ -187,7 +187,7 @@ func TestRulesOfTypes(t *testing.T) {
 		if ty.MaxDuration != want {
 			t.Errorf("%s: longest duration is %v, want %v", ty, ty.MaxDuration, want)
 		}
-		if (ty.Kind == Quantity) != (ty.Unit != "") || (ty.Kind == Quantity) != (ty.Aggregation != NoAggregation) {
+		if ty.Kind.HasUnit() != (ty.Unit != "") || (ty.Kind == Quantity) != (ty.Aggregation != NoAggregation) {
 			t.Errorf("%s: kind %v, unit %q, aggregation %v", ty, ty.Kind, ty.Unit, ty.Aggregation)
 		}
 	}
@@ -195,17 +195,6 @@ func TestRulesOfTypes(t *testing.T) {
 		"insulinDelivery": "InsulinDeliveryReason"} {
 		if ty := mustLookup(t, name); len(ty.Requires) != 1 || ty.Requires[0] != want {
 			t.Errorf("%s requires %v", name, ty.Requires)
-		}
-	}
-}
-
-func TestMetadataKeysOfBothFamilies(t *testing.T) {
-	for key, want := range map[string]bool{
-		"HKMenstrualCycleStart": true, "HKMetadataKeyMenstrualCycleStart": true,
-		"MenstrualCycleStart": false, "HKMetadataKey": false, "HKMenstrualCycleStarts": false, "": false,
-	} {
-		if IsMetadataKey(key, "MenstrualCycleStart") != want {
-			t.Errorf("IsMetadataKey(%q) is %v", key, !want)
 		}
 	}
 }
@@ -236,6 +225,27 @@ func TestBrokenTablesAreRefused(t *testing.T) {
 	}
 }
 
+func TestBrokenRangesAreRefused(t *testing.T) {
+	const types = "1,HKQuantityTypeIdentifierA,quantity,a,cumulative,m,,,,,,\n2,HKCategoryTypeIdentifierB,category,b,,,E,x=1,,,,"
+	const top, good = "type,min,max,unit\n", "a,0,1,m\n"
+	for name, c := range map[string]struct {
+		text string
+		ok   bool
+	}{
+		"good": {top + good, true}, "header": {good, false}, "twice": {top + good + good, false},
+		"unknown": {top + "c,0,1,m", false}, "category": {top + "b,0,1,m", false}, "columns": {top + "a,0", false},
+		"empty": {top + "a,1,1,m", false}, "words": {top + "a,x,1,m", false}, "not a number": {top + "a,0,NaN,m", false},
+	} {
+		x, err := parse(strings.Join(header, ",") + "\n" + types)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := x.setRanges(c.text); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestLookupDoesNotAllocate(t *testing.T) {
 	name, value := []byte("HKCategoryTypeIdentifierSleepAnalysis"), []byte("HKCategoryValueSleepAnalysisAsleepCore")
 	if n := testing.AllocsPerRun(100, func() {
@@ -255,5 +265,26 @@ func TestTableIsSortedCSV(t *testing.T) {
 		if rows[i+1][1] != ty.Identifier {
 			t.Fatalf("row %d is %s: keep the file in the order of codes", i+1, rows[i+1][1])
 		}
+	}
+}
+
+func TestRawNamesFindTheirValues(t *testing.T) {
+	check := func(where string, v *Vocabulary) {
+		for _, value := range v.Values {
+			raw, ok := v.RawName(value.Number)
+			n, found := v.Value(raw)
+			if !ok || !found || n != value.Number || !strings.HasPrefix(raw, "HK") {
+				t.Errorf("%s: the raw name of %d is %q", where, value.Number, raw)
+			}
+		}
+		if raw, ok := v.RawName(-1); ok {
+			t.Errorf("%s: -1 has the raw name %q", where, raw)
+		}
+	}
+	for _, ty := range All() {
+		check(ty.Short(), &ty.Vocabulary)
+	}
+	for name := range vocabularies {
+		check(name, Words(name))
 	}
 }

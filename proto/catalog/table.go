@@ -8,17 +8,24 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 )
 
 //go:embed types.csv
 var typesCSV string
 
-// table is made from types.csv and only read afterwards.
+// The ranges are those of Health Connect (spec section 7.4), of the types that it has.
+//
+//go:embed ranges.csv
+var rangesCSV string
+
+// table is made from types.csv and ranges.csv, and only read afterwards.
 var table = func() index {
 	x, err := parse(typesCSV)
+	if err == nil {
+		err = x.setRanges(rangesCSV)
+	}
 	if err != nil {
-		panic("catalog: types.csv: " + err.Error()) // a fault of the build, not of a caller
+		panic("catalog: " + err.Error()) // a fault of the build, not of a caller
 	}
 	return x
 }()
@@ -27,28 +34,27 @@ type index struct {
 	types  []*Type
 	byCode map[uint32]*Type
 	byName map[string]*Type
+	// members of correlations.
+	members map[uint32][]*Type
 }
 
 // header names the columns of types.csv.
 //
 //   - enum: the prefixes of the raw names of the values, the current one first
 //   - values: name=number, the preferred name of a number first
-//   - flags: readonly, point
+//   - flags: readonly, point, perobject
 //   - max_hours: longest duration, empty for any
 //   - requires: names of mandatory metadata
 var header = []string{"code", "identifier", "kind", "short", "aggregation", "unit", "enum",
 	"values", "flags", "max_hours", "requires", "aliases"}
 
 func parse(text string) (index, error) {
-	rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+	rows, err := read(text, header...)
 	if err != nil {
 		return index{}, err
 	}
-	if len(rows) == 0 || !slices.Equal(rows[0], header) {
-		return index{}, fmt.Errorf("header is not %v", header)
-	}
 	x := index{byCode: map[uint32]*Type{}, byName: map[string]*Type{}}
-	for _, row := range rows[1:] {
+	for _, row := range rows {
 		t, err := parseType(row)
 		if err == nil {
 			err = x.add(t)
@@ -58,7 +64,55 @@ func parse(text string) (index, error) {
 		}
 	}
 	slices.SortFunc(x.types, func(a, b *Type) int { return int(a.Code) - int(b.Code) })
+	x.correlate()
 	return x, nil
+}
+
+// read returns the rows of a table after its header.
+func read(text string, header ...string) ([][]string, error) {
+	rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 || !slices.Equal(rows[0], header) {
+		return nil, fmt.Errorf("header is not %v", header)
+	}
+	return rows[1:], nil
+}
+
+// correlate finds the members of correlations, which share the start of their names.
+func (x *index) correlate() {
+	x.members = map[uint32][]*Type{}
+	for name, prefix := range map[string]string{"bloodPressure": "bloodPressure", "food": "dietary"} {
+		t := x.byName[name]
+		for _, m := range x.types {
+			if t != nil && m.Kind == Quantity && strings.HasPrefix(m.short, prefix) {
+				x.members[t.Code] = append(x.members[t.Code], m)
+			}
+		}
+	}
+}
+
+func (x *index) setRanges(text string) error {
+	rows, err := read(text, "type", "min", "max", "unit")
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		r := &Range{Unit: row[3]}
+		var errMin, errMax error
+		r.Min, errMin = strconv.ParseFloat(row[1], 64)
+		r.Max, errMax = strconv.ParseFloat(row[2], 64)
+		if errMin != nil || errMax != nil || !(r.Min < r.Max) {
+			return fmt.Errorf("range of %s: %q to %q", row[0], row[1], row[2])
+		}
+		t := x.byName[row[0]]
+		if t == nil || t.Kind != Quantity || t.Plausible != nil {
+			return fmt.Errorf("range of %s: no quantity, or there twice", row[0])
+		}
+		t.Plausible = r
+	}
+	return nil
 }
 
 func (x *index) add(t *Type) error {
@@ -102,6 +156,8 @@ func parseType(row []string) (*Type, error) {
 			t.ReadOnly = true
 		case "point":
 			t.PointOnly = true
+		case "perobject":
+			t.PerObject = true
 		default:
 			return nil, fmt.Errorf("unknown flag %q", flag)
 		}
@@ -113,31 +169,12 @@ func parseType(row []string) (*Type, error) {
 		}
 		t.MaxDuration = time.Duration(hours) * time.Hour
 	}
-	return t, t.parseValues(strings.Fields(row[7]), strings.Fields(row[6]))
-}
-
-func (t *Type) parseValues(pairs, enums []string) error {
-	if (len(pairs) == 0) != (len(enums) == 0) {
-		return fmt.Errorf("values and enum go together")
+	values, enums := strings.Fields(row[7]), strings.Fields(row[6])
+	if (len(values) == 0) != (len(enums) == 0) {
+		return nil, fmt.Errorf("values and enum go together")
 	}
-	t.numbers, t.labels = map[string]int{}, map[int]string{}
-	for _, pair := range pairs {
-		name, digits, _ := strings.Cut(pair, "=")
-		n, err := strconv.Atoi(digits)
-		if err != nil {
-			return fmt.Errorf("value %q is not name=number", pair)
-		}
-		t.Values = append(t.Values, Value{name, n})
-		if _, ok := t.labels[n]; !ok {
-			t.labels[n] = name
-		}
-		upper := string(unicode.ToUpper(rune(name[0]))) + name[1:]
-		t.numbers[name], t.numbers[upper] = n, n
-		for _, enum := range enums {
-			t.numbers[enum+upper] = n
-		}
-	}
-	return nil
+	t.Vocabulary, err = newVocabulary(values, enums)
+	return t, err
 }
 
 // bare takes HealthKit's prefixes and suffixes off an identifier.

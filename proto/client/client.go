@@ -11,6 +11,12 @@
 //
 //	if rpc.Reason(err) == rpc.ReasonStoreLocked { … }
 //
+// Large content (voltages, routes, documents) is the payload of a sample. On the way in it
+// is simply there, however large it is: Save sends it ahead in parts. On the way out a
+// sample has a token instead:
+//
+//	for chunk, err := range c.QueryPayload(ctx, sample.Type, sample.PayloadToken) { … }
+//
 // A connection that is lost is made again. Save then repeats itself under the same
 // request id, so that the samples are stored once; other calls fail with
 // rpc.ReasonUnavailable and are the caller's to repeat.
@@ -74,42 +80,58 @@ const (
 
 // Save stores samples and returns when they are durable. Without a request id it
 // makes one (the request itself is not changed, so it may be used again for other
-// objects). It repeats itself under the same id while the service cannot be reached
-// or is busy, until ctx ends (after rpc.DefaultTimeout if ctx has no deadline).
+// objects). Payloads that would make the request too large go ahead in parts. Each call
+// that this takes is repeated while the service cannot be reached or is busy, until ctx
+// ends (after rpc.DefaultTimeout for each of them if ctx has no deadline).
 //
-// A save is all or nothing; therefore a request of more than rpc.MaxRequest bytes
-// is not split but refused with rpc.ReasonTooLarge. After rpc.ReasonDeadlineExceeded,
-// rpc.ReasonCanceled and rpc.ReasonUnavailable the samples may or may not be stored:
-// to find out, save again with the same id, which therefore must have been given.
+// A save is all or nothing; therefore a request that without these payloads has more
+// than rpc.MaxRequest bytes is not split but refused with rpc.ReasonTooLarge. After
+// rpc.ReasonDeadlineExceeded, rpc.ReasonCanceled and rpc.ReasonUnavailable the samples
+// may or may not be stored: to find out, save again with the same id, which therefore
+// must have been given.
 func (c *Client) Save(ctx context.Context, request *pb.SaveRequest) (*pb.SaveResponse, error) {
 	if len(request.GetRequestId()) == 0 {
 		request = shallow(request)
 		request.RequestId = make([]byte, 16)
 		rand.Read(request.RequestId)
 	}
+	request, uploads, err := ahead(request)
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range uploads {
+		if err := c.send(ctx, u); err != nil {
+			return nil, err
+		}
+	}
+	return repeat(ctx, c, func(ctx context.Context) (*pb.SaveResponse, error) { return c.health.Save(ctx, request) })
+}
+
+// repeat calls until there is an answer that calling again would not change.
+func repeat[R any](ctx context.Context, c *Client, call func(context.Context) (R, error)) (R, error) {
 	if _, limited := ctx.Deadline(); !limited {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, rpc.DefaultTimeout)
 		defer cancel()
 	}
 	for wait := saveBackoff; ; wait = min(2*wait, saveMaxWait) {
-		response, err := c.attempt(ctx, request)
+		response, err := attempt(ctx, call)
 		if err == nil || ctx.Err() != nil || c.nc.IsClosed() || !repeatable(err) {
 			return response, err
 		}
 		select {
 		case <-ctx.Done():
 			// The reason of the last attempt tells more than that time is over.
-			return nil, err
+			return response, err
 		case <-time.After(wait):
 		}
 	}
 }
 
-func (c *Client) attempt(ctx context.Context, request *pb.SaveRequest) (*pb.SaveResponse, error) {
+func attempt[R any](ctx context.Context, call func(context.Context) (R, error)) (R, error) {
 	ctx, cancel := context.WithTimeout(ctx, saveAttempt)
 	defer cancel()
-	return c.health.Save(ctx, request)
+	return call(ctx)
 }
 
 // repeatable reports whether a save may succeed when it is sent again.
@@ -129,6 +151,7 @@ func shallow[M proto.Message](m M) M {
 		to.Set(field, value)
 		return true
 	})
+	to.SetUnknown(from.GetUnknown())
 	return to.Interface().(M)
 }
 
@@ -137,6 +160,13 @@ func shallow[M proto.Message](m M) M {
 // is where it starts.
 func (c *Client) QuerySamples(ctx context.Context, request *pb.QuerySamplesRequest) iter.Seq2[*pb.Sample, error] {
 	return samples(ctx, c.health, request)
+}
+
+// QueryPayload returns the payload of a sample that a query gave, chunk after chunk. The
+// token is the sample's; a sample without one has no payload, and there is nothing to
+// ask for. It ends after the first error.
+func (c *Client) QueryPayload(ctx context.Context, typeName, token string) iter.Seq2[*pb.Chunk, error] {
+	return payload(ctx, c.health, typeName, token)
 }
 
 // QueryStatistics returns statistics of a quantity type.
@@ -163,6 +193,32 @@ func samples(ctx context.Context, health pb.HealthServiceClient, request *pb.Que
 			}
 			if answer.NextPageToken == page.PageToken {
 				yield(nil, rpc.Internal(errors.New("the next page is this one")))
+				return
+			}
+			page.PageToken = answer.NextPageToken
+		}
+	}
+}
+
+func payload(ctx context.Context, health pb.HealthServiceClient, typeName, token string) iter.Seq2[*pb.Chunk, error] {
+	return func(yield func(*pb.Chunk, error) bool) {
+		page := &pb.QueryPayloadRequest{Type: typeName, PayloadToken: token}
+		for {
+			answer, err := health.QueryPayload(ctx, page)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, chunk := range answer.Chunks {
+				if !yield(chunk, nil) {
+					return
+				}
+			}
+			if answer.Done {
+				return
+			}
+			if answer.NextPageToken == "" || answer.NextPageToken == page.PageToken {
+				yield(nil, rpc.Internal(errors.New("there is more, and no way to it")))
 				return
 			}
 			page.PageToken = answer.NextPageToken

@@ -39,6 +39,11 @@ type ledger struct {
 	// before runs before the n-th save is taken, after when it has been.
 	before, after func(n int) error
 	saves         int
+
+	// parts by upload and number; partBefore runs before the n-th part is taken.
+	parts      map[string]map[uint32]*pb.Chunk
+	partBefore func(n int) error
+	partCalls  int
 }
 
 // counts returns how many saves came, under how many ids, with how many samples kept.

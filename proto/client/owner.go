@@ -48,6 +48,11 @@ func (o *OwnerClient) QuerySamples(ctx context.Context, request *pb.QuerySamples
 	return samples(ctx, o.health, request)
 }
 
+// QueryPayload returns a payload as the owner sees it, like Client.QueryPayload.
+func (o *OwnerClient) QueryPayload(ctx context.Context, typeName, token string) iter.Seq2[*pb.Chunk, error] {
+	return payload(ctx, o.health, typeName, token)
+}
+
 // SetSession sets the session that goes with every call from now on; empty: none.
 func (o *OwnerClient) SetSession(session string) {
 	for _, service := range o.services {

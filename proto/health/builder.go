@@ -10,7 +10,7 @@ import (
 )
 
 // Builder packs rows into columns, one set of columns for each (type, unit,
-// source, has a creation date, has a UUID), in the order in which they first
+// source, has a creation date, has a UUID, has a body), in the order in which they first
 // appear. It does not check rows: see Rules. It is for one goroutine.
 type Builder struct {
 	groups []*group
@@ -40,6 +40,7 @@ type groupKey struct {
 const (
 	withCreated = 1 << iota
 	withUUID
+	withBody
 )
 
 // NewBuilder returns an empty Builder.
@@ -116,6 +117,9 @@ func (b *Builder) add(t *catalog.Type, unit string, source uint32, r *Row) {
 	}
 	if r.HasUUID {
 		key.flags |= withUUID
+	}
+	if len(r.Body) > 0 {
+		key.flags |= withBody
 	}
 	g := b.last
 	if g == nil || g.key != key {

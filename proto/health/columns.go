@@ -13,7 +13,7 @@ import (
 const whyNilUUID = "the nil UUID names nothing"
 
 // Columns checks every sample and packs them, one set of columns for each
-// (type, unit, source, has a creation date, has a UUID) in order of first
+// (type, unit, source, has a creation date, has a UUID, has a body) in order of first
 // appearance, rows in order. It takes all or none: the error is a *FieldError
 // for the first sample that is refused. Sources and metadata are shared with
 // the samples, not copied.
@@ -45,25 +45,9 @@ type rulesKey struct {
 }
 
 func (pk *packer) add(s *pb.Sample) *FieldError {
-	if s == nil {
-		return refuse("sample", "", "missing")
-	}
-	if hasUnknown(s) {
-		return refuse("sample", "", whyUnknown)
-	}
-	t, ok := catalog.Lookup(s.Type)
-	if !ok {
-		return refuse("type", s.Type, "no such type")
-	}
-	rules, err := pk.rulesOf(rulesKey{t, s.Unit})
+	var row Row
+	t, err := pk.row(s, &row)
 	if err != nil {
-		return err
-	}
-	row, err := parseRow(t, s)
-	if err != nil {
-		return err
-	}
-	if err := rules.check(&row); err != nil {
 		return err
 	}
 	source, err := pk.source(s.Source)
@@ -72,6 +56,35 @@ func (pk *packer) add(s *pb.Sample) *FieldError {
 	}
 	pk.builder.add(t, s.Unit, source, &row)
 	return nil
+}
+
+// row checks everything of a sample but its source, and fills in the row.
+func (pk *packer) row(s *pb.Sample, row *Row) (*catalog.Type, *FieldError) {
+	if s == nil {
+		return nil, refuse("sample", "", "missing")
+	}
+	if hasUnknown(s) {
+		return nil, refuse("sample", "", whyUnknown)
+	}
+	if s.PayloadToken != "" {
+		return nil, refuse("payloadToken", "", whyLedger)
+	}
+	t, ok := catalog.Lookup(s.Type)
+	if !ok {
+		return nil, refuse("type", s.Type, "no such type")
+	}
+	rules, err := pk.rulesOf(rulesKey{t, s.Unit})
+	if err != nil {
+		return nil, err
+	}
+	if *row, err = parseRow(t, s); err != nil {
+		return nil, err
+	}
+	if err := rules.check(row); err != nil {
+		return nil, err
+	}
+	row.Body, err = pk.body(t, row, s)
+	return t, err
 }
 
 func (pk *packer) rulesOf(key rulesKey) (*Rules, *FieldError) {
@@ -97,14 +110,14 @@ func (pk *packer) source(s *pb.Source) (uint32, *FieldError) {
 	}
 	// These two do not show in the content by which sources are compared.
 	if hasUnknown(s) || s.Device != nil && hasUnknown(s.Device) {
-		return 0, checkSource(s)
+		return 0, checkSource(s, pk.policy)
 	}
 	b := pk.builder
 	b.scratch = appendSource(b.scratch[:0], s)
 	if id, ok := b.byContent[string(b.scratch)]; ok {
 		return id, nil
 	}
-	if err := checkSource(s); err != nil {
+	if err := checkSource(s, pk.policy); err != nil {
 		return 0, err
 	}
 	return b.newSource(s), nil
@@ -133,16 +146,46 @@ func parseRow(t *catalog.Type, s *pb.Sample) (r Row, err *FieldError) {
 		return r, err
 	}
 	if s.Uuid != "" {
-		id, parseErr := uuid.Parse(s.Uuid)
-		if parseErr != nil || len(s.Uuid) != 36 {
-			return r, refuse("uuid", s.Uuid, "not the canonical text of a UUID")
+		r.HasUUID = true
+		if r.UUID, err = parseUUID(s.Uuid); err != nil {
+			return r, err
 		}
-		r.UUID, r.HasUUID = id, true
 	}
 	if len(s.Metadata) > 0 {
 		r.Metadata = &pb.Metadata{Entries: s.Metadata}
 	}
 	return r, nil
+}
+
+func parseUUID(text string) ([16]byte, *FieldError) {
+	id, err := uuid.Parse(text)
+	switch {
+	case err != nil || len(text) != 36:
+		return id, refuse("uuid", text, "not the canonical text of a UUID")
+	case id == uuid.Nil:
+		return id, refuse("uuid", text, whyNilUUID)
+	}
+	return id, nil
+}
+
+// period reads the times of a part of a sample. Without an end it is a point; both may
+// be missing.
+func period(from, to *timestamppb.Timestamp) (start, end int64, err *FieldError) {
+	if from != nil {
+		if start, err = parseTimestamp("start", from); err != nil {
+			return 0, 0, err
+		}
+	}
+	end = start
+	if to != nil {
+		if end, err = parseTimestamp("end", to); err != nil {
+			return 0, 0, err
+		}
+	}
+	if from != nil && end < start {
+		return 0, 0, refuse("end", show(end), "before the start")
+	}
+	return start, end, nil
 }
 
 func parseTimestamp(field string, ts *timestamppb.Timestamp) (int64, *FieldError) {
@@ -158,14 +201,17 @@ func parseTimestamp(field string, ts *timestamppb.Timestamp) (int64, *FieldError
 
 // parseValue returns the number of a quantity or of a category's value or label.
 func parseValue(t *catalog.Type, s *pb.Sample) (float64, *FieldError) {
+	if !t.Kind.HasNumber() && s.Value != nil {
+		return 0, refuse("value", strconv.FormatFloat(*s.Value, 'g', -1, 64), "objects of "+t.Short()+" have no value")
+	}
 	if t.Kind != catalog.Category {
 		if s.Label != "" {
 			return 0, refuse("label", s.Label, "only a category has a label")
 		}
-		if s.Value == nil {
+		if s.Value == nil && t.Kind.HasNumber() {
 			return 0, refuse("value", "", "missing")
 		}
-		return *s.Value, nil
+		return s.GetValue(), nil
 	}
 	if s.Label == "" {
 		if s.Value == nil {

@@ -1,9 +1,7 @@
 package health
 
 import (
-	"cmp"
 	"math"
-	"slices"
 	"testing"
 
 	"healthledger/proto/catalog"
@@ -11,44 +9,27 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/testing/protocmp"
-	"pgregory.net/rapid"
 )
 
-// order groups samples as Columns does: by first appearance of their columns.
-func order(samples []*pb.Sample) []*pb.Sample {
-	key := func(s *pb.Sample) string {
-		source := s.Source
-		if proto.Size(source) == 0 {
-			source = nil
-		}
-		b, err := proto.MarshalOptions{Deterministic: true}.Marshal(&pb.Sample{Type: s.Type, Unit: s.Unit, Source: source})
-		if err != nil {
-			panic(err)
-		}
-		if s.Created != nil {
-			b = append(b, 'c')
-		}
-		if s.Uuid != "" {
-			b = append(b, 'u')
-		}
-		return string(b)
-	}
-	first := map[string]int{}
-	for i, s := range samples {
-		if _, ok := first[key(s)]; !ok {
-			first[key(s)] = i
-		}
-	}
-	sorted := slices.Clone(samples)
-	slices.SortStableFunc(sorted, func(a, b *pb.Sample) int { return cmp.Compare(first[key(a)], first[key(b)]) })
-	return sorted
+var importer = Policy{Importer: true}
+
+func entry(key, text string) *pb.MetadataEntry {
+	return &pb.MetadataEntry{Key: key, Value: &pb.MetadataEntry_Text{Text: text}}
 }
 
-func diff(want, got any) string {
-	return gocmp.Diff(want, got, protocmp.Transform(), gocmp.Comparer(func(a, b float64) bool {
-		return math.Float64bits(a) == math.Float64bits(b)
-	}))
+// unpack turns columns that were checked into samples.
+func unpack(columns []*pb.SampleColumns) (list []*pb.Sample) {
+	for _, c := range columns {
+		ty, _ := catalog.ByCode(c.Type)
+		for _, row := range Rows(c) {
+			body, err := ParseBody(row.Body)
+			if err != nil {
+				panic(err)
+			}
+			list = append(list, Sample(ty, c.Unit, c.Source, row, body))
+		}
+	}
+	return list
 }
 
 func dropEmptySources(samples []*pb.Sample) {
@@ -57,96 +38,6 @@ func dropEmptySources(samples []*pb.Sample) {
 			s.Source = nil
 		}
 	}
-}
-
-func TestRowsToColumnsToRowsLosesNothing(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		samples := anySamples(t)
-		columns, err := Columns(samples, importer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		dropEmptySources(samples)
-		if d := diff(order(samples), unpack(columns)); d != "" {
-			t.Fatal(d)
-		}
-	})
-}
-
-func TestValidateAcceptsWhatColumnsMakes(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		samples := anySamples(t)
-		columns, err := Columns(samples, importer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := Validate(columns, importer); err != nil {
-			t.Fatal(err)
-		}
-		// And on the other side of the wire.
-		data, err := proto.Marshal(&pb.SamplesSaved{Columns: columns})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var arrived pb.SamplesSaved
-		if err := proto.Unmarshal(data, &arrived); err != nil {
-			t.Fatal(err)
-		}
-		if err := Validate(arrived.Columns, importer); err != nil {
-			t.Fatal(err)
-		}
-		if d := diff(unpack(columns), unpack(arrived.Columns)); d != "" {
-			t.Fatal(d)
-		}
-		n := 0
-		for _, c := range columns {
-			n += Count(c)
-		}
-		if n != len(samples) {
-			t.Fatalf("%d samples in columns of %d", len(samples), n)
-		}
-	})
-}
-
-func TestBuilderBytesIsAnUpperBound(t *testing.T) {
-	b := NewBuilder()
-	rapid.Check(t, func(t *rapid.T) {
-		for _, s := range anySamples(t) {
-			ty, _ := catalog.Lookup(s.Type)
-			row, err := parseRow(ty, s)
-			if err != nil {
-				t.Fatal(err)
-			}
-			b.Add(ty, s.Unit, s.Source, row)
-		}
-		n, bound := b.Len(), b.Bytes()
-		columns := b.Take()
-		if size := proto.Size(&pb.SamplesSaved{Columns: columns}); size > bound {
-			t.Fatalf("%d bytes, but at most %d were promised", size, bound)
-		}
-		if got := len(unpack(columns)); got != n || b.Len() != 0 || b.Bytes() != 0 {
-			t.Fatalf("took %d of %d, %d are left", got, n, b.Len())
-		}
-	})
-}
-
-func TestBuilderAndColumnsAgree(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		samples := anySamples(t)
-		want, err := Columns(samples, importer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b := NewBuilder()
-		for _, s := range samples {
-			ty, _ := catalog.Lookup(s.Type)
-			row, _ := parseRow(ty, s)
-			b.Add(ty, s.Unit, s.Source, row)
-		}
-		if d := diff(want, b.Take()); d != "" {
-			t.Fatal(d)
-		}
-	})
 }
 
 func TestColumnsAreGroupedInOrderOfFirstAppearance(t *testing.T) {

@@ -14,6 +14,7 @@ type group struct {
 	value   []float64
 	created []int64
 	uuid    []byte
+	body    [][]byte
 
 	metadata      []*pb.Metadata
 	metadataIndex []uint32 // shorter than start while the last rows have none
@@ -42,12 +43,16 @@ func (g *group) add(r *Row) (size int) {
 		g.uuid = append(g.uuid, r.UUID[:]...)
 		size += len(r.UUID)
 	}
+	if len(r.Body) > 0 {
+		g.body = append(g.body, r.Body)
+		size += len(r.Body) + 8
+	}
 	return size
 }
 
 // columns encodes the group, reusing its memory.
 func (g *group) columns() *pb.SampleColumns {
-	c := &pb.SampleColumns{Type: g.key.typ.Code, Unit: g.key.unit, Uuid: g.uuid, Metadata: g.metadata}
+	c := &pb.SampleColumns{Type: g.key.typ.Code, Unit: g.key.unit, Uuid: g.uuid, Metadata: g.metadata, Body: g.body}
 	tick := g.tick()
 	c.Tick = uint32(tick)
 	lasts := false
@@ -67,10 +72,11 @@ func (g *group) columns() *pb.SampleColumns {
 		g.start[i], before = t/tick-before, t/tick
 	}
 	c.Start = g.start
-	if mantissas, exponent, ok := decimals(g.value); ok {
-		c.Mantissa, c.Exponent = mantissas, exponent
-	} else {
-		c.Real = g.value
+	if g.key.typ.Kind.HasNumber() {
+		var ok bool
+		if c.Mantissa, c.Exponent, ok = decimals(g.value); !ok {
+			c.Real = g.value
+		}
 	}
 	if g.metadataIndex != nil {
 		for len(g.metadataIndex) < len(g.start) {

@@ -7,6 +7,12 @@
 // the same [FieldError]. [Rows] reads columns back, [Sample] makes a row for the
 // wire again. A [Builder] packs samples that a bulk producer makes one by one.
 //
+// Quantities and categories are a number. All other kinds are an object, and what a
+// sample has beyond the columns is its body ([ParseBody]); each kind has a file here
+// with its rules. [Implausible] finds what is allowed and yet hard to believe, [SyncOf]
+// and [IdentityOf] say what a later save replaces. Package healthtest draws samples of
+// every type for tests, package signature checks those that a device signed.
+//
 // All times are microseconds since the Unix epoch, UTC. The rules are those of
 // spec/healthkit.md, sections 3 and 4; where HealthKit gives no number the
 // limits are ours and stand below.
@@ -35,13 +41,24 @@ const (
 	MaxEntries = 256
 	// MaxMetadata is the size of the whole encoded metadata of a sample.
 	MaxMetadata = 128 << 10
+	// MaxBody is the size of what a sample has beyond columns and metadata, its members
+	// and the payload that comes with it included. A larger payload goes ahead.
+	MaxBody = 384 << 10
+	// MaxMembers is how many members an object may have.
+	MaxMembers = 4096
+	// MaxKept is how many pieces of an imported document an object may keep.
+	MaxKept = 256
+	// MaxParts is how many parts a payload may have that goes ahead.
+	MaxParts = 4096
+	// MaxChunk is the size of one chunk of a payload.
+	MaxChunk = 256 << 10
 )
 
 // Policy says who a set of samples comes from. The zero Policy is an app.
 type Policy struct {
-	// ReadOnly accepts types that only the system may write. It is for an
-	// importer, which brings what a system wrote.
-	ReadOnly bool
+	// Importer accepts types that only the system may write, and the app that a sample
+	// came from: an importer brings what others wrote.
+	Importer bool
 }
 
 // FieldError says which field of which sample was refused, and why.

@@ -23,8 +23,8 @@ func hasUnknown(m protoreflect.ProtoMessage) bool {
 	return len(m.ProtoReflect().GetUnknown()) > 0
 }
 
-// checkMetadata checks the entries of one sample.
-func checkMetadata(entries []*pb.MetadataEntry) *FieldError {
+// checkMetadata checks the entries of one sample, or of a part of one.
+func checkMetadata(t *catalog.Type, entries []*pb.MetadataEntry, p Policy) *FieldError {
 	if len(entries) == 0 {
 		return nil
 	}
@@ -39,7 +39,10 @@ func checkMetadata(entries []*pb.MetadataEntry) *FieldError {
 	if n := proto.Size(&pb.Metadata{Entries: entries}); n > MaxMetadata {
 		return refuse("metadata", strconv.Itoa(n), "more than "+strconv.Itoa(MaxMetadata)+" bytes")
 	}
-	return nil
+	if p.Importer {
+		return nil
+	}
+	return checkPredefined(t, entries)
 }
 
 func checkEntry(e *pb.MetadataEntry) *FieldError {
@@ -106,8 +109,6 @@ func checkQuantity(q *pb.Quantity, bad func(value, why string) *FieldError) *Fie
 	}
 	return nil
 }
-
-func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 // checkRequired checks that the type's mandatory metadata are there (spec 3.4).
 func (r *Rules) checkRequired(entries []*pb.MetadataEntry) *FieldError {

@@ -78,8 +78,8 @@ func TestRefusedRowsNameTheField(t *testing.T) {
 		"unknown field":      {steps(func(s *pb.Sample) { unknownField(s) }), "sample"},
 		"type missing":       {steps(func(s *pb.Sample) { s.Type = "" }), "type"},
 		"type unknown":       {steps(func(s *pb.Sample) { s.Type = "\xff" + strings.Repeat("é", 99) }), "type"},
-		"correlation":        {steps(func(s *pb.Sample) { s.Type = "bloodPressure" }), "type"},
-		"workout":            {steps(func(s *pb.Sample) { s.Type = "workout" }), "type"},
+		"correlation":        {steps(func(s *pb.Sample) { s.Type = "bloodPressure" }), "unit"},
+		"workout":            {category("workout", func(s *pb.Sample) { s.Value = ptr(1) }), "value"},
 		"characteristic":     {steps(func(s *pb.Sample) { s.Type = "dateOfBirth" }), "type"},
 		"read-only quantity": {steps(func(s *pb.Sample) { s.Type, s.Unit = "appleExerciseTime", "min" }), "type"},
 		"read-only category": {category("appleStandHour", func(s *pb.Sample) { s.Label = "stood" }), "type"},
@@ -175,10 +175,10 @@ func TestAcceptedRows(t *testing.T) {
 		"export unit":     steps(func(s *pb.Sample) { s.Type, s.Unit = "HKQuantityTypeIdentifierHeartRate", "count/min" }),
 		"molar":           steps(func(s *pb.Sample) { s.Type, s.Unit = "bloodGlucose", "mmol<180.1558800000541>/L" }),
 		"old metadata key": category("menstrualFlow", func(s *pb.Sample) {
-			s.Label, s.Metadata = "light", []*pb.MetadataEntry{entry("HKMenstrualCycleStart", "1")}
+			s.Label, s.Metadata = "light", []*pb.MetadataEntry{number("HKMenstrualCycleStart", 1)}
 		}),
 		"new metadata key": category("menstrualFlow", func(s *pb.Sample) {
-			s.Label, s.Metadata = "light", []*pb.MetadataEntry{entry("HKMetadataKeyMenstrualCycleStart", "1")}
+			s.Label, s.Metadata = "light", []*pb.MetadataEntry{number("HKMetadataKeyMenstrualCycleStart", 1)}
 		}),
 		"repeated key":      steps(func(s *pb.Sample) { s.Metadata = []*pb.MetadataEntry{entry("k", "1"), entry("k", "1")} }),
 		"upper case uuid":   steps(func(s *pb.Sample) { s.Uuid = "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11" }),
@@ -213,7 +213,7 @@ func TestRefusedColumnsNameTheField(t *testing.T) {
 		"empty":               {func(c *pb.SampleColumns) { proto.Reset(c) }, 0, "start"},
 		"unknown field":       {func(c *pb.SampleColumns) { unknownField(c) }, 0, "columns"},
 		"type":                {func(c *pb.SampleColumns) { c.Type = 0 }, 0, "type"},
-		"type not a sample":   {func(c *pb.SampleColumns) { c.Type = 2001 }, 0, "type"},
+		"unit of none":        {func(c *pb.SampleColumns) { c.Type = 2001 }, 0, "unit"},
 		"read-only":           {func(c *pb.SampleColumns) { c.Type, c.Unit = 2, "min" }, 0, "type"},
 		"unit":                {func(c *pb.SampleColumns) { c.Unit = "kg" }, 0, "unit"},
 		"tick":                {func(c *pb.SampleColumns) { c.Tick = 10 }, 0, "tick"},
@@ -265,7 +265,7 @@ func TestRefusedColumnsNameTheField(t *testing.T) {
 		"mandatory":     {func(c *pb.SampleColumns) { c.Type, c.Unit = insulinCode, "IU" }, 0, "metadata[HKInsulinDeliveryReason]"},
 		"mandatory of one": {func(c *pb.SampleColumns) {
 			c.Type, c.Unit = insulinCode, "IU"
-			c.Metadata = []*pb.Metadata{{Entries: []*pb.MetadataEntry{entry("HKMetadataKeyInsulinDeliveryReason", "1")}}, {Entries: []*pb.MetadataEntry{entry("k", "1")}}}
+			c.Metadata = []*pb.Metadata{{Entries: []*pb.MetadataEntry{number("HKMetadataKeyInsulinDeliveryReason", 1)}}, {Entries: []*pb.MetadataEntry{entry("k", "1")}}}
 			c.MetadataIndex = []uint32{1, 1, 2, 0}
 		}, 2, "metadata[HKInsulinDeliveryReason]"},
 	} {

@@ -24,6 +24,8 @@ type Row struct {
 	UUID [16]byte
 	// Metadata is shared between rows and must not be changed; nil: none.
 	Metadata *pb.Metadata
+	// Body is what the sample has beyond all this, as Body reads it; empty: nothing.
+	Body []byte
 }
 
 // Count returns how many samples the columns hold.
@@ -45,9 +47,10 @@ func Rows(c *pb.SampleColumns) iter.Seq2[int, Row] {
 			if len(c.Duration) > 0 {
 				r.End += c.Duration[i] * tick
 			}
-			if len(c.Real) > 0 {
+			switch {
+			case len(c.Real) > 0:
 				r.Value = c.Real[i]
-			} else {
+			case len(c.Mantissa) > 0:
 				mantissa += c.Mantissa[i]
 				r.Value = float64(mantissa) / divisor
 			}
@@ -63,6 +66,9 @@ func Rows(c *pb.SampleColumns) iter.Seq2[int, Row] {
 					r.Metadata = c.Metadata[at-1]
 				}
 			}
+			if len(c.Body) > 0 {
+				r.Body = c.Body[i]
+			}
 			if !yield(i, r) {
 				return
 			}
@@ -71,13 +77,19 @@ func Rows(c *pb.SampleColumns) iter.Seq2[int, Row] {
 }
 
 // Sample makes the wire form of a row: short type name, label of a category,
-// timestamps, the UUID if the row has one. Source and metadata are shared with
-// the arguments, not copied.
-func Sample(t *catalog.Type, unit string, source *pb.Source, r Row) *pb.Sample {
+// timestamps, the UUID if the row has one. The body is what ParseBody made of the
+// row's, or nil; it becomes the sample. Source and metadata are shared with the
+// arguments, not copied.
+func Sample(t *catalog.Type, unit string, source *pb.Source, r Row, body *pb.Sample) *pb.Sample {
+	s := body
+	if s == nil {
+		s = &pb.Sample{}
+	}
+	s.Type, s.Start, s.End = t.Short(), Timestamp(r.Start), Timestamp(r.End)
+	s.Unit, s.Source, s.Metadata = unit, source, r.Metadata.GetEntries()
 	value := r.Value
-	s := &pb.Sample{
-		Type: t.Short(), Start: Timestamp(r.Start), End: Timestamp(r.End),
-		Value: &value, Unit: unit, Source: source, Metadata: r.Metadata.GetEntries(),
+	if t.Kind.HasNumber() {
+		s.Value = &value
 	}
 	if t.Kind == catalog.Category {
 		s.Label, _ = t.Label(int(value))

@@ -12,7 +12,8 @@ import (
 // Rules are what samples of one type in one unit must obey. They are prepared
 // once for many rows; Columns and Validate both go by them.
 type Rules struct {
-	typ *catalog.Type
+	typ    *catalog.Type
+	policy Policy
 	// toCanonical converts a quantity; its result has to be finite.
 	toCanonical unit.Conversion
 	converts    bool
@@ -34,16 +35,16 @@ func NewRules(t *catalog.Type, unitText string, p Policy) (*Rules, error) {
 }
 
 func newRules(t *catalog.Type, unitText string, p Policy) (*Rules, *FieldError) {
-	if t.Kind != catalog.Quantity && t.Kind != catalog.Category {
-		return nil, refuse("type", t.Short(), "objects of kind "+t.Kind.String()+" are not accepted yet, only quantities and categories")
-	}
-	if t.ReadOnly && !p.ReadOnly {
+	if t.ReadOnly && !p.Importer {
 		return nil, refuse("type", t.Short(), "only the system writes this type, apps may not")
 	}
-	r := &Rules{typ: t, maxDuration: t.MaxDuration.Microseconds()}
-	if t.Kind == catalog.Category {
+	r := &Rules{typ: t, policy: p, maxDuration: t.MaxDuration.Microseconds()}
+	if !t.Kind.HasUnit() {
 		if unitText != "" {
-			return nil, refuse("unit", unitText, "a category has no unit")
+			return nil, refuse("unit", unitText, "objects of "+t.Short()+" have no unit")
+		}
+		if t.Kind != catalog.Category {
+			return r, nil
 		}
 		for _, v := range t.Values {
 			r.values |= 1 << v.Number
@@ -86,8 +87,10 @@ func (r *Rules) check(row *Row) *FieldError {
 	if err := r.checkDuration(row.Start, row.End); err != nil {
 		return err
 	}
-	if err := r.checkValue(row.Value); err != nil {
-		return err
+	if r.typ.Kind.HasNumber() {
+		if err := r.checkValue(row.Value); err != nil {
+			return err
+		}
 	}
 	if row.HasCreated && (row.Created < minMicros || row.Created > maxMicros) {
 		return refuse("created", show(row.Created), whyRange)
@@ -95,7 +98,7 @@ func (r *Rules) check(row *Row) *FieldError {
 	if row.HasUUID && row.UUID == ([16]byte{}) {
 		return refuse("uuid", "", whyNilUUID)
 	}
-	if err := checkMetadata(row.Metadata.GetEntries()); err != nil {
+	if err := checkMetadata(r.typ, row.Metadata.GetEntries(), r.policy); err != nil {
 		return err
 	}
 	return r.checkRequired(row.Metadata.GetEntries())

@@ -10,11 +10,11 @@ import (
 )
 
 // checkSource checks who measured; nil is allowed.
-func checkSource(s *pb.Source) *FieldError {
+func checkSource(s *pb.Source, p Policy) *FieldError {
 	if s == nil {
 		return nil
 	}
-	if err := checkSourceFields(s); err != nil {
+	if err := checkSourceFields(s, p); err != nil {
 		return err
 	}
 	if n := proto.Size(s); n > MaxSource {
@@ -23,15 +23,18 @@ func checkSource(s *pb.Source) *FieldError {
 	return nil
 }
 
-func checkSourceFields(s *pb.Source) *FieldError {
+func checkSourceFields(s *pb.Source, p Policy) *FieldError {
 	if hasUnknown(s) {
 		return refuse("source", "", whyUnknown)
 	}
-	if s.App != "" {
-		return refuse("source.app", s.App, "set by the ledger, it must be empty")
+	if s.App != "" && !p.Importer {
+		return refuse("source.app", s.App, whyLedger)
+	}
+	if s.Importer != "" {
+		return refuse("source.importer", s.Importer, whyLedger)
 	}
 	for _, f := range [...]struct{ name, value string }{
-		{"source.name", s.Name}, {"source.version", s.Version},
+		{"source.app", s.App}, {"source.name", s.Name}, {"source.version", s.Version},
 		{"source.productType", s.ProductType}, {"source.osVersion", s.OsVersion},
 	} {
 		if err := checkText(f.name, f.value); err != nil {

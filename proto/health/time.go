@@ -17,6 +17,13 @@ var (
 	maxMicros = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro() - 1
 )
 
+// DistantFuture is Apple's Date.distantFuture, 4001-01-01T00:00:00Z. A sample that ends
+// then has an undetermined duration (spec section 3.1): it goes on, and nobody knows for
+// how long. It is an end like any other to everything that compares times, so that the
+// sample overlaps whatever comes after its start. Types that are points in time or have
+// a longest duration cannot have it: a sum over an unknown time has no meaning.
+const DistantFuture int64 = 64_092_211_200_000_000
+
 const (
 	whyRange  = "not within the years 1 to 9999"
 	whyFine   = "finer than a microsecond"

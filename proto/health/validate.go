@@ -47,10 +47,10 @@ func validateColumns(c *pb.SampleColumns, p Policy) *FieldError {
 	if err != nil {
 		return err
 	}
-	if err := checkShape(c); err != nil {
+	if err := checkShape(t, c); err != nil {
 		return err
 	}
-	if err := checkSource(c.Source); err != nil {
+	if err := checkSource(c.Source, p); err != nil {
 		return err
 	}
 	if err := rules.checkTimes(c); err != nil {
@@ -62,11 +62,14 @@ func validateColumns(c *pb.SampleColumns, p Policy) *FieldError {
 	if err := checkUUIDs(c); err != nil {
 		return err
 	}
-	return rules.checkMetadataColumn(c)
+	if err := rules.checkMetadataColumn(c); err != nil {
+		return err
+	}
+	return checkBodies(t, c, p)
 }
 
 // checkShape checks the lengths of the columns and what they are read with.
-func checkShape(c *pb.SampleColumns) *FieldError {
+func checkShape(t *catalog.Type, c *pb.SampleColumns) *FieldError {
 	n := len(c.Start)
 	for _, column := range [...]struct {
 		name string
@@ -75,6 +78,7 @@ func checkShape(c *pb.SampleColumns) *FieldError {
 	}{
 		{"duration", len(c.Duration), n}, {"created", len(c.Created), n}, {"uuid", len(c.Uuid), 16 * n},
 		{"metadataIndex", len(c.MetadataIndex), n}, {"mantissa", len(c.Mantissa), n}, {"real", len(c.Real), n},
+		{"body", len(c.Body), n},
 	} {
 		if column.got != 0 && column.got != column.want {
 			return refuse(column.name, strconv.Itoa(column.got), "has this length instead of "+strconv.Itoa(column.want))
@@ -83,13 +87,15 @@ func checkShape(c *pb.SampleColumns) *FieldError {
 	switch {
 	case c.Tick != 1 && c.Tick != 1000 && c.Tick != 1_000_000:
 		return refuse("tick", strconv.FormatUint(uint64(c.Tick), 10), "not 1, 1000 or 1000000 microseconds")
-	case len(c.Mantissa) == 0 && len(c.Real) == 0:
+	case !t.Kind.HasNumber() && len(c.Mantissa)+len(c.Real) != 0:
+		return refuse("value", "", "objects of "+t.Short()+" have no value")
+	case t.Kind.HasNumber() && len(c.Mantissa) == 0 && len(c.Real) == 0:
 		return refuse("mantissa", "", "the values are missing")
 	case len(c.Mantissa) != 0 && len(c.Real) != 0:
 		return refuse("real", "", "the values are there twice")
 	case c.Exponent > maxExponent:
 		return refuse("exponent", strconv.FormatUint(uint64(c.Exponent), 10), "more than "+strconv.Itoa(maxExponent))
-	case c.Exponent != 0 && len(c.Real) != 0:
+	case c.Exponent != 0 && len(c.Mantissa) == 0:
 		return refuse("exponent", strconv.FormatUint(uint64(c.Exponent), 10), "there are no mantissas")
 	case len(c.Metadata) != 0 && len(c.MetadataIndex) == 0:
 		return refuse("metadata", "", "no sample refers to it")
@@ -173,7 +179,7 @@ func checkUUIDs(c *pb.SampleColumns) *FieldError {
 
 func (r *Rules) checkMetadataColumn(c *pb.SampleColumns) *FieldError {
 	for n, m := range c.Metadata {
-		err := checkMetadata(m.GetEntries())
+		err := checkMetadata(r.typ, m.GetEntries(), r.policy)
 		switch {
 		case err != nil:
 		case len(m.GetEntries()) == 0:

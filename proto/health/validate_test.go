@@ -31,7 +31,7 @@ func FuzzValidate(f *testing.F) {
 		if proto.Unmarshal(data, &c) != nil {
 			return
 		}
-		p := Policy{ReadOnly: readOnly}
+		p := Policy{Importer: readOnly}
 		if Validate([]*pb.SampleColumns{&c}, p) != nil {
 			return
 		}

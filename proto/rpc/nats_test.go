@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,6 +42,17 @@ func (s service) Save(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse,
 	return s.save(ctx, r)
 }
 
+func (service) SavePart(_ context.Context, r *pb.SavePartRequest) (*pb.SavePartResponse, error) {
+	if len(r.Chunk.GetData()) != 300_000 {
+		return nil, rpc.InvalidArgument("chunk", "not all of it")
+	}
+	return &pb.SavePartResponse{}, nil
+}
+
+func (service) QueryPayload(_ context.Context, r *pb.QueryPayloadRequest) (*pb.QueryPayloadResponse, error) {
+	return &pb.QueryPayloadResponse{Chunks: []*pb.Chunk{{Data: []byte(r.PayloadToken)}}, Done: true}, nil
+}
+
 func (service) QuerySamples(_ context.Context, r *pb.QuerySamplesRequest) (*pb.QuerySamplesResponse, error) {
 	return &pb.QuerySamplesResponse{Samples: []*pb.Sample{{Type: r.Type}}}, nil
 }
@@ -58,6 +70,9 @@ type world struct {
 func serve(t testing.TB, impl service, opts rpc.NATSOptions) *world {
 	t.Helper()
 	srv, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir(), Authenticate: func(user, _ string) (natsserver.Identity, bool) {
+		if key, local := strings.CutPrefix(user, rpc.LocalPrefix); local {
+			return natsserver.Identity{Kind: natsserver.LocalOwner, Key: key}, true
+		}
 		return natsserver.Identity{Kind: natsserver.App, Store: store, Key: user}, true
 	}})
 	if err != nil {
@@ -83,9 +98,10 @@ func serve(t testing.TB, impl service, opts rpc.NATSOptions) *world {
 	return &world{srv, endpoint}
 }
 
-func (w *world) connect(t testing.TB, key string) *nats.Conn {
+func (w *world) connect(t testing.TB, user string) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(w.srv.URL(), nats.UserInfo(key, "token"), nats.CustomInboxPrefix(rpc.InboxPrefix(key)), nats.MaxReconnects(0),
+	inbox := rpc.InboxPrefix(strings.TrimPrefix(user, rpc.LocalPrefix))
+	nc, err := nats.Connect(w.srv.URL(), nats.UserInfo(user, "token"), nats.CustomInboxPrefix(inbox), nats.MaxReconnects(0),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if err != nil {
 		t.Fatal(err)
@@ -123,12 +139,58 @@ func TestCallsReachTheImplementation(t *testing.T) {
 	if err != nil || samples.Samples[0].Type != "stepCount" {
 		t.Fatalf("query: %v, %v", samples, err)
 	}
+	if _, err := client.SavePart(t.Context(), &pb.SavePartRequest{Chunk: &pb.Chunk{Data: make([]byte, 300_000)}}); err != nil {
+		t.Fatalf("part: %v", err)
+	}
+	payload, err := client.QueryPayload(t.Context(), &pb.QueryPayloadRequest{PayloadToken: "token"})
+	if err != nil || !payload.Done || string(payload.Chunks[0].Data) != "token" {
+		t.Fatalf("payload: %v, %v", payload, err)
+	}
 	_, err = client.QueryStatistics(t.Context(), &pb.QueryStatisticsRequest{})
 	if rpc.Reason(err) != rpc.ReasonStoreLocked || connect.CodeOf(err) != connect.CodeFailedPrecondition {
 		t.Fatalf("statistics: %v", err)
 	}
 	if err := c.Invoke(t.Context(), "Nonesuch", &pb.SaveRequest{}, &pb.SaveResponse{}); connect.CodeOf(err) != connect.CodeUnimplemented {
 		t.Fatalf("unknown method: %v", err)
+	}
+}
+
+// The clients name their methods in text; each name must be the schema's.
+func TestEveryMethodOfTheSchemaIsCalledByItsName(t *testing.T) {
+	called := make(chan string, 1)
+	record := func(_ context.Context, method string, _ rpc.Next) (proto.Message, error) {
+		called <- method
+		return nil, rpc.StoreLocked()
+	}
+	w := serve(t, service{accept}, rpc.NATSOptions{Interceptor: record})
+	nc, err := w.srv.Connect(natsserver.Service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	owner := pb.File_healthledger_v1_owner_proto.Services().ByName("OwnerService")
+	endpoint, err := rpc.ServeNATS(nc, "owner", owner, pb.UnimplementedOwnerServiceHandler{}, rpc.NATSOptions{Interceptor: record})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = endpoint.Stop(t.Context()) }()
+	app, local := w.connect(t, anna), w.connect(t, rpc.LocalPrefix+anna)
+	for _, client := range []any{
+		rpc.NewHealthClient(rpc.NewNATSClient(app, "health", store, anna)),
+		rpc.NewOwnerClient(rpc.NewNATSClient(local, "owner", store, anna)),
+	} {
+		value := reflect.ValueOf(client)
+		for i := range value.NumMethod() {
+			method := value.Type().Method(i)
+			request := reflect.New(method.Type.In(2).Elem())
+			out := value.Method(i).Call([]reflect.Value{reflect.ValueOf(t.Context()), request})
+			if err, _ := out[1].Interface().(error); rpc.Reason(err) != rpc.ReasonStoreLocked {
+				t.Fatalf("%s: %v", method.Name, err)
+			}
+			if got := <-called; got != method.Name {
+				t.Errorf("%s calls %s", method.Name, got)
+			}
+		}
 	}
 }
 
@@ -270,25 +332,22 @@ type writer func([]byte) (int, error)
 
 func (w writer) Write(p []byte) (int, error) { return w(p) }
 
-func TestWaitingHandlersDoNotBlockOthersAndOverloadIsAnswered(t *testing.T) {
-	release := make(chan struct{})
-	w := serve(t, service{func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+// held is a service whose saves tell that they have begun, and wait for release.
+func held() (impl service, began chan struct{}, release chan struct{}) {
+	began, release = make(chan struct{}, 100), make(chan struct{})
+	return service{func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+		began <- struct{}{}
 		<-release
 		return accept(ctx, r)
-	}}, rpc.NATSOptions{MaxRequests: 10})
+	}}, began, release
+}
+
+func TestWaitingHandlersDoNotBlockOthersAndOverloadIsAnswered(t *testing.T) {
+	impl, began, release := held()
+	w := serve(t, impl, rpc.NATSOptions{MaxRequests: 10})
 	client := w.client(t, anna)
 	results := make(chan error, 10)
-	for range 9 {
-		go func() {
-			_, err := client.Save(t.Context(), &pb.SaveRequest{})
-			results <- err
-		}()
-	}
-	// The tenth place is free for the query until the overload.
-	if _, err := client.QuerySamples(t.Context(), &pb.QuerySamplesRequest{}); err != nil {
-		t.Fatalf("query beside waiting saves: %v", err)
-	}
-	go func() {
+	save := func() {
 		for {
 			_, err := client.Save(t.Context(), &pb.SaveRequest{})
 			// The place of a query is free a little after its answer.
@@ -297,16 +356,21 @@ func TestWaitingHandlersDoNotBlockOthersAndOverloadIsAnswered(t *testing.T) {
 				return
 			}
 		}
-	}()
-	deadline := time.Now().Add(5 * time.Second)
-	for {
-		_, err := client.QuerySamples(t.Context(), &pb.QuerySamplesRequest{})
-		if rpc.Reason(err) == rpc.ReasonBusy {
-			break
-		}
-		if err != nil || time.Now().After(deadline) {
-			t.Fatalf("overload was never answered, last %v", err)
-		}
+	}
+	for range 9 {
+		go save()
+	}
+	for range 9 {
+		<-began
+	}
+	// The tenth place is free for the query until the overload.
+	if _, err := client.QuerySamples(t.Context(), &pb.QuerySamplesRequest{}); err != nil {
+		t.Fatalf("query beside waiting saves: %v", err)
+	}
+	go save()
+	<-began
+	if _, err := client.QuerySamples(t.Context(), &pb.QuerySamplesRequest{}); rpc.Reason(err) != rpc.ReasonBusy {
+		t.Fatalf("overload: %v", err)
 	}
 	close(release)
 	for range 10 {
@@ -317,27 +381,25 @@ func TestWaitingHandlersDoNotBlockOthersAndOverloadIsAnswered(t *testing.T) {
 }
 
 func TestBytesUnderWayAreBounded(t *testing.T) {
-	release := make(chan struct{})
-	w := serve(t, service{func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
-		<-release
-		return accept(ctx, r)
-	}}, rpc.NATSOptions{MaxBytes: 1000})
+	impl, began, release := held()
+	w := serve(t, impl, rpc.NATSOptions{MaxBytes: 1000})
 	client := w.client(t, anna)
 	first := make(chan error)
 	go func() {
 		_, err := client.Save(t.Context(), &pb.SaveRequest{RequestId: make([]byte, 600)})
 		first <- err
 	}()
-	wait(t, func() bool {
-		_, err := client.QuerySamples(t.Context(), &pb.QuerySamplesRequest{Type: strings.Repeat("x", 600)})
-		return rpc.Reason(err) == rpc.ReasonBusy
-	})
+	<-began
+	query := &pb.QuerySamplesRequest{Type: strings.Repeat("x", 600)}
+	if _, err := client.QuerySamples(t.Context(), query); rpc.Reason(err) != rpc.ReasonBusy {
+		t.Fatalf("too much at once: %v", err)
+	}
 	close(release)
 	if err := <-first; err != nil {
 		t.Fatal(err)
 	}
 	wait(t, func() bool {
-		_, err := client.QuerySamples(t.Context(), &pb.QuerySamplesRequest{Type: strings.Repeat("x", 600)})
+		_, err := client.QuerySamples(t.Context(), query)
 		return err == nil
 	})
 }

@@ -164,6 +164,14 @@ func (h healthClient) Save(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResp
 	return call[pb.SaveRequest, pb.SaveResponse](ctx, h.c, "Save", r)
 }
 
+func (h healthClient) SavePart(ctx context.Context, r *pb.SavePartRequest) (*pb.SavePartResponse, error) {
+	return call[pb.SavePartRequest, pb.SavePartResponse](ctx, h.c, "SavePart", r)
+}
+
+func (h healthClient) QueryPayload(ctx context.Context, r *pb.QueryPayloadRequest) (*pb.QueryPayloadResponse, error) {
+	return call[pb.QueryPayloadRequest, pb.QueryPayloadResponse](ctx, h.c, "QueryPayload", r)
+}
+
 func (h healthClient) QuerySamples(ctx context.Context, r *pb.QuerySamplesRequest) (*pb.QuerySamplesResponse, error) {
 	return call[pb.QuerySamplesRequest, pb.QuerySamplesResponse](ctx, h.c, "QuerySamples", r)
 }
@@ -213,6 +221,10 @@ func (o ownerClient) ListApps(ctx context.Context, r *pb.ListAppsRequest) (*pb.L
 
 func (o ownerClient) Decide(ctx context.Context, r *pb.DecideRequest) (*pb.DecideResponse, error) {
 	return call[pb.DecideRequest, pb.DecideResponse](ctx, o.c, "Decide", r)
+}
+
+func (o ownerClient) SetPolicy(ctx context.Context, r *pb.SetPolicyRequest) (*pb.SetPolicyResponse, error) {
+	return call[pb.SetPolicyRequest, pb.SetPolicyResponse](ctx, o.c, "SetPolicy", r)
 }
 
 func (o ownerClient) ListLog(ctx context.Context, r *pb.ListLogRequest) (*pb.ListLogResponse, error) {

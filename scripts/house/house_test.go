@@ -32,6 +32,7 @@ var rooms = map[string][]string{
 	"ledger/importer":       {"proto/..."},
 	"projector":             {"proto/...", "authz", "ledger/log", "ledger/seal", "ledger/tree", "projector/..."},
 	"projector/cryptfs":     {},
+	"projector/export":      {"proto/..."},
 	"projector/view":        {"proto/...", "authz", "projector/cryptfs"},
 	"projector/query":       {"proto/...", "authz", "projector/view"},
 	"cmd/healthledger":      {"..."},

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/flate"
 )
@@ -27,11 +29,12 @@ const (
 	sniffLength = 64 << 10
 )
 
-// document is the XML of an export, ready to be read.
+// document is the XML of an export, ready to be read, with the files that came with it.
 type document struct {
 	io.Reader
 	// size of the XML as the file says it.
 	size  int64
+	files *files
 	close func() error
 }
 
@@ -75,12 +78,22 @@ func find(ctx context.Context, file *os.File, report *Report) (*document, error)
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	return &document{Reader: file, size: info.Size(), close: file.Close}, nil
+	folder, err := os.OpenRoot(filepath.Dir(file.Name()))
+	if err != nil {
+		return nil, err
+	}
+	beside := &files{beside: folder, report: report}
+	return &document{Reader: file, size: info.Size(), files: beside, close: func() error {
+		return errors.Join(file.Close(), folder.Close())
+	}}, nil
 }
 
-// isExport says whether XML begins as an export does: with the document type or the
-// root element, after nothing but an XML declaration, comments and white space.
-func isExport(head []byte) bool {
+// isExport says whether XML begins as an export does.
+func isExport(head []byte) bool { return beginsWith(head, rootElement) }
+
+// beginsWith says whether XML begins with a document type or the tag of a root element,
+// after nothing but an XML declaration, processing instructions, comments and white space.
+func beginsWith(head []byte, root string) bool {
 	head = bytes.TrimPrefix(head, []byte("\xef\xbb\xbf"))
 	for {
 		head = bytes.TrimLeft(head, " \t\r\n")
@@ -91,9 +104,9 @@ func isExport(head []byte) bool {
 		case bytes.HasPrefix(head, []byte("<!--")):
 			end = "-->"
 		default:
-			for _, start := range []string{"<!DOCTYPE " + rootElement, "<" + rootElement} {
+			for _, start := range []string{"<!DOCTYPE " + root, "<" + root} {
 				if rest, ok := bytes.CutPrefix(head, []byte(start)); ok {
-					return len(rest) > 0 && class[rest[0]]&nameByte == 0
+					return len(rest) > 0 && byteClass[rest[0]]&nameByte == 0
 				}
 			}
 			return false
@@ -117,31 +130,39 @@ func findEntry(ctx context.Context, file *os.File, size int64, report *Report) (
 		return nil, fmt.Errorf("%w: an archive of %d entries (at most %d)", ErrNotExport, len(archive.File), maxEntries)
 	}
 	archive.RegisterDecompressor(zip.Deflate, flate.NewReader)
-	var found []*zip.File
+	all := &files{report: report}
+	spent := &budget{most: max(freeBytes, min(size, maxBytes)*maxRatio)}
+	var found []*entry
 	var empty, encrypted, unreadable []string
-	for _, entry := range archive.File {
+	for _, one := range archive.File {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if entry.FileInfo().IsDir() || isDecoy(entry.Name) {
+		if one.FileInfo().IsDir() {
 			continue
 		}
-		switch head, err := sniff(entry); {
-		case entry.Flags&1 != 0:
-			encrypted = append(encrypted, entry.Name)
-		case entry.UncompressedSize64 == 0:
-			empty = append(empty, entry.Name)
-		case isExport(head):
-			found = append(found, entry)
+		e := &entry{name: one.Name, size: int64(min(one.UncompressedSize64, maxBytes)), open: spent.opener(one)}
+		switch err := e.look(one); {
+		case one.Flags&1 != 0:
+			encrypted = append(encrypted, one.Name)
+			continue
 		case err != nil:
-			unreadable = append(unreadable, entry.Name)
+			unreadable = append(unreadable, one.Name)
+			continue
+		}
+		all.entries = append(all.entries, e)
+		switch e.class {
+		case emptyFile:
+			empty = append(empty, one.Name)
+		case exportFile:
+			found = append(found, e)
 		}
 	}
 	switch {
 	case len(found) > 1:
 		names := make([]string, len(found))
-		for i, entry := range found {
-			names[i] = entry.Name
+		for i, e := range found {
+			names[i] = e.name
 		}
 		return nil, fmt.Errorf("%w: %s; import them one by one", ErrSeveralExports, list(names))
 	case len(found) == 0 && len(encrypted) > 0:
@@ -156,68 +177,96 @@ func findEntry(ctx context.Context, file *os.File, size int64, report *Report) (
 	if hidden := append(encrypted, unreadable...); len(hidden) > 0 {
 		report.warn("%d entries of the archive could not be looked at: %s", len(hidden), list(hidden))
 	}
-	return openEntry(file, found[0])
+	return openEntry(file, found[0], all)
 }
 
-func isDecoy(name string) bool {
-	return slices.Contains(strings.FieldsFunc(name, func(r rune) bool { return r == '/' || r == '\\' }), "__MACOSX")
-}
-
-// sniff reads the start of an entry, as much of it as can be read.
-func sniff(entry *zip.File) ([]byte, error) {
-	if entry.Flags&1 != 0 || entry.UncompressedSize64 == 0 {
-		return nil, nil
+// look tells the class of an entry by its first bytes.
+func (e *entry) look(one *zip.File) error {
+	switch {
+	case one.Flags&1 != 0:
+		return nil
+	case isDecoy(e.name):
+		e.class = decoyFile
+		return nil
+	case e.size == 0:
+		e.class = emptyFile
+		return nil
 	}
-	r, err := entry.Open()
+	r, err := e.open()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer r.Close()
-	head := make([]byte, 512)
+	head := make([]byte, 4096)
 	n, err := io.ReadFull(r, head)
-	if head = bytes.TrimLeft(head[:n], "\xef\xbb\xbf \t\r\n"); len(head) > 0 && head[0] != '<' {
-		return nil, nil
-	}
-	if err == nil {
+	head = head[:n]
+	if err == nil && bytes.HasPrefix(bytes.TrimLeft(head, "\xef\xbb\xbf \t\r\n"), []byte("<")) {
 		more := make([]byte, sniffLength)
 		n, err = io.ReadFull(r, more)
 		head = append(head, more[:n]...)
 	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if e.class = classify(head); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = nil
 	}
-	return head, err
+	if e.class == exportFile || e.class == routeFile {
+		return nil // where it is damaged the reader says
+	}
+	return err
 }
 
-// openEntry starts to read the entry.
-func openEntry(file *os.File, entry *zip.File) (*document, error) {
-	if entry.UncompressedSize64 > maxBytes {
-		return nil, fmt.Errorf("%w: its XML has %d bytes (at most %d)", ErrTooLarge, entry.UncompressedSize64, int64(maxBytes))
+// isDecoy says whether macOS has left an entry, beside or inside of its own folder.
+func isDecoy(name string) bool {
+	parts := strings.FieldsFunc(name, func(r rune) bool { return r == '/' || r == '\\' })
+	last := ""
+	if len(parts) > 0 {
+		last = parts[len(parts)-1]
 	}
-	r, err := entry.Open()
+	return slices.Contains(parts, "__MACOSX") || last == ".DS_Store" || strings.HasPrefix(last, "._")
+}
+
+// openEntry starts to read the export of an archive.
+func openEntry(file *os.File, e *entry, all *files) (*document, error) {
+	if e.size >= maxBytes {
+		return nil, fmt.Errorf("%w: its XML has %d bytes or more (at most %d)", ErrTooLarge, e.size, int64(maxBytes))
+	}
+	r, err := e.open()
 	if err != nil {
-		return nil, fmt.Errorf("open entry %q: %w", shorten(entry.Name), err)
+		return nil, fmt.Errorf("open entry %q: %w", shorten(e.name), err)
 	}
-	limit := &limiter{r: r, most: max(freeBytes, int64(min(entry.CompressedSize64, maxBytes))*maxRatio)}
-	return &document{Reader: limit, size: int64(entry.UncompressedSize64), close: func() error {
-		err := r.Close()
-		if closing := file.Close(); err == nil {
-			err = closing
-		}
-		return err
+	return &document{Reader: r, size: e.size, files: all, close: func() error {
+		return errors.Join(r.Close(), file.Close())
 	}}, nil
 }
 
-// limiter fails where an entry becomes more than it can honestly hold.
+// budget is how many bytes all entries of an archive may become together.
+type budget struct {
+	most int64
+	read atomic.Int64
+}
+
+// opener opens an entry, which may not become more than it can honestly hold.
+func (b *budget) opener(one *zip.File) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) {
+		r, err := one.Open()
+		if err != nil {
+			return nil, err
+		}
+		most := max(freeBytes, int64(min(one.CompressedSize64, maxBytes))*maxRatio)
+		return &limiter{r: r, most: min(most, maxBytes), all: b}, nil
+	}
+}
+
+// limiter fails where an entry, or all of them together, become too much.
 type limiter struct {
-	r          io.Reader
+	r          io.ReadCloser
 	read, most int64
+	all        *budget
 }
 
 func (l *limiter) Read(p []byte) (int, error) {
 	n, err := l.r.Read(p)
 	l.read += int64(n)
-	if l.read > min(l.most, maxBytes) {
+	if all := l.all.read.Add(int64(n)); l.read > l.most || all > min(l.all.most, maxBytes) {
 		return n, fmt.Errorf("%w: one byte of the archive becomes more than %d", ErrTooLarge, maxRatio)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -225,6 +274,8 @@ func (l *limiter) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+func (l *limiter) Close() error { return l.r.Close() }
 
 // list prints names, some of them.
 func list(names []string) string {

@@ -39,7 +39,7 @@ func pack(t testing.TB, entries ...string) []byte {
 func importZip(t testing.TB, content []byte) (Report, error) {
 	t.Helper()
 	var l fakeLedger
-	report, err := Import(context.Background(), file(t, "export.zip", content), l.save, Options{})
+	report, err := Import(context.Background(), file(t, "export.zip", content), &l, Options{})
 	checkAccounts(t, report, err)
 	return report, err
 }
@@ -74,7 +74,7 @@ func TestNothingIsWrittenToDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	var l fakeLedger
-	if _, err := Import(context.Background(), "export.zip", l.save, Options{}); err != nil {
+	if _, err := Import(context.Background(), "export.zip", &l, Options{}); err != nil {
 		t.Fatal(err)
 	}
 	entries, err := os.ReadDir(dir)

@@ -84,26 +84,29 @@ func appendSeconds(b []byte, micros int64) []byte {
 	return b
 }
 
-// beat gathers one reading of a heart rate variability.
-func (r *reader) beat() {
+// beatElement is one reading in a list of them.
+const beatElement = "InstantaneousBeatsPerMinute"
+
+// beat gathers one reading of a heart rate variability; it says no to one with more than
+// that.
+func (x *record) beat(attributes []attribute) bool {
 	var bpm, clock []byte
-	for i := range r.scan.attributes {
-		a := &r.scan.attributes[i]
+	for i := range attributes {
+		a := &attributes[i]
 		switch string(a.name) {
 		case "bpm":
 			bpm = a.raw
 		case "time":
 			clock = a.raw
 		default:
-			r.report.leave("attribute " + shorten(string(a.name)) + " of a beat")
+			return false
 		}
 	}
-	x := &r.record
 	if len(x.beats) > maxRaw {
-		x.left = leftForMetadata
+		x.why = whyMetadata
 	}
-	if x.left != "" {
-		return
+	if x.why != "" {
+		return true
 	}
 	if len(x.beats) > 0 {
 		x.beats = append(x.beats, "; "...)
@@ -115,4 +118,5 @@ func (r *reader) beat() {
 	} else {
 		x.beats = append(x.beats, clock...)
 	}
+	return true
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"healthledger/proto/catalog"
+	pb "healthledger/proto/healthledger/v1"
 	"healthledger/scripts/genexport/export"
 )
 
@@ -24,6 +25,7 @@ func TestGeneratedExportsAreImportedAsTheManifestSays(t *testing.T) {
 		"iOS 15":      {Records: 3_000, DTD: export.DTD11, Imperial: true},
 		"iOS 16":      {Records: 3_000, DTD: export.DTD12},
 		"no DTD":      {Records: 3_000, DTD: export.DTDNone},
+		"iOS 8":       {Records: 3_000, DTD: export.DTD8},
 		"all quirks":  {Records: 12_000, Years: 0.4, Quirks: true, ExportZone: zone(t, "America/New_York")},
 		"old quirks":  {Records: 5_000, Years: 0.3, Quirks: true, Imperial: true, DTD: export.DTD12},
 		"one of each": {Records: 1},
@@ -38,26 +40,99 @@ func TestGeneratedExportsAreImportedAsTheManifestSays(t *testing.T) {
 				return err
 			})
 			var l fakeLedger
-			report, err := Import(context.Background(), path, l.save, Options{})
+			report, err := Import(context.Background(), path, &l, Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			checkAccounts(t, report, err)
-			if report.Records != m.Records+m.Nested || report.Imported != m.Usable() || report.Bytes != m.Bytes || report.Replaced != m.Replaced {
-				t.Errorf("%d records, %d imported, %d bytes, %d replaced; want %d, %d, %d, %d; left: %v",
+			if report.Records != m.Records+m.Nested || report.Imported != m.Usable()+m.Nested || report.Bytes != m.Bytes || report.Replaced != m.Replaced {
+				t.Errorf("%d records, %d imported, %d bytes, %d replaced; want %d, %d, %d, %d; records: %+v",
 					report.Records, report.Imported, report.Bytes, report.Replaced,
-					m.Records+m.Nested, m.Usable(), m.Bytes, m.Replaced, report.NotImported)
+					m.Records+m.Nested, m.Usable()+m.Nested, m.Bytes, m.Replaced, report.Elements["Record"])
 			}
-			for _, element := range []string{"Workout", "Correlation", "ActivitySummary", "ClinicalRecord", "Audiogram", "VisionPrescription"} {
-				if report.NotImported[element] != m.Elements[element] {
-					t.Errorf("%d times %s, want %d", report.NotImported[element], element, m.Elements[element])
-				}
-			}
-			if (m.OddAttributes > 0 || m.Replaced > 0) != (len(report.Warnings) > 0) {
+			compareElements(t, m, report)
+			compareObjects(t, m, &l)
+			if (m.Replaced > 0) != (len(report.Warnings) > 0) {
 				t.Errorf("warnings: %q", report.Warnings)
 			}
 			compare(t, m, &l, berlin)
 		})
+	}
+}
+
+// compareElements checks what the report says of elements and files.
+func compareElements(t *testing.T, m export.Manifest, report Report) {
+	t.Helper()
+	kept := uint64(0)
+	for name, n := range m.Elements {
+		tally := report.Elements[name]
+		if tally == nil || tally.Found != n {
+			t.Errorf("%s: %+v, want %d", name, tally, n)
+			continue
+		}
+		if passed := name == "ExportDate"; tally.Kept != m.Unknown[name] || (tally.Passed > 0) != passed {
+			t.Errorf("%s: %+v, want %d kept", name, tally, m.Unknown[name])
+		}
+		kept += tally.Kept
+	}
+	files := uint64(0)
+	for kind, tally := range report.Files {
+		if tally.Kept != m.Unknown[kind] {
+			t.Errorf("%s: %+v, want %d kept", kind, tally, m.Unknown[kind])
+		}
+		files += tally.Kept
+	}
+	if all := kept + files; all != total(m.Unknown) {
+		t.Errorf("%d are kept raw, want %v", all, m.Unknown)
+	}
+	if got := report.Attributes["Record@Heart Rate Context"]; got != m.OddAttributes {
+		t.Errorf("%d odd attributes, want %d", got, m.OddAttributes)
+	}
+}
+
+func total(counts map[string]uint64) (n uint64) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+// compareObjects checks what became of everything that is no record.
+func compareObjects(t *testing.T, m export.Manifest, l *fakeLedger) {
+	t.Helper()
+	objects := map[string]uint64{}
+	var points, voltages, bytes, records uint64
+	add := func(typ string, s *pb.Sample) {
+		objects[typ]++
+		for _, c := range l.payload(s) {
+			points += uint64(len(c.GetLocations().GetTime()))
+			voltages += uint64(len(c.Microvolts))
+			if typ != "importedElement" {
+				bytes += uint64(len(c.Data))
+			}
+		}
+	}
+	for _, s := range l.samples() {
+		if s.typ.Kind.HasNumber() {
+			continue
+		}
+		body := s.object()
+		add(s.typ.Short(), body)
+		for _, member := range body.Members {
+			if member.Value != nil {
+				records++
+			} else {
+				add(member.Type, member)
+			}
+		}
+	}
+	delete(objects, "importedElement")
+	if diff := cmp.Diff(m.Objects, objects); diff != "" {
+		t.Errorf("objects (-manifest +ledger):\n%s", diff)
+	}
+	if points != m.Points || voltages != m.Voltages || bytes != m.Payload || records != m.Nested {
+		t.Errorf("%d points, %d voltages, %d bytes, %d members; want %d, %d, %d, %d",
+			points, voltages, bytes, records, m.Points, m.Voltages, m.Payload, m.Nested)
 	}
 }
 
@@ -68,6 +143,9 @@ func compare(t *testing.T, m export.Manifest, l *fakeLedger, zone *time.Location
 	types := map[string]*export.Type{}
 	values := map[string]map[float64]uint64{} // of categories
 	for _, s := range l.samples() {
+		if !s.typ.Kind.HasNumber() {
+			continue
+		}
 		sources[s.source.Name]++
 		id := s.typ.Identifier
 		y := types[id]

@@ -6,12 +6,18 @@
 // Duplicates are recognised by content, so importing the same export again, or a
 // newer one of the same phone, adds only what is new.
 //
-// Records of quantity and category types become samples with unit, value, dates,
-// source, device and metadata as given. The offset of the dates and the address in a
-// device string depend on the export, not on the sample, and are dropped. Everything
-// else in the document (workouts, correlations, activity summaries, …) is counted and
-// reported, never passed over in silence. The records inside of a correlation stand
-// at the top level too and are imported from there.
+// Everything in an export becomes an object: records of quantities, categories and the
+// sleep goal, correlations and workouts with their members, routes, activity summaries,
+// the facts about the person, audiograms, prescriptions, clinical records,
+// electrocardiograms and the clinical document. What is not understood is kept: unknown
+// attributes and elements with the object they were found in, and whole elements, records
+// that the ledger would refuse and unknown files as objects of type importedElement.
+// Nothing is left out but what is about the export itself: its date and its locale.
+//
+// The identity of an object does not depend on the export: the offset of dates, the address
+// in a device string and the names of files are dropped. The records inside of a
+// correlation stand at the top level too; that they are the same is recognised where they
+// are stored.
 //
 // Real exports are not always XML: the document type of iOS 16 is malformed, names
 // hold control characters. So the scanner starts at the root element, never looks at
@@ -49,91 +55,58 @@ type Options struct {
 // progressBytes is how often Progress is called.
 const progressBytes = 1 << 20
 
-// Import reads the export at path and saves its samples. The report is good also
+// Import reads the export at path and saves everything in it. The report is good also
 // when there is an error: ErrNotExport, ErrSeveralExports, ErrTooLarge, a
-// *SyntaxError, an error of save or of reading. What was saved before an error stays,
-// and importing again saves the rest.
-func Import(ctx context.Context, path string, save SaveFunc, opts Options) (Report, error) {
-	report := Report{NotImported: make(map[string]uint64)}
-	doc, err := open(ctx, path, &report)
+// *SyntaxError, an error of the ledger or of reading. What was saved before an error
+// stays, and importing again saves the rest.
+func Import(ctx context.Context, path string, ledger Ledger, opts Options) (Report, error) {
+	report := newReport()
+	doc, err := open(ctx, path, report)
 	if err != nil {
-		return report, fmt.Errorf("import %q: %w", path, err)
+		return *report, fmt.Errorf("import %q: %w", path, err)
 	}
-	err = read(ctx, doc, &report, save, opts)
+	err = read(ctx, doc, report, ledger, opts)
 	if closing := doc.close(); err == nil {
 		err = closing
 	}
 	if err != nil {
-		return report, fmt.Errorf("import %q: %w (%d of %d records were imported before; importing again is safe: nothing is stored twice)",
-			path, err, report.Imported, report.Records)
+		return *report, fmt.Errorf("import %q: %w (%d samples were saved before; importing again is safe: nothing is stored twice)",
+			path, err, report.Saved)
 	}
-	return report, nil
+	return *report, nil
 }
 
 // read imports an open document.
-func read(ctx context.Context, doc *document, report *Report, save SaveFunc, opts Options) error {
+func read(ctx context.Context, doc *document, report *Report, ledger Ledger, opts Options) error {
 	if opts.InFlight <= 0 {
 		opts.InFlight = 4
 	}
 	ahead := newPrefetch(doc)
 	defer ahead.close()
-	send := newSender(ctx, save, opts.InFlight)
-	r := newReader(ahead, report, send)
-	err := r.all(send.ctx, func() {
+	store := newStore(ctx, ledger, opts.InFlight)
+	r := newReader(ahead, report, store, doc.files)
+	err := r.all(store.sender.Context(), func() {
 		if opts.Progress != nil {
 			opts.Progress(r.scan.offset(), doc.size, report.Records)
 		}
 	})
+	if err == nil {
+		err = r.sidecars(store.sender.Context())
+	}
 	// What came before a flaw of the document is good.
-	flushing := r.batch.flush()
-	if closing := send.close(); closing != nil {
+	flushing := r.batch.Flush()
+	if closing := store.sender.Close(); closing != nil {
 		err = closing // the cause, not its effect on the reader
 	} else if err == nil {
 		err = flushing
 	}
-	report.Imported = send.saved.Load()
+	report.Saved = store.sender.Saved()
 	report.Bytes = r.scan.offset()
-	if r.scan.odd > 0 {
-		report.warn("attributes skipped because their names contain spaces: %d", r.scan.odd)
-	}
 	if report.Replaced > 0 {
 		report.warn("characters replaced that XML does not allow: %d", report.Replaced)
 	}
+	if doc.files.missing > 0 {
+		report.warn("files that the export refers to and that are not there: %d", doc.files.missing)
+	}
 	return err
-}
-
-// all reads the whole document.
-func (r *reader) all(ctx context.Context, progress func()) error {
-	if err := r.scan.findRoot(); err != nil {
-		return err
-	}
-	next := int64(0)
-	for {
-		if r.scan.offset() >= next {
-			if err := context.Cause(ctx); err != nil {
-				return err
-			}
-			progress()
-			next = r.scan.offset() + progressBytes
-		}
-		e, err := r.scan.next()
-		if err != nil {
-			return err
-		}
-		if e == endDocument {
-			break
-		}
-		if err := r.event(e); err != nil {
-			return err
-		}
-	}
-	junk, err := r.scan.rest(ctx)
-	if err != nil {
-		return err
-	}
-	if junk >= 0 {
-		r.report.warn("what follows the end of the export, from byte %d on, was ignored", junk)
-	}
-	progress()
-	return nil
 }

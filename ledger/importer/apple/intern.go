@@ -40,8 +40,8 @@ func (c *cache[V]) put(key []byte, v V) {
 // source is who measured, as records name it.
 type source struct {
 	message *pb.Source
-	// left is the kind of the records of a source that the ledger would refuse.
-	left string
+	// why the ledger would refuse the source; empty: it takes it.
+	why string
 	// replaced characters in it; they count each time it is used.
 	replaced uint64
 }
@@ -49,7 +49,7 @@ type source struct {
 // metadata is the metadata of a record.
 type metadata struct {
 	message  *pb.Metadata
-	left     string
+	why      string
 	replaced uint64
 }
 
@@ -106,7 +106,7 @@ func (in *interner) source(name, version, device []byte) *source {
 		Version: in.text(version, &made.replaced),
 		Device:  parseDevice(in.text(device, &made.replaced)),
 	}
-	made.left = in.rules.source(made.message)
+	made.why = in.rules.source(made.message)
 	if len(in.key) > maxKey {
 		return made
 	}
@@ -130,14 +130,16 @@ func (in *interner) text(raw []byte, replaced *uint64) string {
 	return string(value)
 }
 
+// addressStart is what stands before the address in a raw device attribute.
+const addressStart = "&lt;&lt;HKDevice: 0x"
+
 // withoutAddress cuts the start and the address off a raw device attribute in its
 // usual form, so that all addresses have one entry in the cache.
 func withoutAddress(device []byte) (rest []byte, cut bool) {
-	const start = "&lt;&lt;HKDevice: 0x"
-	if len(device) < len(start) || string(device[:len(start)]) != start {
+	if len(device) < len(addressStart) || string(device[:len(addressStart)]) != addressStart {
 		return device, false
 	}
-	for i := len(start); i < len(device); i++ {
+	for i := len(addressStart); i < len(device); i++ {
 		switch c := device[i]; {
 		case c >= '0' && c <= '9', c >= 'a' && c <= 'f', c >= 'A' && c <= 'F':
 		default:
@@ -189,7 +191,7 @@ func (in *interner) metadataOf(p *pairs) *metadata {
 			Key: key, Value: &pb.MetadataEntry_Text{Text: value},
 		})
 	}
-	made.left = in.rules.metadata(made.message)
+	made.why = in.rules.metadata(made.message)
 	if len(p.bytes) <= maxKey {
 		in.metadata.put(p.bytes, made)
 	}

@@ -9,12 +9,14 @@ import (
 type kind struct {
 	*catalog.Type
 	name string
-	// left is not empty where no record of this type can be imported.
-	left string
-	// rules for the unit of the last record; nil: none yet, or unitLeft says why
-	// records with it are left out. rawUnit is the unit, unit the same decoded.
-	rules                   *health.Rules
-	rawUnit, unit, unitLeft string
+	// why no record of this type can be stored as what it is; empty: it can.
+	why string
+	// rules for the unit of the last record; nil: none yet, or unitWhy says why
+	// records with it cannot be stored. rawUnit is the unit, unit the same decoded.
+	rules                  *health.Rules
+	rawUnit, unit, unitWhy string
+	// mapped counts the records that became samples, without a detour.
+	mapped uint64
 }
 
 // maxKindsKnown bounds the kinds remembered; a real export has some hundred types.
@@ -28,7 +30,7 @@ func (r *reader) kind(raw []byte) *kind {
 	found, ok := r.kinds[string(raw)]
 	if !ok {
 		found = newKind(raw)
-		if len(raw) <= maxKey && len(r.kinds) < maxKindsKnown {
+		if found.Type != nil || len(raw) <= maxKey && len(r.kinds) < maxKindsKnown {
 			r.kinds[found.name] = found
 		}
 	}
@@ -41,10 +43,9 @@ func newKind(raw []byte) *kind {
 	typ, ok := catalog.LookupBytes(raw)
 	switch {
 	case !ok:
-		name, _, _ := decode(raw, nil)
-		k.left = "Record of unknown type " + shorten(string(name))
-	case typ.Kind != catalog.Quantity && typ.Kind != catalog.Category:
-		k.left = "Record of a type that is no quantity or category: " + typ.Identifier
+		k.why = "unknown type"
+	case !typ.Kind.HasNumber():
+		k.why = "a type that records do not have"
 	default:
 		k.Type = typ
 	}
@@ -54,13 +55,13 @@ func newKind(raw []byte) *kind {
 // setUnit prepares the rules for another unit.
 func (k *kind) setUnit(raw []byte) {
 	if len(raw) > maxKey { // no unit, and not to be remembered
-		k.rules, k.rawUnit, k.unitLeft = nil, "", "Record of "+k.Identifier+" refused for its unit"
+		k.rules, k.rawUnit, k.unitWhy = nil, "", "refused for its unit"
 		return
 	}
 	value, _, _ := decode(raw, nil)
-	k.rawUnit, k.unit, k.unitLeft = string(raw), string(value), ""
+	k.rawUnit, k.unit, k.unitWhy = string(raw), string(value), ""
 	var err error
 	if k.rules, err = health.NewRules(k.Type, k.unit, policy); err != nil {
-		k.unitLeft = "Record of " + k.Identifier + " refused for its " + field(err)
+		k.unitWhy = "refused for its " + fieldOf(err)
 	}
 }

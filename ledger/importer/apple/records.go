@@ -1,24 +1,19 @@
 package apple
 
 import (
-	"bytes"
-	"io"
 	"strconv"
 
-	"healthledger/proto/catalog"
 	"healthledger/proto/health"
 )
-
-// rootElement of an export.
-const rootElement = "HealthData"
 
 // record is the Record element that is being read. All of it but the row lives as
 // long as the reader.
 type record struct {
-	// open says that its end has not come yet.
-	open bool
-	// left is the kind under which it is left out; empty: it can be imported.
-	left   string
+	// why it cannot be stored as what it is; empty: it can.
+	why string
+	// odd says that there is more to it than records have, so that it takes a tree to
+	// keep that.
+	odd    bool
 	kind   *kind
 	unit   string
 	source *source
@@ -26,99 +21,16 @@ type record struct {
 	// startOffset is the zone's offset that the start was written with, in seconds.
 	startOffset int64
 	pairs       pairs
-	// beats gathers the value of BeatsKey.
-	beats []byte
+	meta        *metadata
+	// beats gathers the value of BeatsKey, lists and count count its elements.
+	beats        []byte
+	lists, count int
 }
 
-// reader turns events into samples.
-type reader struct {
-	scan   *scanner
-	report *Report
-	in     *interner
-	batch  *batch
-	kinds  map[string]*kind
-	// path holds the names of the open elements, so that a record knows where it is.
-	path   []string
-	record record
-	last   *kind
-}
-
-func newReader(from io.Reader, report *Report, send *sender) *reader {
-	return &reader{
-		scan: newScanner(from), report: report, in: newInterner(),
-		batch: &batch{builder: health.NewBuilder(), sender: send}, kinds: make(map[string]*kind),
-	}
-}
-
-// event handles one event; e is not endDocument.
-func (r *reader) event(e event) error {
-	switch e {
-	case text:
-		r.report.leave("text")
-		return nil
-	case endElement:
-		r.path = r.path[:len(r.path)-1]
-		switch {
-		case !r.record.open:
-		case len(r.path) == 1:
-			return r.endRecord()
-		case len(r.path) == 2 && string(r.scan.name) == BeatsKey:
-			r.gather([]byte(BeatsKey), r.record.beats)
-		}
-		return nil
-	}
-	name := elementName(r.scan.name)
-	parent := ""
-	if len(r.path) > 0 {
-		parent = r.path[len(r.path)-1]
-	}
-	r.path = append(r.path, name)
-	switch {
-	case len(r.path) == 1:
-		return nil
-	case name == "Record":
-		r.report.Records++
-		if len(r.path) == 2 {
-			r.startRecord()
-		} else {
-			r.report.leave("Record inside " + parent)
-		}
-	case r.record.open && name == "MetadataEntry" && len(r.path) == 3:
-		r.entry()
-	case r.record.open && name == BeatsKey && len(r.path) == 3:
-		r.record.beats = r.record.beats[:0]
-	case r.record.open && name == "InstantaneousBeatsPerMinute" && parent == BeatsKey && len(r.path) == 4:
-		r.beat()
-	case len(r.path) == 2 && name == "ExportDate":
-		// About the export, not about the person.
-	case len(r.path) == 2 && name == "Me":
-		for range r.scan.attributes {
-			r.report.leave("Me attribute")
-		}
-	case name == "MetadataEntry":
-		r.report.leave("MetadataEntry inside " + parent)
-	default:
-		r.report.leave(name)
-	}
-	return nil
-}
-
-// elementName returns the name as a string, without allocating for those we know.
-func elementName(b []byte) string {
-	switch string(b) {
-	case "Record":
-		return "Record"
-	case "MetadataEntry":
-		return "MetadataEntry"
-	case "InstantaneousBeatsPerMinute":
-		return "InstantaneousBeatsPerMinute"
-	case BeatsKey:
-		return BeatsKey
-	}
-	if bytes.HasPrefix(b, []byte(recordPrefix)) {
-		return "element " + shorten(string(b)) // keep "Record…" for records
-	}
-	return shorten(string(b))
+func (x *record) reset() {
+	x.why, x.odd, x.row, x.unit = "", false, health.Row{}, ""
+	x.lists, x.count = 0, 0
+	x.pairs.reset()
 }
 
 // The attributes of a record.
@@ -143,7 +55,7 @@ func recordField(name []byte) int {
 		return unitField
 	case "value":
 		return valueField
-	case "sourceName":
+	case "sourceName", "source": // the latter up to iOS 8.1
 		return nameField
 	case "sourceVersion":
 		return versionField
@@ -159,82 +71,90 @@ func recordField(name []byte) int {
 	return fields
 }
 
+// attributes are the raw values of a record's attributes, and which of them there are.
+type attributes struct {
+	raw [fields][]byte
+	has uint
+}
+
+// take notes an attribute; it says no to one that records do not have or that is there
+// already.
+func (a *attributes) take(name, raw []byte) bool {
+	f := recordField(name)
+	if f == fields || a.has&(1<<f) != 0 {
+		return false
+	}
+	a.raw[f] = raw
+	a.has |= 1 << f
+	return true
+}
+
+func (a *attributes) hasField(f int) bool { return a.has&(1<<f) != 0 }
+
 // startRecord reads the attributes of a record at the top level.
 func (r *reader) startRecord() {
-	var raw [fields][]byte
-	var has uint
+	x := &r.record
+	x.reset()
+	var a attributes
 	for i := range r.scan.attributes {
-		a := &r.scan.attributes[i]
-		field := recordField(a.name)
-		switch bit := uint(1) << field; {
-		case field == fields:
-			// The export has no other; what it means is not known.
-			r.report.leave("attribute " + shorten(string(a.name)) + " of a record")
-		case has&bit != 0:
-			r.report.leave("repeated attribute " + shorten(string(a.name)) + " of a record")
-		default:
-			raw[field] = a.raw
-			has |= bit
+		at := &r.scan.attributes[i]
+		if !a.take(at.name, at.raw) {
+			x.odd = true
 		}
 	}
-	x := &r.record
-	x.open, x.left, x.row, x.unit = true, "", health.Row{}, ""
-	x.pairs.reset()
-	if has&(1<<typeField) == 0 {
-		x.left = "Record without type"
-		return
+	x.why = r.fill(x, &a)
+}
+
+// fill sets what the attributes say, or says why that cannot be stored.
+func (r *reader) fill(x *record, a *attributes) (why string) {
+	x.kind = nil
+	if !a.hasField(typeField) {
+		return "no type"
 	}
-	x.kind = r.kind(raw[typeField])
-	if x.kind.left != "" {
-		x.left = x.kind.left
-		return
+	x.kind = r.kind(a.raw[typeField])
+	if x.kind.why != "" {
+		return x.kind.why
 	}
 	var ok bool
-	if x.row.Start, x.startOffset, ok = parseDate(raw[startField]); !ok {
-		x.left = "Record with a start date that cannot be read"
-		return
+	if x.row.Start, x.startOffset, ok = parseDate(a.raw[startField]); !ok {
+		return "a start date that cannot be read"
 	}
-	if x.row.End, _, ok = parseDate(raw[endField]); !ok {
-		x.left = "Record with an end date that cannot be read"
-		return
+	if x.row.End, _, ok = parseDate(a.raw[endField]); !ok {
+		return "an end date that cannot be read"
 	}
-	if has&(1<<createdField) != 0 {
-		if x.row.Created, _, ok = parseDate(raw[createdField]); !ok {
-			x.left = "Record with a creation date that cannot be read"
-			return
+	if a.hasField(createdField) {
+		if x.row.Created, _, ok = parseDate(a.raw[createdField]); !ok {
+			return "a creation date that cannot be read"
 		}
 		x.row.HasCreated = true
 	}
-	if has&(1<<valueField) == 0 {
-		x.left = "Record without value"
-		return
+	if !a.hasField(valueField) {
+		return "no value"
 	}
-	if x.left = r.value(raw[valueField], raw[unitField], has&(1<<unitField) != 0); x.left != "" {
-		return
+	if why = r.value(x, a.raw[valueField], a.raw[unitField], a.hasField(unitField)); why != "" {
+		return why
 	}
-	x.source = r.in.source(raw[nameField], raw[versionField], raw[deviceField])
-	r.report.Replaced += x.source.replaced
-	x.left = x.source.left
+	x.source = r.in.source(a.raw[nameField], a.raw[versionField], a.raw[deviceField])
+	return x.source.why
 }
 
-// value sets the value and the unit of the record, or says why it is left out.
-func (r *reader) value(raw, unit []byte, hasUnit bool) (left string) {
-	x := &r.record
+// value sets the value and the unit of the record, or says why it cannot.
+func (r *reader) value(x *record, raw, unit []byte, hasUnit bool) (why string) {
 	k := x.kind
-	if k.Kind == catalog.Quantity && !hasUnit {
-		return "Record without unit"
+	if k.Kind.HasUnit() && !hasUnit {
+		return "no unit"
 	}
-	if k.rules == nil && k.unitLeft == "" || string(unit) != k.rawUnit {
+	if k.rules == nil && k.unitWhy == "" || string(unit) != k.rawUnit {
 		k.setUnit(unit)
 	}
-	if x.left = k.unitLeft; x.left != "" {
-		return x.left
+	if k.unitWhy != "" {
+		return k.unitWhy
 	}
 	x.unit = k.unit
-	if k.Kind == catalog.Quantity {
+	if k.Kind.HasUnit() {
 		var ok bool
 		if x.row.Value, ok = parseNumber(raw); !ok {
-			return "Record with a value that is no number"
+			return "a value that is no number"
 		}
 		return ""
 	}
@@ -243,7 +163,7 @@ func (r *reader) value(raw, unit []byte, hasUnit bool) (left string) {
 		number, ok = parseInteger(raw)
 	}
 	if !ok {
-		return "Record with a value that its type does not have"
+		return "a value that its type does not have"
 	}
 	x.row.Value = float64(number)
 	return ""
@@ -257,33 +177,54 @@ func parseInteger(raw []byte) (int, bool) {
 	return n, err == nil
 }
 
-// entry gathers a MetadataEntry of the open record.
-func (r *reader) entry() {
-	var key, value []byte
-	for i := range r.scan.attributes {
-		a := &r.scan.attributes[i]
-		switch string(a.name) {
-		case "key":
-			key = a.raw
-		case "value":
-			value = a.raw
-		default:
-			r.report.leave("attribute " + shorten(string(a.name)) + " of metadata")
+// child reads the start of an element inside of a record at the top level.
+func (r *reader) child() {
+	x := &r.record
+	switch name := r.scan.name; {
+	case r.depth == 3 && string(name) == "MetadataEntry":
+		key, value, ok := entryOf(r.scan.attributes)
+		if !ok {
+			x.odd = true
+			return
 		}
+		x.gather(key, value)
+	case r.depth == 3 && string(name) == BeatsKey && len(r.scan.attributes) == 0:
+		x.beats = x.beats[:0]
+		x.lists++
+	case r.depth == 4 && string(name) == beatElement && r.inBeats:
+		x.count++
+		if !x.beat(r.scan.attributes) {
+			x.odd = true
+		}
+	default:
+		x.odd = true
 	}
-	r.gather(key, value)
 }
 
-// gather adds metadata to the open record. A record with more than the ledger takes
-// is left out at once, so that it cannot fill the memory.
-func (r *reader) gather(key, value []byte) {
-	x := &r.record
-	if x.left != "" {
+// entryOf returns key and value of a MetadataEntry, if it has those and nothing else.
+func entryOf(attributes []attribute) (key, value []byte, ok bool) {
+	if len(attributes) != 2 {
+		return nil, nil, false
+	}
+	a, b := &attributes[0], &attributes[1]
+	switch {
+	case string(a.name) == "key" && string(b.name) == "value":
+		return a.raw, b.raw, true
+	case string(a.name) == "value" && string(b.name) == "key":
+		return b.raw, a.raw, true
+	}
+	return nil, nil, false
+}
+
+// gather adds metadata. A record with more than the ledger takes is given up at once, so
+// that it cannot fill the memory.
+func (x *record) gather(key, value []byte) {
+	if x.why != "" {
 		return
 	}
 	x.pairs.add(key, value)
 	if x.pairs.count > health.MaxEntries || len(x.pairs.bytes) > maxRaw {
-		x.left = leftForMetadata
+		x.why = whyMetadata
 		x.pairs.reset()
 	}
 }
@@ -292,39 +233,48 @@ func (r *reader) gather(key, value []byte) {
 // where a character has at most maxReference bytes.
 const maxRaw = health.MaxMetadata * maxReference
 
-// endRecord adds the record to the batch, or counts why not.
-func (r *reader) endRecord() error {
+// endRecord adds the record to the batch, or keeps it raw.
+func (r *reader) endRecord(raw []byte) error {
 	x := &r.record
-	x.open = false
-	if x.left == "" {
-		x.left = r.check()
+	entries := uint64(x.pairs.count - x.lists)
+	if x.why == "" && !x.odd {
+		x.why = r.check(x)
 	}
-	if x.left != "" {
-		r.report.leave(x.left)
-		return nil
+	if x.why != "" || x.odd {
+		return r.element(raw)
 	}
-	return r.batch.add(x.kind.Type, x.unit, x.source.message, &x.row)
+	x.kind.mapped++
+	r.entries += entries
+	r.lists += uint64(x.lists)
+	r.beats += uint64(x.count)
+	r.report.Replaced += x.replaced()
+	return r.batch.Add(x.kind.Type, x.unit, x.source.message, &x.row)
+}
+
+// replaced is how many characters of a checked record XML does not allow.
+func (x *record) replaced() uint64 {
+	n := x.source.replaced
+	if x.meta != nil {
+		n += x.meta.replaced
+	}
+	return n
 }
 
 // check says why the ledger would refuse the record.
-func (r *reader) check() (left string) {
-	x := &r.record
-	meta := r.in.metadataOf(&x.pairs)
-	if meta != nil {
-		r.report.Replaced += meta.replaced
-		if meta.left != "" {
-			return meta.left
-		}
+func (r *reader) check(x *record) (why string) {
+	x.meta = r.in.metadataOf(&x.pairs)
+	if x.meta != nil && x.meta.why != "" {
+		return x.meta.why
 	}
 	// Metadata are checked already, but for those that a type needs.
-	if meta != nil && len(x.kind.Requires) > 0 {
-		x.row.Metadata = meta.message
+	if x.meta != nil && len(x.kind.Requires) > 0 {
+		x.row.Metadata = x.meta.message
 	}
 	if err := x.kind.rules.Check(x.row); err != nil {
-		return "Record of " + x.kind.Identifier + " refused for its " + field(err)
+		return "refused for its " + fieldOf(err)
 	}
-	if meta != nil {
-		x.row.Metadata = meta.message
+	if x.meta != nil {
+		x.row.Metadata = x.meta.message
 	}
 	return ""
 }

@@ -10,11 +10,11 @@ import (
 )
 
 // The ledger takes all samples of a save or none, so a record that it would refuse is
-// left out beforehand. The rules are those of package health; what is checked once
+// kept raw instead. The rules are those of package health; what is checked once
 // for many records (type and unit, source, metadata) is checked here apart.
 
 // policy: the owner imports what the system wrote.
-var policy = health.Policy{ReadOnly: true}
+var policy = health.Policy{Importer: true}
 
 // rules check what records have in common, with a type that asks for nothing else.
 type rules struct {
@@ -34,30 +34,30 @@ func newRules() *rules {
 	return &rules{steps, plain}
 }
 
-// source returns the kind of the records of a source that would be refused.
-func (r *rules) source(s *pb.Source) (left string) {
+// source says why the records of a source would be refused.
+func (r *rules) source(s *pb.Source) (why string) {
 	one := &pb.SampleColumns{
 		Type: r.steps.Code, Unit: "count", Source: s, Tick: 1, Start: []int64{0}, Mantissa: []int64{1},
 	}
 	if err := health.Validate([]*pb.SampleColumns{one}, policy); err != nil {
-		return "Record refused for its " + field(err)
+		return "refused for its " + fieldOf(err)
 	}
 	return ""
 }
 
-// leftForMetadata is the kind of the records whose metadata are too much.
-const leftForMetadata = "Record refused for its metadata"
+// whyMetadata is why records whose metadata are too much would be refused.
+const whyMetadata = "refused for its metadata"
 
-// metadata returns the kind of the records with metadata that would be refused.
-func (r *rules) metadata(m *pb.Metadata) (left string) {
+// metadata says why records with these metadata would be refused.
+func (r *rules) metadata(m *pb.Metadata) (why string) {
 	if err := r.plain.Check(health.Row{Metadata: m}); err != nil {
-		return "Record refused for its " + field(err)
+		return "refused for its " + fieldOf(err)
 	}
 	return ""
 }
 
-// field names what an error of package health is about, without what is in it.
-func field(err error) string {
+// fieldOf names what an error of package health is about, without what is in it.
+func fieldOf(err error) string {
 	var refused *health.FieldError
 	if !errors.As(err, &refused) {
 		return "content"

@@ -22,6 +22,9 @@ const (
 	maxDepth = 64
 	// maxProlog is how far into the document the root element may begin.
 	maxProlog = 1 << 20
+	// maxElement is the longest element below the root with all that is in it; a day of
+	// inline locations has 20 MB.
+	maxElement = 32 << 20
 )
 
 // A SyntaxError says where a document stops being XML. It never quotes the document.
@@ -57,35 +60,49 @@ type attribute struct {
 // not decode attribute values (see appendText), and knows no entities. A document
 // type is never looked at: scanning begins at the root element (see findRoot).
 type scanner struct {
-	r   io.Reader
-	buf []byte
+	r    io.Reader
+	root string
+	buf  []byte
 	// buf[pos:end] is not consumed yet; buf[0] stands at offset base, after lines
 	// line ends.
 	pos, end    int
 	base, lines int64
-	readErr     error
+	// hold is where the bytes begin, by offset, that have to stay in buf; negative: none.
+	hold int64
+	// at is the offset of the tag that was read last.
+	at      int64
+	readErr error
 
 	// name of the element, and the attributes of a start tag.
 	name       []byte
 	attributes []attribute
 	// closed says that an end follows at once (an empty-element tag).
 	closed bool
-	// odd counts attributes whose name has a space; they are left out.
-	odd uint64
 	// inText says that text was the last event.
 	inText bool
+	// word is the text of the last event, where the whole document is in memory.
+	word []byte
 
 	// names of the open elements, one after the other, and where each begins.
 	names  []byte
 	starts []int
 }
 
-func newScanner(r io.Reader) *scanner {
-	return &scanner{r: r, buf: make([]byte, windowSize)}
+func newScanner(r io.Reader, root string) *scanner {
+	return &scanner{r: r, root: root, buf: make([]byte, windowSize), hold: -1}
+}
+
+// scanElement returns a scanner of one whole element in memory. It reads nothing, so
+// that what it finds lies in the element itself.
+func scanElement(raw []byte) *scanner {
+	return &scanner{buf: raw, end: len(raw), hold: -1, readErr: io.EOF}
 }
 
 // offset of the next byte.
 func (s *scanner) offset() int64 { return s.base + int64(s.pos) }
+
+// since returns what stands between an offset that is held and the end of what was read.
+func (s *scanner) since(offset int64) []byte { return s.buf[offset-s.base : s.pos] }
 
 // fail makes a SyntaxError for the byte at buf[at].
 func (s *scanner) fail(at int, why string) error {
@@ -98,19 +115,26 @@ func (s *scanner) fail(at int, why string) error {
 
 var newline = []byte{'\n'}
 
-// fill reads more behind buf[pos:end], which it may move to the front. It returns
-// io.EOF when there is no more.
+// fill reads more behind buf[pos:end], which it may move to the front together with
+// what is held. It returns io.EOF when there is no more.
 func (s *scanner) fill() error {
 	if s.readErr != nil {
 		return s.readErr
 	}
-	if s.pos > 0 {
-		s.lines += int64(bytes.Count(s.buf[:s.pos], newline))
-		s.base += int64(s.pos)
-		s.end = copy(s.buf, s.buf[s.pos:s.end])
-		s.pos = 0
+	from := s.pos
+	if s.hold >= 0 {
+		from = int(s.hold - s.base)
+	}
+	if from > 0 {
+		s.lines += int64(bytes.Count(s.buf[:from], newline))
+		s.base += int64(from)
+		s.end = copy(s.buf, s.buf[from:s.end])
+		s.pos -= from
 	}
 	if s.end == len(s.buf) {
+		if s.end >= maxElement {
+			return s.fail(s.pos, fmt.Sprintf("an element is longer than %d bytes", maxElement))
+		}
 		grown := make([]byte, 2*len(s.buf))
 		copy(grown, s.buf)
 		s.buf = grown
@@ -173,7 +197,7 @@ func (s *scanner) has(prefix string) (bool, error) {
 // is not read, since that of iOS 16 is malformed; it is only searched for entity
 // declarations, which no real export has and every entity bomb needs.
 func (s *scanner) findRoot() error {
-	const tag = "<" + rootElement
+	tag := "<" + s.root
 	for {
 		i := bytes.IndexByte(s.buf[s.pos:s.end], '<')
 		if i < 0 {
@@ -182,12 +206,12 @@ func (s *scanner) findRoot() error {
 			s.pos += i
 		}
 		if s.offset() > maxProlog {
-			return fmt.Errorf("%w: no <%s> element in its first %d bytes", ErrNotExport, rootElement, maxProlog)
+			return fmt.Errorf("%w: no <%s> element in its first %d bytes", ErrNotExport, s.root, maxProlog)
 		}
 		if i < 0 {
 			if err := s.fill(); err != nil {
 				if errors.Is(err, io.EOF) {
-					return fmt.Errorf("%w: no <%s> element", ErrNotExport, rootElement)
+					return fmt.Errorf("%w: no <%s> element", ErrNotExport, s.root)
 				}
 				return err
 			}
@@ -212,7 +236,7 @@ func (s *scanner) findRoot() error {
 		}
 		for s.end-s.pos <= len(tag) && s.fill() == nil {
 		}
-		if rest := s.buf[s.pos:s.end]; len(rest) > len(tag) && string(rest[:len(tag)]) == tag && class[rest[len(tag)]]&nameByte == 0 {
+		if rest := s.buf[s.pos:s.end]; len(rest) > len(tag) && string(rest[:len(tag)]) == tag && byteClass[rest[len(tag)]]&nameByte == 0 {
 			return nil
 		}
 		s.pos++
@@ -249,6 +273,7 @@ func (s *scanner) step() (event, error) {
 		if i > 0 {
 			s.pos += i
 			if !blank(window[:i]) {
+				s.word = window[:i]
 				return text, nil
 			}
 		}
@@ -290,6 +315,7 @@ func (s *scanner) step() (event, error) {
 			continue
 		}
 		at := s.pos
+		s.at = s.base + int64(at)
 		s.pos += length
 		if s.buf[at+1] == '/' {
 			return endElement, s.pop(at, s.name)
@@ -333,7 +359,12 @@ func (s *scanner) declaration() (event, error) {
 		return 0, err
 	} else if found {
 		s.pos += len(cdata)
-		return text, s.skipPast("]]>", "a CDATA section")
+		from := s.base + int64(s.pos)
+		err := s.skipPast("]]>", "a CDATA section")
+		if err == nil && from >= s.base {
+			s.word = s.buf[from-s.base : s.pos-len("]]>")]
+		}
+		return text, err
 	}
 	return 0, s.fail(s.pos, "a declaration inside the root element")
 }
@@ -345,7 +376,7 @@ func (s *scanner) rest(ctx context.Context) (int64, error) {
 	for {
 		if junk < 0 {
 			for i, c := range s.buf[s.pos:s.end] {
-				if class[c]&spaceByte == 0 {
+				if byteClass[c]&spaceByte == 0 {
 					junk = s.offset() + int64(i)
 					break
 				}

@@ -11,7 +11,7 @@ const (
 	spaceByte
 )
 
-var class = func() (table [256]uint8) {
+var byteClass = func() (table [256]uint8) {
 	for c := range table {
 		switch {
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9',
@@ -26,7 +26,7 @@ var class = func() (table [256]uint8) {
 
 func blank(b []byte) bool {
 	for _, c := range b {
-		if class[c]&spaceByte == 0 {
+		if byteClass[c]&spaceByte == 0 {
 			return false
 		}
 	}
@@ -43,7 +43,7 @@ func (s *scanner) tag(b []byte) (length int, why string) {
 		i++
 	}
 	from := i
-	for i < len(b) && class[b[i]]&nameByte != 0 {
+	for i < len(b) && byteClass[b[i]]&nameByte != 0 {
 		i++
 	}
 	if i == len(b) {
@@ -58,7 +58,7 @@ func (s *scanner) tag(b []byte) (length int, why string) {
 	s.name = b[from:i]
 	s.attributes = s.attributes[:0]
 	for {
-		for i < len(b) && class[b[i]]&spaceByte != 0 {
+		for i < len(b) && byteClass[b[i]]&spaceByte != 0 {
 			i++
 		}
 		if i == len(b) {
@@ -90,24 +90,23 @@ func (s *scanner) tag(b []byte) (length int, why string) {
 // attribute reads the attribute at b[i] and returns where it ends, or as tag does.
 func (s *scanner) attribute(b []byte, i int) (next int, why string) {
 	from := i
-	for i < len(b) && class[b[i]]&nameByte != 0 {
+	for i < len(b) && byteClass[b[i]]&nameByte != 0 {
 		i++
 	}
 	to := i
-	odd := false
 	for i < len(b) && b[i] != '=' {
 		// A space before the "=" is allowed, one inside the name is not, but exports of
-		// 2015 have it.
+		// 2015 have it: there it is a part of the name.
 		switch {
-		case class[b[i]]&spaceByte != 0:
-		case class[b[i]]&nameByte != 0:
-			odd = true
+		case byteClass[b[i]]&spaceByte != 0:
+		case byteClass[b[i]]&nameByte != 0 && to > from:
+			to = i + 1
 		default:
 			return i, "an attribute without a value"
 		}
 		i++
 	}
-	for i++; i < len(b) && class[b[i]]&spaceByte != 0; i++ {
+	for i++; i < len(b) && byteClass[b[i]]&spaceByte != 0; i++ {
 	}
 	if i >= len(b) {
 		return 0, ""
@@ -127,10 +126,6 @@ func (s *scanner) attribute(b []byte, i int) (next int, why string) {
 	raw := b[i : i+n]
 	if bad := bytes.IndexByte(raw, '<'); bad >= 0 {
 		return i + bad, "a < inside an attribute value"
-	}
-	if odd {
-		s.odd++
-		return i + n + 1, ""
 	}
 	if len(s.attributes) == maxAttributes {
 		return from, fmt.Sprintf("a tag with more than %d attributes", maxAttributes)

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // testdata returns a folder of files from public projects. They are not part of the
@@ -58,14 +60,13 @@ func countRecords(t testing.TB, document []byte) (top, nested uint64) {
 
 func TestPublicExportsAreAccountedFor(t *testing.T) {
 	root := testdata(t, "apple-export")
-	// What cannot be imported of them, by the end of the path.
-	left := map[string]map[string]uint64{
+	// Why records of them are kept raw, by the end of the path.
+	kept := map[string]map[string]uint64{
 		// Its records have no units.
-		"paulstaab+health-data-parser/tests/fixtures/export.xml": {"Record without unit": 5},
-		"paulstaab+health-data-parser/tests/fixtures/export.zip": {"Record without unit": 5},
-		"rinoshiyo+apple-health-mcp-server/tests/fixtures/sample_export.xml": {
-			"Record inside Correlation": 2, "Record of unknown type HKCategoryTypeIdentifierStateOfMind": 1},
-		"y-yu+ahcd-go/test_data/export.xml": {"Record inside Correlation": 2},
+		"paulstaab+health-data-parser/tests/fixtures/export.xml": {"no unit": 5},
+		"paulstaab+health-data-parser/tests/fixtures/export.zip": {"no unit": 5},
+		// One is of HKCategoryTypeIdentifierStateOfMind, which no phone has.
+		"rinoshiyo+apple-health-mcp-server/tests/fixtures/sample_export.xml": {"unknown type": 1},
 	}
 	refused := map[string]error{
 		"x4-3-multi-empty-xml.zip": ErrNotExport,
@@ -84,7 +85,7 @@ func TestPublicExportsAreAccountedFor(t *testing.T) {
 		relative, _ := filepath.Rel(root, path)
 		t.Run(relative, func(t *testing.T) {
 			var l fakeLedger
-			report, err := Import(context.Background(), path, l.save, Options{})
+			report, err := Import(context.Background(), path, &l, Options{})
 			checkAccounts(t, report, err)
 			if want, ok := refused[d.Name()]; ok {
 				var syntax *SyntaxError
@@ -100,13 +101,16 @@ func TestPublicExportsAreAccountedFor(t *testing.T) {
 			if report.Records != top+nested {
 				t.Errorf("%d records, encoding/xml finds %d", report.Records, top+nested)
 			}
-			for kind, n := range report.NotImported {
-				if strings.HasPrefix(kind, "Record") && left[filepath.ToSlash(relative)][kind] != n {
-					t.Errorf("%s: %d", kind, n)
+			if diff := cmp.Diff(kept[filepath.ToSlash(relative)], report.Elements["Record"].why()); diff != "" {
+				t.Errorf("records kept raw (-want +got):\n%s", diff)
+			}
+			for name, tally := range report.Elements {
+				if tally.Kept > 0 && name != "Record" && name != "MetadataEntry" {
+					t.Errorf("%s: %+v", name, tally)
 				}
 			}
-			if report.Imported != uint64(len(l.samples())) {
-				t.Errorf("%d imported, %d saved", report.Imported, len(l.samples()))
+			if report.Saved != uint64(len(l.samples())) {
+				t.Errorf("%d imported, %d saved", report.Saved, len(l.samples()))
 			}
 		})
 		return nil
@@ -148,10 +152,18 @@ func exportIn(t testing.TB, path string) []byte {
 	return nil
 }
 
+// why is what a tally says of elements that are kept; nil for none.
+func (t *Tally) why() map[string]uint64 {
+	if t == nil {
+		return nil
+	}
+	return t.Why
+}
+
 func TestRowsEqualThoseOfAnotherImporter(t *testing.T) {
 	folder := filepath.Join(testdata(t, "apple-export"), "tdda+applehealthdata", "testdata")
 	var l fakeLedger
-	if _, err := Import(context.Background(), filepath.Join(folder, "export6s3sample.xml"), l.save, Options{}); err != nil {
+	if _, err := Import(context.Background(), filepath.Join(folder, "export6s3sample.xml"), &l, Options{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, typ := range []string{"StepCount", "DistanceWalkingRunning"} {

@@ -9,42 +9,93 @@ import (
 const dateLength = len("2006-01-02 15:04:05 -0700")
 
 // parseDate reads a date of the export as microseconds since the epoch, UTC, and
-// gives the offset, in seconds east, that it was written with.
+// gives the offset, in seconds east, that it was written with. Exports of iOS 8 write
+// "20141001100000-0700", or the same without the seconds.
 func parseDate(b []byte) (micros int64, offset int64, ok bool) {
 	if len(b) != dateLength || b[4] != '-' || b[7] != '-' || b[10] != ' ' || b[13] != ':' || b[16] != ':' || b[19] != ' ' {
-		return 0, 0, false
+		return parseCompact(b)
 	}
-	century, ok1 := two(b, 0)
-	years, ok2 := two(b, 2)
-	month, ok3 := two(b, 5)
-	day, ok4 := two(b, 8)
-	hour, ok5 := two(b, 11)
-	minute, ok6 := two(b, 14)
-	second, ok7 := two(b, 17)
-	east, ok8 := two(b, 21)
-	minutes, ok9 := two(b, 23)
-	if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6 && ok7 && ok8 && ok9) {
-		return 0, 0, false
-	}
-	year := century*100 + years
-	if month < 1 || month > 12 || day < 1 || day > daysIn(year, month) ||
-		hour > 23 || minute > 59 || second > 59 || east > 15 || minutes > 59 {
-		return 0, 0, false
-	}
-	offset = east*3600 + minutes*60
-	switch b[20] {
-	case '+':
-	case '-':
-		offset = -offset
-	default:
-		return 0, 0, false
-	}
-	return ((daysSinceEpoch(year, month, day)*24+hour)*3600 + minute*60 + second - offset) * 1_000_000, offset, true
+	var d digits
+	year := d.two(b, 0)*100 + d.two(b, 2)
+	seconds := d.clock(year, d.two(b, 5), d.two(b, 8), d.two(b, 11), d.two(b, 14), d.two(b, 17))
+	offset = d.offset(b[20], d.two(b, 21), d.two(b, 23))
+	return (seconds - offset) * 1_000_000, offset, !d.bad
 }
 
-func two(b []byte, i int) (int64, bool) {
+func parseCompact(b []byte) (micros int64, offset int64, ok bool) {
+	const withSeconds, without = len("20141001100000-0700"), len("201410011000-0700")
+	if len(b) != withSeconds && len(b) != without {
+		return 0, 0, false
+	}
+	var d digits
+	second, zone := int64(0), len(b)-len("-0700")
+	if len(b) == withSeconds {
+		second = d.two(b, 12)
+	}
+	seconds := d.clock(d.two(b, 0)*100+d.two(b, 2), d.two(b, 4), d.two(b, 6), d.two(b, 8), d.two(b, 10), second)
+	offset = d.offset(b[zone], d.two(b, zone+1), d.two(b, zone+3))
+	return (seconds - offset) * 1_000_000, offset, !d.bad
+}
+
+// parseStamp reads a date of a GPX file, "2019-06-11T22:00:42.5Z", as microseconds. What
+// is finer is cut off.
+func parseStamp(b []byte) (micros int64, ok bool) {
+	const length = len("2019-06-11T22:00:42")
+	if len(b) <= length || b[4] != '-' || b[7] != '-' || b[10] != 'T' || b[13] != ':' || b[16] != ':' {
+		return 0, false
+	}
+	var d digits
+	micros = d.clock(d.two(b, 0)*100+d.two(b, 2), d.two(b, 5), d.two(b, 8), d.two(b, 11), d.two(b, 14), d.two(b, 17)) * 1_000_000
+	if b = b[length:]; b[0] == '.' {
+		i := 1
+		for unit := int64(100_000); i < len(b) && b[i] >= '0' && b[i] <= '9'; i++ {
+			micros += int64(b[i]-'0') * unit
+			unit /= 10
+		}
+		if i == 1 {
+			return 0, false
+		}
+		b = b[i:]
+	}
+	switch {
+	case d.bad:
+	case len(b) == 1 && b[0] == 'Z':
+		return micros, true
+	case len(b) == len("+02:00") && b[3] == ':':
+		micros -= d.offset(b[0], d.two(b, 1), d.two(b, 4)) * 1_000_000
+		return micros, !d.bad
+	}
+	return 0, false
+}
+
+// digits reads numbers of two digits, and notes whether one was bad.
+type digits struct{ bad bool }
+
+func (d *digits) two(b []byte, i int) int64 {
 	high, low := b[i]-'0', b[i+1]-'0'
-	return int64(high)*10 + int64(low), high <= 9 && low <= 9
+	d.bad = d.bad || high > 9 || low > 9
+	return int64(high)*10 + int64(low)
+}
+
+// clock is a date and a time of day in seconds since the epoch.
+func (d *digits) clock(year, month, day, hour, minute, second int64) int64 {
+	if month < 1 || month > 12 || day < 1 || day > daysIn(year, month) || hour > 23 || minute > 59 || second > 59 {
+		d.bad = true
+		return 0
+	}
+	return (daysSinceEpoch(year, month, day)*24+hour)*3600 + minute*60 + second
+}
+
+// offset of a zone in seconds east.
+func (d *digits) offset(sign byte, hours, minutes int64) int64 {
+	offset := hours*3600 + minutes*60
+	if hours > 15 || minutes > 59 || sign != '+' && sign != '-' {
+		d.bad = true
+	}
+	if sign == '-' {
+		return -offset
+	}
+	return offset
 }
 
 func daysIn(year, month int64) int64 {

@@ -9,8 +9,6 @@ import (
 	"pgregory.net/rapid"
 )
 
-const dateLayout = "2006-01-02 15:04:05 -0700"
-
 func TestParseDateAgreesWithTime(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		offset := 60 * rapid.IntRange(-15*60, 15*60).Draw(t, "offset")

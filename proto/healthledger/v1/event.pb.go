@@ -21,6 +21,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Plausibility says what becomes of a sample whose value is outside of the range that a
+// living person can have (spec section 7.4).
+type Plausibility int32
+
+const (
+	Plausibility_PLAUSIBILITY_UNSPECIFIED Plausibility = 0
+	// It is stored, and the answer to the save warns.
+	Plausibility_PLAUSIBILITY_WARN Plausibility = 1
+	// The save is refused.
+	Plausibility_PLAUSIBILITY_REFUSE Plausibility = 2
+)
+
+// Enum value maps for Plausibility.
+var (
+	Plausibility_name = map[int32]string{
+		0: "PLAUSIBILITY_UNSPECIFIED",
+		1: "PLAUSIBILITY_WARN",
+		2: "PLAUSIBILITY_REFUSE",
+	}
+	Plausibility_value = map[string]int32{
+		"PLAUSIBILITY_UNSPECIFIED": 0,
+		"PLAUSIBILITY_WARN":        1,
+		"PLAUSIBILITY_REFUSE":      2,
+	}
+)
+
+func (x Plausibility) Enum() *Plausibility {
+	p := new(Plausibility)
+	*p = x
+	return p
+}
+
+func (x Plausibility) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Plausibility) Descriptor() protoreflect.EnumDescriptor {
+	return file_healthledger_v1_event_proto_enumTypes[0].Descriptor()
+}
+
+func (Plausibility) Type() protoreflect.EnumType {
+	return &file_healthledger_v1_event_proto_enumTypes[0]
+}
+
+func (x Plausibility) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Plausibility.Descriptor instead.
+func (Plausibility) EnumDescriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{0}
+}
+
 // ReadExtent says how much of a type may be read.
 type ReadExtent int32
 
@@ -58,11 +111,11 @@ func (x ReadExtent) String() string {
 }
 
 func (ReadExtent) Descriptor() protoreflect.EnumDescriptor {
-	return file_healthledger_v1_event_proto_enumTypes[0].Descriptor()
+	return file_healthledger_v1_event_proto_enumTypes[1].Descriptor()
 }
 
 func (ReadExtent) Type() protoreflect.EnumType {
-	return &file_healthledger_v1_event_proto_enumTypes[0]
+	return &file_healthledger_v1_event_proto_enumTypes[1]
 }
 
 func (x ReadExtent) Number() protoreflect.EnumNumber {
@@ -71,7 +124,7 @@ func (x ReadExtent) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ReadExtent.Descriptor instead.
 func (ReadExtent) EnumDescriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{0}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{1}
 }
 
 // EventList is the plaintext of a block of a segment.
@@ -130,6 +183,7 @@ type Event struct {
 	//	*Event_Decision
 	//	*Event_DecisionDetail
 	//	*Event_AccessRecorded
+	//	*Event_PartSaved
 	Body          isEvent_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -215,6 +269,15 @@ func (x *Event) GetAccessRecorded() *AccessRecorded {
 	return nil
 }
 
+func (x *Event) GetPartSaved() *PartSaved {
+	if x != nil {
+		if x, ok := x.Body.(*Event_PartSaved); ok {
+			return x.PartSaved
+		}
+	}
+	return nil
+}
+
 type isEvent_Body interface {
 	isEvent_Body()
 }
@@ -236,6 +299,10 @@ type Event_AccessRecorded struct {
 	AccessRecorded *AccessRecorded `protobuf:"bytes,5,opt,name=access_recorded,json=accessRecorded,proto3,oneof"`
 }
 
+type Event_PartSaved struct {
+	PartSaved *PartSaved `protobuf:"bytes,6,opt,name=part_saved,json=partSaved,proto3,oneof"`
+}
+
 func (*Event_SamplesSaved) isEvent_Body() {}
 
 func (*Event_Decision) isEvent_Body() {}
@@ -243,6 +310,8 @@ func (*Event_Decision) isEvent_Body() {}
 func (*Event_DecisionDetail) isEvent_Body() {}
 
 func (*Event_AccessRecorded) isEvent_Body() {}
+
+func (*Event_PartSaved) isEvent_Body() {}
 
 // SamplesSaved holds the samples of one save by one app. Class health.
 type SamplesSaved struct {
@@ -316,6 +385,78 @@ func (x *SamplesSaved) GetColumns() []*SampleColumns {
 	return nil
 }
 
+// PartSaved is a part of a payload that goes ahead of its object. Without an object that
+// names it, it means nothing. Class health.
+type PartSaved struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	App   uint64                 `protobuf:"varint,1,opt,name=app,proto3" json:"app,omitempty"`
+	// 16 random bytes made by the producer.
+	Upload []byte `protobuf:"bytes,2,opt,name=upload,proto3" json:"upload,omitempty"`
+	// Parts are numbered from 0; one with a number that was there adds nothing.
+	Number        uint32 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
+	Chunk         *Chunk `protobuf:"bytes,4,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PartSaved) Reset() {
+	*x = PartSaved{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PartSaved) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PartSaved) ProtoMessage() {}
+
+func (x *PartSaved) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PartSaved.ProtoReflect.Descriptor instead.
+func (*PartSaved) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *PartSaved) GetApp() uint64 {
+	if x != nil {
+		return x.App
+	}
+	return 0
+}
+
+func (x *PartSaved) GetUpload() []byte {
+	if x != nil {
+		return x.Upload
+	}
+	return nil
+}
+
+func (x *PartSaved) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *PartSaved) GetChunk() *Chunk {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
 // SignedDecision is a Decision with the owner's Ed25519 signature over
 // the store id and the decision's bytes. Class management, the first ones open.
 type SignedDecision struct {
@@ -329,7 +470,7 @@ type SignedDecision struct {
 
 func (x *SignedDecision) Reset() {
 	*x = SignedDecision{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[3]
+	mi := &file_healthledger_v1_event_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -341,7 +482,7 @@ func (x *SignedDecision) String() string {
 func (*SignedDecision) ProtoMessage() {}
 
 func (x *SignedDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[3]
+	mi := &file_healthledger_v1_event_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -354,7 +495,7 @@ func (x *SignedDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedDecision.ProtoReflect.Descriptor instead.
 func (*SignedDecision) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{3}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SignedDecision) GetDecision() []byte {
@@ -388,6 +529,7 @@ type Decision struct {
 	//	*Decision_AppRegistered
 	//	*Decision_SharesDecided
 	//	*Decision_AppRemoved
+	//	*Decision_PolicySet
 	Body          isDecision_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -395,7 +537,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[4]
+	mi := &file_healthledger_v1_event_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -407,7 +549,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[4]
+	mi := &file_healthledger_v1_event_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -420,7 +562,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{4}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Decision) GetNumber() uint64 {
@@ -494,6 +636,15 @@ func (x *Decision) GetAppRemoved() *AppRemoved {
 	return nil
 }
 
+func (x *Decision) GetPolicySet() *PolicySet {
+	if x != nil {
+		if x, ok := x.Body.(*Decision_PolicySet); ok {
+			return x.PolicySet
+		}
+	}
+	return nil
+}
+
 type isDecision_Body interface {
 	isDecision_Body()
 }
@@ -514,6 +665,10 @@ type Decision_AppRemoved struct {
 	AppRemoved *AppRemoved `protobuf:"bytes,8,opt,name=app_removed,json=appRemoved,proto3,oneof"`
 }
 
+type Decision_PolicySet struct {
+	PolicySet *PolicySet `protobuf:"bytes,9,opt,name=policy_set,json=policySet,proto3,oneof"`
+}
+
 func (*Decision_DeviceEnrolled) isDecision_Body() {}
 
 func (*Decision_AppRegistered) isDecision_Body() {}
@@ -521,6 +676,8 @@ func (*Decision_AppRegistered) isDecision_Body() {}
 func (*Decision_SharesDecided) isDecision_Body() {}
 
 func (*Decision_AppRemoved) isDecision_Body() {}
+
+func (*Decision_PolicySet) isDecision_Body() {}
 
 // DeviceEnrolled makes a daemon the writer of the log.
 type DeviceEnrolled struct {
@@ -535,7 +692,7 @@ type DeviceEnrolled struct {
 
 func (x *DeviceEnrolled) Reset() {
 	*x = DeviceEnrolled{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[5]
+	mi := &file_healthledger_v1_event_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -547,7 +704,7 @@ func (x *DeviceEnrolled) String() string {
 func (*DeviceEnrolled) ProtoMessage() {}
 
 func (x *DeviceEnrolled) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[5]
+	mi := &file_healthledger_v1_event_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -560,7 +717,7 @@ func (x *DeviceEnrolled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceEnrolled.ProtoReflect.Descriptor instead.
 func (*DeviceEnrolled) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{5}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DeviceEnrolled) GetSigningKey() []byte {
@@ -593,7 +750,7 @@ type AppRegistered struct {
 
 func (x *AppRegistered) Reset() {
 	*x = AppRegistered{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[6]
+	mi := &file_healthledger_v1_event_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -605,7 +762,7 @@ func (x *AppRegistered) String() string {
 func (*AppRegistered) ProtoMessage() {}
 
 func (x *AppRegistered) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[6]
+	mi := &file_healthledger_v1_event_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -618,7 +775,7 @@ func (x *AppRegistered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRegistered.ProtoReflect.Descriptor instead.
 func (*AppRegistered) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AppRegistered) GetKey() string {
@@ -660,7 +817,7 @@ type SharesDecided struct {
 
 func (x *SharesDecided) Reset() {
 	*x = SharesDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[7]
+	mi := &file_healthledger_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -672,7 +829,7 @@ func (x *SharesDecided) String() string {
 func (*SharesDecided) ProtoMessage() {}
 
 func (x *SharesDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[7]
+	mi := &file_healthledger_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -685,7 +842,7 @@ func (x *SharesDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharesDecided.ProtoReflect.Descriptor instead.
 func (*SharesDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SharesDecided) GetApp() uint64 {
@@ -712,7 +869,7 @@ type AppRemoved struct {
 
 func (x *AppRemoved) Reset() {
 	*x = AppRemoved{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[8]
+	mi := &file_healthledger_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -724,7 +881,7 @@ func (x *AppRemoved) String() string {
 func (*AppRemoved) ProtoMessage() {}
 
 func (x *AppRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[8]
+	mi := &file_healthledger_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -737,7 +894,7 @@ func (x *AppRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRemoved.ProtoReflect.Descriptor instead.
 func (*AppRemoved) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AppRemoved) GetApp() uint64 {
@@ -745,6 +902,51 @@ func (x *AppRemoved) GetApp() uint64 {
 		return x.App
 	}
 	return 0
+}
+
+// PolicySet changes what the ledger does with values that are not plausible.
+type PolicySet struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Plausibility  Plausibility           `protobuf:"varint,1,opt,name=plausibility,proto3,enum=healthledger.v1.Plausibility" json:"plausibility,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicySet) Reset() {
+	*x = PolicySet{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicySet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicySet) ProtoMessage() {}
+
+func (x *PolicySet) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicySet.ProtoReflect.Descriptor instead.
+func (*PolicySet) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *PolicySet) GetPlausibility() Plausibility {
+	if x != nil {
+		return x.Plausibility
+	}
+	return Plausibility_PLAUSIBILITY_UNSPECIFIED
 }
 
 // ShareGrant is the owner's decision whether an app may write a type.
@@ -758,7 +960,7 @@ type ShareGrant struct {
 
 func (x *ShareGrant) Reset() {
 	*x = ShareGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[9]
+	mi := &file_healthledger_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -770,7 +972,7 @@ func (x *ShareGrant) String() string {
 func (*ShareGrant) ProtoMessage() {}
 
 func (x *ShareGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[9]
+	mi := &file_healthledger_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -783,7 +985,7 @@ func (x *ShareGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareGrant.ProtoReflect.Descriptor instead.
 func (*ShareGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ShareGrant) GetType() uint32 {
@@ -817,7 +1019,7 @@ type DecisionDetail struct {
 
 func (x *DecisionDetail) Reset() {
 	*x = DecisionDetail{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[10]
+	mi := &file_healthledger_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -829,7 +1031,7 @@ func (x *DecisionDetail) String() string {
 func (*DecisionDetail) ProtoMessage() {}
 
 func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[10]
+	mi := &file_healthledger_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -842,7 +1044,7 @@ func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionDetail.ProtoReflect.Descriptor instead.
 func (*DecisionDetail) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DecisionDetail) GetNumber() uint64 {
@@ -911,7 +1113,7 @@ type AppDescribed struct {
 
 func (x *AppDescribed) Reset() {
 	*x = AppDescribed{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[11]
+	mi := &file_healthledger_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -923,7 +1125,7 @@ func (x *AppDescribed) String() string {
 func (*AppDescribed) ProtoMessage() {}
 
 func (x *AppDescribed) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[11]
+	mi := &file_healthledger_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -936,7 +1138,7 @@ func (x *AppDescribed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppDescribed.ProtoReflect.Descriptor instead.
 func (*AppDescribed) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AppDescribed) GetBundleId() string {
@@ -964,7 +1166,7 @@ type ReadsDecided struct {
 
 func (x *ReadsDecided) Reset() {
 	*x = ReadsDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[12]
+	mi := &file_healthledger_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -976,7 +1178,7 @@ func (x *ReadsDecided) String() string {
 func (*ReadsDecided) ProtoMessage() {}
 
 func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[12]
+	mi := &file_healthledger_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -989,7 +1191,7 @@ func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadsDecided.ProtoReflect.Descriptor instead.
 func (*ReadsDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ReadsDecided) GetApp() uint64 {
@@ -1019,7 +1221,7 @@ type ReadGrant struct {
 
 func (x *ReadGrant) Reset() {
 	*x = ReadGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[13]
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1031,7 +1233,7 @@ func (x *ReadGrant) String() string {
 func (*ReadGrant) ProtoMessage() {}
 
 func (x *ReadGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[13]
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1044,7 +1246,7 @@ func (x *ReadGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadGrant.ProtoReflect.Descriptor instead.
 func (*ReadGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReadGrant) GetType() uint32 {
@@ -1084,7 +1286,7 @@ type AccessRecorded struct {
 
 func (x *AccessRecorded) Reset() {
 	*x = AccessRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[14]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1096,7 +1298,7 @@ func (x *AccessRecorded) String() string {
 func (*AccessRecorded) ProtoMessage() {}
 
 func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[14]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1109,7 +1311,7 @@ func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessRecorded.ProtoReflect.Descriptor instead.
 func (*AccessRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AccessRecorded) GetApp() uint64 {
@@ -1151,15 +1353,17 @@ var File_healthledger_v1_event_proto protoreflect.FileDescriptor
 
 const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x1bhealthledger/v1/event.proto\x12\x0fhealthledger.v1\x1a\x1chealthledger/v1/sample.proto\";\n" +
+	"\x1bhealthledger/v1/event.proto\x12\x0fhealthledger.v1\x1a\x1dhealthledger/v1/payload.proto\x1a\x1chealthledger/v1/sample.proto\";\n" +
 	"\tEventList\x12.\n" +
-	"\x06events\x18\x01 \x03(\v2\x16.healthledger.v1.EventR\x06events\"\x9f\x02\n" +
+	"\x06events\x18\x01 \x03(\v2\x16.healthledger.v1.EventR\x06events\"\xdc\x02\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x03R\x04time\x12D\n" +
 	"\rsamples_saved\x18\x02 \x01(\v2\x1d.healthledger.v1.SamplesSavedH\x00R\fsamplesSaved\x12=\n" +
 	"\bdecision\x18\x03 \x01(\v2\x1f.healthledger.v1.SignedDecisionH\x00R\bdecision\x12)\n" +
 	"\x0fdecision_detail\x18\x04 \x01(\fH\x00R\x0edecisionDetail\x12J\n" +
-	"\x0faccess_recorded\x18\x05 \x01(\v2\x1f.healthledger.v1.AccessRecordedH\x00R\x0eaccessRecordedB\x06\n" +
+	"\x0faccess_recorded\x18\x05 \x01(\v2\x1f.healthledger.v1.AccessRecordedH\x00R\x0eaccessRecorded\x12;\n" +
+	"\n" +
+	"part_saved\x18\x06 \x01(\v2\x1a.healthledger.v1.PartSavedH\x00R\tpartSavedB\x06\n" +
 	"\x04body\"\x98\x01\n" +
 	"\fSamplesSaved\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x1d\n" +
@@ -1167,10 +1371,15 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"request_id\x18\x02 \x01(\fR\trequestId\x12\x1d\n" +
 	"\n" +
 	"by_content\x18\x03 \x01(\bR\tbyContent\x128\n" +
-	"\acolumns\x18\x04 \x03(\v2\x1e.healthledger.v1.SampleColumnsR\acolumns\"J\n" +
+	"\acolumns\x18\x04 \x03(\v2\x1e.healthledger.v1.SampleColumnsR\acolumns\"{\n" +
+	"\tPartSaved\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x16\n" +
+	"\x06upload\x18\x02 \x01(\fR\x06upload\x12\x16\n" +
+	"\x06number\x18\x03 \x01(\rR\x06number\x12,\n" +
+	"\x05chunk\x18\x04 \x01(\v2\x16.healthledger.v1.ChunkR\x05chunk\"J\n" +
 	"\x0eSignedDecision\x12\x1a\n" +
 	"\bdecision\x18\x01 \x01(\fR\bdecision\x12\x1c\n" +
-	"\tsignature\x18\x02 \x01(\fR\tsignature\"\x99\x03\n" +
+	"\tsignature\x18\x02 \x01(\fR\tsignature\"\xd6\x03\n" +
 	"\bDecision\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x1a\n" +
 	"\bprevious\x18\x02 \x01(\fR\bprevious\x12\x12\n" +
@@ -1181,7 +1390,9 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x0eapp_registered\x18\x06 \x01(\v2\x1e.healthledger.v1.AppRegisteredH\x00R\rappRegistered\x12G\n" +
 	"\x0eshares_decided\x18\a \x01(\v2\x1e.healthledger.v1.SharesDecidedH\x00R\rsharesDecided\x12>\n" +
 	"\vapp_removed\x18\b \x01(\v2\x1b.healthledger.v1.AppRemovedH\x00R\n" +
-	"appRemovedB\x06\n" +
+	"appRemoved\x12;\n" +
+	"\n" +
+	"policy_set\x18\t \x01(\v2\x1a.healthledger.v1.PolicySetH\x00R\tpolicySetB\x06\n" +
 	"\x04body\"R\n" +
 	"\x0eDeviceEnrolled\x12\x1f\n" +
 	"\vsigning_key\x18\x01 \x01(\fR\n" +
@@ -1199,7 +1410,9 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x06shares\x18\x02 \x03(\v2\x1b.healthledger.v1.ShareGrantR\x06shares\"\x1e\n" +
 	"\n" +
 	"AppRemoved\x12\x10\n" +
-	"\x03app\x18\x01 \x01(\x04R\x03app\":\n" +
+	"\x03app\x18\x01 \x01(\x04R\x03app\"N\n" +
+	"\tPolicySet\x12A\n" +
+	"\fplausibility\x18\x01 \x01(\x0e2\x1d.healthledger.v1.PlausibilityR\fplausibility\":\n" +
 	"\n" +
 	"ShareGrant\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x18\n" +
@@ -1225,7 +1438,11 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x04type\x18\x02 \x01(\rR\x04type\x12\x1c\n" +
 	"\toperation\x18\x03 \x01(\tR\toperation\x12\x12\n" +
 	"\x04from\x18\x04 \x01(\x03R\x04from\x12\x0e\n" +
-	"\x02to\x18\x05 \x01(\x03R\x02to*k\n" +
+	"\x02to\x18\x05 \x01(\x03R\x02to*\\\n" +
+	"\fPlausibility\x12\x1c\n" +
+	"\x18PLAUSIBILITY_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11PLAUSIBILITY_WARN\x10\x01\x12\x17\n" +
+	"\x13PLAUSIBILITY_REFUSE\x10\x02*k\n" +
 	"\n" +
 	"ReadExtent\x12\x1b\n" +
 	"\x17READ_EXTENT_UNSPECIFIED\x10\x00\x12\x14\n" +
@@ -1245,48 +1462,56 @@ func file_healthledger_v1_event_proto_rawDescGZIP() []byte {
 	return file_healthledger_v1_event_proto_rawDescData
 }
 
-var file_healthledger_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_healthledger_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_healthledger_v1_event_proto_goTypes = []any{
-	(ReadExtent)(0),        // 0: healthledger.v1.ReadExtent
-	(*EventList)(nil),      // 1: healthledger.v1.EventList
-	(*Event)(nil),          // 2: healthledger.v1.Event
-	(*SamplesSaved)(nil),   // 3: healthledger.v1.SamplesSaved
-	(*SignedDecision)(nil), // 4: healthledger.v1.SignedDecision
-	(*Decision)(nil),       // 5: healthledger.v1.Decision
-	(*DeviceEnrolled)(nil), // 6: healthledger.v1.DeviceEnrolled
-	(*AppRegistered)(nil),  // 7: healthledger.v1.AppRegistered
-	(*SharesDecided)(nil),  // 8: healthledger.v1.SharesDecided
-	(*AppRemoved)(nil),     // 9: healthledger.v1.AppRemoved
-	(*ShareGrant)(nil),     // 10: healthledger.v1.ShareGrant
-	(*DecisionDetail)(nil), // 11: healthledger.v1.DecisionDetail
-	(*AppDescribed)(nil),   // 12: healthledger.v1.AppDescribed
-	(*ReadsDecided)(nil),   // 13: healthledger.v1.ReadsDecided
-	(*ReadGrant)(nil),      // 14: healthledger.v1.ReadGrant
-	(*AccessRecorded)(nil), // 15: healthledger.v1.AccessRecorded
-	(*SampleColumns)(nil),  // 16: healthledger.v1.SampleColumns
+	(Plausibility)(0),      // 0: healthledger.v1.Plausibility
+	(ReadExtent)(0),        // 1: healthledger.v1.ReadExtent
+	(*EventList)(nil),      // 2: healthledger.v1.EventList
+	(*Event)(nil),          // 3: healthledger.v1.Event
+	(*SamplesSaved)(nil),   // 4: healthledger.v1.SamplesSaved
+	(*PartSaved)(nil),      // 5: healthledger.v1.PartSaved
+	(*SignedDecision)(nil), // 6: healthledger.v1.SignedDecision
+	(*Decision)(nil),       // 7: healthledger.v1.Decision
+	(*DeviceEnrolled)(nil), // 8: healthledger.v1.DeviceEnrolled
+	(*AppRegistered)(nil),  // 9: healthledger.v1.AppRegistered
+	(*SharesDecided)(nil),  // 10: healthledger.v1.SharesDecided
+	(*AppRemoved)(nil),     // 11: healthledger.v1.AppRemoved
+	(*PolicySet)(nil),      // 12: healthledger.v1.PolicySet
+	(*ShareGrant)(nil),     // 13: healthledger.v1.ShareGrant
+	(*DecisionDetail)(nil), // 14: healthledger.v1.DecisionDetail
+	(*AppDescribed)(nil),   // 15: healthledger.v1.AppDescribed
+	(*ReadsDecided)(nil),   // 16: healthledger.v1.ReadsDecided
+	(*ReadGrant)(nil),      // 17: healthledger.v1.ReadGrant
+	(*AccessRecorded)(nil), // 18: healthledger.v1.AccessRecorded
+	(*SampleColumns)(nil),  // 19: healthledger.v1.SampleColumns
+	(*Chunk)(nil),          // 20: healthledger.v1.Chunk
 }
 var file_healthledger_v1_event_proto_depIdxs = []int32{
-	2,  // 0: healthledger.v1.EventList.events:type_name -> healthledger.v1.Event
-	3,  // 1: healthledger.v1.Event.samples_saved:type_name -> healthledger.v1.SamplesSaved
-	4,  // 2: healthledger.v1.Event.decision:type_name -> healthledger.v1.SignedDecision
-	15, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
-	16, // 4: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
-	6,  // 5: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
-	7,  // 6: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
-	8,  // 7: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
-	9,  // 8: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
-	10, // 9: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
-	10, // 10: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
-	12, // 11: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
-	13, // 12: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
-	14, // 13: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
-	0,  // 14: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	3,  // 0: healthledger.v1.EventList.events:type_name -> healthledger.v1.Event
+	4,  // 1: healthledger.v1.Event.samples_saved:type_name -> healthledger.v1.SamplesSaved
+	6,  // 2: healthledger.v1.Event.decision:type_name -> healthledger.v1.SignedDecision
+	18, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
+	5,  // 4: healthledger.v1.Event.part_saved:type_name -> healthledger.v1.PartSaved
+	19, // 5: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
+	20, // 6: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
+	8,  // 7: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
+	9,  // 8: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
+	10, // 9: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
+	11, // 10: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
+	12, // 11: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
+	13, // 12: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
+	13, // 13: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
+	0,  // 14: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
+	15, // 15: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
+	16, // 16: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
+	17, // 17: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
+	1,  // 18: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_event_proto_init() }
@@ -1294,20 +1519,23 @@ func file_healthledger_v1_event_proto_init() {
 	if File_healthledger_v1_event_proto != nil {
 		return
 	}
+	file_healthledger_v1_payload_proto_init()
 	file_healthledger_v1_sample_proto_init()
 	file_healthledger_v1_event_proto_msgTypes[1].OneofWrappers = []any{
 		(*Event_SamplesSaved)(nil),
 		(*Event_Decision)(nil),
 		(*Event_DecisionDetail)(nil),
 		(*Event_AccessRecorded)(nil),
+		(*Event_PartSaved)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[4].OneofWrappers = []any{
+	file_healthledger_v1_event_proto_msgTypes[5].OneofWrappers = []any{
 		(*Decision_DeviceEnrolled)(nil),
 		(*Decision_AppRegistered)(nil),
 		(*Decision_SharesDecided)(nil),
 		(*Decision_AppRemoved)(nil),
+		(*Decision_PolicySet)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[10].OneofWrappers = []any{
+	file_healthledger_v1_event_proto_msgTypes[12].OneofWrappers = []any{
 		(*DecisionDetail_AppDescribed)(nil),
 		(*DecisionDetail_ReadsDecided)(nil),
 	}
@@ -1316,8 +1544,8 @@ func file_healthledger_v1_event_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_event_proto_rawDesc), len(file_healthledger_v1_event_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   15,
+			NumEnums:      2,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

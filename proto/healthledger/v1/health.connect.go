@@ -34,22 +34,31 @@ const (
 const (
 	// HealthServiceSaveProcedure is the fully-qualified name of the HealthService's Save RPC.
 	HealthServiceSaveProcedure = "/healthledger.v1.HealthService/Save"
+	// HealthServiceSavePartProcedure is the fully-qualified name of the HealthService's SavePart RPC.
+	HealthServiceSavePartProcedure = "/healthledger.v1.HealthService/SavePart"
 	// HealthServiceQuerySamplesProcedure is the fully-qualified name of the HealthService's
 	// QuerySamples RPC.
 	HealthServiceQuerySamplesProcedure = "/healthledger.v1.HealthService/QuerySamples"
 	// HealthServiceQueryStatisticsProcedure is the fully-qualified name of the HealthService's
 	// QueryStatistics RPC.
 	HealthServiceQueryStatisticsProcedure = "/healthledger.v1.HealthService/QueryStatistics"
+	// HealthServiceQueryPayloadProcedure is the fully-qualified name of the HealthService's
+	// QueryPayload RPC.
+	HealthServiceQueryPayloadProcedure = "/healthledger.v1.HealthService/QueryPayload"
 )
 
 // HealthServiceClient is a client for the healthledger.v1.HealthService service.
 type HealthServiceClient interface {
 	// Save appends samples to the log, all or none, whatever the lock state.
 	Save(context.Context, *SaveRequest) (*SaveResponse, error)
+	// SavePart sends a part of a large payload ahead of its object.
+	SavePart(context.Context, *SavePartRequest) (*SavePartResponse, error)
 	// QuerySamples returns samples of a type, in pages.
 	QuerySamples(context.Context, *QuerySamplesRequest) (*QuerySamplesResponse, error)
 	// QueryStatistics returns statistics of a quantity type over a period.
 	QueryStatistics(context.Context, *QueryStatisticsRequest) (*QueryStatisticsResponse, error)
+	// QueryPayload returns the payload of a sample, in pages.
+	QueryPayload(context.Context, *QueryPayloadRequest) (*QueryPayloadResponse, error)
 }
 
 // NewHealthServiceClient constructs a client for the healthledger.v1.HealthService service. By
@@ -69,6 +78,12 @@ func NewHealthServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(healthServiceMethods.ByName("Save")),
 			connect.WithClientOptions(opts...),
 		),
+		savePart: connect.NewClient[SavePartRequest, SavePartResponse](
+			httpClient,
+			baseURL+HealthServiceSavePartProcedure,
+			connect.WithSchema(healthServiceMethods.ByName("SavePart")),
+			connect.WithClientOptions(opts...),
+		),
 		querySamples: connect.NewClient[QuerySamplesRequest, QuerySamplesResponse](
 			httpClient,
 			baseURL+HealthServiceQuerySamplesProcedure,
@@ -81,19 +96,36 @@ func NewHealthServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(healthServiceMethods.ByName("QueryStatistics")),
 			connect.WithClientOptions(opts...),
 		),
+		queryPayload: connect.NewClient[QueryPayloadRequest, QueryPayloadResponse](
+			httpClient,
+			baseURL+HealthServiceQueryPayloadProcedure,
+			connect.WithSchema(healthServiceMethods.ByName("QueryPayload")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // healthServiceClient implements HealthServiceClient.
 type healthServiceClient struct {
 	save            *connect.Client[SaveRequest, SaveResponse]
+	savePart        *connect.Client[SavePartRequest, SavePartResponse]
 	querySamples    *connect.Client[QuerySamplesRequest, QuerySamplesResponse]
 	queryStatistics *connect.Client[QueryStatisticsRequest, QueryStatisticsResponse]
+	queryPayload    *connect.Client[QueryPayloadRequest, QueryPayloadResponse]
 }
 
 // Save calls healthledger.v1.HealthService.Save.
 func (c *healthServiceClient) Save(ctx context.Context, req *SaveRequest) (*SaveResponse, error) {
 	response, err := c.save.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SavePart calls healthledger.v1.HealthService.SavePart.
+func (c *healthServiceClient) SavePart(ctx context.Context, req *SavePartRequest) (*SavePartResponse, error) {
+	response, err := c.savePart.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -118,14 +150,27 @@ func (c *healthServiceClient) QueryStatistics(ctx context.Context, req *QuerySta
 	return nil, err
 }
 
+// QueryPayload calls healthledger.v1.HealthService.QueryPayload.
+func (c *healthServiceClient) QueryPayload(ctx context.Context, req *QueryPayloadRequest) (*QueryPayloadResponse, error) {
+	response, err := c.queryPayload.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // HealthServiceHandler is an implementation of the healthledger.v1.HealthService service.
 type HealthServiceHandler interface {
 	// Save appends samples to the log, all or none, whatever the lock state.
 	Save(context.Context, *SaveRequest) (*SaveResponse, error)
+	// SavePart sends a part of a large payload ahead of its object.
+	SavePart(context.Context, *SavePartRequest) (*SavePartResponse, error)
 	// QuerySamples returns samples of a type, in pages.
 	QuerySamples(context.Context, *QuerySamplesRequest) (*QuerySamplesResponse, error)
 	// QueryStatistics returns statistics of a quantity type over a period.
 	QueryStatistics(context.Context, *QueryStatisticsRequest) (*QueryStatisticsResponse, error)
+	// QueryPayload returns the payload of a sample, in pages.
+	QueryPayload(context.Context, *QueryPayloadRequest) (*QueryPayloadResponse, error)
 }
 
 // NewHealthServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -141,6 +186,12 @@ func NewHealthServiceHandler(svc HealthServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(healthServiceMethods.ByName("Save")),
 		connect.WithHandlerOptions(opts...),
 	)
+	healthServiceSavePartHandler := connect.NewUnaryHandlerSimple(
+		HealthServiceSavePartProcedure,
+		svc.SavePart,
+		connect.WithSchema(healthServiceMethods.ByName("SavePart")),
+		connect.WithHandlerOptions(opts...),
+	)
 	healthServiceQuerySamplesHandler := connect.NewUnaryHandlerSimple(
 		HealthServiceQuerySamplesProcedure,
 		svc.QuerySamples,
@@ -153,14 +204,24 @@ func NewHealthServiceHandler(svc HealthServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(healthServiceMethods.ByName("QueryStatistics")),
 		connect.WithHandlerOptions(opts...),
 	)
+	healthServiceQueryPayloadHandler := connect.NewUnaryHandlerSimple(
+		HealthServiceQueryPayloadProcedure,
+		svc.QueryPayload,
+		connect.WithSchema(healthServiceMethods.ByName("QueryPayload")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/healthledger.v1.HealthService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case HealthServiceSaveProcedure:
 			healthServiceSaveHandler.ServeHTTP(w, r)
+		case HealthServiceSavePartProcedure:
+			healthServiceSavePartHandler.ServeHTTP(w, r)
 		case HealthServiceQuerySamplesProcedure:
 			healthServiceQuerySamplesHandler.ServeHTTP(w, r)
 		case HealthServiceQueryStatisticsProcedure:
 			healthServiceQueryStatisticsHandler.ServeHTTP(w, r)
+		case HealthServiceQueryPayloadProcedure:
+			healthServiceQueryPayloadHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -174,10 +235,18 @@ func (UnimplementedHealthServiceHandler) Save(context.Context, *SaveRequest) (*S
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.HealthService.Save is not implemented"))
 }
 
+func (UnimplementedHealthServiceHandler) SavePart(context.Context, *SavePartRequest) (*SavePartResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.HealthService.SavePart is not implemented"))
+}
+
 func (UnimplementedHealthServiceHandler) QuerySamples(context.Context, *QuerySamplesRequest) (*QuerySamplesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.HealthService.QuerySamples is not implemented"))
 }
 
 func (UnimplementedHealthServiceHandler) QueryStatistics(context.Context, *QueryStatisticsRequest) (*QueryStatisticsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.HealthService.QueryStatistics is not implemented"))
+}
+
+func (UnimplementedHealthServiceHandler) QueryPayload(context.Context, *QueryPayloadRequest) (*QueryPayloadResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.HealthService.QueryPayload is not implemented"))
 }

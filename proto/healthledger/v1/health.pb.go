@@ -197,7 +197,9 @@ func (x *SaveRequest) GetByContent() bool {
 type SaveResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How many samples were taken into the log.
-	Accepted      uint32 `protobuf:"varint,1,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	Accepted uint32 `protobuf:"varint,1,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	// Samples that were taken though their values are not plausible; the first 100.
+	Warnings      []*Warning `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -239,6 +241,318 @@ func (x *SaveResponse) GetAccepted() uint32 {
 	return 0
 }
 
+func (x *SaveResponse) GetWarnings() []*Warning {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+// Warning is about a sample that was taken.
+type Warning struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Index of the object in the request.
+	Index         uint32 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Field         string `protobuf:"bytes,2,opt,name=field,proto3" json:"field,omitempty"`
+	Value         string `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	Why           string `protobuf:"bytes,4,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Warning) Reset() {
+	*x = Warning{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Warning) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Warning) ProtoMessage() {}
+
+func (x *Warning) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Warning.ProtoReflect.Descriptor instead.
+func (*Warning) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Warning) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Warning) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *Warning) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *Warning) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+// SavePartRequest brings a part of a payload of at most 512 KiB.
+type SavePartRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The type whose object it will belong to; the app must be allowed to write it.
+	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// 16 random bytes, the same for all parts of a payload.
+	Upload []byte `protobuf:"bytes,2,opt,name=upload,proto3" json:"upload,omitempty"`
+	// From 0 on.
+	Number        uint32 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
+	Chunk         *Chunk `protobuf:"bytes,4,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SavePartRequest) Reset() {
+	*x = SavePartRequest{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SavePartRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SavePartRequest) ProtoMessage() {}
+
+func (x *SavePartRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SavePartRequest.ProtoReflect.Descriptor instead.
+func (*SavePartRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *SavePartRequest) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *SavePartRequest) GetUpload() []byte {
+	if x != nil {
+		return x.Upload
+	}
+	return nil
+}
+
+func (x *SavePartRequest) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *SavePartRequest) GetChunk() *Chunk {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
+// SavePartResponse follows the fsync.
+type SavePartResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SavePartResponse) Reset() {
+	*x = SavePartResponse{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SavePartResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SavePartResponse) ProtoMessage() {}
+
+func (x *SavePartResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SavePartResponse.ProtoReflect.Descriptor instead.
+func (*SavePartResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{4}
+}
+
+// QueryPayloadRequest asks for the payload of a sample.
+type QueryPayloadRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the sample, as QuerySamples gave it.
+	Type         string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	PayloadToken string `protobuf:"bytes,2,opt,name=payload_token,json=payloadToken,proto3" json:"payload_token,omitempty"`
+	// From the answer before.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryPayloadRequest) Reset() {
+	*x = QueryPayloadRequest{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryPayloadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryPayloadRequest) ProtoMessage() {}
+
+func (x *QueryPayloadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryPayloadRequest.ProtoReflect.Descriptor instead.
+func (*QueryPayloadRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *QueryPayloadRequest) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *QueryPayloadRequest) GetPayloadToken() string {
+	if x != nil {
+		return x.PayloadToken
+	}
+	return ""
+}
+
+func (x *QueryPayloadRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// QueryPayloadResponse is a page of at most 512 KiB.
+type QueryPayloadResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Chunks []*Chunk               `protobuf:"bytes,1,rep,name=chunks,proto3" json:"chunks,omitempty"`
+	// There is no more.
+	Done bool `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
+	// Opens the next page.
+	NextPageToken string `protobuf:"bytes,3,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryPayloadResponse) Reset() {
+	*x = QueryPayloadResponse{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryPayloadResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryPayloadResponse) ProtoMessage() {}
+
+func (x *QueryPayloadResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryPayloadResponse.ProtoReflect.Descriptor instead.
+func (*QueryPayloadResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *QueryPayloadResponse) GetChunks() []*Chunk {
+	if x != nil {
+		return x.Chunks
+	}
+	return nil
+}
+
+func (x *QueryPayloadResponse) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
+func (x *QueryPayloadResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 // QuerySamplesRequest asks for samples that overlap [from, to).
 type QuerySamplesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -256,7 +570,7 @@ type QuerySamplesRequest struct {
 
 func (x *QuerySamplesRequest) Reset() {
 	*x = QuerySamplesRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[2]
+	mi := &file_healthledger_v1_health_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -268,7 +582,7 @@ func (x *QuerySamplesRequest) String() string {
 func (*QuerySamplesRequest) ProtoMessage() {}
 
 func (x *QuerySamplesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[2]
+	mi := &file_healthledger_v1_health_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -281,7 +595,7 @@ func (x *QuerySamplesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuerySamplesRequest.ProtoReflect.Descriptor instead.
 func (*QuerySamplesRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{2}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *QuerySamplesRequest) GetType() string {
@@ -338,7 +652,7 @@ type QuerySamplesResponse struct {
 
 func (x *QuerySamplesResponse) Reset() {
 	*x = QuerySamplesResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[3]
+	mi := &file_healthledger_v1_health_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -350,7 +664,7 @@ func (x *QuerySamplesResponse) String() string {
 func (*QuerySamplesResponse) ProtoMessage() {}
 
 func (x *QuerySamplesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[3]
+	mi := &file_healthledger_v1_health_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -363,7 +677,7 @@ func (x *QuerySamplesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuerySamplesResponse.ProtoReflect.Descriptor instead.
 func (*QuerySamplesResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{3}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *QuerySamplesResponse) GetSamples() []*Sample {
@@ -398,7 +712,7 @@ type QueryStatisticsRequest struct {
 
 func (x *QueryStatisticsRequest) Reset() {
 	*x = QueryStatisticsRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[4]
+	mi := &file_healthledger_v1_health_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -410,7 +724,7 @@ func (x *QueryStatisticsRequest) String() string {
 func (*QueryStatisticsRequest) ProtoMessage() {}
 
 func (x *QueryStatisticsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[4]
+	mi := &file_healthledger_v1_health_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -423,7 +737,7 @@ func (x *QueryStatisticsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryStatisticsRequest.ProtoReflect.Descriptor instead.
 func (*QueryStatisticsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{4}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *QueryStatisticsRequest) GetType() string {
@@ -478,7 +792,7 @@ type QueryStatisticsResponse struct {
 
 func (x *QueryStatisticsResponse) Reset() {
 	*x = QueryStatisticsResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[5]
+	mi := &file_healthledger_v1_health_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -490,7 +804,7 @@ func (x *QueryStatisticsResponse) String() string {
 func (*QueryStatisticsResponse) ProtoMessage() {}
 
 func (x *QueryStatisticsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[5]
+	mi := &file_healthledger_v1_health_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -503,7 +817,7 @@ func (x *QueryStatisticsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryStatisticsResponse.ProtoReflect.Descriptor instead.
 func (*QueryStatisticsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{5}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *QueryStatisticsResponse) GetStatistics() []*Statistics {
@@ -537,7 +851,7 @@ type Statistics struct {
 
 func (x *Statistics) Reset() {
 	*x = Statistics{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[6]
+	mi := &file_healthledger_v1_health_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -549,7 +863,7 @@ func (x *Statistics) String() string {
 func (*Statistics) ProtoMessage() {}
 
 func (x *Statistics) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[6]
+	mi := &file_healthledger_v1_health_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -562,7 +876,7 @@ func (x *Statistics) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Statistics.ProtoReflect.Descriptor instead.
 func (*Statistics) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{6}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Statistics) GetStart() *timestamppb.Timestamp {
@@ -654,7 +968,7 @@ type ErrorDetail struct {
 
 func (x *ErrorDetail) Reset() {
 	*x = ErrorDetail{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[7]
+	mi := &file_healthledger_v1_health_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -666,7 +980,7 @@ func (x *ErrorDetail) String() string {
 func (*ErrorDetail) ProtoMessage() {}
 
 func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[7]
+	mi := &file_healthledger_v1_health_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -679,7 +993,7 @@ func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorDetail.ProtoReflect.Descriptor instead.
 func (*ErrorDetail) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{7}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ErrorDetail) GetReason() string {
@@ -721,16 +1035,37 @@ var File_healthledger_v1_health_proto protoreflect.FileDescriptor
 
 const file_healthledger_v1_health_proto_rawDesc = "" +
 	"\n" +
-	"\x1chealthledger/v1/health.proto\x12\x0fhealthledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1chealthledger/v1/sample.proto\"\xb8\x01\n" +
+	"\x1chealthledger/v1/health.proto\x12\x0fhealthledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhealthledger/v1/payload.proto\x1a\x1chealthledger/v1/sample.proto\"\xb8\x01\n" +
 	"\vSaveRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\fR\trequestId\x121\n" +
 	"\asamples\x18\x02 \x03(\v2\x17.healthledger.v1.SampleR\asamples\x128\n" +
 	"\acolumns\x18\x03 \x03(\v2\x1e.healthledger.v1.SampleColumnsR\acolumns\x12\x1d\n" +
 	"\n" +
-	"by_content\x18\x04 \x01(\bR\tbyContent\"*\n" +
+	"by_content\x18\x04 \x01(\bR\tbyContent\"`\n" +
 	"\fSaveResponse\x12\x1a\n" +
-	"\baccepted\x18\x01 \x01(\rR\baccepted\"\xe8\x01\n" +
+	"\baccepted\x18\x01 \x01(\rR\baccepted\x124\n" +
+	"\bwarnings\x18\x02 \x03(\v2\x18.healthledger.v1.WarningR\bwarnings\"]\n" +
+	"\aWarning\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\rR\x05index\x12\x14\n" +
+	"\x05field\x18\x02 \x01(\tR\x05field\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\tR\x05value\x12\x10\n" +
+	"\x03why\x18\x04 \x01(\tR\x03why\"\x83\x01\n" +
+	"\x0fSavePartRequest\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x16\n" +
+	"\x06upload\x18\x02 \x01(\fR\x06upload\x12\x16\n" +
+	"\x06number\x18\x03 \x01(\rR\x06number\x12,\n" +
+	"\x05chunk\x18\x04 \x01(\v2\x16.healthledger.v1.ChunkR\x05chunk\"\x12\n" +
+	"\x10SavePartResponse\"m\n" +
+	"\x13QueryPayloadRequest\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12#\n" +
+	"\rpayload_token\x18\x02 \x01(\tR\fpayloadToken\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\x82\x01\n" +
+	"\x14QueryPayloadResponse\x12.\n" +
+	"\x06chunks\x18\x01 \x03(\v2\x16.healthledger.v1.ChunkR\x06chunks\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\bR\x04done\x12&\n" +
+	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\"\xe8\x01\n" +
 	"\x13QuerySamplesRequest\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12.\n" +
 	"\x04from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
@@ -789,11 +1124,13 @@ const file_healthledger_v1_health_proto_rawDesc = "" +
 	"\x12BUCKET_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vBUCKET_HOUR\x10\x01\x12\x0e\n" +
 	"\n" +
-	"BUCKET_DAY\x10\x022\x97\x02\n" +
+	"BUCKET_DAY\x10\x022\xc5\x03\n" +
 	"\rHealthService\x12C\n" +
-	"\x04Save\x12\x1c.healthledger.v1.SaveRequest\x1a\x1d.healthledger.v1.SaveResponse\x12[\n" +
+	"\x04Save\x12\x1c.healthledger.v1.SaveRequest\x1a\x1d.healthledger.v1.SaveResponse\x12O\n" +
+	"\bSavePart\x12 .healthledger.v1.SavePartRequest\x1a!.healthledger.v1.SavePartResponse\x12[\n" +
 	"\fQuerySamples\x12$.healthledger.v1.QuerySamplesRequest\x1a%.healthledger.v1.QuerySamplesResponse\x12d\n" +
-	"\x0fQueryStatistics\x12'.healthledger.v1.QueryStatisticsRequest\x1a(.healthledger.v1.QueryStatisticsResponseB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
+	"\x0fQueryStatistics\x12'.healthledger.v1.QueryStatisticsRequest\x1a(.healthledger.v1.QueryStatisticsResponse\x12[\n" +
+	"\fQueryPayload\x12$.healthledger.v1.QueryPayloadRequest\x1a%.healthledger.v1.QueryPayloadResponseB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
 
 var (
 	file_healthledger_v1_health_proto_rawDescOnce sync.Once
@@ -808,47 +1145,60 @@ func file_healthledger_v1_health_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_health_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_healthledger_v1_health_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_healthledger_v1_health_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_healthledger_v1_health_proto_goTypes = []any{
 	(Order)(0),                      // 0: healthledger.v1.Order
 	(Bucket)(0),                     // 1: healthledger.v1.Bucket
 	(*SaveRequest)(nil),             // 2: healthledger.v1.SaveRequest
 	(*SaveResponse)(nil),            // 3: healthledger.v1.SaveResponse
-	(*QuerySamplesRequest)(nil),     // 4: healthledger.v1.QuerySamplesRequest
-	(*QuerySamplesResponse)(nil),    // 5: healthledger.v1.QuerySamplesResponse
-	(*QueryStatisticsRequest)(nil),  // 6: healthledger.v1.QueryStatisticsRequest
-	(*QueryStatisticsResponse)(nil), // 7: healthledger.v1.QueryStatisticsResponse
-	(*Statistics)(nil),              // 8: healthledger.v1.Statistics
-	(*ErrorDetail)(nil),             // 9: healthledger.v1.ErrorDetail
-	(*Sample)(nil),                  // 10: healthledger.v1.Sample
-	(*SampleColumns)(nil),           // 11: healthledger.v1.SampleColumns
-	(*timestamppb.Timestamp)(nil),   // 12: google.protobuf.Timestamp
+	(*Warning)(nil),                 // 4: healthledger.v1.Warning
+	(*SavePartRequest)(nil),         // 5: healthledger.v1.SavePartRequest
+	(*SavePartResponse)(nil),        // 6: healthledger.v1.SavePartResponse
+	(*QueryPayloadRequest)(nil),     // 7: healthledger.v1.QueryPayloadRequest
+	(*QueryPayloadResponse)(nil),    // 8: healthledger.v1.QueryPayloadResponse
+	(*QuerySamplesRequest)(nil),     // 9: healthledger.v1.QuerySamplesRequest
+	(*QuerySamplesResponse)(nil),    // 10: healthledger.v1.QuerySamplesResponse
+	(*QueryStatisticsRequest)(nil),  // 11: healthledger.v1.QueryStatisticsRequest
+	(*QueryStatisticsResponse)(nil), // 12: healthledger.v1.QueryStatisticsResponse
+	(*Statistics)(nil),              // 13: healthledger.v1.Statistics
+	(*ErrorDetail)(nil),             // 14: healthledger.v1.ErrorDetail
+	(*Sample)(nil),                  // 15: healthledger.v1.Sample
+	(*SampleColumns)(nil),           // 16: healthledger.v1.SampleColumns
+	(*Chunk)(nil),                   // 17: healthledger.v1.Chunk
+	(*timestamppb.Timestamp)(nil),   // 18: google.protobuf.Timestamp
 }
 var file_healthledger_v1_health_proto_depIdxs = []int32{
-	10, // 0: healthledger.v1.SaveRequest.samples:type_name -> healthledger.v1.Sample
-	11, // 1: healthledger.v1.SaveRequest.columns:type_name -> healthledger.v1.SampleColumns
-	12, // 2: healthledger.v1.QuerySamplesRequest.from:type_name -> google.protobuf.Timestamp
-	12, // 3: healthledger.v1.QuerySamplesRequest.to:type_name -> google.protobuf.Timestamp
-	0,  // 4: healthledger.v1.QuerySamplesRequest.order:type_name -> healthledger.v1.Order
-	10, // 5: healthledger.v1.QuerySamplesResponse.samples:type_name -> healthledger.v1.Sample
-	12, // 6: healthledger.v1.QueryStatisticsRequest.from:type_name -> google.protobuf.Timestamp
-	12, // 7: healthledger.v1.QueryStatisticsRequest.to:type_name -> google.protobuf.Timestamp
-	1,  // 8: healthledger.v1.QueryStatisticsRequest.bucket:type_name -> healthledger.v1.Bucket
-	8,  // 9: healthledger.v1.QueryStatisticsResponse.statistics:type_name -> healthledger.v1.Statistics
-	12, // 10: healthledger.v1.Statistics.start:type_name -> google.protobuf.Timestamp
-	12, // 11: healthledger.v1.Statistics.end:type_name -> google.protobuf.Timestamp
-	12, // 12: healthledger.v1.Statistics.most_recent_end:type_name -> google.protobuf.Timestamp
-	2,  // 13: healthledger.v1.HealthService.Save:input_type -> healthledger.v1.SaveRequest
-	4,  // 14: healthledger.v1.HealthService.QuerySamples:input_type -> healthledger.v1.QuerySamplesRequest
-	6,  // 15: healthledger.v1.HealthService.QueryStatistics:input_type -> healthledger.v1.QueryStatisticsRequest
-	3,  // 16: healthledger.v1.HealthService.Save:output_type -> healthledger.v1.SaveResponse
-	5,  // 17: healthledger.v1.HealthService.QuerySamples:output_type -> healthledger.v1.QuerySamplesResponse
-	7,  // 18: healthledger.v1.HealthService.QueryStatistics:output_type -> healthledger.v1.QueryStatisticsResponse
-	16, // [16:19] is the sub-list for method output_type
-	13, // [13:16] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	15, // 0: healthledger.v1.SaveRequest.samples:type_name -> healthledger.v1.Sample
+	16, // 1: healthledger.v1.SaveRequest.columns:type_name -> healthledger.v1.SampleColumns
+	4,  // 2: healthledger.v1.SaveResponse.warnings:type_name -> healthledger.v1.Warning
+	17, // 3: healthledger.v1.SavePartRequest.chunk:type_name -> healthledger.v1.Chunk
+	17, // 4: healthledger.v1.QueryPayloadResponse.chunks:type_name -> healthledger.v1.Chunk
+	18, // 5: healthledger.v1.QuerySamplesRequest.from:type_name -> google.protobuf.Timestamp
+	18, // 6: healthledger.v1.QuerySamplesRequest.to:type_name -> google.protobuf.Timestamp
+	0,  // 7: healthledger.v1.QuerySamplesRequest.order:type_name -> healthledger.v1.Order
+	15, // 8: healthledger.v1.QuerySamplesResponse.samples:type_name -> healthledger.v1.Sample
+	18, // 9: healthledger.v1.QueryStatisticsRequest.from:type_name -> google.protobuf.Timestamp
+	18, // 10: healthledger.v1.QueryStatisticsRequest.to:type_name -> google.protobuf.Timestamp
+	1,  // 11: healthledger.v1.QueryStatisticsRequest.bucket:type_name -> healthledger.v1.Bucket
+	13, // 12: healthledger.v1.QueryStatisticsResponse.statistics:type_name -> healthledger.v1.Statistics
+	18, // 13: healthledger.v1.Statistics.start:type_name -> google.protobuf.Timestamp
+	18, // 14: healthledger.v1.Statistics.end:type_name -> google.protobuf.Timestamp
+	18, // 15: healthledger.v1.Statistics.most_recent_end:type_name -> google.protobuf.Timestamp
+	2,  // 16: healthledger.v1.HealthService.Save:input_type -> healthledger.v1.SaveRequest
+	5,  // 17: healthledger.v1.HealthService.SavePart:input_type -> healthledger.v1.SavePartRequest
+	9,  // 18: healthledger.v1.HealthService.QuerySamples:input_type -> healthledger.v1.QuerySamplesRequest
+	11, // 19: healthledger.v1.HealthService.QueryStatistics:input_type -> healthledger.v1.QueryStatisticsRequest
+	7,  // 20: healthledger.v1.HealthService.QueryPayload:input_type -> healthledger.v1.QueryPayloadRequest
+	3,  // 21: healthledger.v1.HealthService.Save:output_type -> healthledger.v1.SaveResponse
+	6,  // 22: healthledger.v1.HealthService.SavePart:output_type -> healthledger.v1.SavePartResponse
+	10, // 23: healthledger.v1.HealthService.QuerySamples:output_type -> healthledger.v1.QuerySamplesResponse
+	12, // 24: healthledger.v1.HealthService.QueryStatistics:output_type -> healthledger.v1.QueryStatisticsResponse
+	8,  // 25: healthledger.v1.HealthService.QueryPayload:output_type -> healthledger.v1.QueryPayloadResponse
+	21, // [21:26] is the sub-list for method output_type
+	16, // [16:21] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_health_proto_init() }
@@ -856,15 +1206,16 @@ func file_healthledger_v1_health_proto_init() {
 	if File_healthledger_v1_health_proto != nil {
 		return
 	}
+	file_healthledger_v1_payload_proto_init()
 	file_healthledger_v1_sample_proto_init()
-	file_healthledger_v1_health_proto_msgTypes[6].OneofWrappers = []any{}
+	file_healthledger_v1_health_proto_msgTypes[11].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_health_proto_rawDesc), len(file_healthledger_v1_health_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   8,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -52,6 +52,8 @@ const (
 	OwnerServiceListAppsProcedure = "/healthledger.v1.OwnerService/ListApps"
 	// OwnerServiceDecideProcedure is the fully-qualified name of the OwnerService's Decide RPC.
 	OwnerServiceDecideProcedure = "/healthledger.v1.OwnerService/Decide"
+	// OwnerServiceSetPolicyProcedure is the fully-qualified name of the OwnerService's SetPolicy RPC.
+	OwnerServiceSetPolicyProcedure = "/healthledger.v1.OwnerService/SetPolicy"
 	// OwnerServiceListLogProcedure is the fully-qualified name of the OwnerService's ListLog RPC.
 	OwnerServiceListLogProcedure = "/healthledger.v1.OwnerService/ListLog"
 )
@@ -76,6 +78,8 @@ type OwnerServiceClient interface {
 	ListApps(context.Context, *ListAppsRequest) (*ListAppsResponse, error)
 	// Decide changes the grants of an app.
 	Decide(context.Context, *DecideRequest) (*DecideResponse, error)
+	// SetPolicy changes what the ledger does with values that are not plausible.
+	SetPolicy(context.Context, *SetPolicyRequest) (*SetPolicyResponse, error)
 	// ListLog describes the segments of the log; it needs no secrets.
 	ListLog(context.Context, *ListLogRequest) (*ListLogResponse, error)
 }
@@ -145,6 +149,12 @@ func NewOwnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(ownerServiceMethods.ByName("Decide")),
 			connect.WithClientOptions(opts...),
 		),
+		setPolicy: connect.NewClient[SetPolicyRequest, SetPolicyResponse](
+			httpClient,
+			baseURL+OwnerServiceSetPolicyProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("SetPolicy")),
+			connect.WithClientOptions(opts...),
+		),
 		listLog: connect.NewClient[ListLogRequest, ListLogResponse](
 			httpClient,
 			baseURL+OwnerServiceListLogProcedure,
@@ -165,6 +175,7 @@ type ownerServiceClient struct {
 	removeApp   *connect.Client[RemoveAppRequest, RemoveAppResponse]
 	listApps    *connect.Client[ListAppsRequest, ListAppsResponse]
 	decide      *connect.Client[DecideRequest, DecideResponse]
+	setPolicy   *connect.Client[SetPolicyRequest, SetPolicyResponse]
 	listLog     *connect.Client[ListLogRequest, ListLogResponse]
 }
 
@@ -249,6 +260,15 @@ func (c *ownerServiceClient) Decide(ctx context.Context, req *DecideRequest) (*D
 	return nil, err
 }
 
+// SetPolicy calls healthledger.v1.OwnerService.SetPolicy.
+func (c *ownerServiceClient) SetPolicy(ctx context.Context, req *SetPolicyRequest) (*SetPolicyResponse, error) {
+	response, err := c.setPolicy.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListLog calls healthledger.v1.OwnerService.ListLog.
 func (c *ownerServiceClient) ListLog(ctx context.Context, req *ListLogRequest) (*ListLogResponse, error) {
 	response, err := c.listLog.CallUnary(ctx, connect.NewRequest(req))
@@ -278,6 +298,8 @@ type OwnerServiceHandler interface {
 	ListApps(context.Context, *ListAppsRequest) (*ListAppsResponse, error)
 	// Decide changes the grants of an app.
 	Decide(context.Context, *DecideRequest) (*DecideResponse, error)
+	// SetPolicy changes what the ledger does with values that are not plausible.
+	SetPolicy(context.Context, *SetPolicyRequest) (*SetPolicyResponse, error)
 	// ListLog describes the segments of the log; it needs no secrets.
 	ListLog(context.Context, *ListLogRequest) (*ListLogResponse, error)
 }
@@ -343,6 +365,12 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(ownerServiceMethods.ByName("Decide")),
 		connect.WithHandlerOptions(opts...),
 	)
+	ownerServiceSetPolicyHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceSetPolicyProcedure,
+		svc.SetPolicy,
+		connect.WithSchema(ownerServiceMethods.ByName("SetPolicy")),
+		connect.WithHandlerOptions(opts...),
+	)
 	ownerServiceListLogHandler := connect.NewUnaryHandlerSimple(
 		OwnerServiceListLogProcedure,
 		svc.ListLog,
@@ -369,6 +397,8 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 			ownerServiceListAppsHandler.ServeHTTP(w, r)
 		case OwnerServiceDecideProcedure:
 			ownerServiceDecideHandler.ServeHTTP(w, r)
+		case OwnerServiceSetPolicyProcedure:
+			ownerServiceSetPolicyHandler.ServeHTTP(w, r)
 		case OwnerServiceListLogProcedure:
 			ownerServiceListLogHandler.ServeHTTP(w, r)
 		default:
@@ -414,6 +444,10 @@ func (UnimplementedOwnerServiceHandler) ListApps(context.Context, *ListAppsReque
 
 func (UnimplementedOwnerServiceHandler) Decide(context.Context, *DecideRequest) (*DecideResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.Decide is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) SetPolicy(context.Context, *SetPolicyRequest) (*SetPolicyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.SetPolicy is not implemented"))
 }
 
 func (UnimplementedOwnerServiceHandler) ListLog(context.Context, *ListLogRequest) (*ListLogResponse, error) {

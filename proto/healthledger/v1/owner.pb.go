@@ -272,6 +272,10 @@ type StatusResponse struct {
 	ViewSamples  uint64 `protobuf:"varint,7,opt,name=view_samples,json=viewSamples,proto3" json:"view_samples,omitempty"`
 	// Samples that came again and were recognised.
 	ViewDuplicates uint64 `protobuf:"varint,8,opt,name=view_duplicates,json=viewDuplicates,proto3" json:"view_duplicates,omitempty"`
+	// Objects that were left out because parts of their payload are missing.
+	ViewIncomplete uint64 `protobuf:"varint,11,opt,name=view_incomplete,json=viewIncomplete,proto3" json:"view_incomplete,omitempty"`
+	// What becomes of values that are not plausible.
+	Plausibility Plausibility `protobuf:"varint,12,opt,name=plausibility,proto3,enum=healthledger.v1.Plausibility" json:"plausibility,omitempty"`
 	// When the grace period or the automatic lock ends the session.
 	LocksAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=locks_at,json=locksAt,proto3" json:"locks_at,omitempty"`
 	// What the owner should know: keys that could be swapped out, ….
@@ -364,6 +368,20 @@ func (x *StatusResponse) GetViewDuplicates() uint64 {
 		return x.ViewDuplicates
 	}
 	return 0
+}
+
+func (x *StatusResponse) GetViewIncomplete() uint64 {
+	if x != nil {
+		return x.ViewIncomplete
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetPlausibility() Plausibility {
+	if x != nil {
+		return x.Plausibility
+	}
+	return Plausibility_PLAUSIBILITY_UNSPECIFIED
 }
 
 func (x *StatusResponse) GetLocksAt() *timestamppb.Timestamp {
@@ -1150,6 +1168,86 @@ func (*DecideResponse) Descriptor() ([]byte, []int) {
 	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{20}
 }
 
+type SetPolicyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Plausibility  Plausibility           `protobuf:"varint,1,opt,name=plausibility,proto3,enum=healthledger.v1.Plausibility" json:"plausibility,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetPolicyRequest) Reset() {
+	*x = SetPolicyRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetPolicyRequest) ProtoMessage() {}
+
+func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetPolicyRequest.ProtoReflect.Descriptor instead.
+func (*SetPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *SetPolicyRequest) GetPlausibility() Plausibility {
+	if x != nil {
+		return x.Plausibility
+	}
+	return Plausibility_PLAUSIBILITY_UNSPECIFIED
+}
+
+type SetPolicyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetPolicyResponse) Reset() {
+	*x = SetPolicyResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetPolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetPolicyResponse) ProtoMessage() {}
+
+func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetPolicyResponse.ProtoReflect.Descriptor instead.
+func (*SetPolicyResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{22}
+}
+
 type ListLogRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// First sequence wanted; 0: from the start.
@@ -1162,7 +1260,7 @@ type ListLogRequest struct {
 
 func (x *ListLogRequest) Reset() {
 	*x = ListLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1174,7 +1272,7 @@ func (x *ListLogRequest) String() string {
 func (*ListLogRequest) ProtoMessage() {}
 
 func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1187,7 +1285,7 @@ func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogRequest.ProtoReflect.Descriptor instead.
 func (*ListLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListLogRequest) GetFrom() uint64 {
@@ -1215,7 +1313,7 @@ type ListLogResponse struct {
 
 func (x *ListLogResponse) Reset() {
 	*x = ListLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1227,7 +1325,7 @@ func (x *ListLogResponse) String() string {
 func (*ListLogResponse) ProtoMessage() {}
 
 func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1240,7 +1338,7 @@ func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogResponse.ProtoReflect.Descriptor instead.
 func (*ListLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListLogResponse) GetSegments() []*SegmentInfo {
@@ -1275,7 +1373,7 @@ type SegmentInfo struct {
 
 func (x *SegmentInfo) Reset() {
 	*x = SegmentInfo{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1287,7 +1385,7 @@ func (x *SegmentInfo) String() string {
 func (*SegmentInfo) ProtoMessage() {}
 
 func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1300,7 +1398,7 @@ func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SegmentInfo.ProtoReflect.Descriptor instead.
 func (*SegmentInfo) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SegmentInfo) GetSequence() uint64 {
@@ -1364,7 +1462,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\vNewDecision\x12;\n" +
 	"\bdecision\x18\x01 \x01(\v2\x1f.healthledger.v1.SignedDecisionR\bdecision\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\fR\x06detail\"\x0f\n" +
-	"\rStatusRequest\"\xf8\x02\n" +
+	"\rStatusRequest\"\xe4\x03\n" +
 	"\x0eStatusResponse\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x120\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1a.healthledger.v1.LockStateR\x05state\x12\x1a\n" +
@@ -1373,7 +1471,9 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\rview_segments\x18\x05 \x01(\x04R\fviewSegments\x12\x1b\n" +
 	"\tlog_bytes\x18\x06 \x01(\x04R\blogBytes\x12!\n" +
 	"\fview_samples\x18\a \x01(\x04R\vviewSamples\x12'\n" +
-	"\x0fview_duplicates\x18\b \x01(\x04R\x0eviewDuplicates\x125\n" +
+	"\x0fview_duplicates\x18\b \x01(\x04R\x0eviewDuplicates\x12'\n" +
+	"\x0fview_incomplete\x18\v \x01(\x04R\x0eviewIncomplete\x12A\n" +
+	"\fplausibility\x18\f \x01(\x0e2\x1d.healthledger.v1.PlausibilityR\fplausibility\x125\n" +
 	"\blocks_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\alocksAt\x12\x1a\n" +
 	"\bwarnings\x18\n" +
 	" \x03(\tR\bwarnings\"\x14\n" +
@@ -1418,7 +1518,10 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\tbundle_id\x18\x01 \x01(\tR\bbundleId\x123\n" +
 	"\x06shares\x18\x02 \x03(\v2\x1b.healthledger.v1.ShareGrantR\x06shares\x120\n" +
 	"\x05reads\x18\x03 \x03(\v2\x1a.healthledger.v1.ReadGrantR\x05reads\"\x10\n" +
-	"\x0eDecideResponse\":\n" +
+	"\x0eDecideResponse\"U\n" +
+	"\x10SetPolicyRequest\x12A\n" +
+	"\fplausibility\x18\x01 \x01(\x0e2\x1d.healthledger.v1.PlausibilityR\fplausibility\"\x13\n" +
+	"\x11SetPolicyResponse\":\n" +
 	"\x0eListLogRequest\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\"_\n" +
@@ -1438,7 +1541,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x11LOCK_STATE_LOCKED\x10\x01\x12\x18\n" +
 	"\x14LOCK_STATE_UNLOCKING\x10\x02\x12\x17\n" +
 	"\x13LOCK_STATE_UNLOCKED\x10\x03\x12\x16\n" +
-	"\x12LOCK_STATE_LOCKING\x10\x042\xa6\x06\n" +
+	"\x12LOCK_STATE_LOCKING\x10\x042\xfa\x06\n" +
 	"\fOwnerService\x12X\n" +
 	"\vCreateStore\x12#.healthledger.v1.CreateStoreRequest\x1a$.healthledger.v1.CreateStoreResponse\x12I\n" +
 	"\x06Status\x12\x1e.healthledger.v1.StatusRequest\x1a\x1f.healthledger.v1.StatusResponse\x12X\n" +
@@ -1448,7 +1551,8 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x06AddApp\x12\x1e.healthledger.v1.AddAppRequest\x1a\x1f.healthledger.v1.AddAppResponse\x12R\n" +
 	"\tRemoveApp\x12!.healthledger.v1.RemoveAppRequest\x1a\".healthledger.v1.RemoveAppResponse\x12O\n" +
 	"\bListApps\x12 .healthledger.v1.ListAppsRequest\x1a!.healthledger.v1.ListAppsResponse\x12I\n" +
-	"\x06Decide\x12\x1e.healthledger.v1.DecideRequest\x1a\x1f.healthledger.v1.DecideResponse\x12L\n" +
+	"\x06Decide\x12\x1e.healthledger.v1.DecideRequest\x1a\x1f.healthledger.v1.DecideResponse\x12R\n" +
+	"\tSetPolicy\x12!.healthledger.v1.SetPolicyRequest\x1a\".healthledger.v1.SetPolicyResponse\x12L\n" +
 	"\aListLog\x12\x1f.healthledger.v1.ListLogRequest\x1a .healthledger.v1.ListLogResponseB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
 
 var (
@@ -1464,7 +1568,7 @@ func file_healthledger_v1_owner_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_owner_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_healthledger_v1_owner_proto_goTypes = []any{
 	(LockState)(0),                // 0: healthledger.v1.LockState
 	(*CreateStoreRequest)(nil),    // 1: healthledger.v1.CreateStoreRequest
@@ -1488,53 +1592,60 @@ var file_healthledger_v1_owner_proto_goTypes = []any{
 	(*AppRead)(nil),               // 19: healthledger.v1.AppRead
 	(*DecideRequest)(nil),         // 20: healthledger.v1.DecideRequest
 	(*DecideResponse)(nil),        // 21: healthledger.v1.DecideResponse
-	(*ListLogRequest)(nil),        // 22: healthledger.v1.ListLogRequest
-	(*ListLogResponse)(nil),       // 23: healthledger.v1.ListLogResponse
-	(*SegmentInfo)(nil),           // 24: healthledger.v1.SegmentInfo
-	(*SignedDecision)(nil),        // 25: healthledger.v1.SignedDecision
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(*ShareGrant)(nil),            // 27: healthledger.v1.ShareGrant
-	(*ReadGrant)(nil),             // 28: healthledger.v1.ReadGrant
+	(*SetPolicyRequest)(nil),      // 22: healthledger.v1.SetPolicyRequest
+	(*SetPolicyResponse)(nil),     // 23: healthledger.v1.SetPolicyResponse
+	(*ListLogRequest)(nil),        // 24: healthledger.v1.ListLogRequest
+	(*ListLogResponse)(nil),       // 25: healthledger.v1.ListLogResponse
+	(*SegmentInfo)(nil),           // 26: healthledger.v1.SegmentInfo
+	(*SignedDecision)(nil),        // 27: healthledger.v1.SignedDecision
+	(Plausibility)(0),             // 28: healthledger.v1.Plausibility
+	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(*ShareGrant)(nil),            // 30: healthledger.v1.ShareGrant
+	(*ReadGrant)(nil),             // 31: healthledger.v1.ReadGrant
 }
 var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	3,  // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
-	25, // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
+	27, // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
 	0,  // 2: healthledger.v1.StatusResponse.state:type_name -> healthledger.v1.LockState
-	26, // 3: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
-	0,  // 4: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
-	18, // 5: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
-	26, // 6: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
-	19, // 7: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
-	26, // 8: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
-	27, // 9: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
-	28, // 10: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
-	24, // 11: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
-	26, // 12: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
-	1,  // 13: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
-	4,  // 14: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
-	6,  // 15: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
-	8,  // 16: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
-	10, // 17: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
-	12, // 18: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
-	14, // 19: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
-	16, // 20: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
-	20, // 21: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
-	22, // 22: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	2,  // 23: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	5,  // 24: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	7,  // 25: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	9,  // 26: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	11, // 27: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	13, // 28: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	15, // 29: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	17, // 30: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	21, // 31: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	23, // 32: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	23, // [23:33] is the sub-list for method output_type
-	13, // [13:23] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	28, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
+	29, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
+	0,  // 5: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
+	18, // 6: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
+	29, // 7: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
+	19, // 8: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
+	29, // 9: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
+	30, // 10: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
+	31, // 11: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
+	28, // 12: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
+	26, // 13: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
+	29, // 14: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
+	1,  // 15: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
+	4,  // 16: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
+	6,  // 17: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
+	8,  // 18: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
+	10, // 19: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
+	12, // 20: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
+	14, // 21: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
+	16, // 22: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
+	20, // 23: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
+	22, // 24: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
+	24, // 25: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	2,  // 26: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	5,  // 27: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	7,  // 28: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	9,  // 29: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	11, // 30: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	13, // 31: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	15, // 32: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	17, // 33: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	21, // 34: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	23, // 35: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	25, // 36: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	26, // [26:37] is the sub-list for method output_type
+	15, // [15:26] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_owner_proto_init() }
@@ -1549,7 +1660,7 @@ func file_healthledger_v1_owner_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_owner_proto_rawDesc), len(file_healthledger_v1_owner_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -45,6 +45,9 @@ const (
 	// ProjectorServiceReadStatisticsProcedure is the fully-qualified name of the ProjectorService's
 	// ReadStatistics RPC.
 	ProjectorServiceReadStatisticsProcedure = "/healthledger.v1.ProjectorService/ReadStatistics"
+	// ProjectorServiceReadPayloadProcedure is the fully-qualified name of the ProjectorService's
+	// ReadPayload RPC.
+	ProjectorServiceReadPayloadProcedure = "/healthledger.v1.ProjectorService/ReadPayload"
 	// ProjectorServiceSignDecisionProcedure is the fully-qualified name of the ProjectorService's
 	// SignDecision RPC.
 	ProjectorServiceSignDecisionProcedure = "/healthledger.v1.ProjectorService/SignDecision"
@@ -68,6 +71,8 @@ type ProjectorServiceClient interface {
 	ReadSamples(context.Context, *ReadSamplesRequest) (*ReadSamplesResponse, error)
 	// ReadStatistics answers a query with the scope of a reader.
 	ReadStatistics(context.Context, *ReadStatisticsRequest) (*ReadStatisticsResponse, error)
+	// ReadPayload answers a query with the scope of a reader.
+	ReadPayload(context.Context, *ReadPayloadRequest) (*ReadPayloadResponse, error)
 	// SignDecision makes a decision of the owner ready to be appended.
 	SignDecision(context.Context, *SignDecisionRequest) (*SignDecisionResponse, error)
 	// ReadApps returns the apps and their grants.
@@ -117,6 +122,12 @@ func NewProjectorServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithSchema(projectorServiceMethods.ByName("ReadStatistics")),
 			connect.WithClientOptions(opts...),
 		),
+		readPayload: connect.NewClient[ReadPayloadRequest, ReadPayloadResponse](
+			httpClient,
+			baseURL+ProjectorServiceReadPayloadProcedure,
+			connect.WithSchema(projectorServiceMethods.ByName("ReadPayload")),
+			connect.WithClientOptions(opts...),
+		),
 		signDecision: connect.NewClient[SignDecisionRequest, SignDecisionResponse](
 			httpClient,
 			baseURL+ProjectorServiceSignDecisionProcedure,
@@ -145,6 +156,7 @@ type projectorServiceClient struct {
 	advance        *connect.Client[AdvanceRequest, AdvanceResponse]
 	readSamples    *connect.Client[ReadSamplesRequest, ReadSamplesResponse]
 	readStatistics *connect.Client[ReadStatisticsRequest, ReadStatisticsResponse]
+	readPayload    *connect.Client[ReadPayloadRequest, ReadPayloadResponse]
 	signDecision   *connect.Client[SignDecisionRequest, SignDecisionResponse]
 	readApps       *connect.Client[ReadAppsRequest, ReadAppsResponse]
 	close          *connect.Client[CloseRequest, CloseResponse]
@@ -195,6 +207,15 @@ func (c *projectorServiceClient) ReadStatistics(ctx context.Context, req *ReadSt
 	return nil, err
 }
 
+// ReadPayload calls healthledger.v1.ProjectorService.ReadPayload.
+func (c *projectorServiceClient) ReadPayload(ctx context.Context, req *ReadPayloadRequest) (*ReadPayloadResponse, error) {
+	response, err := c.readPayload.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // SignDecision calls healthledger.v1.ProjectorService.SignDecision.
 func (c *projectorServiceClient) SignDecision(ctx context.Context, req *SignDecisionRequest) (*SignDecisionResponse, error) {
 	response, err := c.signDecision.CallUnary(ctx, connect.NewRequest(req))
@@ -235,6 +256,8 @@ type ProjectorServiceHandler interface {
 	ReadSamples(context.Context, *ReadSamplesRequest) (*ReadSamplesResponse, error)
 	// ReadStatistics answers a query with the scope of a reader.
 	ReadStatistics(context.Context, *ReadStatisticsRequest) (*ReadStatisticsResponse, error)
+	// ReadPayload answers a query with the scope of a reader.
+	ReadPayload(context.Context, *ReadPayloadRequest) (*ReadPayloadResponse, error)
 	// SignDecision makes a decision of the owner ready to be appended.
 	SignDecision(context.Context, *SignDecisionRequest) (*SignDecisionResponse, error)
 	// ReadApps returns the apps and their grants.
@@ -280,6 +303,12 @@ func NewProjectorServiceHandler(svc ProjectorServiceHandler, opts ...connect.Han
 		connect.WithSchema(projectorServiceMethods.ByName("ReadStatistics")),
 		connect.WithHandlerOptions(opts...),
 	)
+	projectorServiceReadPayloadHandler := connect.NewUnaryHandlerSimple(
+		ProjectorServiceReadPayloadProcedure,
+		svc.ReadPayload,
+		connect.WithSchema(projectorServiceMethods.ByName("ReadPayload")),
+		connect.WithHandlerOptions(opts...),
+	)
 	projectorServiceSignDecisionHandler := connect.NewUnaryHandlerSimple(
 		ProjectorServiceSignDecisionProcedure,
 		svc.SignDecision,
@@ -310,6 +339,8 @@ func NewProjectorServiceHandler(svc ProjectorServiceHandler, opts ...connect.Han
 			projectorServiceReadSamplesHandler.ServeHTTP(w, r)
 		case ProjectorServiceReadStatisticsProcedure:
 			projectorServiceReadStatisticsHandler.ServeHTTP(w, r)
+		case ProjectorServiceReadPayloadProcedure:
+			projectorServiceReadPayloadHandler.ServeHTTP(w, r)
 		case ProjectorServiceSignDecisionProcedure:
 			projectorServiceSignDecisionHandler.ServeHTTP(w, r)
 		case ProjectorServiceReadAppsProcedure:
@@ -343,6 +374,10 @@ func (UnimplementedProjectorServiceHandler) ReadSamples(context.Context, *ReadSa
 
 func (UnimplementedProjectorServiceHandler) ReadStatistics(context.Context, *ReadStatisticsRequest) (*ReadStatisticsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.ReadStatistics is not implemented"))
+}
+
+func (UnimplementedProjectorServiceHandler) ReadPayload(context.Context, *ReadPayloadRequest) (*ReadPayloadResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.ReadPayload is not implemented"))
 }
 
 func (UnimplementedProjectorServiceHandler) SignDecision(context.Context, *SignDecisionRequest) (*SignDecisionResponse, error) {

@@ -365,6 +365,8 @@ type AdvanceResponse struct {
 	Ready      bool   `protobuf:"varint,2,opt,name=ready,proto3" json:"ready,omitempty"`
 	Samples    uint64 `protobuf:"varint,3,opt,name=samples,proto3" json:"samples,omitempty"`
 	Duplicates uint64 `protobuf:"varint,4,opt,name=duplicates,proto3" json:"duplicates,omitempty"`
+	// Objects that were left out because parts of their payload are missing.
+	Incomplete uint64 `protobuf:"varint,6,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
 	// Why the view stopped following the log; empty: it did not.
 	Fault         string `protobuf:"bytes,5,opt,name=fault,proto3" json:"fault,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -425,6 +427,13 @@ func (x *AdvanceResponse) GetSamples() uint64 {
 func (x *AdvanceResponse) GetDuplicates() uint64 {
 	if x != nil {
 		return x.Duplicates
+	}
+	return 0
+}
+
+func (x *AdvanceResponse) GetIncomplete() uint64 {
+	if x != nil {
+		return x.Incomplete
 	}
 	return 0
 }
@@ -692,6 +701,110 @@ func (x *ReadStatisticsResponse) GetAnswer() *QueryStatisticsResponse {
 	return nil
 }
 
+type ReadPayloadRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reader        *Reader                `protobuf:"bytes,1,opt,name=reader,proto3" json:"reader,omitempty"`
+	Query         *QueryPayloadRequest   `protobuf:"bytes,2,opt,name=query,proto3" json:"query,omitempty"`
+	Sequence      uint64                 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadPayloadRequest) Reset() {
+	*x = ReadPayloadRequest{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadPayloadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadPayloadRequest) ProtoMessage() {}
+
+func (x *ReadPayloadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadPayloadRequest.ProtoReflect.Descriptor instead.
+func (*ReadPayloadRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ReadPayloadRequest) GetReader() *Reader {
+	if x != nil {
+		return x.Reader
+	}
+	return nil
+}
+
+func (x *ReadPayloadRequest) GetQuery() *QueryPayloadRequest {
+	if x != nil {
+		return x.Query
+	}
+	return nil
+}
+
+func (x *ReadPayloadRequest) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+type ReadPayloadResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Answer        *QueryPayloadResponse  `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadPayloadResponse) Reset() {
+	*x = ReadPayloadResponse{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadPayloadResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadPayloadResponse) ProtoMessage() {}
+
+func (x *ReadPayloadResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadPayloadResponse.ProtoReflect.Descriptor instead.
+func (*ReadPayloadResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ReadPayloadResponse) GetAnswer() *QueryPayloadResponse {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
 type SignDecisionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The view must contain the log up to here: the decision follows the last one.
@@ -701,6 +814,7 @@ type SignDecisionRequest struct {
 	//	*SignDecisionRequest_AddApp
 	//	*SignDecisionRequest_RemoveApp
 	//	*SignDecisionRequest_Decide
+	//	*SignDecisionRequest_SetPolicy
 	Draft         isSignDecisionRequest_Draft `protobuf_oneof:"draft"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -708,7 +822,7 @@ type SignDecisionRequest struct {
 
 func (x *SignDecisionRequest) Reset() {
 	*x = SignDecisionRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[12]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -720,7 +834,7 @@ func (x *SignDecisionRequest) String() string {
 func (*SignDecisionRequest) ProtoMessage() {}
 
 func (x *SignDecisionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[12]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -733,7 +847,7 @@ func (x *SignDecisionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignDecisionRequest.ProtoReflect.Descriptor instead.
 func (*SignDecisionRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{12}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SignDecisionRequest) GetSequence() uint64 {
@@ -777,6 +891,15 @@ func (x *SignDecisionRequest) GetDecide() *DecideRequest {
 	return nil
 }
 
+func (x *SignDecisionRequest) GetSetPolicy() *PolicySet {
+	if x != nil {
+		if x, ok := x.Draft.(*SignDecisionRequest_SetPolicy); ok {
+			return x.SetPolicy
+		}
+	}
+	return nil
+}
+
 type isSignDecisionRequest_Draft interface {
 	isSignDecisionRequest_Draft()
 }
@@ -793,11 +916,17 @@ type SignDecisionRequest_Decide struct {
 	Decide *DecideRequest `protobuf:"bytes,4,opt,name=decide,proto3,oneof"`
 }
 
+type SignDecisionRequest_SetPolicy struct {
+	SetPolicy *PolicySet `protobuf:"bytes,5,opt,name=set_policy,json=setPolicy,proto3,oneof"`
+}
+
 func (*SignDecisionRequest_AddApp) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_RemoveApp) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_Decide) isSignDecisionRequest_Draft() {}
+
+func (*SignDecisionRequest_SetPolicy) isSignDecisionRequest_Draft() {}
 
 // AppDraft is an app to be registered.
 type AppDraft struct {
@@ -812,7 +941,7 @@ type AppDraft struct {
 
 func (x *AppDraft) Reset() {
 	*x = AppDraft{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[13]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -824,7 +953,7 @@ func (x *AppDraft) String() string {
 func (*AppDraft) ProtoMessage() {}
 
 func (x *AppDraft) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[13]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -837,7 +966,7 @@ func (x *AppDraft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppDraft.ProtoReflect.Descriptor instead.
 func (*AppDraft) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{13}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AppDraft) GetBundleId() string {
@@ -877,7 +1006,7 @@ type SignDecisionResponse struct {
 
 func (x *SignDecisionResponse) Reset() {
 	*x = SignDecisionResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[14]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -889,7 +1018,7 @@ func (x *SignDecisionResponse) String() string {
 func (*SignDecisionResponse) ProtoMessage() {}
 
 func (x *SignDecisionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[14]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -902,7 +1031,7 @@ func (x *SignDecisionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignDecisionResponse.ProtoReflect.Descriptor instead.
 func (*SignDecisionResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{14}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SignDecisionResponse) GetDecision() *NewDecision {
@@ -921,7 +1050,7 @@ type ReadAppsRequest struct {
 
 func (x *ReadAppsRequest) Reset() {
 	*x = ReadAppsRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[15]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -933,7 +1062,7 @@ func (x *ReadAppsRequest) String() string {
 func (*ReadAppsRequest) ProtoMessage() {}
 
 func (x *ReadAppsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[15]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -946,7 +1075,7 @@ func (x *ReadAppsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadAppsRequest.ProtoReflect.Descriptor instead.
 func (*ReadAppsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{15}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ReadAppsRequest) GetSequence() uint64 {
@@ -965,7 +1094,7 @@ type ReadAppsResponse struct {
 
 func (x *ReadAppsResponse) Reset() {
 	*x = ReadAppsResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[16]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -977,7 +1106,7 @@ func (x *ReadAppsResponse) String() string {
 func (*ReadAppsResponse) ProtoMessage() {}
 
 func (x *ReadAppsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[16]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -990,7 +1119,7 @@ func (x *ReadAppsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadAppsResponse.ProtoReflect.Descriptor instead.
 func (*ReadAppsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{16}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ReadAppsResponse) GetApps() []*App {
@@ -1008,7 +1137,7 @@ type CloseRequest struct {
 
 func (x *CloseRequest) Reset() {
 	*x = CloseRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[17]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1149,7 @@ func (x *CloseRequest) String() string {
 func (*CloseRequest) ProtoMessage() {}
 
 func (x *CloseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[17]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1162,7 @@ func (x *CloseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRequest.ProtoReflect.Descriptor instead.
 func (*CloseRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{17}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{19}
 }
 
 type CloseResponse struct {
@@ -1044,7 +1173,7 @@ type CloseResponse struct {
 
 func (x *CloseResponse) Reset() {
 	*x = CloseResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1056,7 +1185,7 @@ func (x *CloseResponse) String() string {
 func (*CloseResponse) ProtoMessage() {}
 
 func (x *CloseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1069,14 +1198,14 @@ func (x *CloseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseResponse.ProtoReflect.Descriptor instead.
 func (*CloseResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{18}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{20}
 }
 
 var File_healthledger_v1_projector_proto protoreflect.FileDescriptor
 
 const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\n" +
-	"\x1fhealthledger/v1/projector.proto\x12\x0fhealthledger.v1\x1a\x1chealthledger/v1/health.proto\x1a\x1bhealthledger/v1/owner.proto\"\xfb\x01\n" +
+	"\x1fhealthledger/v1/projector.proto\x12\x0fhealthledger.v1\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\x1a\x1bhealthledger/v1/owner.proto\"\xfb\x01\n" +
 	"\x0fProjectorConfig\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x12\x1c\n" +
 	"\tdirectory\x18\x02 \x01(\tR\tdirectory\x12\x19\n" +
@@ -1098,14 +1227,17 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\fOpenResponse\"@\n" +
 	"\x0eAdvanceRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x12\n" +
-	"\x04wait\x18\x02 \x01(\bR\x04wait\"\x91\x01\n" +
+	"\x04wait\x18\x02 \x01(\bR\x04wait\"\xb1\x01\n" +
 	"\x0fAdvanceResponse\x12\x18\n" +
 	"\aapplied\x18\x01 \x01(\x04R\aapplied\x12\x14\n" +
 	"\x05ready\x18\x02 \x01(\bR\x05ready\x12\x18\n" +
 	"\asamples\x18\x03 \x01(\x04R\asamples\x12\x1e\n" +
 	"\n" +
 	"duplicates\x18\x04 \x01(\x04R\n" +
-	"duplicates\x12\x14\n" +
+	"duplicates\x12\x1e\n" +
+	"\n" +
+	"incomplete\x18\x06 \x01(\x04R\n" +
+	"incomplete\x12\x14\n" +
 	"\x05fault\x18\x05 \x01(\tR\x05fault\"\x1a\n" +
 	"\x06Reader\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\"\x9d\x01\n" +
@@ -1120,13 +1252,21 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x05query\x18\x02 \x01(\v2'.healthledger.v1.QueryStatisticsRequestR\x05query\x12\x1a\n" +
 	"\bsequence\x18\x03 \x01(\x04R\bsequence\"Z\n" +
 	"\x16ReadStatisticsResponse\x12@\n" +
-	"\x06answer\x18\x01 \x01(\v2(.healthledger.v1.QueryStatisticsResponseR\x06answer\"\xee\x01\n" +
+	"\x06answer\x18\x01 \x01(\v2(.healthledger.v1.QueryStatisticsResponseR\x06answer\"\x9d\x01\n" +
+	"\x12ReadPayloadRequest\x12/\n" +
+	"\x06reader\x18\x01 \x01(\v2\x17.healthledger.v1.ReaderR\x06reader\x12:\n" +
+	"\x05query\x18\x02 \x01(\v2$.healthledger.v1.QueryPayloadRequestR\x05query\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\"T\n" +
+	"\x13ReadPayloadResponse\x12=\n" +
+	"\x06answer\x18\x01 \x01(\v2%.healthledger.v1.QueryPayloadResponseR\x06answer\"\xab\x02\n" +
 	"\x13SignDecisionRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x124\n" +
 	"\aadd_app\x18\x02 \x01(\v2\x19.healthledger.v1.AppDraftH\x00R\x06addApp\x12B\n" +
 	"\n" +
 	"remove_app\x18\x03 \x01(\v2!.healthledger.v1.RemoveAppRequestH\x00R\tremoveApp\x128\n" +
-	"\x06decide\x18\x04 \x01(\v2\x1e.healthledger.v1.DecideRequestH\x00R\x06decideB\a\n" +
+	"\x06decide\x18\x04 \x01(\v2\x1e.healthledger.v1.DecideRequestH\x00R\x06decide\x12;\n" +
+	"\n" +
+	"set_policy\x18\x05 \x01(\v2\x1a.healthledger.v1.PolicySetH\x00R\tsetPolicyB\a\n" +
 	"\x05draft\"l\n" +
 	"\bAppDraft\x12\x1b\n" +
 	"\tbundle_id\x18\x01 \x01(\tR\bbundleId\x12\x12\n" +
@@ -1141,13 +1281,14 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x10ReadAppsResponse\x12(\n" +
 	"\x04apps\x18\x01 \x03(\v2\x14.healthledger.v1.AppR\x04apps\"\x0e\n" +
 	"\fCloseRequest\"\x0f\n" +
-	"\rCloseResponse2\xa0\x05\n" +
+	"\rCloseResponse2\xfa\x05\n" +
 	"\x10ProjectorService\x12F\n" +
 	"\x05Offer\x12\x1d.healthledger.v1.OfferRequest\x1a\x1e.healthledger.v1.OfferResponse\x12C\n" +
 	"\x04Open\x12\x1c.healthledger.v1.OpenRequest\x1a\x1d.healthledger.v1.OpenResponse\x12L\n" +
 	"\aAdvance\x12\x1f.healthledger.v1.AdvanceRequest\x1a .healthledger.v1.AdvanceResponse\x12X\n" +
 	"\vReadSamples\x12#.healthledger.v1.ReadSamplesRequest\x1a$.healthledger.v1.ReadSamplesResponse\x12a\n" +
-	"\x0eReadStatistics\x12&.healthledger.v1.ReadStatisticsRequest\x1a'.healthledger.v1.ReadStatisticsResponse\x12[\n" +
+	"\x0eReadStatistics\x12&.healthledger.v1.ReadStatisticsRequest\x1a'.healthledger.v1.ReadStatisticsResponse\x12X\n" +
+	"\vReadPayload\x12#.healthledger.v1.ReadPayloadRequest\x1a$.healthledger.v1.ReadPayloadResponse\x12[\n" +
 	"\fSignDecision\x12$.healthledger.v1.SignDecisionRequest\x1a%.healthledger.v1.SignDecisionResponse\x12O\n" +
 	"\bReadApps\x12 .healthledger.v1.ReadAppsRequest\x1a!.healthledger.v1.ReadAppsResponse\x12F\n" +
 	"\x05Close\x12\x1d.healthledger.v1.CloseRequest\x1a\x1e.healthledger.v1.CloseResponseB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
@@ -1164,7 +1305,7 @@ func file_healthledger_v1_projector_proto_rawDescGZIP() []byte {
 	return file_healthledger_v1_projector_proto_rawDescData
 }
 
-var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*ProjectorConfig)(nil),         // 0: healthledger.v1.ProjectorConfig
 	(*OfferRequest)(nil),            // 1: healthledger.v1.OfferRequest
@@ -1178,55 +1319,66 @@ var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*ReadSamplesResponse)(nil),     // 9: healthledger.v1.ReadSamplesResponse
 	(*ReadStatisticsRequest)(nil),   // 10: healthledger.v1.ReadStatisticsRequest
 	(*ReadStatisticsResponse)(nil),  // 11: healthledger.v1.ReadStatisticsResponse
-	(*SignDecisionRequest)(nil),     // 12: healthledger.v1.SignDecisionRequest
-	(*AppDraft)(nil),                // 13: healthledger.v1.AppDraft
-	(*SignDecisionResponse)(nil),    // 14: healthledger.v1.SignDecisionResponse
-	(*ReadAppsRequest)(nil),         // 15: healthledger.v1.ReadAppsRequest
-	(*ReadAppsResponse)(nil),        // 16: healthledger.v1.ReadAppsResponse
-	(*CloseRequest)(nil),            // 17: healthledger.v1.CloseRequest
-	(*CloseResponse)(nil),           // 18: healthledger.v1.CloseResponse
-	(*QuerySamplesRequest)(nil),     // 19: healthledger.v1.QuerySamplesRequest
-	(*QuerySamplesResponse)(nil),    // 20: healthledger.v1.QuerySamplesResponse
-	(*QueryStatisticsRequest)(nil),  // 21: healthledger.v1.QueryStatisticsRequest
-	(*QueryStatisticsResponse)(nil), // 22: healthledger.v1.QueryStatisticsResponse
-	(*RemoveAppRequest)(nil),        // 23: healthledger.v1.RemoveAppRequest
-	(*DecideRequest)(nil),           // 24: healthledger.v1.DecideRequest
-	(*NewDecision)(nil),             // 25: healthledger.v1.NewDecision
-	(*App)(nil),                     // 26: healthledger.v1.App
+	(*ReadPayloadRequest)(nil),      // 12: healthledger.v1.ReadPayloadRequest
+	(*ReadPayloadResponse)(nil),     // 13: healthledger.v1.ReadPayloadResponse
+	(*SignDecisionRequest)(nil),     // 14: healthledger.v1.SignDecisionRequest
+	(*AppDraft)(nil),                // 15: healthledger.v1.AppDraft
+	(*SignDecisionResponse)(nil),    // 16: healthledger.v1.SignDecisionResponse
+	(*ReadAppsRequest)(nil),         // 17: healthledger.v1.ReadAppsRequest
+	(*ReadAppsResponse)(nil),        // 18: healthledger.v1.ReadAppsResponse
+	(*CloseRequest)(nil),            // 19: healthledger.v1.CloseRequest
+	(*CloseResponse)(nil),           // 20: healthledger.v1.CloseResponse
+	(*QuerySamplesRequest)(nil),     // 21: healthledger.v1.QuerySamplesRequest
+	(*QuerySamplesResponse)(nil),    // 22: healthledger.v1.QuerySamplesResponse
+	(*QueryStatisticsRequest)(nil),  // 23: healthledger.v1.QueryStatisticsRequest
+	(*QueryStatisticsResponse)(nil), // 24: healthledger.v1.QueryStatisticsResponse
+	(*QueryPayloadRequest)(nil),     // 25: healthledger.v1.QueryPayloadRequest
+	(*QueryPayloadResponse)(nil),    // 26: healthledger.v1.QueryPayloadResponse
+	(*RemoveAppRequest)(nil),        // 27: healthledger.v1.RemoveAppRequest
+	(*DecideRequest)(nil),           // 28: healthledger.v1.DecideRequest
+	(*PolicySet)(nil),               // 29: healthledger.v1.PolicySet
+	(*NewDecision)(nil),             // 30: healthledger.v1.NewDecision
+	(*App)(nil),                     // 31: healthledger.v1.App
 }
 var file_healthledger_v1_projector_proto_depIdxs = []int32{
 	7,  // 0: healthledger.v1.ReadSamplesRequest.reader:type_name -> healthledger.v1.Reader
-	19, // 1: healthledger.v1.ReadSamplesRequest.query:type_name -> healthledger.v1.QuerySamplesRequest
-	20, // 2: healthledger.v1.ReadSamplesResponse.answer:type_name -> healthledger.v1.QuerySamplesResponse
+	21, // 1: healthledger.v1.ReadSamplesRequest.query:type_name -> healthledger.v1.QuerySamplesRequest
+	22, // 2: healthledger.v1.ReadSamplesResponse.answer:type_name -> healthledger.v1.QuerySamplesResponse
 	7,  // 3: healthledger.v1.ReadStatisticsRequest.reader:type_name -> healthledger.v1.Reader
-	21, // 4: healthledger.v1.ReadStatisticsRequest.query:type_name -> healthledger.v1.QueryStatisticsRequest
-	22, // 5: healthledger.v1.ReadStatisticsResponse.answer:type_name -> healthledger.v1.QueryStatisticsResponse
-	13, // 6: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
-	23, // 7: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
-	24, // 8: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
-	25, // 9: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
-	26, // 10: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
-	1,  // 11: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
-	3,  // 12: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
-	5,  // 13: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
-	8,  // 14: healthledger.v1.ProjectorService.ReadSamples:input_type -> healthledger.v1.ReadSamplesRequest
-	10, // 15: healthledger.v1.ProjectorService.ReadStatistics:input_type -> healthledger.v1.ReadStatisticsRequest
-	12, // 16: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
-	15, // 17: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
-	17, // 18: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
-	2,  // 19: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
-	4,  // 20: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
-	6,  // 21: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
-	9,  // 22: healthledger.v1.ProjectorService.ReadSamples:output_type -> healthledger.v1.ReadSamplesResponse
-	11, // 23: healthledger.v1.ProjectorService.ReadStatistics:output_type -> healthledger.v1.ReadStatisticsResponse
-	14, // 24: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
-	16, // 25: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
-	18, // 26: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
-	19, // [19:27] is the sub-list for method output_type
-	11, // [11:19] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	23, // 4: healthledger.v1.ReadStatisticsRequest.query:type_name -> healthledger.v1.QueryStatisticsRequest
+	24, // 5: healthledger.v1.ReadStatisticsResponse.answer:type_name -> healthledger.v1.QueryStatisticsResponse
+	7,  // 6: healthledger.v1.ReadPayloadRequest.reader:type_name -> healthledger.v1.Reader
+	25, // 7: healthledger.v1.ReadPayloadRequest.query:type_name -> healthledger.v1.QueryPayloadRequest
+	26, // 8: healthledger.v1.ReadPayloadResponse.answer:type_name -> healthledger.v1.QueryPayloadResponse
+	15, // 9: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
+	27, // 10: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
+	28, // 11: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
+	29, // 12: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
+	30, // 13: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
+	31, // 14: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
+	1,  // 15: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
+	3,  // 16: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
+	5,  // 17: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
+	8,  // 18: healthledger.v1.ProjectorService.ReadSamples:input_type -> healthledger.v1.ReadSamplesRequest
+	10, // 19: healthledger.v1.ProjectorService.ReadStatistics:input_type -> healthledger.v1.ReadStatisticsRequest
+	12, // 20: healthledger.v1.ProjectorService.ReadPayload:input_type -> healthledger.v1.ReadPayloadRequest
+	14, // 21: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
+	17, // 22: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
+	19, // 23: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
+	2,  // 24: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
+	4,  // 25: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
+	6,  // 26: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
+	9,  // 27: healthledger.v1.ProjectorService.ReadSamples:output_type -> healthledger.v1.ReadSamplesResponse
+	11, // 28: healthledger.v1.ProjectorService.ReadStatistics:output_type -> healthledger.v1.ReadStatisticsResponse
+	13, // 29: healthledger.v1.ProjectorService.ReadPayload:output_type -> healthledger.v1.ReadPayloadResponse
+	16, // 30: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
+	18, // 31: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
+	20, // 32: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
+	24, // [24:33] is the sub-list for method output_type
+	15, // [15:24] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_projector_proto_init() }
@@ -1234,12 +1386,14 @@ func file_healthledger_v1_projector_proto_init() {
 	if File_healthledger_v1_projector_proto != nil {
 		return
 	}
+	file_healthledger_v1_event_proto_init()
 	file_healthledger_v1_health_proto_init()
 	file_healthledger_v1_owner_proto_init()
-	file_healthledger_v1_projector_proto_msgTypes[12].OneofWrappers = []any{
+	file_healthledger_v1_projector_proto_msgTypes[14].OneofWrappers = []any{
 		(*SignDecisionRequest_AddApp)(nil),
 		(*SignDecisionRequest_RemoveApp)(nil),
 		(*SignDecisionRequest_Decide)(nil),
+		(*SignDecisionRequest_SetPolicy)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1247,7 +1401,7 @@ func file_healthledger_v1_projector_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_projector_proto_rawDesc), len(file_healthledger_v1_projector_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,8 +22,8 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Sample is one measurement, as a producer sends it and a reader gets it.
-// Times are exact to the microsecond; finer ones are refused.
+// Sample is one object of a person's health data, as a producer sends it and a reader
+// gets it. Times are exact to the microsecond; finer ones are refused.
 type Sample struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Canonical text form of the UUID. A producer may leave it empty: the ledger
@@ -37,14 +37,50 @@ type Sample struct {
 	End *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=end,proto3" json:"end,omitempty"`
 	// The quantity in `unit`, or the raw number of a category's value.
 	Value *float64 `protobuf:"fixed64,5,opt,name=value,proto3,oneof" json:"value,omitempty"`
-	// Unit of a quantity, as given by the producer; empty for categories.
+	// Unit of a quantity, as given by the producer; empty for other kinds.
 	Unit string `protobuf:"bytes,6,opt,name=unit,proto3" json:"unit,omitempty"`
 	// Name of a category's value ("asleepCore"); accepted instead of `value`.
 	Label    string           `protobuf:"bytes,7,opt,name=label,proto3" json:"label,omitempty"`
 	Source   *Source          `protobuf:"bytes,8,opt,name=source,proto3" json:"source,omitempty"`
 	Metadata []*MetadataEntry `protobuf:"bytes,9,rep,name=metadata,proto3" json:"metadata,omitempty"`
 	// When the producing app made the object, where it says so.
-	Created       *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=created,proto3" json:"created,omitempty"`
+	Created *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=created,proto3" json:"created,omitempty"`
+	// What the kinds have beyond that. Quantities and categories have none of these,
+	// but a quantity that stands for a series has `quantity_series`.
+	//
+	// Types that are valid to be assigned to Object:
+	//
+	//	*Sample_Workout
+	//	*Sample_WorkoutRoute
+	//	*Sample_HeartbeatSeries
+	//	*Sample_Electrocardiogram
+	//	*Sample_Audiogram
+	//	*Sample_StateOfMind
+	//	*Sample_ScoredAssessment
+	//	*Sample_VisionPrescription
+	//	*Sample_MedicationDoseEvent
+	//	*Sample_Medication
+	//	*Sample_ActivitySummary
+	//	*Sample_Characteristic
+	//	*Sample_ClinicalRecord
+	//	*Sample_Document
+	//	*Sample_QuantitySeries
+	//	*Sample_ImportedElement
+	Object isSample_Object `protobuf_oneof:"object"`
+	// Objects that belong to this one: the members of a correlation, the samples of a
+	// workout. Each is also stored as a sample of its own, and seen by whoever may read
+	// its type. One without a source has that of the whole. Members have no members.
+	Members []*Sample `protobuf:"bytes,15,rep,name=members,proto3" json:"members,omitempty"`
+	// What an importer found with the object and does not understand, so that an
+	// export can give it back.
+	Kept []*Kept `protobuf:"bytes,11,rep,name=kept,proto3" json:"kept,omitempty"`
+	// Large content: voltages, locations, beats, documents. On the way in it may be
+	// here or have gone ahead (`upload`); on the way out it is read with QueryPayload.
+	Payload []*Chunk `protobuf:"bytes,12,rep,name=payload,proto3" json:"payload,omitempty"`
+	// The payload went ahead, in parts.
+	Upload *Upload `protobuf:"bytes,13,opt,name=upload,proto3" json:"upload,omitempty"`
+	// On the way out: opens the payload for QueryPayload; empty: there is none.
+	PayloadToken  string `protobuf:"bytes,14,opt,name=payload_token,json=payloadToken,proto3" json:"payload_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -149,425 +185,294 @@ func (x *Sample) GetCreated() *timestamppb.Timestamp {
 	return nil
 }
 
-// Source says who measured.
-type Source struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name as the producer shows it ("Anna's Apple Watch").
-	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Bundle id of the writing app; set by the ledger, never by the producer.
-	App           string  `protobuf:"bytes,2,opt,name=app,proto3" json:"app,omitempty"`
-	Version       string  `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
-	ProductType   string  `protobuf:"bytes,4,opt,name=product_type,json=productType,proto3" json:"product_type,omitempty"`
-	OsVersion     string  `protobuf:"bytes,5,opt,name=os_version,json=osVersion,proto3" json:"os_version,omitempty"`
-	Device        *Device `protobuf:"bytes,6,opt,name=device,proto3" json:"device,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Source) Reset() {
-	*x = Source{}
-	mi := &file_healthledger_v1_sample_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Source) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Source) ProtoMessage() {}
-
-func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_sample_proto_msgTypes[1]
+func (x *Sample) GetObject() isSample_Object {
 	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Source.ProtoReflect.Descriptor instead.
-func (*Source) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_sample_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *Source) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *Source) GetApp() string {
-	if x != nil {
-		return x.App
-	}
-	return ""
-}
-
-func (x *Source) GetVersion() string {
-	if x != nil {
-		return x.Version
-	}
-	return ""
-}
-
-func (x *Source) GetProductType() string {
-	if x != nil {
-		return x.ProductType
-	}
-	return ""
-}
-
-func (x *Source) GetOsVersion() string {
-	if x != nil {
-		return x.OsVersion
-	}
-	return ""
-}
-
-func (x *Source) GetDevice() *Device {
-	if x != nil {
-		return x.Device
+		return x.Object
 	}
 	return nil
 }
 
-// Device is the hardware that measured; at least one field is set.
-type Device struct {
-	state               protoimpl.MessageState `protogen:"open.v1"`
-	Name                string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Manufacturer        string                 `protobuf:"bytes,2,opt,name=manufacturer,proto3" json:"manufacturer,omitempty"`
-	Model               string                 `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
-	HardwareVersion     string                 `protobuf:"bytes,4,opt,name=hardware_version,json=hardwareVersion,proto3" json:"hardware_version,omitempty"`
-	FirmwareVersion     string                 `protobuf:"bytes,5,opt,name=firmware_version,json=firmwareVersion,proto3" json:"firmware_version,omitempty"`
-	SoftwareVersion     string                 `protobuf:"bytes,6,opt,name=software_version,json=softwareVersion,proto3" json:"software_version,omitempty"`
-	LocalIdentifier     string                 `protobuf:"bytes,7,opt,name=local_identifier,json=localIdentifier,proto3" json:"local_identifier,omitempty"`
-	UdiDeviceIdentifier string                 `protobuf:"bytes,8,opt,name=udi_device_identifier,json=udiDeviceIdentifier,proto3" json:"udi_device_identifier,omitempty"`
-	// Properties without a field of their own, as "key:value", in the order given.
-	Other         []string `protobuf:"bytes,9,rep,name=other,proto3" json:"other,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Device) Reset() {
-	*x = Device{}
-	mi := &file_healthledger_v1_sample_proto_msgTypes[2]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Device) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Device) ProtoMessage() {}
-
-func (x *Device) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_sample_proto_msgTypes[2]
+func (x *Sample) GetWorkout() *Workout {
 	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Device.ProtoReflect.Descriptor instead.
-func (*Device) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_sample_proto_rawDescGZIP(), []int{2}
-}
-
-func (x *Device) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *Device) GetManufacturer() string {
-	if x != nil {
-		return x.Manufacturer
-	}
-	return ""
-}
-
-func (x *Device) GetModel() string {
-	if x != nil {
-		return x.Model
-	}
-	return ""
-}
-
-func (x *Device) GetHardwareVersion() string {
-	if x != nil {
-		return x.HardwareVersion
-	}
-	return ""
-}
-
-func (x *Device) GetFirmwareVersion() string {
-	if x != nil {
-		return x.FirmwareVersion
-	}
-	return ""
-}
-
-func (x *Device) GetSoftwareVersion() string {
-	if x != nil {
-		return x.SoftwareVersion
-	}
-	return ""
-}
-
-func (x *Device) GetLocalIdentifier() string {
-	if x != nil {
-		return x.LocalIdentifier
-	}
-	return ""
-}
-
-func (x *Device) GetUdiDeviceIdentifier() string {
-	if x != nil {
-		return x.UdiDeviceIdentifier
-	}
-	return ""
-}
-
-func (x *Device) GetOther() []string {
-	if x != nil {
-		return x.Other
-	}
-	return nil
-}
-
-// MetadataEntry is one key with one value. Keys may repeat.
-type MetadataEntry struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	Key   string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	// Types that are valid to be assigned to Value:
-	//
-	//	*MetadataEntry_Text
-	//	*MetadataEntry_Number
-	//	*MetadataEntry_Date
-	//	*MetadataEntry_Quantity
-	Value         isMetadataEntry_Value `protobuf_oneof:"value"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *MetadataEntry) Reset() {
-	*x = MetadataEntry{}
-	mi := &file_healthledger_v1_sample_proto_msgTypes[3]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *MetadataEntry) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*MetadataEntry) ProtoMessage() {}
-
-func (x *MetadataEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_sample_proto_msgTypes[3]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use MetadataEntry.ProtoReflect.Descriptor instead.
-func (*MetadataEntry) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_sample_proto_rawDescGZIP(), []int{3}
-}
-
-func (x *MetadataEntry) GetKey() string {
-	if x != nil {
-		return x.Key
-	}
-	return ""
-}
-
-func (x *MetadataEntry) GetValue() isMetadataEntry_Value {
-	if x != nil {
-		return x.Value
-	}
-	return nil
-}
-
-func (x *MetadataEntry) GetText() string {
-	if x != nil {
-		if x, ok := x.Value.(*MetadataEntry_Text); ok {
-			return x.Text
-		}
-	}
-	return ""
-}
-
-func (x *MetadataEntry) GetNumber() float64 {
-	if x != nil {
-		if x, ok := x.Value.(*MetadataEntry_Number); ok {
-			return x.Number
-		}
-	}
-	return 0
-}
-
-func (x *MetadataEntry) GetDate() *timestamppb.Timestamp {
-	if x != nil {
-		if x, ok := x.Value.(*MetadataEntry_Date); ok {
-			return x.Date
+		if x, ok := x.Object.(*Sample_Workout); ok {
+			return x.Workout
 		}
 	}
 	return nil
 }
 
-func (x *MetadataEntry) GetQuantity() *Quantity {
+func (x *Sample) GetWorkoutRoute() *WorkoutRoute {
 	if x != nil {
-		if x, ok := x.Value.(*MetadataEntry_Quantity); ok {
-			return x.Quantity
+		if x, ok := x.Object.(*Sample_WorkoutRoute); ok {
+			return x.WorkoutRoute
 		}
 	}
 	return nil
 }
 
-type isMetadataEntry_Value interface {
-	isMetadataEntry_Value()
-}
-
-type MetadataEntry_Text struct {
-	Text string `protobuf:"bytes,2,opt,name=text,proto3,oneof"`
-}
-
-type MetadataEntry_Number struct {
-	Number float64 `protobuf:"fixed64,3,opt,name=number,proto3,oneof"`
-}
-
-type MetadataEntry_Date struct {
-	Date *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=date,proto3,oneof"`
-}
-
-type MetadataEntry_Quantity struct {
-	Quantity *Quantity `protobuf:"bytes,5,opt,name=quantity,proto3,oneof"`
-}
-
-func (*MetadataEntry_Text) isMetadataEntry_Value() {}
-
-func (*MetadataEntry_Number) isMetadataEntry_Value() {}
-
-func (*MetadataEntry_Date) isMetadataEntry_Value() {}
-
-func (*MetadataEntry_Quantity) isMetadataEntry_Value() {}
-
-// Quantity is a number with its unit.
-type Quantity struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Value         float64                `protobuf:"fixed64,1,opt,name=value,proto3" json:"value,omitempty"`
-	Unit          string                 `protobuf:"bytes,2,opt,name=unit,proto3" json:"unit,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Quantity) Reset() {
-	*x = Quantity{}
-	mi := &file_healthledger_v1_sample_proto_msgTypes[4]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Quantity) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Quantity) ProtoMessage() {}
-
-func (x *Quantity) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_sample_proto_msgTypes[4]
+func (x *Sample) GetHeartbeatSeries() *HeartbeatSeries {
 	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
+		if x, ok := x.Object.(*Sample_HeartbeatSeries); ok {
+			return x.HeartbeatSeries
 		}
-		return ms
 	}
-	return mi.MessageOf(x)
+	return nil
 }
 
-// Deprecated: Use Quantity.ProtoReflect.Descriptor instead.
-func (*Quantity) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_sample_proto_rawDescGZIP(), []int{4}
-}
-
-func (x *Quantity) GetValue() float64 {
+func (x *Sample) GetElectrocardiogram() *Electrocardiogram {
 	if x != nil {
-		return x.Value
+		if x, ok := x.Object.(*Sample_Electrocardiogram); ok {
+			return x.Electrocardiogram
+		}
 	}
-	return 0
+	return nil
 }
 
-func (x *Quantity) GetUnit() string {
+func (x *Sample) GetAudiogram() *Audiogram {
 	if x != nil {
-		return x.Unit
+		if x, ok := x.Object.(*Sample_Audiogram); ok {
+			return x.Audiogram
+		}
+	}
+	return nil
+}
+
+func (x *Sample) GetStateOfMind() *StateOfMind {
+	if x != nil {
+		if x, ok := x.Object.(*Sample_StateOfMind); ok {
+			return x.StateOfMind
+		}
+	}
+	return nil
+}
+
+func (x *Sample) GetScoredAssessment() *ScoredAssessment {
+	if x != nil {
+		if x, ok := x.Object.(*Sample_ScoredAssessment); ok {
+			return x.ScoredAssessment
+		}
+	}
+	return nil
+}
+
+func (x *Sample) GetVisionPrescription() *VisionPrescription {
+	if x != nil {
+		if x, ok := x.Object.(*Sample_VisionPrescription); ok {
+			return x.VisionPrescription
+		}
+	}
+	return nil
+}
+
+func (x *Sample) GetMedicationDoseEvent() *MedicationDoseEvent {
+	if x != nil {
+		if x, ok := x.Object.(*Sample_MedicationDoseEvent); ok {
+			return x.MedicationDoseEvent
+		}
+	}
+	return nil
+}
+
+func (x *Sample) GetMedication() *Medication {
+	if x != nil {
+		if x, ok := x.Object.(*Sample_Medication); ok {
+			return x.Medication
+		}
+	}
+	return nil
+}
+
+func (x *Sample) GetActivitySummary() *ActivitySummary {
+	if x != nil {
+		if x, ok := x.Object.(*Sample_ActivitySummary); ok {
+			return x.ActivitySummary
+		}
+	}
+	return nil
+}
+
+func (x *Sample) GetCharacteristic() *Characteristic {
+	if x != nil {
+		if x, ok := x.Object.(*Sample_Characteristic); ok {
+			return x.Characteristic
+		}
+	}
+	return nil
+}
+
+func (x *Sample) GetClinicalRecord() *ClinicalRecord {
+	if x != nil {
+		if x, ok := x.Object.(*Sample_ClinicalRecord); ok {
+			return x.ClinicalRecord
+		}
+	}
+	return nil
+}
+
+func (x *Sample) GetDocument() *Document {
+	if x != nil {
+		if x, ok := x.Object.(*Sample_Document); ok {
+			return x.Document
+		}
+	}
+	return nil
+}
+
+func (x *Sample) GetQuantitySeries() *QuantitySeries {
+	if x != nil {
+		if x, ok := x.Object.(*Sample_QuantitySeries); ok {
+			return x.QuantitySeries
+		}
+	}
+	return nil
+}
+
+func (x *Sample) GetImportedElement() *ImportedElement {
+	if x != nil {
+		if x, ok := x.Object.(*Sample_ImportedElement); ok {
+			return x.ImportedElement
+		}
+	}
+	return nil
+}
+
+func (x *Sample) GetMembers() []*Sample {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *Sample) GetKept() []*Kept {
+	if x != nil {
+		return x.Kept
+	}
+	return nil
+}
+
+func (x *Sample) GetPayload() []*Chunk {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
+func (x *Sample) GetUpload() *Upload {
+	if x != nil {
+		return x.Upload
+	}
+	return nil
+}
+
+func (x *Sample) GetPayloadToken() string {
+	if x != nil {
+		return x.PayloadToken
 	}
 	return ""
 }
 
-// Metadata is the whole metadata of one sample.
-type Metadata struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Entries       []*MetadataEntry       `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+type isSample_Object interface {
+	isSample_Object()
 }
 
-func (x *Metadata) Reset() {
-	*x = Metadata{}
-	mi := &file_healthledger_v1_sample_proto_msgTypes[5]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
+type Sample_Workout struct {
+	Workout *Workout `protobuf:"bytes,17,opt,name=workout,proto3,oneof"`
 }
 
-func (x *Metadata) String() string {
-	return protoimpl.X.MessageStringOf(x)
+type Sample_WorkoutRoute struct {
+	WorkoutRoute *WorkoutRoute `protobuf:"bytes,18,opt,name=workout_route,json=workoutRoute,proto3,oneof"`
 }
 
-func (*Metadata) ProtoMessage() {}
-
-func (x *Metadata) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_sample_proto_msgTypes[5]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
+type Sample_HeartbeatSeries struct {
+	HeartbeatSeries *HeartbeatSeries `protobuf:"bytes,19,opt,name=heartbeat_series,json=heartbeatSeries,proto3,oneof"`
 }
 
-// Deprecated: Use Metadata.ProtoReflect.Descriptor instead.
-func (*Metadata) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_sample_proto_rawDescGZIP(), []int{5}
+type Sample_Electrocardiogram struct {
+	Electrocardiogram *Electrocardiogram `protobuf:"bytes,20,opt,name=electrocardiogram,proto3,oneof"`
 }
 
-func (x *Metadata) GetEntries() []*MetadataEntry {
-	if x != nil {
-		return x.Entries
-	}
-	return nil
+type Sample_Audiogram struct {
+	Audiogram *Audiogram `protobuf:"bytes,21,opt,name=audiogram,proto3,oneof"`
 }
 
-// SampleColumns holds samples of one (type, unit, source) column by column.
+type Sample_StateOfMind struct {
+	StateOfMind *StateOfMind `protobuf:"bytes,22,opt,name=state_of_mind,json=stateOfMind,proto3,oneof"`
+}
+
+type Sample_ScoredAssessment struct {
+	ScoredAssessment *ScoredAssessment `protobuf:"bytes,23,opt,name=scored_assessment,json=scoredAssessment,proto3,oneof"`
+}
+
+type Sample_VisionPrescription struct {
+	VisionPrescription *VisionPrescription `protobuf:"bytes,24,opt,name=vision_prescription,json=visionPrescription,proto3,oneof"`
+}
+
+type Sample_MedicationDoseEvent struct {
+	MedicationDoseEvent *MedicationDoseEvent `protobuf:"bytes,25,opt,name=medication_dose_event,json=medicationDoseEvent,proto3,oneof"`
+}
+
+type Sample_Medication struct {
+	Medication *Medication `protobuf:"bytes,26,opt,name=medication,proto3,oneof"`
+}
+
+type Sample_ActivitySummary struct {
+	ActivitySummary *ActivitySummary `protobuf:"bytes,27,opt,name=activity_summary,json=activitySummary,proto3,oneof"`
+}
+
+type Sample_Characteristic struct {
+	Characteristic *Characteristic `protobuf:"bytes,28,opt,name=characteristic,proto3,oneof"`
+}
+
+type Sample_ClinicalRecord struct {
+	ClinicalRecord *ClinicalRecord `protobuf:"bytes,29,opt,name=clinical_record,json=clinicalRecord,proto3,oneof"`
+}
+
+type Sample_Document struct {
+	Document *Document `protobuf:"bytes,30,opt,name=document,proto3,oneof"`
+}
+
+type Sample_QuantitySeries struct {
+	QuantitySeries *QuantitySeries `protobuf:"bytes,31,opt,name=quantity_series,json=quantitySeries,proto3,oneof"`
+}
+
+type Sample_ImportedElement struct {
+	ImportedElement *ImportedElement `protobuf:"bytes,32,opt,name=imported_element,json=importedElement,proto3,oneof"`
+}
+
+func (*Sample_Workout) isSample_Object() {}
+
+func (*Sample_WorkoutRoute) isSample_Object() {}
+
+func (*Sample_HeartbeatSeries) isSample_Object() {}
+
+func (*Sample_Electrocardiogram) isSample_Object() {}
+
+func (*Sample_Audiogram) isSample_Object() {}
+
+func (*Sample_StateOfMind) isSample_Object() {}
+
+func (*Sample_ScoredAssessment) isSample_Object() {}
+
+func (*Sample_VisionPrescription) isSample_Object() {}
+
+func (*Sample_MedicationDoseEvent) isSample_Object() {}
+
+func (*Sample_Medication) isSample_Object() {}
+
+func (*Sample_ActivitySummary) isSample_Object() {}
+
+func (*Sample_Characteristic) isSample_Object() {}
+
+func (*Sample_ClinicalRecord) isSample_Object() {}
+
+func (*Sample_Document) isSample_Object() {}
+
+func (*Sample_QuantitySeries) isSample_Object() {}
+
+func (*Sample_ImportedElement) isSample_Object() {}
+
+// SampleColumns holds samples of one (type, unit, source) column by column, of
+// whatever kind.
 // It is the form in which samples lie in the log and the fast form of a save.
 // All per-sample columns have the length of `start`, or are empty where stated.
 // "Delta" columns hold the difference to the sample before, the first one to 0.
@@ -588,6 +493,7 @@ type SampleColumns struct {
 	Mantissa []int64 `protobuf:"zigzag64,7,rep,packed,name=mantissa,proto3" json:"mantissa,omitempty"`
 	Exponent uint32  `protobuf:"varint,8,opt,name=exponent,proto3" json:"exponent,omitempty"`
 	// Values as they are, used instead of `mantissa` where decimals would lose.
+	// Kinds without a value have neither.
 	Real []float64 `protobuf:"fixed64,9,rep,packed,name=real,proto3" json:"real,omitempty"`
 	// Creation minus end in ticks; empty: none of the samples has a creation date.
 	Created []int64 `protobuf:"zigzag64,10,rep,packed,name=created,proto3" json:"created,omitempty"`
@@ -597,13 +503,17 @@ type SampleColumns struct {
 	Metadata []*Metadata `protobuf:"bytes,12,rep,name=metadata,proto3" json:"metadata,omitempty"`
 	// 1 + index into `metadata`, 0 for none; empty: none of the samples has any.
 	MetadataIndex []uint32 `protobuf:"varint,13,rep,packed,name=metadata_index,json=metadataIndex,proto3" json:"metadata_index,omitempty"`
+	// What a sample has beyond the columns: a serialized Sample with nothing but the
+	// object of its kind, `members`, `kept`, `payload` and `upload`. Empty bytes: nothing; empty
+	// column: none of the samples has anything.
+	Body          [][]byte `protobuf:"bytes,14,rep,name=body,proto3" json:"body,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SampleColumns) Reset() {
 	*x = SampleColumns{}
-	mi := &file_healthledger_v1_sample_proto_msgTypes[6]
+	mi := &file_healthledger_v1_sample_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -615,7 +525,7 @@ func (x *SampleColumns) String() string {
 func (*SampleColumns) ProtoMessage() {}
 
 func (x *SampleColumns) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_sample_proto_msgTypes[6]
+	mi := &file_healthledger_v1_sample_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -628,7 +538,7 @@ func (x *SampleColumns) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SampleColumns.ProtoReflect.Descriptor instead.
 func (*SampleColumns) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_sample_proto_rawDescGZIP(), []int{6}
+	return file_healthledger_v1_sample_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *SampleColumns) GetType() uint32 {
@@ -722,54 +632,55 @@ func (x *SampleColumns) GetMetadataIndex() []uint32 {
 	return nil
 }
 
+func (x *SampleColumns) GetBody() [][]byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
 var File_healthledger_v1_sample_proto protoreflect.FileDescriptor
 
 const file_healthledger_v1_sample_proto_rawDesc = "" +
 	"\n" +
-	"\x1chealthledger/v1/sample.proto\x12\x0fhealthledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x82\x03\n" +
+	"\x1chealthledger/v1/sample.proto\x12\x0fhealthledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1chealthledger/v1/object.proto\x1a\x1dhealthledger/v1/payload.proto\x1a\x1bhealthledger/v1/value.proto\"\x90\x0e\n" +
 	"\x06Sample\x12\x12\n" +
 	"\x04uuid\x18\x01 \x01(\tR\x04uuid\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x120\n" +
 	"\x05start\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12,\n" +
 	"\x03end\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\x12\x19\n" +
-	"\x05value\x18\x05 \x01(\x01H\x00R\x05value\x88\x01\x01\x12\x12\n" +
+	"\x05value\x18\x05 \x01(\x01H\x01R\x05value\x88\x01\x01\x12\x12\n" +
 	"\x04unit\x18\x06 \x01(\tR\x04unit\x12\x14\n" +
 	"\x05label\x18\a \x01(\tR\x05label\x12/\n" +
 	"\x06source\x18\b \x01(\v2\x17.healthledger.v1.SourceR\x06source\x12:\n" +
 	"\bmetadata\x18\t \x03(\v2\x1e.healthledger.v1.MetadataEntryR\bmetadata\x124\n" +
 	"\acreated\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\acreatedB\b\n" +
-	"\x06_value\"\xbb\x01\n" +
-	"\x06Source\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
-	"\x03app\x18\x02 \x01(\tR\x03app\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\tR\aversion\x12!\n" +
-	"\fproduct_type\x18\x04 \x01(\tR\vproductType\x12\x1d\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
+	"\aworkout\x18\x11 \x01(\v2\x18.healthledger.v1.WorkoutH\x00R\aworkout\x12D\n" +
+	"\rworkout_route\x18\x12 \x01(\v2\x1d.healthledger.v1.WorkoutRouteH\x00R\fworkoutRoute\x12M\n" +
+	"\x10heartbeat_series\x18\x13 \x01(\v2 .healthledger.v1.HeartbeatSeriesH\x00R\x0fheartbeatSeries\x12R\n" +
+	"\x11electrocardiogram\x18\x14 \x01(\v2\".healthledger.v1.ElectrocardiogramH\x00R\x11electrocardiogram\x12:\n" +
+	"\taudiogram\x18\x15 \x01(\v2\x1a.healthledger.v1.AudiogramH\x00R\taudiogram\x12B\n" +
+	"\rstate_of_mind\x18\x16 \x01(\v2\x1c.healthledger.v1.StateOfMindH\x00R\vstateOfMind\x12P\n" +
+	"\x11scored_assessment\x18\x17 \x01(\v2!.healthledger.v1.ScoredAssessmentH\x00R\x10scoredAssessment\x12V\n" +
+	"\x13vision_prescription\x18\x18 \x01(\v2#.healthledger.v1.VisionPrescriptionH\x00R\x12visionPrescription\x12Z\n" +
+	"\x15medication_dose_event\x18\x19 \x01(\v2$.healthledger.v1.MedicationDoseEventH\x00R\x13medicationDoseEvent\x12=\n" +
 	"\n" +
-	"os_version\x18\x05 \x01(\tR\tosVersion\x12/\n" +
-	"\x06device\x18\x06 \x01(\v2\x17.healthledger.v1.DeviceR\x06device\"\xcc\x02\n" +
-	"\x06Device\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\"\n" +
-	"\fmanufacturer\x18\x02 \x01(\tR\fmanufacturer\x12\x14\n" +
-	"\x05model\x18\x03 \x01(\tR\x05model\x12)\n" +
-	"\x10hardware_version\x18\x04 \x01(\tR\x0fhardwareVersion\x12)\n" +
-	"\x10firmware_version\x18\x05 \x01(\tR\x0ffirmwareVersion\x12)\n" +
-	"\x10software_version\x18\x06 \x01(\tR\x0fsoftwareVersion\x12)\n" +
-	"\x10local_identifier\x18\a \x01(\tR\x0flocalIdentifier\x122\n" +
-	"\x15udi_device_identifier\x18\b \x01(\tR\x13udiDeviceIdentifier\x12\x14\n" +
-	"\x05other\x18\t \x03(\tR\x05other\"\xc5\x01\n" +
-	"\rMetadataEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x04text\x18\x02 \x01(\tH\x00R\x04text\x12\x18\n" +
-	"\x06number\x18\x03 \x01(\x01H\x00R\x06number\x120\n" +
-	"\x04date\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\x04date\x127\n" +
-	"\bquantity\x18\x05 \x01(\v2\x19.healthledger.v1.QuantityH\x00R\bquantityB\a\n" +
-	"\x05value\"4\n" +
-	"\bQuantity\x12\x14\n" +
-	"\x05value\x18\x01 \x01(\x01R\x05value\x12\x12\n" +
-	"\x04unit\x18\x02 \x01(\tR\x04unit\"D\n" +
-	"\bMetadata\x128\n" +
-	"\aentries\x18\x01 \x03(\v2\x1e.healthledger.v1.MetadataEntryR\aentries\"\x86\x03\n" +
+	"medication\x18\x1a \x01(\v2\x1b.healthledger.v1.MedicationH\x00R\n" +
+	"medication\x12M\n" +
+	"\x10activity_summary\x18\x1b \x01(\v2 .healthledger.v1.ActivitySummaryH\x00R\x0factivitySummary\x12I\n" +
+	"\x0echaracteristic\x18\x1c \x01(\v2\x1f.healthledger.v1.CharacteristicH\x00R\x0echaracteristic\x12J\n" +
+	"\x0fclinical_record\x18\x1d \x01(\v2\x1f.healthledger.v1.ClinicalRecordH\x00R\x0eclinicalRecord\x127\n" +
+	"\bdocument\x18\x1e \x01(\v2\x19.healthledger.v1.DocumentH\x00R\bdocument\x12J\n" +
+	"\x0fquantity_series\x18\x1f \x01(\v2\x1f.healthledger.v1.QuantitySeriesH\x00R\x0equantitySeries\x12M\n" +
+	"\x10imported_element\x18  \x01(\v2 .healthledger.v1.ImportedElementH\x00R\x0fimportedElement\x121\n" +
+	"\amembers\x18\x0f \x03(\v2\x17.healthledger.v1.SampleR\amembers\x12)\n" +
+	"\x04kept\x18\v \x03(\v2\x15.healthledger.v1.KeptR\x04kept\x120\n" +
+	"\apayload\x18\f \x03(\v2\x16.healthledger.v1.ChunkR\apayload\x12/\n" +
+	"\x06upload\x18\r \x01(\v2\x17.healthledger.v1.UploadR\x06upload\x12#\n" +
+	"\rpayload_token\x18\x0e \x01(\tR\fpayloadTokenB\b\n" +
+	"\x06objectB\b\n" +
+	"\x06_value\"\x9a\x03\n" +
 	"\rSampleColumns\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x12\n" +
 	"\x04unit\x18\x02 \x01(\tR\x04unit\x12/\n" +
@@ -784,7 +695,8 @@ const file_healthledger_v1_sample_proto_rawDesc = "" +
 	" \x03(\x12R\acreated\x12\x12\n" +
 	"\x04uuid\x18\v \x01(\fR\x04uuid\x125\n" +
 	"\bmetadata\x18\f \x03(\v2\x19.healthledger.v1.MetadataR\bmetadata\x12%\n" +
-	"\x0emetadata_index\x18\r \x03(\rR\rmetadataIndexB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
+	"\x0emetadata_index\x18\r \x03(\rR\rmetadataIndex\x12\x12\n" +
+	"\x04body\x18\x0e \x03(\fR\x04bodyB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
 
 var (
 	file_healthledger_v1_sample_proto_rawDescOnce sync.Once
@@ -798,34 +710,67 @@ func file_healthledger_v1_sample_proto_rawDescGZIP() []byte {
 	return file_healthledger_v1_sample_proto_rawDescData
 }
 
-var file_healthledger_v1_sample_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_healthledger_v1_sample_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_healthledger_v1_sample_proto_goTypes = []any{
 	(*Sample)(nil),                // 0: healthledger.v1.Sample
-	(*Source)(nil),                // 1: healthledger.v1.Source
-	(*Device)(nil),                // 2: healthledger.v1.Device
-	(*MetadataEntry)(nil),         // 3: healthledger.v1.MetadataEntry
-	(*Quantity)(nil),              // 4: healthledger.v1.Quantity
-	(*Metadata)(nil),              // 5: healthledger.v1.Metadata
-	(*SampleColumns)(nil),         // 6: healthledger.v1.SampleColumns
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(*SampleColumns)(nil),         // 1: healthledger.v1.SampleColumns
+	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
+	(*Source)(nil),                // 3: healthledger.v1.Source
+	(*MetadataEntry)(nil),         // 4: healthledger.v1.MetadataEntry
+	(*Workout)(nil),               // 5: healthledger.v1.Workout
+	(*WorkoutRoute)(nil),          // 6: healthledger.v1.WorkoutRoute
+	(*HeartbeatSeries)(nil),       // 7: healthledger.v1.HeartbeatSeries
+	(*Electrocardiogram)(nil),     // 8: healthledger.v1.Electrocardiogram
+	(*Audiogram)(nil),             // 9: healthledger.v1.Audiogram
+	(*StateOfMind)(nil),           // 10: healthledger.v1.StateOfMind
+	(*ScoredAssessment)(nil),      // 11: healthledger.v1.ScoredAssessment
+	(*VisionPrescription)(nil),    // 12: healthledger.v1.VisionPrescription
+	(*MedicationDoseEvent)(nil),   // 13: healthledger.v1.MedicationDoseEvent
+	(*Medication)(nil),            // 14: healthledger.v1.Medication
+	(*ActivitySummary)(nil),       // 15: healthledger.v1.ActivitySummary
+	(*Characteristic)(nil),        // 16: healthledger.v1.Characteristic
+	(*ClinicalRecord)(nil),        // 17: healthledger.v1.ClinicalRecord
+	(*Document)(nil),              // 18: healthledger.v1.Document
+	(*QuantitySeries)(nil),        // 19: healthledger.v1.QuantitySeries
+	(*ImportedElement)(nil),       // 20: healthledger.v1.ImportedElement
+	(*Kept)(nil),                  // 21: healthledger.v1.Kept
+	(*Chunk)(nil),                 // 22: healthledger.v1.Chunk
+	(*Upload)(nil),                // 23: healthledger.v1.Upload
+	(*Metadata)(nil),              // 24: healthledger.v1.Metadata
 }
 var file_healthledger_v1_sample_proto_depIdxs = []int32{
-	7,  // 0: healthledger.v1.Sample.start:type_name -> google.protobuf.Timestamp
-	7,  // 1: healthledger.v1.Sample.end:type_name -> google.protobuf.Timestamp
-	1,  // 2: healthledger.v1.Sample.source:type_name -> healthledger.v1.Source
-	3,  // 3: healthledger.v1.Sample.metadata:type_name -> healthledger.v1.MetadataEntry
-	7,  // 4: healthledger.v1.Sample.created:type_name -> google.protobuf.Timestamp
-	2,  // 5: healthledger.v1.Source.device:type_name -> healthledger.v1.Device
-	7,  // 6: healthledger.v1.MetadataEntry.date:type_name -> google.protobuf.Timestamp
-	4,  // 7: healthledger.v1.MetadataEntry.quantity:type_name -> healthledger.v1.Quantity
-	3,  // 8: healthledger.v1.Metadata.entries:type_name -> healthledger.v1.MetadataEntry
-	1,  // 9: healthledger.v1.SampleColumns.source:type_name -> healthledger.v1.Source
-	5,  // 10: healthledger.v1.SampleColumns.metadata:type_name -> healthledger.v1.Metadata
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	2,  // 0: healthledger.v1.Sample.start:type_name -> google.protobuf.Timestamp
+	2,  // 1: healthledger.v1.Sample.end:type_name -> google.protobuf.Timestamp
+	3,  // 2: healthledger.v1.Sample.source:type_name -> healthledger.v1.Source
+	4,  // 3: healthledger.v1.Sample.metadata:type_name -> healthledger.v1.MetadataEntry
+	2,  // 4: healthledger.v1.Sample.created:type_name -> google.protobuf.Timestamp
+	5,  // 5: healthledger.v1.Sample.workout:type_name -> healthledger.v1.Workout
+	6,  // 6: healthledger.v1.Sample.workout_route:type_name -> healthledger.v1.WorkoutRoute
+	7,  // 7: healthledger.v1.Sample.heartbeat_series:type_name -> healthledger.v1.HeartbeatSeries
+	8,  // 8: healthledger.v1.Sample.electrocardiogram:type_name -> healthledger.v1.Electrocardiogram
+	9,  // 9: healthledger.v1.Sample.audiogram:type_name -> healthledger.v1.Audiogram
+	10, // 10: healthledger.v1.Sample.state_of_mind:type_name -> healthledger.v1.StateOfMind
+	11, // 11: healthledger.v1.Sample.scored_assessment:type_name -> healthledger.v1.ScoredAssessment
+	12, // 12: healthledger.v1.Sample.vision_prescription:type_name -> healthledger.v1.VisionPrescription
+	13, // 13: healthledger.v1.Sample.medication_dose_event:type_name -> healthledger.v1.MedicationDoseEvent
+	14, // 14: healthledger.v1.Sample.medication:type_name -> healthledger.v1.Medication
+	15, // 15: healthledger.v1.Sample.activity_summary:type_name -> healthledger.v1.ActivitySummary
+	16, // 16: healthledger.v1.Sample.characteristic:type_name -> healthledger.v1.Characteristic
+	17, // 17: healthledger.v1.Sample.clinical_record:type_name -> healthledger.v1.ClinicalRecord
+	18, // 18: healthledger.v1.Sample.document:type_name -> healthledger.v1.Document
+	19, // 19: healthledger.v1.Sample.quantity_series:type_name -> healthledger.v1.QuantitySeries
+	20, // 20: healthledger.v1.Sample.imported_element:type_name -> healthledger.v1.ImportedElement
+	0,  // 21: healthledger.v1.Sample.members:type_name -> healthledger.v1.Sample
+	21, // 22: healthledger.v1.Sample.kept:type_name -> healthledger.v1.Kept
+	22, // 23: healthledger.v1.Sample.payload:type_name -> healthledger.v1.Chunk
+	23, // 24: healthledger.v1.Sample.upload:type_name -> healthledger.v1.Upload
+	3,  // 25: healthledger.v1.SampleColumns.source:type_name -> healthledger.v1.Source
+	24, // 26: healthledger.v1.SampleColumns.metadata:type_name -> healthledger.v1.Metadata
+	27, // [27:27] is the sub-list for method output_type
+	27, // [27:27] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_sample_proto_init() }
@@ -833,12 +778,26 @@ func file_healthledger_v1_sample_proto_init() {
 	if File_healthledger_v1_sample_proto != nil {
 		return
 	}
-	file_healthledger_v1_sample_proto_msgTypes[0].OneofWrappers = []any{}
-	file_healthledger_v1_sample_proto_msgTypes[3].OneofWrappers = []any{
-		(*MetadataEntry_Text)(nil),
-		(*MetadataEntry_Number)(nil),
-		(*MetadataEntry_Date)(nil),
-		(*MetadataEntry_Quantity)(nil),
+	file_healthledger_v1_object_proto_init()
+	file_healthledger_v1_payload_proto_init()
+	file_healthledger_v1_value_proto_init()
+	file_healthledger_v1_sample_proto_msgTypes[0].OneofWrappers = []any{
+		(*Sample_Workout)(nil),
+		(*Sample_WorkoutRoute)(nil),
+		(*Sample_HeartbeatSeries)(nil),
+		(*Sample_Electrocardiogram)(nil),
+		(*Sample_Audiogram)(nil),
+		(*Sample_StateOfMind)(nil),
+		(*Sample_ScoredAssessment)(nil),
+		(*Sample_VisionPrescription)(nil),
+		(*Sample_MedicationDoseEvent)(nil),
+		(*Sample_Medication)(nil),
+		(*Sample_ActivitySummary)(nil),
+		(*Sample_Characteristic)(nil),
+		(*Sample_ClinicalRecord)(nil),
+		(*Sample_Document)(nil),
+		(*Sample_QuantitySeries)(nil),
+		(*Sample_ImportedElement)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -846,7 +805,7 @@ func file_healthledger_v1_sample_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_sample_proto_rawDesc), len(file_healthledger_v1_sample_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -34,17 +34,45 @@ func WriteZip(w io.Writer, o Options) (Manifest, error) {
 		}
 	}
 	const folder = "apple_health_export/"
-	name := "export.xml"
+	g := newGenerator(nil, o)
+	name, routes, hearts := "export.xml", "workout-routes/", "electrocardiograms/"
 	if o.Quirks {
-		name = "導出.xml"
+		name, routes, hearts = "導出.xml", "体能训练路线/", "心电图/"
 		put("__MACOSX/"+folder+"._"+name, "\x00\x05\x16\x07 <HealthData locale=\"decoy\"/>")
 		put("__MACOSX/"+folder+"export.xml", "<HealthData locale=\"decoy\"></HealthData>")
 		put(folder+".DS_Store", "\x00\x00\x00\x01Bud1")
 	}
-	put(folder+"export_cda.xml", "<?xml version=\"1.0\"?>\n<ClinicalDocument xmlns=\"urn:hl7-org:v3\"><title>Health Data Export</title></ClinicalDocument>\n</ClinicalDocument>")
-	put(folder+"electrocardiograms/ecg_2024-01-01.csv", "Name,Anna\nSample Rate,512 hertz\n\nLead,Lead I\nUnit,µV\n\n\"-265,868\"\n-260.1\n")
-	put(folder+"clinical-records/Condition-1.json", "{\"resourceType\":\"Condition\",\"id\":\"c-1\"}")
-	put(folder+"workout-routes/route_2024-06-01_5.30pm.gpx", "<?xml version=\"1.0\"?>\n<gpx version=\"1.1\" creator=\"Apple Health Export\"><trk><trkseg><trkpt lon=\"13.4\" lat=\"52.5\"><ele>34</ele></trkpt></trkseg></trk></gpx>")
+	put(folder+"export_cda.xml", string(g.cda()))
+	g.m.Objects["cda"]++
+	g.m.Payload += uint64(len(g.cda()))
+	for i := range languages {
+		put(fmt.Sprintf("%s%secg_%s_%d.csv", folder, hearts, g.dates[0], i), string(g.ecg(i)))
+		g.m.Objects["electrocardiogram"]++
+		g.m.Voltages += voltages
+	}
+	for _, c := range clinicals {
+		put(folder+"clinical-records/"+c.file(), c.json)
+		if c.object == "" {
+			g.m.Unknown["resource (JSON)"]++
+		} else {
+			g.m.Payload += uint64(len(c.json))
+		}
+	}
+	if o.DTD == DTD14 || o.DTD == DTDNone {
+		put(folder+"attachments/"+attachmentID+".pdf", "%PDF-1.7 glasses")
+		g.m.Payload += uint64(len("%PDF-1.7 glasses"))
+	}
+	for day := range len(g.days) - 1 {
+		if o.DTD == DTD8 || !g.hasWorkout(day) {
+			continue
+		}
+		file := g.routeName(day)
+		if o.Quirks && day%3 == 0 {
+			file = fmt.Sprintf("renamed %d.gpx", day) // found by its content
+		}
+		put(folder+routes+file, string(g.gpx(day)))
+		g.m.Points += uint64(g.points(day))
+	}
 	if err != nil {
 		return Manifest{}, fmt.Errorf("write archive: %w", err)
 	}
@@ -52,7 +80,8 @@ func WriteZip(w io.Writer, o Options) (Manifest, error) {
 	if err != nil {
 		return Manifest{}, fmt.Errorf("write archive: %w", err)
 	}
-	manifest, err := WriteXML(entry, o)
+	g.w = entry
+	manifest, err := g.document()
 	if err != nil {
 		return Manifest{}, err
 	}

@@ -6,6 +6,8 @@ import "time"
 // zone's offset at that time. It remembers the last day, so printing is cheap.
 type clock struct {
 	zone *time.Location
+	// compact prints as iOS 8 did, "20060102150405-0700".
+	compact bool
 	// offset holds from low until high (seconds since the epoch).
 	low, high int64
 	offset    int64
@@ -52,6 +54,11 @@ func (c *clock) append(b []byte, t int64) []byte {
 		time.Unix(day*86400, 0).UTC().AppendFormat(c.date[:0], "2006-01-02")
 	}
 	second := local - day*86400
+	if c.compact {
+		b = append(append(append(b, c.date[:4]...), c.date[5:7]...), c.date[8:]...)
+		b = appendTwo(appendTwo(appendTwo(b, second/3600), second/60%60), second%60)
+		return append(b, c.sign[:]...)
+	}
 	b = append(b, c.date[:]...)
 	b = append(b, ' ')
 	b = appendTwo(b, second/3600)

@@ -1,8 +1,8 @@
 package export
 
 import (
+	"bytes"
 	"fmt"
-	"strconv"
 	"strings"
 )
 
@@ -16,21 +16,43 @@ func (g *generator) head() {
 	}
 	g.buf = fmt.Appendf(g.buf, "<HealthData locale=%q>\n <ExportDate value=\"", locale)
 	g.buf = g.clock.append(g.buf, g.days[len(g.days)-1]+9*hour+1234)
-	g.buf = append(g.buf, "\"/>\n <Me HKCharacteristicTypeIdentifierDateOfBirth=\"1988-02-29\""+
-		" HKCharacteristicTypeIdentifierBiologicalSex=\"HKBiologicalSexFemale\""+
-		" HKCharacteristicTypeIdentifierBloodType=\"HKBloodTypeAPositive\""+
-		" HKCharacteristicTypeIdentifierFitzpatrickSkinType=\"HKFitzpatrickSkinTypeII\""...)
-	if g.o.DTD != DTD11 {
-		g.buf = append(g.buf, " HKCharacteristicTypeIdentifierCardioFitnessMedicationsUse=\"None\""...)
-	}
-	g.buf = append(g.buf, "/>\n"...)
+	g.buf = append(g.buf, "\"/>\n"...)
 	g.m.Elements["ExportDate"]++
+	g.me()
+}
+
+// me writes the facts about the person: attributes, or elements as iOS 8 had them.
+func (g *generator) me() {
+	facts := [][2]string{
+		{"DateOfBirth", "1988-02-29"}, {"BiologicalSex", "HKBiologicalSexFemale"}, {"BloodType", "HKBloodTypeAPositive"},
+		{"FitzpatrickSkinType", "HKFitzpatrickSkinTypeII"},
+	}
+	if g.o.DTD != DTD11 && g.o.DTD != DTD8 {
+		facts = append(facts, [2]string{"CardioFitnessMedicationsUse", "None"})
+	}
 	g.m.Elements["Me"]++
+	g.buf = append(g.buf, " <Me"...)
+	if g.o.DTD == DTD8 {
+		g.buf = append(g.buf, ">\n"...)
+	}
+	for _, f := range facts {
+		if g.o.DTD == DTD8 {
+			g.buf = fmt.Appendf(g.buf, "  <HKCharacteristicTypeIdentifier%s value=%q/>\n", f[0], f[1])
+			g.m.Elements["HKCharacteristicTypeIdentifier"+f[0]]++
+		} else {
+			g.buf = fmt.Appendf(g.buf, " HKCharacteristicTypeIdentifier%s=%q", f[0], f[1])
+		}
+		g.m.Objects[strings.ToLower(f[0][:1])+f[0][1:]]++
+	}
+	if g.o.DTD == DTD8 {
+		g.buf = append(g.buf, " </Me>\n"...)
+	} else {
+		g.buf = append(g.buf, "/>\n"...)
+	}
 }
 
 // unusables are records from which no sample can be made, with the reason.
 var unusables = []struct{ reason, attributes string }{
-	{"type", `type="HKDataTypeSleepDurationGoal" sourceName="Health" unit="hr" startDate="%s" endDate="%s" value="8"`},
 	{"type", `type="HKQuantityTypeIdentifierFromTheFuture" sourceName="Health" unit="count" startDate="%s" endDate="%s" value="1"`},
 	{"type", `sourceName="Health" unit="count" startDate="%s" endDate="%s" value="1"`},
 	{"value", `type="HKQuantityTypeIdentifierStepCount" sourceName="Health" unit="count" startDate="%s" endDate="%s"`},
@@ -55,39 +77,88 @@ func (g *generator) unusable(i int) {
 	}
 }
 
-// correlations writes each blood pressure once more, as a pair.
-func (g *generator) correlations() {
+// correlations writes the records of a pair of types once more, together: each blood
+// pressure, each meal.
+func (g *generator) correlations(pair string) {
+	var members []*series
 	list := allSeries(g.o)
-	var pair []*series
 	for i := range list {
-		if list[i].pair == "BloodPressure" {
-			pair = append(pair, &list[i])
+		if list[i].pair == pair && g.m.Types[list[i].id] != nil {
+			members = append(members, &list[i])
 		}
 	}
-	systolic, diastolic := g.m.Types[pair[0].id], g.m.Types[pair[1].id]
-	if systolic == nil || diastolic == nil {
+	if len(members) < 2 {
 		return
 	}
+	count := g.m.Types[members[0].id].Records
 	for day := range len(g.days) - 1 {
-		n := g.share(int(systolic.Records), day)
-		var members [2][]sample
-		for i, s := range pair {
-			g.each(s, day, n, func(x sample) { members[i] = append(members[i], x) })
+		n := g.share(int(count), day)
+		var first []sample
+		texts := make([][][]byte, len(members))
+		for i, s := range members {
+			g.newDay(s, day)
+			g.each(s, day, n, func(x sample) {
+				if i == 0 {
+					first = append(first, x)
+				}
+				texts[i] = append(texts[i], g.nested(s, x))
+			})
 		}
-		for k := range n {
-			x := members[0][k]
-			g.buf = append(g.buf, " <Correlation type=\"HKCorrelationTypeIdentifierBloodPressure\" sourceName=\""...)
+		for k, x := range first {
+			g.buf = append(g.buf, " <Correlation type=\"HKCorrelationTypeIdentifier"...)
+			g.buf = append(append(g.buf, pair...), "\" "...)
+			g.buf = append(append(g.buf, g.sourceAttribute()...), "=\""...)
 			g.buf = append(g.buf, escape(g.sources[x.source].name)...)
 			g.dates3(x)
 			g.buf = append(g.buf, "\">\n"...)
-			for i, s := range pair {
-				g.newDay(s, day)
-				g.record(s, members[i][k], "  ")
+			if pair == "Food" {
+				g.entry("HKFoodType", "Mahlzeit")
+			}
+			for i := range members {
+				g.buf = append(g.buf, texts[i][k]...)
 				g.m.Nested++
 			}
 			g.buf = append(g.buf, " </Correlation>\n"...)
 			g.m.Elements["Correlation"]++
+			g.m.Objects[map[string]string{"Food": "food", "BloodPressure": "bloodPressure"}[pair]]++
+			g.spill()
 		}
+	}
+}
+
+// nested returns a record as it stands inside of a correlation. The copy may lack the
+// device, as it does in some real files.
+func (g *generator) nested(s *series, x sample) []byte {
+	g.spill()
+	start := len(g.buf)
+	if device := g.sources[x.source].device; g.o.Quirks && device != "" {
+		whole := g.sources[x.source]
+		g.sources[x.source].device = ""
+		kept := g.prefix[x.source]
+		g.prefix[x.source][1] = g.prefix[x.source][1][max(0, strings.Index(string(kept[1]), "\" unit=")):]
+		g.prefix[x.source][0] = []byte(strings.TrimSuffix(string(kept[0]), "\" device=\"&lt;&lt;HKDevice: 0x"))
+		g.record(s, x, "  ")
+		g.sources[x.source], g.prefix[x.source] = whole, kept
+	} else {
+		g.record(s, x, "  ")
+	}
+	text := bytes.Clone(g.buf[start:])
+	g.buf = g.buf[:start]
+	return text
+}
+
+// sourceAttribute is how the name of a source is called.
+func (g *generator) sourceAttribute() string {
+	if g.o.DTD == DTD8 {
+		return "source"
+	}
+	return "sourceName"
+}
+
+// spill writes what is gathered if it is much.
+func (g *generator) spill() {
+	if len(g.buf) > flushAt/2 {
+		g.flush()
 	}
 }
 
@@ -99,91 +170,4 @@ func (g *generator) dates3(x sample) {
 	g.buf = g.clock.append(g.buf, x.start)
 	g.buf = append(g.buf, "\" endDate=\""...)
 	g.buf = g.clock.append(g.buf, x.end)
-}
-
-// others writes workouts, activity summaries and the rarer elements.
-func (g *generator) others() {
-	for day := range len(g.days) - 1 {
-		g.values.seed(g.o.Seed, 'w', "Workout", day)
-		if g.values.IntN(5) < 2 {
-			g.workout(day)
-		}
-	}
-	for day := range len(g.days) - 1 {
-		g.values.seed(g.o.Seed, 'w', "ActivitySummary", day)
-		g.buf = fmt.Appendf(g.buf, " <ActivitySummary dateComponents=%q activeEnergyBurned=\"%d.%d\" activeEnergyBurnedGoal=\"520\" activeEnergyBurnedUnit=\"kcal\" appleMoveTime=\"0\" appleMoveTimeGoal=\"0\" appleExerciseTime=\"%d\" appleExerciseTimeGoal=\"30\" appleStandHours=\"%d\" appleStandHoursGoal=\"12\"/>\n",
-			g.dates[day], 250+g.values.IntN(600), g.values.IntN(1000), g.values.IntN(100), 4+g.values.IntN(14))
-		g.m.Elements["ActivitySummary"]++
-		if len(g.buf) > flushAt {
-			g.flush()
-		}
-	}
-	date := string(g.clock.append(nil, g.days[0]+10*hour))
-	g.buf = fmt.Appendf(g.buf, " <ClinicalRecord type=\"Condition\" identifier=\"c-1\" sourceName=\"Charité\" sourceURL=\"https://fhir.example.org\" fhirVersion=\"4.0.1\" receivedDate=%q resourceFilePath=\"/clinical-records/Condition-1.json\"/>\n", date)
-	g.buf = fmt.Appendf(g.buf, " <Audiogram type=\"HKDataTypeIdentifierAudiogram\" sourceName=\"Mimi\" startDate=%q endDate=%q>\n  <SensitivityPoint frequencyValue=\"1000\" frequencyUnit=\"Hz\" leftEarValue=\"12.5\" leftEarUnit=\"dBHL\" rightEarValue=\"10\" rightEarUnit=\"dBHL\"/>\n </Audiogram>\n", date, date)
-	g.m.Elements["ClinicalRecord"]++
-	g.m.Elements["Audiogram"]++
-	g.m.Elements["SensitivityPoint"]++
-	if g.o.DTD == DTD14 {
-		g.buf = fmt.Appendf(g.buf, " <VisionPrescription type=\"Glasses\" dateIssued=%q>\n  <RightEye sphere=\"-1.25\" sphereUnit=\"D\"/>\n  <LeftEye sphere=\"-1.5\" sphereUnit=\"D\"/>\n </VisionPrescription>\n", date)
-		g.m.Elements["VisionPrescription"]++
-		g.m.Elements["RightEye"]++
-		g.m.Elements["LeftEye"]++
-	}
-}
-
-// workout writes a run or a ride in the evening, with a route.
-func (g *generator) workout(day int) {
-	start := g.days[day] + 17*hour + 1800
-	minutes := 25 + g.values.Int64N(95)
-	x := sample{source: watch, start: start, end: start + minutes*60, created: start + minutes*60 + 7}
-	kind := [...]string{"Running", "Cycling", "Walking", "TraditionalStrengthTraining"}[g.values.IntN(4)]
-	src := g.sources[watch]
-	old := g.o.DTD == DTD11
-	g.buf = fmt.Appendf(g.buf, " <Workout workoutActivityType=\"HKWorkoutActivityType%s\" duration=\"%d.%d\" durationUnit=\"min\"", kind, minutes-1, g.values.Int64N(1e14))
-	kilometres := strconv.FormatFloat(float64(minutes)*0.17, 'f', -1, 64)
-	energy := strconv.FormatInt(minutes*9, 10)
-	if old {
-		g.buf = fmt.Appendf(g.buf, " totalDistance=%q totalDistanceUnit=\"km\" totalEnergyBurned=%q totalEnergyBurnedUnit=\"kcal\"", kilometres, energy)
-	}
-	g.buf = fmt.Appendf(g.buf, " sourceName=\"%s\" sourceVersion=%q device=\"&lt;&lt;HKDevice: 0x3%08x&gt;, name:Apple Watch, manufacturer:Apple Inc., model:Watch, hardware:Watch6,10, software:10.4&gt;", escape(src.name), src.versions[0], uint32(g.o.Pointers*31+uint64(day)))
-	g.dates3(x)
-	g.buf = append(g.buf, "\">\n"...)
-	g.entry("HKIndoorWorkout", "0")
-	g.entry("HKWeatherTemperature", strconv.Itoa(40+g.values.IntN(40))+" degF")
-	g.entry("HKWeatherHumidity", strconv.Itoa(4000+g.values.IntN(5000))+" %")
-	g.entry("HKAverageMETs", "6.43 kcal/hr·kg")
-	g.entry("HKTimeZone", g.o.Zone.String())
-	event := func(kind string, at int64) {
-		g.buf = fmt.Appendf(g.buf, "  <WorkoutEvent type=\"HKWorkoutEventType%s\" date=\"", kind)
-		g.buf = g.clock.append(g.buf, at)
-		g.buf = append(g.buf, "\"/>\n"...)
-		g.m.Elements["WorkoutEvent"]++
-	}
-	event("Pause", start+600)
-	event("Resume", start+660)
-	if !old {
-		statistics := func(attributes string) {
-			g.buf = append(g.buf, "  <WorkoutStatistics "...)
-			g.buf = append(g.buf, attributes...)
-			g.buf = append(g.buf, " startDate=\""...)
-			g.buf = g.clock.append(g.buf, x.start)
-			g.buf = append(g.buf, "\" endDate=\""...)
-			g.buf = g.clock.append(g.buf, x.end)
-			g.buf = append(g.buf, "\"/>\n"...)
-			g.m.Elements["WorkoutStatistics"]++
-		}
-		statistics(fmt.Sprintf("type=\"HKQuantityTypeIdentifierDistanceWalkingRunning\" sum=%q unit=\"km\"", kilometres))
-		statistics(fmt.Sprintf("type=\"HKQuantityTypeIdentifierActiveEnergyBurned\" sum=%q unit=\"kcal\"", energy))
-		statistics("type=\"HKQuantityTypeIdentifierHeartRate\" average=\"131.5\" minimum=\"88\" maximum=\"171\" unit=\"count/min\"")
-	}
-	g.buf = fmt.Appendf(g.buf, "  <WorkoutRoute sourceName=\"%s", escape(src.name))
-	g.dates3(x)
-	g.buf = fmt.Appendf(g.buf, "\">\n   <FileReference path=\"/workout-routes/route_%s_5.30pm.gpx\"/>\n  </WorkoutRoute>\n </Workout>\n", g.dates[day])
-	g.m.Elements["Workout"]++
-	g.m.Elements["WorkoutRoute"]++
-	g.m.Elements["FileReference"]++
-	if len(g.buf) > flushAt {
-		g.flush()
-	}
 }

@@ -71,11 +71,20 @@ func WriteXML(w io.Writer, o Options) (Manifest, error) {
 	if err != nil {
 		return Manifest{}, err
 	}
-	g := newGenerator(w, o)
+	return newGenerator(w, o).document()
+}
+
+// document writes the XML.
+func (g *generator) document() (Manifest, error) {
+	o := g.o
 	g.head()
 	g.records()
-	g.correlations()
+	g.correlations("BloodPressure")
+	g.correlations("Food")
 	g.others()
+	if o.Quirks {
+		g.unknown()
+	}
 	g.buf = append(g.buf, "</HealthData>\n"...)
 	g.flush()
 	if g.err != nil {
@@ -95,6 +104,7 @@ func newGenerator(w io.Writer, o Options) *generator {
 		o: o, w: w, sources: plainSources, clock: newClock(o.ExportZone),
 		places: newRandomness(), values: newRandomness(), metas: newRandomness(),
 	}
+	g.clock.compact = o.DTD == DTD8
 	if o.Quirks {
 		g.sources = quirkySources()
 	}
@@ -107,7 +117,8 @@ func newGenerator(w io.Writer, o Options) *generator {
 	g.m = Manifest{
 		Seed: o.Seed, Zone: o.Zone.String(), First: g.dates[0], Last: g.dates[n-1],
 		Unusable: map[string]uint64{}, Elements: map[string]uint64{},
-		Types: map[string]*Type{}, Sources: map[string]uint64{},
+		Types: map[string]*Type{}, Sources: map[string]uint64{}, Objects: map[string]uint64{},
+		Unknown: map[string]uint64{},
 	}
 	return g
 }
@@ -235,7 +246,11 @@ func (g *generator) newDay(s *series, day int) {
 		version := src.versions[min(day/91, 1<<20)%len(src.versions)]
 		b := append(g.prefix[i][0][:0], "<Record type=\""...)
 		b = append(b, s.id...)
-		b = append(b, "\" sourceName=\""...)
+		if g.o.DTD == DTD8 {
+			b = append(b, "\" source=\""...)
+		} else {
+			b = append(b, "\" sourceName=\""...)
+		}
 		b = append(b, escape(src.name)...)
 		b = append(b, "\" sourceVersion=\""...)
 		b = append(b, version...)
@@ -277,14 +292,19 @@ func (g *generator) record(s *series, x sample, indent string) {
 	b = g.clock.append(b, x.start)
 	b = append(b, "\" endDate=\""...)
 	b = g.clock.append(b, x.end)
-	b = append(b, "\" value=\""...)
-	if s.labels != nil {
+	switch {
+	case g.o.DTD == DTD8 && s.place == pulse && g.serial%3 == 0:
+		b = append(b, "\" recordCount=\"7\" minimum=\"0.9\" maximum=\"3.1\" average=\""...)
+		b = s.appendValue(b, x.mantissa)
+	case s.labels != nil:
+		b = append(b, "\" value=\""...)
 		b = append(b, s.labels[x.mantissa]...)
-	} else {
+	default:
+		b = append(b, "\" value=\""...)
 		b = s.appendValue(b, x.mantissa)
 	}
 	b = append(b, '"')
-	if g.o.Quirks && g.serial%1009 == 0 {
+	if g.o.Quirks && g.serial%1009 == 0 && s.pair == "" {
 		b = append(b, " Heart Rate Context=\"2\""...)
 		g.m.OddAttributes++
 	}
@@ -293,7 +313,7 @@ func (g *generator) record(s *series, x sample, indent string) {
 	if s.meta != nil {
 		s.meta(g, g.metas.Rand, x.start)
 	}
-	if g.o.Quirks && g.serial%211 == 0 && indent == " " {
+	if g.o.Quirks && g.serial%211 == 0 && s.pair == "" {
 		g.flawed(g.serial / 211)
 	}
 	if len(g.buf) == open {

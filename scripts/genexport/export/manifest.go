@@ -21,8 +21,18 @@ type Manifest struct {
 	Unusable map[string]uint64 `json:"unusable,omitempty"`
 	// Replaced is the number of characters that XML 1.0 does not allow.
 	Replaced uint64 `json:"replaced"`
-	// OddAttributes is the number of attributes whose name has a space.
+	// OddAttributes is the number of attributes whose name has a space, all of records.
 	OddAttributes uint64 `json:"oddAttributes"`
+	// Objects counts what is no record by the type it becomes, members apart: "workout",
+	// "workoutRoute", "bloodPressure", "conditionRecord", …
+	Objects map[string]uint64 `json:"objects"`
+	// Points of all routes, Voltages of all electrocardiograms, and Bytes of all clinical
+	// resources and documents, where there is an archive.
+	Points   uint64 `json:"points"`
+	Voltages uint64 `json:"voltages"`
+	Payload  uint64 `json:"payload"`
+	// Unknown counts elements and files that nobody knows, by name.
+	Unknown map[string]uint64 `json:"unknown,omitempty"`
 	// Elements counts elements other than Record by name.
 	Elements map[string]uint64 `json:"elements"`
 	// Types counts usable top-level records by identifier.

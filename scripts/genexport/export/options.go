@@ -25,6 +25,10 @@ const (
 	DTD12 DTD = 12
 	// DTD11 is that of iOS 15 and older: workout totals are attributes.
 	DTD11 DTD = 11
+	// DTD8 is what iOS 8 wrote: dates without separators, "source" instead of
+	// "sourceName", heart rate in count/s, and heart rates that stand for several, with
+	// a mean instead of a value. Those exports had no document type.
+	DTD8 DTD = 8
 	// DTDNone leaves the document type away.
 	DTDNone DTD = -1
 )
@@ -61,7 +65,8 @@ type Options struct {
 	// Imperial writes mi, Cal, lb and degF, as an American phone does.
 	Imperial bool
 	// Quirks adds the flaws of real files: characters that XML forbids, repeated
-	// keys, odd names, records that say too little.
+	// keys, odd names, records that say too little, elements and attributes that nobody
+	// knows, files under other names.
 	Quirks bool
 }
 
@@ -86,9 +91,9 @@ func (o Options) withDefaults() (Options, error) {
 	switch o.DTD {
 	case 0:
 		o.DTD = DTD14
-	case DTD14, DTD12, DTD11, DTDNone:
+	case DTD14, DTD12, DTD11, DTD8, DTDNone:
 	default:
-		return o, fmt.Errorf("no DTD of version %d (11, 12, 14 or -1 for none)", o.DTD)
+		return o, fmt.Errorf("no DTD of version %d (8, 11, 12, 14 or -1 for none)", o.DTD)
 	}
 	if o.Size > 0 {
 		if o.Records > 0 {

@@ -153,11 +153,12 @@ func allSeries(o Options) []series {
 		{id: quantity + "BloodPressureDiastolic", unit: "mmHg", perDay: 1.2, place: morning, sources: []int{cuff}, value: between(64, 92), pair: "BloodPressure"},
 		{id: quantity + "BloodGlucose", unit: "mmol<180.1558800000541>/L", perDay: 12, place: allDay, sources: []int{meter}, decimals: 2, value: between(410, 890), meta: mealMeta},
 		{id: quantity + "InsulinDelivery", unit: "IU", perDay: 0.6, place: waking, sources: []int{meter}, length: 1, decimals: 1, value: between(10, 80), meta: insulinMeta},
-		{id: quantity + "DietaryEnergyConsumed", unit: "kcal", perDay: 4, place: waking, sources: []int{diary}, value: between(80, 940), meta: foodMeta},
-		{id: quantity + "DietaryCarbohydrates", unit: "g", perDay: 4, place: waking, sources: []int{diary}, decimals: 1, value: between(30, 1200), meta: foodMeta},
-		{id: quantity + "DietaryProtein", unit: "g", perDay: 4, place: waking, sources: []int{diary}, decimals: 1, value: between(20, 600), meta: foodMeta},
+		{id: quantity + "DietaryEnergyConsumed", unit: "kcal", perDay: 4, place: waking, sources: []int{diary}, value: between(80, 940), meta: foodMeta, pair: "Food"},
+		{id: quantity + "DietaryCarbohydrates", unit: "g", perDay: 4, place: waking, sources: []int{diary}, decimals: 1, value: between(30, 1200), meta: foodMeta, pair: "Food"},
+		{id: quantity + "DietaryProtein", unit: "g", perDay: 4, place: waking, sources: []int{diary}, decimals: 1, value: between(20, 600), meta: foodMeta, pair: "Food"},
 		{id: quantity + "DietaryCaffeine", unit: "mg", perDay: 2, place: waking, sources: []int{diary}, value: between(30, 180)},
 		{id: quantity + "DietaryWater", unit: "mL", perDay: 5, place: waking, sources: []int{diary, manual}, value: between(100, 500)},
+		{id: "HKDataTypeSleepDurationGoal", unit: "hr", perDay: 0.02, place: morning, sources: []int{manual}, decimals: 1, value: between(65, 90)},
 		{id: category + "SleepAnalysis", perDay: 26, place: asleep, sources: []int{watch}, meta: zoneMeta,
 			labels: []string{catValue + "SleepAnalysisAsleepCore", catValue + "SleepAnalysisAsleepDeep", catValue + "SleepAnalysisAsleepREM", catValue + "SleepAnalysisAwake", catValue + "SleepAnalysisAsleepUnspecified", catValue + "SleepAnalysisInBed"}},
 		{id: category + "AppleStandHour", perDay: 17, place: hourly, sources: []int{watch}, length: 3600, labels: []string{catValue + "AppleStandHourStood", catValue + "AppleStandHourIdle"}},
@@ -167,6 +168,9 @@ func allSeries(o Options) []series {
 		{id: category + "HighHeartRateEvent", perDay: 0.05, place: waking, sources: []int{watch}, length: 600, labels: plain, meta: thresholdMeta},
 		{id: category + "AudioExposureEvent", perDay: 0.1, place: waking, sources: []int{watch}, length: 300, labels: []string{catValue + "EnvironmentalAudioExposureEventMomentaryLimit"}},
 		{id: category + "MenstrualFlow", perDay: 0.17, place: waking, sources: []int{manual}, length: 60, labels: []string{flow + "Light", flow + "Medium", flow + "Heavy", flow + "Unspecified"}, meta: cycleMeta},
+	}
+	if o.DTD == DTD8 {
+		list[0].unit, list[0].factor = "count/s", 1.0/60
 	}
 	if o.Imperial {
 		for i := range list {

@@ -1,0 +1,140 @@
+package apple
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
+
+	"healthledger/scripts/genexport/export"
+)
+
+// contents are what the ledger would compare of everything that was saved, in order. A
+// clinical document counts by its sync identifier and version, since every export has
+// another one.
+func (l *fakeLedger) contents(t testing.TB) []string {
+	t.Helper()
+	var all []string
+	for _, s := range l.samples() {
+		body := s.object()
+		if s.typ.Short() == "cda" {
+			body = nil
+		}
+		source, err := proto.MarshalOptions{Deterministic: true}.Marshal(s.source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := prototext.MarshalOptions{}.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The printer of the library varies its spaces on purpose.
+		text = bytes.Join(bytes.Fields(text), []byte(" "))
+		all = append(all, fmt.Sprintf("%s %s %d %d %v %d %v | %s | %q | %s", s.typ, s.unit, s.Start, s.End, s.Value, s.Created, s.HasCreated, s.text(), source, text))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// archived imports a generated archive.
+func archived(t testing.TB, o export.Options) []string {
+	t.Helper()
+	var b bytes.Buffer
+	if _, err := export.WriteZip(&b, o); err != nil {
+		t.Fatal(err)
+	}
+	var l fakeLedger
+	report, err := Import(context.Background(), file(t, "export.zip", b.Bytes()), &l, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkAccounts(t, report, err)
+	return l.contents(t)
+}
+
+// TestAnotherExportOfThePhoneBringsTheSameObjects: the same data, exported from another
+// zone, with other addresses of devices. With quirks the folders have other names, and
+// files were renamed.
+func TestAnotherExportOfThePhoneBringsTheSameObjects(t *testing.T) {
+	berlin := zone(t, "Europe/Berlin")
+	rapid.Check(t, func(rt *rapid.T) {
+		o := export.Options{
+			Seed: rapid.Uint64Range(1, 1000).Draw(rt, "seed"), Records: rapid.IntRange(1, 60).Draw(rt, "records"),
+			Years: 0.02, Zone: berlin, Quirks: rapid.Bool().Draw(rt, "quirks"),
+			DTD: rapid.SampledFrom([]export.DTD{export.DTD8, export.DTD11, export.DTD12, export.DTD14}).Draw(rt, "dtd"),
+		}
+		first := archived(t, o)
+		o.Pointers = rapid.Uint64().Draw(rt, "pointers")
+		o.ExportZone = zone(t, rapid.SampledFrom([]string{"America/New_York", "Asia/Kathmandu", "UTC", "Pacific/Apia"}).Draw(rt, "zone"))
+		if diff := cmp.Diff(first, archived(t, o)); diff != "" {
+			rt.Fatalf("(-first +second)\n%.3000s", diff)
+		}
+	})
+}
+
+// TestInterruptedImportIsMadeWholeByAnother: whatever was saved before a failure, the next
+// import brings all of it again and everything else.
+func TestInterruptedImportIsMadeWholeByAnother(t *testing.T) {
+	var b bytes.Buffer
+	if _, err := export.WriteZip(&b, export.Options{Seed: 5, Records: 20_000, Years: 0.1, Quirks: true}); err != nil {
+		t.Fatal(err)
+	}
+	path := file(t, "export.zip", b.Bytes())
+	var whole fakeLedger
+	if _, err := Import(context.Background(), path, &whole, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	want := whole.contents(t)
+	broken := errors.New("the power fails")
+	for at := 1; ; at++ {
+		l := fakeLedger{refuse: func(number int) error {
+			if number == at {
+				return broken
+			}
+			return nil
+		}}
+		report, err := Import(context.Background(), path, &l, Options{InFlight: 1})
+		if err == nil {
+			if at < 3 {
+				t.Errorf("only %d requests", at)
+			}
+			return
+		}
+		if !errors.Is(err, broken) || report.Saved != uint64(len(l.samples())) {
+			t.Fatalf("%v, %d saved, the report says %d", err, len(l.samples()), report.Saved)
+		}
+		before := l.contents(t)
+		for _, s := range before {
+			if _, found := slices.BinarySearch(want, s); !found {
+				t.Fatalf("an interrupted import has saved what a whole one does not have: %s", s)
+			}
+		}
+		l.refuse = nil
+		if _, err := Import(context.Background(), path, &l, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		all := slices.Compact(l.contents(t))
+		if diff := cmp.Diff(slices.Compact(slices.Clone(want)), all); diff != "" {
+			t.Fatalf("interrupted at request %d: (-whole +resumed)\n%.2000s", at, diff)
+		}
+	}
+}
+
+func TestRawTextDoesNotDependOnTheExport(t *testing.T) {
+	const here = `<Thing device="&lt;&lt;HKDevice: 0x3035d0460&gt;, name:W&gt;" startDate="2024-08-24 17:12:03 +0200" endDate="2024-08-24 17:12:04 +0200" path="/a/route_5.12pm.gpx"><Part date='2024-08-24 17:12:03 +0200'>t &amp; u</Part></Thing>`
+	const there = `<Thing device="&lt;&lt;HKDevice: 0x1&gt;, name:W&gt;" startDate="2024-08-24 11:12:03 -0400" endDate="2024-08-24 11:12:04 -0400" path="/b/route_11.12am.gpx"><Part date='2024-08-24 11:12:03 -0400'>t &amp; u</Part></Thing>`
+	const want = `<Thing device="&lt;&lt;HKDevice: 0x0&gt;, name:W&gt;" startDate="2024-08-24 15:12:03 +0000" endDate="2024-08-24 15:12:04 +0000" path=""><Part date='2024-08-24 15:12:03 +0000'>t &amp; u</Part></Thing>`
+	for _, text := range []string{here, there} {
+		l, _ := mustImport(t, exportOf(text))
+		if got := l.of("importedElement"); len(got) != 1 || got[0].raw(l) != want || got[0].Start != 1724512323000000 || got[0].End != got[0].Start+1e6 {
+			t.Errorf("got %+v", got)
+		}
+	}
+}

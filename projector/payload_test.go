@@ -1,0 +1,48 @@
+package projector
+
+import (
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
+)
+
+// A payload that went ahead comes back in pages; without all of its parts the object is
+// not there, and counted.
+func TestPayloadComesInPages(t *testing.T) {
+	h := newHouse(t)
+	h.saveObjects(t, 1)
+	payloads := h.payloads(t)
+	s := open(t, h.config(t, h.server, h.store.Path()), payloads)
+	waitReady(t, s, payloads)
+	resp, err := s.ReadSamples(t.Context(), &pb.ReadSamplesRequest{Reader: &pb.Reader{}, Query: &pb.QuerySamplesRequest{Type: "electrocardiogram"}})
+	if err != nil || len(resp.GetAnswer().GetSamples()) != 1 {
+		t.Fatal(resp, err)
+	}
+	ecg := resp.GetAnswer().GetSamples()[0]
+	if n := ecg.GetElectrocardiogram().GetCount(); n != 3*volts {
+		t.Errorf("%d voltages", n)
+	}
+	ask := func(app uint64, token, page string) (*pb.QueryPayloadResponse, error) {
+		resp, err := s.ReadPayload(t.Context(), &pb.ReadPayloadRequest{Reader: &pb.Reader{App: app}, Query: &pb.QueryPayloadRequest{
+			Type: "electrocardiogram", PayloadToken: token, PageToken: page,
+		}})
+		return resp.GetAnswer(), err
+	}
+	first, err := ask(0, ecg.GetPayloadToken(), "")
+	if err != nil || first.GetDone() || proto.Size(first) > 512<<10 || len(first.GetChunks()) != 2 {
+		t.Fatal(len(first.GetChunks()), first.GetDone(), err)
+	}
+	second, err := ask(0, ecg.GetPayloadToken(), first.GetNextPageToken())
+	if err != nil || !second.GetDone() || second.GetChunks()[0].GetMicrovolts()[0] != 2 {
+		t.Fatal(second.GetDone(), err)
+	}
+	if _, err := ask(h.app.Number, ecg.GetPayloadToken(), ""); rpc.Detail(err).GetField() != "payload_token" {
+		t.Error("a token of another reader:", err)
+	}
+	if a, err := s.Advance(t.Context(), &pb.AdvanceRequest{}); err != nil || a.GetIncomplete() != 1 {
+		t.Error(a, err)
+	}
+}

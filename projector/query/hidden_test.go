@@ -1,0 +1,229 @@
+package query
+
+import (
+	"context"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
+	"pgregory.net/rapid"
+
+	"healthledger/authz"
+	"healthledger/proto/catalog"
+	"healthledger/proto/health"
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// drawObjectPair makes two stores that differ only in what bert may not read: whole
+// objects, members of objects, and figures that restate other types.
+func drawObjectPair(r *rapid.T, t testing.TB, reads map[uint64][]*pb.ReadGrant) (full, bare *store) {
+	full, bare = newStore(t), newStore(t)
+	gap := uint64(0)
+	for range rapid.IntRange(1, 5).Draw(r, "requests") {
+		app := rapid.SampledFrom([]uint64{anna, carl}).Draw(r, "app")
+		var left []*pb.Sample
+		s := drawObject(r, rapid.SampledFrom(objectNames).Draw(r, "kind"))
+		if stripped := strip(s, app, rules(bert, reads)); stripped != nil {
+			left = append(left, stripped)
+		} else {
+			left = visibleMembers(s, app, rules(bert, reads))
+		}
+		full.saveSamples(t, app, 0, s)
+		if len(left) == 0 {
+			gap++
+			continue
+		}
+		bare.saveSamples(t, app, gap, left...)
+		gap = 0
+	}
+	return full, bare
+}
+
+// visibleMembers of a whole that is hidden itself.
+func visibleMembers(s *pb.Sample, app uint64, sees may) []*pb.Sample {
+	var left []*pb.Sample
+	for _, m := range s.Members {
+		if m.Source == nil {
+			m.Source = s.Source
+		}
+		if strip(m, app, sees) != nil {
+			left = append(left, m)
+		}
+	}
+	return left
+}
+
+// lengths replaces tokens by as many letters.
+func lengths(answer *pb.QuerySamplesResponse) *pb.QuerySamplesResponse {
+	answer = proto.CloneOf(answer)
+	blank := func(token *string) {
+		b := make([]byte, len(*token))
+		for i := range b {
+			b[i] = 'x'
+		}
+		*token = string(b)
+	}
+	blank(&answer.NextPageToken)
+	for _, s := range answer.Samples {
+		blank(&s.PayloadToken)
+		for _, m := range s.Members {
+			blank(&m.PayloadToken)
+		}
+	}
+	return answer
+}
+
+func TestHiddenMembersAndFiguresEqualNone(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		reads := drawGrants(r)
+		state := grants(t, reads)
+		full, bare := drawObjectPair(r, t, reads)
+		full.engine.pageBytes, bare.engine.pageBytes = 1500, 1500
+		for _, name := range allNames {
+			a := drawRequestOf(r, []string{name})
+			b := proto.CloneOf(a)
+			for {
+				x, errX := full.engine.Samples(context.Background(), state.Scope(bert), a)
+				y, errY := bare.engine.Samples(context.Background(), state.Scope(bert), b)
+				if errX != nil || errY != nil {
+					r.Fatal(errX, errY)
+				}
+				compareAnswers(r, lengths(x), lengths(y))
+				comparePayloads(r, full, bare, x, y, state.Scope(bert))
+				if a.PageToken, b.PageToken = x.GetNextPageToken(), y.GetNextPageToken(); a.PageToken == "" {
+					break
+				}
+			}
+		}
+		full.close(t)
+		bare.close(t)
+	})
+}
+
+// touchedBy closes the store after a reader has asked for everything, and says what that
+// touched.
+func (s *store) touchedBy(t testing.TB, scope authz.Scope) map[string]int {
+	t.Helper()
+	clear(s.touched)
+	for _, name := range allNames {
+		if _, err := s.engine.Samples(context.Background(), scope, &pb.QuerySamplesRequest{Type: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.close(t)
+	return s.touched
+}
+
+// A reader of neither workouts nor members of correlations touches what it touches in a
+// store that has none.
+func TestDeniedObjectsAreNotTouched(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		state := grants(t, map[uint64][]*pb.ReadGrant{bert: {{Type: code("heartRate"), Extent: pb.ReadExtent_READ_EXTENT_ALL}}})
+		var touched [2]map[string]int
+		heart := drawMember(r, drawObject(r, "workout"), "heartRate", "count/min")
+		heart.Source = &pb.Source{Name: "watch"}
+		var hidden []*pb.Sample
+		for _, name := range objectNames {
+			hidden = append(hidden, drawObject(r, name))
+		}
+		hidden[1].Members = nil // bert would see them
+		for i := range touched {
+			s := newStore(t)
+			s.saveSamples(t, anna, 0, heart)
+			if i == 0 {
+				s.saveSamples(t, anna, 0, hidden...)
+			}
+			touched[i] = s.touchedBy(t, state.Scope(bert))
+		}
+		if diff := cmp.Diff(touched[0], touched[1]); diff != "" || len(touched[0]) == 0 {
+			r.Fatal(diff)
+		}
+	})
+}
+
+// Nor does one who may read workouts touch anything of what members it may not see.
+func TestDeniedMembersAreNotTouched(t *testing.T) {
+	all := pb.ReadExtent_READ_EXTENT_ALL
+	state := grants(t, map[uint64][]*pb.ReadGrant{bert: {{Type: code("workout"), Extent: all}, {Type: code("dietaryFiber"), Extent: all}}})
+	var touched [2]map[string]int
+	for i := range touched {
+		s := newStore(t)
+		when, source := health.Timestamp(base), &pb.Source{Name: "watch"}
+		workout := &pb.Sample{Type: "workout", Uuid: "00000000-0000-4000-8000-000000000001", Start: when, End: when, Source: source,
+			Object: &pb.Sample_Workout{Workout: &pb.Workout{Activity: "running"}}}
+		sync := []*pb.MetadataEntry{
+			{Key: "HKSyncIdentifier", Value: &pb.MetadataEntry_Text{Text: "a"}}, {Key: "HKSyncVersion", Value: &pb.MetadataEntry_Number{Number: 1}},
+		}
+		if i == 0 {
+			for n, metadata := range [][]*pb.MetadataEntry{nil, sync} {
+				workout.Members = append(workout.Members, &pb.Sample{
+					Type: "heartRate", Uuid: "00000000-0000-4000-8000-00000000010" + string(rune('0'+n)),
+					Start: when, End: when, Unit: "count/min", Value: proto.Float64(99), Metadata: metadata,
+				})
+			}
+		}
+		s.saveSamples(t, anna, 0, workout)
+		touched[i] = s.touchedBy(t, state.Scope(bert))
+	}
+	if diff := cmp.Diff(touched[0], touched[1]); diff != "" || len(touched[0]) == 0 {
+		t.Error(diff)
+	}
+}
+
+func TestRestatedFiguresNeedTheirTypes(t *testing.T) {
+	activities := map[string]string{
+		"cycling": "distanceCycling", "handCycling": "distanceCycling", "swimming": "distanceSwimming",
+		"wheelchairWalkPace": "distanceWheelchair", "wheelchairRunPace": "distanceWheelchair",
+		"downhillSkiing": "distanceDownhillSnowSports", "snowboarding": "distanceDownhillSnowSports", "snowSports": "distanceDownhillSnowSports",
+		"crossCountrySkiing": "distanceCrossCountrySkiing", "paddleSports": "distancePaddleSports", "rowing": "distanceRowing",
+		"skatingSports": "distanceSkatingSports", "running": "distanceWalkingRunning", "yoga": "distanceWalkingRunning",
+	}
+	full := func(activity string) *pb.Workout {
+		q := &pb.Quantity{Value: 1, Unit: "count"}
+		return &pb.Workout{Activity: activity, TotalDistance: q, TotalEnergyBurned: q, TotalSwimmingStrokeCount: q, TotalFlightsClimbed: q}
+	}
+	for activity, distance := range activities {
+		if _, ok := catalog.Words("workoutActivity").Word(activity); !ok {
+			t.Errorf("no activity %s", activity)
+		}
+		for _, name := range []string{distance, "activeEnergyBurned", "swimmingStrokeCount", "flightsClimbed"} {
+			state := grants(t, map[uint64][]*pb.ReadGrant{bert: {{Type: code(name), Extent: pb.ReadExtent_READ_EXTENT_ALL}}})
+			r := redactor{scope: state.Scope(bert), app: anna}
+			body := &pb.Sample{Object: &pb.Sample_Workout{Workout: full(activity)}}
+			r.body(body)
+			want, w := &pb.Workout{Activity: activity}, full(activity)
+			switch name {
+			case "activeEnergyBurned":
+				want.TotalEnergyBurned = w.TotalEnergyBurned
+			case "swimmingStrokeCount":
+				want.TotalSwimmingStrokeCount = w.TotalSwimmingStrokeCount
+			case "flightsClimbed":
+				want.TotalFlightsClimbed = w.TotalFlightsClimbed
+			default:
+				want.TotalDistance = w.TotalDistance
+			}
+			if diff := cmp.Diff(want, body.GetWorkout(), protocmp.Transform()); diff != "" {
+				t.Errorf("%s seen by a reader of %s: %s", activity, name, diff)
+			}
+		}
+	}
+}
+
+func TestKeptPiecesAreTheOwnersAndTheWritersOnly(t *testing.T) {
+	state := grants(t, map[uint64][]*pb.ReadGrant{bert: {{Type: code("workout"), Extent: pb.ReadExtent_READ_EXTENT_ALL}}})
+	kept := []*pb.Kept{{Format: "f", Name: "@n", Value: "v"}}
+	for reader, want := range map[uint64]bool{0: true, anna: true, bert: false} {
+		body := &pb.Sample{Kept: kept, Object: &pb.Sample_Workout{Workout: &pb.Workout{
+			Activity: "running", Events: []*pb.WorkoutEvent{{Type: "lap", Kept: kept}}, Activities: []*pb.WorkoutActivity{{Kept: kept}},
+		}}}
+		r := redactor{scope: scopeOf(state, reader), app: anna}
+		r.body(body)
+		w := body.GetWorkout()
+		for i, k := range [][]*pb.Kept{body.Kept, w.Events[0].Kept, w.Activities[0].Kept} {
+			if (len(k) > 0) != want {
+				t.Errorf("reader %d, piece %d: %v", reader, i, k)
+			}
+		}
+	}
+}
