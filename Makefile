@@ -7,7 +7,10 @@ export GOFLAGS := -buildvcs=false
 tool := go tool -modfile=$(CURDIR)/scripts/tools/go.mod
 binary := bin/healthledger
 
-.PHONY: build demo test check bench drill proto clean
+# Packages that read what others made.
+readers := ./proto/unit/... ./ledger/importer/...
+
+.PHONY: build demo test check bench drill fuzz proto clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o $(binary) ./cmd/healthledger
@@ -21,6 +24,7 @@ test: check
 	go test -race -timeout 20m ./...
 	@# The race detector keeps memory from being erased, so what is about that runs without it.
 	go test -run 'Forgets|LeaveNothing' ./ledger/seal
+	go run ./scripts/fuzz -time 10s $(readers)
 
 check:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "not formatted (gofmt -w):" $$unformatted; exit 1; fi
@@ -36,8 +40,11 @@ bench: build
 	$(binary) bench
 
 # Longer runs of what the tests do briefly.
-drill: build
+drill: build fuzz
 	HEALTHLEDGER_DRILL=1 go test -race -timeout 60m -count=1 ./cmd/healthledger ./projector/... ./ledger/...
+
+fuzz:
+	go run ./scripts/fuzz -time 1m $(readers)
 
 proto:
 	cd proto && $(tool) buf generate

@@ -16,11 +16,18 @@ import (
 type importCmd struct {
 	App         string `help:"Bundle id of the app to import as; it needs share grants." default:"healthledger.importer"`
 	Credentials string `help:"The app's credentials, if not in the data directory." type:"path"`
+	Format      string `help:"What the file is: ${enum}. Told from what is in it, but for CSV." enum:"auto,apple,health-auto-export,ndjson,csv" default:"auto"`
 	Report      bool   `help:"Say what became of everything, by element and type."`
-	File        string `arg:"" help:"export.zip or export.xml, under any name." type:"existingfile"`
+	File        string `arg:"" help:"An export of Apple's Health app (ZIP or XML) or of Health Auto Export (JSON), samples as lines of JSON, or CSV; under any name." type:"existingfile"`
+
+	tableFlags
 }
 
 func (c *importCmd) Run(ctx context.Context, g *globals) error {
+	format, err := c.choose()
+	if err != nil {
+		return err
+	}
 	o, err := g.owner(ctx)
 	if err != nil {
 		return err
@@ -31,7 +38,7 @@ func (c *importCmd) Run(ctx context.Context, g *globals) error {
 		return err
 	}
 	defer app.Close()
-	return c.run(ctx, g, app)
+	return format.run(c, ctx, g, app)
 }
 
 // importing is the client as an import sees it.

@@ -29,9 +29,10 @@ type commands struct {
 	Grant     grantCmd     `cmd:"" help:"Allow an app to write or read types."`
 	Revoke    revokeCmd    `cmd:"" help:"Take grants back."`
 	Policy    policyCmd    `cmd:"" help:"Show or set what becomes of implausible values."`
-	Import    importCmd    `cmd:"" help:"Import an Apple Health export (export.zip or export.xml)."`
+	Import    importCmd    `cmd:"" help:"Import an export of Apple's Health app or of Health Auto Export, lines of JSON, or CSV."`
 	Save      saveCmd      `cmd:"" help:"Save samples, one JSON object a line, as an app."`
 	Query     queryCmd     `cmd:"" help:"Read samples and statistics."`
+	Export    exportCmd    `cmd:"" help:"Write samples to a file: without loss, as tables, or as Apple's Health app does."`
 	Types     typesCmd     `cmd:"" help:"List the health types."`
 	Units     unitsCmd     `cmd:"" help:"List, check and convert units."`
 	Log       logCmd       `cmd:"" help:"Look at the log without opening it."`

@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"healthledger/projector/export"
 	"healthledger/proto/health"
 	pb "healthledger/proto/healthledger/v1"
 )
@@ -64,6 +65,7 @@ func date(flag, text string, loc *time.Location) (*timestamppb.Timestamp, error)
 // reader is who can answer a query.
 type reader interface {
 	QuerySamples(ctx context.Context, req *pb.QuerySamplesRequest) iter.Seq2[*pb.Sample, error]
+	QueryPayload(ctx context.Context, typeName, token string) iter.Seq2[*pb.Chunk, error]
 	QueryStatistics(ctx context.Context, req *pb.QueryStatisticsRequest) (*pb.QueryStatisticsResponse, error)
 }
 
@@ -93,8 +95,10 @@ func (r *reading) as(ctx context.Context, g *globals, query func(reader) error) 
 
 type querySamplesCmd struct {
 	reading
-	Limit uint32 `help:"At most so many (0: all)."`
-	Order string `help:"By start: newest or oldest first." enum:"newest,oldest" default:"newest"`
+	Limit      uint32 `help:"At most so many (0: all)."`
+	Order      string `help:"By start: newest or oldest first." enum:"newest,oldest" default:"newest"`
+	Payload    bool   `help:"With --json: print routes, voltages, heartbeats and documents with their samples."`
+	Signatures bool   `help:"Check the signature that the measuring device may have put on a sample, and say whose it is."`
 }
 
 func (c *querySamplesCmd) Run(ctx context.Context, g *globals) error {
@@ -110,46 +114,75 @@ func (c *querySamplesCmd) Run(ctx context.Context, g *globals) error {
 	if c.Order == "oldest" {
 		req.Order = pb.Order_ORDER_OLDEST_FIRST
 	}
+	if c.Payload && !g.JSON {
+		return usagef("--payload: it is printed as JSON, with --json")
+	}
 	return c.as(ctx, g, func(r reader) error {
-		w := tabwriter.NewWriter(g.out, 0, 4, 2, ' ', 0)
-		rows := 0
-		for s, err := range r.QuerySamples(ctx, req) {
+		if c.Signatures {
+			return printSigners(ctx, g, r, req)
+		}
+		if g.JSON {
+			return c.printJSON(ctx, g, r, req)
+		}
+		return c.printTable(ctx, g, r, req, loc)
+	})
+}
+
+func (c *querySamplesCmd) printJSON(ctx context.Context, g *globals, r reader, req *pb.QuerySamplesRequest) error {
+	for s, err := range r.QuerySamples(ctx, req) {
+		if err == nil && c.Payload {
+			err = addPayloads(ctx, r, s)
+		}
+		if err == nil {
+			err = g.printMessage(s)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addPayloads puts the payloads of a sample and its members where their tokens were.
+func addPayloads(ctx context.Context, r reader, s *pb.Sample) error {
+	for _, one := range append([]*pb.Sample{s}, s.GetMembers()...) {
+		for chunk, err := range export.Payload(ctx, r, one) {
 			if err != nil {
 				return err
 			}
-			if g.JSON {
-				if err := g.printMessage(s); err != nil {
-					return err
-				}
-				continue
-			}
-			if rows == 0 {
-				fmt.Fprintln(w, "START\tEND\tVALUE\tUNIT\tSOURCE")
-			}
-			rows++
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", stamp(s.GetStart(), loc), stamp(s.GetEnd(), loc), shown(s), s.GetUnit(), sourceName(s.GetSource()))
-			if rows%1000 == 0 {
-				if err := w.Flush(); err != nil {
-					return err
-				}
+			one.Payload = append(one.Payload, chunk)
+		}
+		one.PayloadToken = ""
+	}
+	return nil
+}
+
+func (c *querySamplesCmd) printTable(ctx context.Context, g *globals, r reader, req *pb.QuerySamplesRequest, loc *time.Location) error {
+	w := tabwriter.NewWriter(g.out, 0, 4, 2, ' ', 0)
+	rows := 0
+	for s, err := range r.QuerySamples(ctx, req) {
+		if err != nil {
+			return err
+		}
+		if rows == 0 {
+			fmt.Fprintln(w, "START\tEND\tVALUE\tUNIT\tSOURCE")
+		}
+		rows++
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", stamp(s.GetStart(), loc), stamp(s.GetEnd(), loc), summary(s), s.GetUnit(), sourceName(s.GetSource()))
+		if rows%1000 == 0 {
+			if err := w.Flush(); err != nil {
+				return err
 			}
 		}
-		if rows == 0 && !g.JSON {
-			fmt.Fprintln(g.err, "no samples")
-		}
-		return w.Flush()
-	})
+	}
+	if rows == 0 {
+		fmt.Fprintln(g.err, "no samples")
+	}
+	return w.Flush()
 }
 
 func stamp(t *timestamppb.Timestamp, loc *time.Location) string {
 	return t.AsTime().In(loc).Format("2006-01-02 15:04:05.999999 -0700")
-}
-
-func shown(s *pb.Sample) string {
-	if s.GetLabel() != "" {
-		return s.GetLabel()
-	}
-	return number(s.GetValue())
 }
 
 func sourceName(s *pb.Source) string {

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"healthledger/projector/export"
+	"healthledger/projector/export/applexml"
+	"healthledger/projector/export/csv"
+	"healthledger/projector/export/ndjson"
+	"healthledger/proto/catalog"
+	pb "healthledger/proto/healthledger/v1"
+)
+
+type exportCmd struct {
+	App         string   `help:"Export what this app may read." xor:"who"`
+	Owner       bool     `help:"Export what the owner may read: everything (the default)." xor:"who"`
+	Credentials string   `help:"The app's credentials, if not in the data directory." type:"path"`
+	Format      string   `help:"ndjson: lines of JSON, without loss. csv: a table for each type. apple: as Apple's Health app exports." enum:"ndjson,csv,apple" default:"ndjson"`
+	Type        []string `help:"Only these types (may be repeated)."`
+	From        string   `help:"Start of the period (RFC 3339 or 2024-05-01)."`
+	To          string   `help:"End of the period, not included."`
+	TimeZone    string   `name:"tz" help:"Time zone of days, and of the dates in an export for Apple (IANA name; default: this machine's)."`
+	Output      string   `short:"o" help:"File to write; standard output if absent. For Apple, and for tables of several types, FILE.zip is an archive." type:"path"`
+}
+
+func (c *exportCmd) Run(ctx context.Context, g *globals) error {
+	r := reading{App: c.App, Owner: c.App == "", Credentials: c.Credentials, From: c.From, To: c.To, TimeZone: c.TimeZone}
+	loc, err := r.zone()
+	if err != nil {
+		return err
+	}
+	sel, err := c.selection(&r, loc)
+	if err != nil {
+		return err
+	}
+	write, err := c.writer(sel, loc)
+	if err != nil {
+		return err
+	}
+	return r.as(ctx, g, func(from reader) error {
+		started := time.Now()
+		bar := g.bar("Exporting", "samples")
+		total := expected(ctx, from, c)
+		report := export.NewReport(func(samples uint64) { bar.set(int64(samples), max(total, int64(samples))) })
+		err := g.writeTo(c.Output, func(w io.Writer) error { return write(ctx, w, from, report) })
+		bar.done()
+		if err != nil {
+			return err
+		}
+		return c.print(g, report, time.Since(started))
+	})
+}
+
+// expected is how many samples there are, as far as that can be told; 0: it cannot.
+func expected(ctx context.Context, from reader, c *exportCmd) int64 {
+	o, isOwner := from.(*owner)
+	if !isOwner || len(c.Type) > 0 || c.From != "" || c.To != "" {
+		return 0
+	}
+	status, err := o.Owner().Status(ctx, &pb.StatusRequest{})
+	if err != nil {
+		return 0
+	}
+	return int64(status.GetViewSamples())
+}
+
+func (c *exportCmd) selection(r *reading, loc *time.Location) (sel export.Selection, err error) {
+	for _, name := range c.Type {
+		t, ok := catalog.Lookup(name)
+		if !ok {
+			return sel, usagef("--type: there is no type %q (see \"healthledger types\")", name)
+		}
+		if !slices.Contains(sel.Types, t) {
+			sel.Types = append(sel.Types, t)
+		}
+	}
+	sel.From, sel.To, err = r.period(loc)
+	return sel, err
+}
+
+// writeFunc writes an export.
+type writeFunc func(ctx context.Context, w io.Writer, r export.Reader, report *export.Report) error
+
+func (c *exportCmd) writer(sel export.Selection, loc *time.Location) (writeFunc, error) {
+	archive := filepath.Ext(c.Output) == ".zip"
+	switch {
+	case c.Format == "apple":
+		opts := applexml.Options{Zone: loc, Made: time.Now()}
+		write := applexml.Write
+		if archive {
+			write = applexml.WriteArchive
+		}
+		return func(ctx context.Context, w io.Writer, r export.Reader, report *export.Report) error {
+			return write(ctx, w, r, sel, opts, report)
+		}, nil
+	case c.Format == "csv" && archive:
+		return func(ctx context.Context, w io.Writer, r export.Reader, report *export.Report) error {
+			return csv.WriteArchive(ctx, w, r, sel, report)
+		}, nil
+	case c.Format == "csv" && len(sel.Types) != 1:
+		return nil, usagef("--format csv: name one --type, or an archive for all tables (-o FILE.zip)")
+	case c.Format == "csv":
+		return func(ctx context.Context, w io.Writer, r export.Reader, report *export.Report) error {
+			return csv.Write(ctx, w, r, sel, sel.Types[0], report)
+		}, nil
+	}
+	return func(ctx context.Context, w io.Writer, r export.Reader, report *export.Report) error {
+		return ndjson.Write(ctx, w, r, sel, report)
+	}, nil
+}
+
+// writeTo writes a file that only its owner may read, all of it or nothing; an empty path
+// is standard output.
+func (g *globals) writeTo(path string, write func(io.Writer) error) (err error) {
+	if path == "" {
+		return write(g.out)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		f.Close()
+		if err != nil {
+			os.Remove(f.Name())
+		}
+	}()
+	out := bufio.NewWriterSize(f, 1<<20)
+	if err := write(out); err != nil {
+		return err
+	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// print says what was exported. Standard output may be the export itself, so that what
+// is not in it goes to standard error then.
+func (c *exportCmd) print(g *globals, r *export.Report, took time.Duration) error {
+	out := g.out
+	if c.Output == "" {
+		out = g.err
+	}
+	if g.JSON {
+		if c.Output == "" {
+			return nil
+		}
+		return g.printJSON(map[string]any{
+			"samples": r.Total(), "types": r.Samples, "leftOut": r.LeftOut, "changed": r.Changed, "seconds": took.Seconds(),
+		})
+	}
+	fmt.Fprintf(out, "%d samples of %d types exported in %.1f s\n", r.Total(), len(r.Samples), took.Seconds())
+	for _, part := range []struct {
+		title  string
+		counts map[string]uint64
+	}{{"Left out, since the format cannot say it:", r.LeftOut}, {"Said in part, since the format cannot say more:", r.Changed}} {
+		if len(part.counts) == 0 {
+			continue
+		}
+		fmt.Fprintf(out, "\n%s\n", part.title)
+		w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+		for _, what := range slices.Sorted(maps.Keys(part.counts)) {
+			fmt.Fprintf(w, "  %s\t%d\n", what, part.counts[what])
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
