@@ -111,7 +111,7 @@ func (c *importCmd) printLines(g *globals, r apple.Report, took time.Duration) e
 	if err := g.printJSON(map[string]any{
 		"records": r.Records, "imported": r.Imported, "objects": objects, "keptRaw": raw, "saved": r.Saved,
 		"unexplained": r.Unexplained(), "replacedCharacters": r.Replaced, "attributes": r.Attributes,
-		"warnings": r.Warnings, "bytes": r.Bytes, "seconds": took.Seconds(),
+		"warnings": append([]string{}, r.Warnings...), "bytes": r.Bytes, "seconds": took.Seconds(),
 	}); err != nil || !c.Report {
 		return err
 	}

@@ -97,7 +97,7 @@ func (c *importCmd) runNDJSON(ctx context.Context, g *globals, app *client.Clien
 func printNDJSON(g *globals, r *ndjson.Report, took time.Duration) error {
 	if g.JSON {
 		return g.printJSON(map[string]any{"format": "ndjson", "lines": r.Lines, "saved": r.Imported, "parts": r.Parts,
-			"warnings": r.Warnings, "bytes": r.Bytes, "seconds": took.Seconds()})
+			"warnings": append([]string{}, r.Warnings...), "bytes": r.Bytes, "seconds": took.Seconds()})
 	}
 	fmt.Fprintf(g.out, "%d samples imported %s\n%d lines\n", r.Imported, rate(r.Imported, r.Bytes, took), r.Lines)
 	for _, warning := range r.Warnings {

@@ -29,7 +29,7 @@ func (s subject) members(b *pb.Sample) *FieldError {
 		}
 		b.Members[i] = normal
 	}
-	return checkCorrelation(t, b.Members)
+	return s.correlation(b.Members)
 }
 
 // member returns a member with the short name of its type, its end, and the number
@@ -78,10 +78,10 @@ func mayBeMember(whole, t *catalog.Type) bool {
 	return false
 }
 
-// checkCorrelation checks that a correlation is whole: one of each blood pressure
-// (spec section 3.2).
-func checkCorrelation(t *catalog.Type, members []*pb.Sample) *FieldError {
-	if t.Kind != catalog.Correlation || t.Short() != "bloodPressure" {
+// correlation checks that a correlation is whole: one of each blood pressure (spec
+// section 3.2). An importer may bring what a reader of one of the two has exported.
+func (s subject) correlation(members []*pb.Sample) *FieldError {
+	if s.typ.Kind != catalog.Correlation || s.typ.Short() != "bloodPressure" || s.policy.Importer && len(members) == 1 {
 		return nil
 	}
 	if len(members) != 2 || members[0].GetType() == members[1].GetType() {

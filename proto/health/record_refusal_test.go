@@ -105,7 +105,7 @@ func TestRefusedRecords(t *testing.T) {
 func TestRefusedCorrelations(t *testing.T) {
 	refuseAll(t, map[string]spoilt{
 		"nothing":        {"food", func(s *pb.Sample) { s.Members = nil }, "members", "", "missing", false},
-		"one pressure":   {"bloodPressure", func(s *pb.Sample) { s.Members = s.Members[:1] }, "members", "1", "one systolic and one diastolic", false},
+		"one pressure":   {"bloodPressure", func(s *pb.Sample) { s.Members = s.Members[:1] }, "members", "1", "one systolic and one diastolic", true},
 		"two systolic":   {"bloodPressure", func(s *pb.Sample) { s.Members[1] = s.Members[0] }, "members", "2", "one systolic and one diastolic", false},
 		"other member":   {"food", func(s *pb.Sample) { s.Members[1] = member("stepCount", 1, "count") }, "members[1].type", "stepCount", "not a member", false},
 		"unknown member": {"food", func(s *pb.Sample) { s.Members[1].Type = "x" }, "members[1].type", "x", "no such type", false},
