@@ -2,6 +2,7 @@ package view
 
 import (
 	"bytes"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
@@ -43,7 +44,10 @@ func drawPart(t *rapid.T) *pb.Event {
 }
 
 func drawBeats(t *rapid.T) *pb.Chunk {
-	b := &pb.Beats{Offset: rapid.SliceOfN(rapid.Int64Range(0, 2), 1, 2).Draw(t, "offsets")}
+	offsets := rapid.SliceOfN(rapid.Int64Range(0, 2), 1, 2).Draw(t, "offsets")
+	slices.Sort(offsets)
+	// Nothing else is saved: beats follow each other.
+	b := &pb.Beats{Offset: slices.Compact(offsets)}
 	if rapid.Bool().Draw(t, "gap") {
 		b.AfterGap = []uint32{0}
 	}

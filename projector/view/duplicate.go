@@ -68,7 +68,7 @@ func (b *Batch) same(d *draft, s *sought) (bool, error) {
 	return found, err
 }
 
-// locate is same, and says which one it is: of several the first that came.
+// locate is same, and says which one it is: of several the first in order of Place.
 func (b *Batch) locate(d *draft, s *sought) (Locator, bool, error) {
 	if d.count == 0 || s.keyEnd > d.maxEnd {
 		return Locator{}, false, nil

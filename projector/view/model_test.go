@@ -244,7 +244,7 @@ func (m *model) addMembers(o *modelObject, body *pb.Sample) {
 	}
 }
 
-// sameContent prefers the same source, then the oldest source, then the oldest object.
+// sameContent prefers the same source, then the oldest source, then the first place.
 func (m *model) sameContent(o *modelObject) *modelObject {
 	var found *modelObject
 	rank := func(other *modelObject) int {
@@ -258,7 +258,8 @@ func (m *model) sameContent(o *modelObject) *modelObject {
 		if other.identity != "" || other.app != o.app || !alike || other.content() != o.content() {
 			continue
 		}
-		if found == nil || rank(other) < rank(found) {
+		if found == nil || rank(other) < rank(found) ||
+			rank(other) == rank(found) && other.sample.Place.Compare(&found.sample.Place) < 0 {
 			found = other
 		}
 	}

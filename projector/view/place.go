@@ -88,21 +88,27 @@ func (p *pendingPlaces) link(i int32) {
 	p.index[key] = i
 }
 
-// find returns the first sample that came of those for which equal holds, -1 if none.
+// find returns the first sample in order of Place of those for which equal holds, -1 if
+// none. That is not always the one that came first: members of an object come before
+// samples of their type whose index is lower.
 func (p *pendingPlaces) find(start, end int64, equal func(*content) bool) int {
 	if len(p.list) == 0 {
 		return -1
+	}
+	found := -1
+	look := func(i int) {
+		if equal(&p.list[i].content) && (found < 0 || p.before(i, found)) {
+			found = i
+		}
 	}
 	if p.sorted && p.index == nil {
 		i, _ := slices.BinarySearchFunc(p.list, period{start, end}, func(s pending, at period) int {
 			return cmp.Or(cmp.Compare(s.end, at.end), cmp.Compare(s.start, at.start))
 		})
 		for ; i < len(p.list) && p.list[i].end == end && p.list[i].start == start; i++ {
-			if equal(&p.list[i].content) {
-				return i
-			}
+			look(i)
 		}
-		return -1
+		return found
 	}
 	if p.index == nil {
 		p.index = make(map[period]int32, len(p.list))
@@ -110,15 +116,18 @@ func (p *pendingPlaces) find(start, end int64, equal func(*content) bool) int {
 			p.link(int32(i))
 		}
 	}
-	found := -1
 	i, ok := p.index[period{start, end}]
 	for ok && i >= 0 {
-		if equal(&p.list[i].content) {
-			found = int(i)
-		}
+		look(int(i))
 		i = p.list[i].next
 	}
 	return found
+}
+
+// before compares the places of two samples of one period.
+func (p *pendingPlaces) before(i, j int) bool {
+	a, b := p.place(i), p.place(j)
+	return a.Compare(&b) < 0
 }
 
 // place returns where the sample with this index in the list stands.
