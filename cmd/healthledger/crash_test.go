@@ -38,7 +38,7 @@ func made(t *testing.T, records int) (path string, usable uint64) {
 func (s *store) content() string {
 	s.t.Helper()
 	var all strings.Builder
-	for _, name := range []string{"stepCount", "heartRate", "sleepAnalysis", "bodyMass"} {
+	for _, name := range []string{"stepCount", "sleepAnalysis", "bodyMass", "bloodPressure"} {
 		for _, row := range s.samples(name, "--owner") {
 			fmt.Fprintln(&all, name, row.Start.UnixMicro(), row.End.UnixMicro(), row.Value, row.Unit, row.Source)
 		}
@@ -180,7 +180,7 @@ func TestAcknowledgedSavesSurviveKills(t *testing.T) {
 }
 
 func TestProjectorKilledInCatchUpEndsInTheSameView(t *testing.T) {
-	path, usable := made(t, 60_000)
+	path, usable := made(t, 50_000)
 	s := newStore(t)
 	daemon := s.serve()
 	if got := s.imports(path); got.Imported != usable {
