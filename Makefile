@@ -22,8 +22,10 @@ demo: build
 # What .ci/run runs: the rules of the house, then every test with the race detector.
 test: check
 	go test -race -timeout 20m ./...
-	@# The race detector keeps memory from being erased, so what is about that runs without it.
+	@# The race detector keeps memory from being erased, and needs much of it: what is about
+	@# memory runs without it.
 	go test -run 'Forgets|LeaveNothing' ./ledger/seal
+	go test -run 'NeedNoMoreThanTwice|NeedsLittleMemory' ./ledger/importer/apple
 	go run ./scripts/fuzz -time 10s $(readers)
 
 check:
