@@ -153,8 +153,8 @@ func TestFollowerStopsBeforeWhatIsNotTheLog(t *testing.T) {
 			if err != nil || a.GetReady() || a.GetFault() == "" || a.GetApplied() != at {
 				t.Fatalf("%v: %v", a, err)
 			}
-			if _, err := s.ReadSamples(t.Context(), &pb.ReadSamplesRequest{
-				Reader: &pb.Reader{}, Query: &pb.QuerySamplesRequest{Type: "stepCount"}, Sequence: uint64(len(payloads)),
+			if _, err := s.Read(t.Context(), &pb.ReadRequest{
+				Reader: &pb.Reader{}, Query: &pb.ReadRequest_Samples{Samples: &pb.QuerySamplesRequest{Types: []string{"stepCount"}}}, Sequence: uint64(len(payloads)),
 			}); rpc.Reason(err) != rpc.ReasonDataLoss {
 				t.Fatal("a read that needs the rest:", err)
 			}

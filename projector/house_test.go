@@ -303,13 +303,13 @@ type seen struct{ samples, apps, counts string }
 func dump(s *service, app uint64) (seen, error) {
 	var samples strings.Builder
 	for _, name := range []string{"stepCount", "bloodPressure", "bloodPressureSystolic", "workout", "electrocardiogram"} {
-		query := &pb.QuerySamplesRequest{Type: name}
+		query := &pb.QuerySamplesRequest{Types: []string{name}}
 		for {
-			resp, err := s.ReadSamples(context.Background(), &pb.ReadSamplesRequest{Reader: &pb.Reader{App: app}, Query: query})
+			resp, err := s.Read(context.Background(), &pb.ReadRequest{Reader: &pb.Reader{App: app}, Query: &pb.ReadRequest_Samples{Samples: query}})
 			if err != nil {
 				return seen{}, err
 			}
-			for _, sample := range resp.GetAnswer().GetSamples() {
+			for _, sample := range resp.GetSamples().GetSamples() {
 				if sample.Payload, err = payloadOf(s, app, sample); err != nil {
 					return seen{}, err
 				}
@@ -320,7 +320,7 @@ func dump(s *service, app uint64) (seen, error) {
 				}
 				samples.Write(b)
 			}
-			if query.PageToken = resp.GetAnswer().GetNextPageToken(); query.PageToken == "" {
+			if query.PageToken = resp.GetSamples().GetNextPageToken(); query.PageToken == "" {
 				break
 			}
 		}
@@ -341,12 +341,12 @@ func payloadOf(s *service, app uint64, sample *pb.Sample) ([]*pb.Chunk, error) {
 	var chunks []*pb.Chunk
 	query := &pb.QueryPayloadRequest{Type: sample.GetType(), PayloadToken: sample.GetPayloadToken()}
 	for done := query.PayloadToken == ""; !done; {
-		resp, err := s.ReadPayload(context.Background(), &pb.ReadPayloadRequest{Reader: &pb.Reader{App: app}, Query: query})
+		resp, err := s.Read(context.Background(), &pb.ReadRequest{Reader: &pb.Reader{App: app}, Query: &pb.ReadRequest_Payload{Payload: query}})
 		if err != nil {
 			return nil, err
 		}
-		chunks = append(chunks, resp.GetAnswer().GetChunks()...)
-		done, query.PageToken = resp.GetAnswer().GetDone(), resp.GetAnswer().GetNextPageToken()
+		chunks = append(chunks, resp.GetPayload().GetChunks()...)
+		done, query.PageToken = resp.GetPayload().GetDone(), resp.GetPayload().GetNextPageToken()
 	}
 	return chunks, nil
 }

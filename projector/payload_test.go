@@ -17,19 +17,19 @@ func TestPayloadComesInPages(t *testing.T) {
 	payloads := h.payloads(t)
 	s := open(t, h.config(t, h.server, h.store.Path()), payloads)
 	waitReady(t, s, payloads)
-	resp, err := s.ReadSamples(t.Context(), &pb.ReadSamplesRequest{Reader: &pb.Reader{}, Query: &pb.QuerySamplesRequest{Type: "electrocardiogram"}})
-	if err != nil || len(resp.GetAnswer().GetSamples()) != 1 {
+	resp, err := s.Read(t.Context(), &pb.ReadRequest{Reader: &pb.Reader{}, Query: &pb.ReadRequest_Samples{Samples: &pb.QuerySamplesRequest{Types: []string{"electrocardiogram"}}}})
+	if err != nil || len(resp.GetSamples().GetSamples()) != 1 {
 		t.Fatal(resp, err)
 	}
-	ecg := resp.GetAnswer().GetSamples()[0]
+	ecg := resp.GetSamples().GetSamples()[0]
 	if n := ecg.GetElectrocardiogram().GetCount(); n != 3*volts {
 		t.Errorf("%d voltages", n)
 	}
 	ask := func(app uint64, token, page string) (*pb.QueryPayloadResponse, error) {
-		resp, err := s.ReadPayload(t.Context(), &pb.ReadPayloadRequest{Reader: &pb.Reader{App: app}, Query: &pb.QueryPayloadRequest{
+		resp, err := s.Read(t.Context(), &pb.ReadRequest{Reader: &pb.Reader{App: app}, Query: &pb.ReadRequest_Payload{Payload: &pb.QueryPayloadRequest{
 			Type: "electrocardiogram", PayloadToken: token, PageToken: page,
-		}})
-		return resp.GetAnswer(), err
+		}}})
+		return resp.GetPayload(), err
 	}
 	first, err := ask(0, ecg.GetPayloadToken(), "")
 	if err != nil || first.GetDone() || proto.Size(first) > 512<<10 || len(first.GetChunks()) != 2 {

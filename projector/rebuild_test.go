@@ -157,10 +157,10 @@ func TestPageTokensSurviveARebuild(t *testing.T) {
 	payloads := h.payloads(t)
 	config := h.config(t, h.server, h.store.Path())
 	read := func(s *service, app uint64, token string) (*pb.QuerySamplesResponse, error) {
-		resp, err := s.ReadSamples(t.Context(), &pb.ReadSamplesRequest{
-			Reader: &pb.Reader{App: app}, Query: &pb.QuerySamplesRequest{Type: "stepCount", PageToken: token},
+		resp, err := s.Read(t.Context(), &pb.ReadRequest{
+			Reader: &pb.Reader{App: app}, Query: &pb.ReadRequest_Samples{Samples: &pb.QuerySamplesRequest{Types: []string{"stepCount"}, PageToken: token}},
 		})
-		return resp.GetAnswer(), err
+		return resp.GetSamples(), err
 	}
 	s := open(t, config, payloads)
 	waitReady(t, s, payloads)

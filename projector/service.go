@@ -133,43 +133,37 @@ func (s *service) Advance(ctx context.Context, req *pb.AdvanceRequest) (*pb.Adva
 	return resp, nil
 }
 
-// ReadSamples answers a query with the scope of its reader.
-func (s *service) ReadSamples(ctx context.Context, req *pb.ReadSamplesRequest) (*pb.ReadSamplesResponse, error) {
+// Read answers a query with the scope of its reader.
+func (s *service) Read(ctx context.Context, req *pb.ReadRequest) (*pb.ReadResponse, error) {
 	open, scope, err := s.scope(ctx, req.GetReader(), req.GetSequence())
 	if err != nil {
 		return nil, err
 	}
-	answer, err := open.engine.Samples(ctx, scope, req.GetQuery())
-	if err != nil {
-		return nil, s.refuse(open, "read samples", err)
+	resp := &pb.ReadResponse{}
+	operation := ""
+	switch query := req.GetQuery().(type) {
+	case *pb.ReadRequest_Samples:
+		operation = "read samples"
+		var answer *pb.QuerySamplesResponse
+		answer, err = open.engine.Samples(ctx, scope, query.Samples)
+		resp.Answer = &pb.ReadResponse_Samples{Samples: answer}
+	case *pb.ReadRequest_Statistics:
+		operation = "read statistics"
+		var answer *pb.QueryStatisticsResponse
+		answer, err = open.engine.Statistics(ctx, scope, query.Statistics)
+		resp.Answer = &pb.ReadResponse_Statistics{Statistics: answer}
+	case *pb.ReadRequest_Payload:
+		operation = "read payload"
+		var answer *pb.QueryPayloadResponse
+		answer, err = open.engine.Payload(ctx, scope, query.Payload)
+		resp.Answer = &pb.ReadResponse_Payload{Payload: answer}
+	default:
+		err = fmt.Errorf("query %T", req.GetQuery())
 	}
-	return &pb.ReadSamplesResponse{Answer: answer}, nil
-}
-
-// ReadStatistics answers a query with the scope of its reader.
-func (s *service) ReadStatistics(ctx context.Context, req *pb.ReadStatisticsRequest) (*pb.ReadStatisticsResponse, error) {
-	open, scope, err := s.scope(ctx, req.GetReader(), req.GetSequence())
 	if err != nil {
-		return nil, err
+		return nil, s.refuse(open, operation, err)
 	}
-	answer, err := open.engine.Statistics(ctx, scope, req.GetQuery())
-	if err != nil {
-		return nil, s.refuse(open, "read statistics", err)
-	}
-	return &pb.ReadStatisticsResponse{Answer: answer}, nil
-}
-
-// ReadPayload answers a query with the scope of its reader.
-func (s *service) ReadPayload(ctx context.Context, req *pb.ReadPayloadRequest) (*pb.ReadPayloadResponse, error) {
-	open, scope, err := s.scope(ctx, req.GetReader(), req.GetSequence())
-	if err != nil {
-		return nil, err
-	}
-	answer, err := open.engine.Payload(ctx, scope, req.GetQuery())
-	if err != nil {
-		return nil, s.refuse(open, "read payload", err)
-	}
-	return &pb.ReadPayloadResponse{Answer: answer}, nil
+	return resp, nil
 }
 
 func (s *service) scope(ctx context.Context, reader *pb.Reader, sequence uint64) (*openStore, authz.Scope, error) {

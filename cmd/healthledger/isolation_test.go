@@ -228,7 +228,7 @@ func foreignReplies(t *testing.T, s *store, first, second string) {
 	before := s.segments(first) + s.segments(second)
 
 	save := aSave(t)
-	query := encoded(t, &pb.QuerySamplesRequest{Type: "stepCount"})
+	query := encoded(t, &pb.QuerySamplesRequest{Types: []string{"stepCount"}})
 	replies := []string{
 		"",
 		"$JS.API.STREAM.DELETE.LEDGER_" + first, "$JS.API.STREAM.PURGE.LEDGER_" + first,
@@ -425,17 +425,17 @@ func reads(t *testing.T, typeName, pageToken string) map[string]*nats.Msg {
 		m[name] = msg
 	}
 	for name, r := range map[string]*pb.QuerySamplesRequest{
-		"all": {}, "period": {From: from, To: to}, "oldest": {Order: pb.Order_ORDER_OLDEST_FIRST}, "one": {Limit: 1}, "many": {Limit: 1 << 31},
+		"all": {}, "period": {From: from, To: to}, "oldest": {Order: pb.Order_ORDER_ASCENDING}, "one": {Limit: 1}, "many": {Limit: 1 << 31},
 		"backwards": {From: to, To: from}, "no order": {Order: 77}, "made-up token": {PageToken: "AAAA"}, "another's token": {PageToken: pageToken},
 		"another's token and limit": {PageToken: pageToken, Limit: 2}, "long token": {PageToken: strings.Repeat("A", 100)},
 	} {
-		r.Type = typeName
+		r.Types = []string{typeName}
 		add("samples, "+name, "QuerySamples", "", encoded(t, r))
 	}
 	for name, r := range map[string]*pb.QueryStatisticsRequest{
-		"all": {}, "period": {From: from, To: to}, "days": {From: from, To: to, Bucket: pb.Bucket_BUCKET_DAY, TimeZone: "Europe/Berlin"},
-		"hours": {From: from, To: to, Bucket: pb.Bucket_BUCKET_HOUR}, "days without end": {Bucket: pb.Bucket_BUCKET_DAY},
-		"backwards": {From: to, To: from}, "no zone": {TimeZone: "Mars/Olympus", Bucket: pb.Bucket_BUCKET_DAY}, "no bucket": {Bucket: 77}, "no unit": {Unit: "furlong"}, "wrong unit": {Unit: "kg"},
+		"all": {}, "period": {From: from, To: to}, "days": {From: from, To: to, Interval: &pb.Interval{Unit: pb.CalendarUnit_CALENDAR_UNIT_DAY}, TimeZone: "Europe/Berlin"},
+		"hours": {From: from, To: to, Interval: &pb.Interval{Unit: pb.CalendarUnit_CALENDAR_UNIT_HOUR}}, "days without end": {Interval: &pb.Interval{Unit: pb.CalendarUnit_CALENDAR_UNIT_DAY}},
+		"backwards": {From: to, To: from}, "no zone": {TimeZone: "Mars/Olympus", Interval: &pb.Interval{Unit: pb.CalendarUnit_CALENDAR_UNIT_DAY}}, "no bucket": {Interval: &pb.Interval{Unit: 77}}, "no unit": {Unit: "furlong"}, "wrong unit": {Unit: "kg"},
 	} {
 		r.Type = typeName
 		add("statistics, "+name, "QueryStatistics", "", encoded(t, r))
@@ -454,8 +454,8 @@ func reads(t *testing.T, typeName, pageToken string) map[string]*nats.Msg {
 		add(method+", malformed", method, "", []byte{0xff, 0xff, 0xff})
 		add(method+", empty", method, "", nil)
 		add(method+", other content type", method, "text/plain", []byte("x"))
-		add(method+", unknown type", method, "", encoded(t, &pb.QuerySamplesRequest{Type: "noSuchType"}))
-		add(method+", category type", method, "", encoded(t, &pb.QuerySamplesRequest{Type: "sleepAnalysis"}))
+		add(method+", unknown type", method, "", encoded(t, &pb.QuerySamplesRequest{Types: []string{"noSuchType"}}))
+		add(method+", category type", method, "", encoded(t, &pb.QuerySamplesRequest{Types: []string{"sleepAnalysis"}}))
 		add(method+", huge", method, "", bytes.Repeat([]byte{0x0a}, 1<<20))
 	}
 	return m
@@ -646,7 +646,7 @@ func TestDeniedReadEqualsEmptyStore(t *testing.T) {
 		t.Fatal(answer)
 	}
 	page := &pb.QuerySamplesResponse{}
-	m, err := reader.nc.Request(reader.subject("QuerySamples"), encoded(t, &pb.QuerySamplesRequest{Type: "stepCount"}), 30*time.Second)
+	m, err := reader.nc.Request(reader.subject("QuerySamples"), encoded(t, &pb.QuerySamplesRequest{Types: []string{"stepCount"}}), 30*time.Second)
 	if err == nil {
 		err = proto.Unmarshal(m.Data, page)
 	}

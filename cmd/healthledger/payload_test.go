@@ -34,7 +34,7 @@ func route(count int) *pb.Sample {
 func wantPayload(t *testing.T, c *client.Client, want *pb.Sample) (token string) {
 	t.Helper()
 	found := 0
-	for s, err := range c.QuerySamples(t.Context(), &pb.QuerySamplesRequest{Type: want.GetType()}) {
+	for s, err := range c.QuerySamples(t.Context(), &pb.QuerySamplesRequest{Types: []string{want.GetType()}}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +119,7 @@ func TestLargePayloadComesBackAsItWasSavedToWhomItMay(t *testing.T) {
 		t.Error("somebody else's token opened nothing, and no error was given")
 	}
 	s.run("revoke", "com.example.map", "--read", "workoutRoute")
-	for range reader.QuerySamples(t.Context(), &pb.QuerySamplesRequest{Type: "workoutRoute"}) {
+	for range reader.QuerySamples(t.Context(), &pb.QuerySamplesRequest{Types: []string{"workoutRoute"}}) {
 		t.Error("a route is seen without a grant")
 	}
 }

@@ -110,9 +110,9 @@ func (c *querySamplesCmd) Run(ctx context.Context, g *globals) error {
 	if err != nil {
 		return err
 	}
-	req := &pb.QuerySamplesRequest{Type: c.Type, From: from, To: to, Limit: c.Limit, Order: pb.Order_ORDER_NEWEST_FIRST}
+	req := &pb.QuerySamplesRequest{Types: []string{c.Type}, From: from, To: to, Limit: c.Limit, Order: pb.Order_ORDER_DESCENDING}
 	if c.Order == "oldest" {
-		req.Order = pb.Order_ORDER_OLDEST_FIRST
+		req.Order = pb.Order_ORDER_ASCENDING
 	}
 	if c.Payload && !g.JSON {
 		return usagef("--payload: it is printed as JSON, with --json")
@@ -210,9 +210,9 @@ func (c *queryStatisticsCmd) Run(ctx context.Context, g *globals) error {
 	req := &pb.QueryStatisticsRequest{Type: c.Type, From: from, To: to, Unit: c.Unit, TimeZone: zoneName(c.TimeZone)}
 	switch c.Every {
 	case "hour":
-		req.Bucket = pb.Bucket_BUCKET_HOUR
+		req.Interval = &pb.Interval{Unit: pb.CalendarUnit_CALENDAR_UNIT_HOUR}
 	case "day":
-		req.Bucket = pb.Bucket_BUCKET_DAY
+		req.Interval = &pb.Interval{Unit: pb.CalendarUnit_CALENDAR_UNIT_DAY}
 	}
 	return c.as(ctx, g, func(r reader) error {
 		resp, err := r.QueryStatistics(ctx, req)

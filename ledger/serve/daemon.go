@@ -111,8 +111,8 @@ func (d *Daemon) start(ctx context.Context) error {
 		impl       any
 		intercept  rpc.Interceptor
 	}{
-		{"health", pb.File_healthledger_v1_health_proto.Services().ByName("HealthService"), &healthService{d}, d.admit},
-		{"owner", pb.File_healthledger_v1_owner_proto.Services().ByName("OwnerService"), &ownerService{d}, nil},
+		{"health", pb.File_healthledger_v1_health_proto.Services().ByName("HealthService"), &healthService{daemon: d}, d.admit},
+		{"owner", pb.File_healthledger_v1_owner_proto.Services().ByName("OwnerService"), &ownerService{daemon: d}, nil},
 	} {
 		endpoint, err := rpc.ServeNATS(service, s.prefix, s.descriptor, s.impl, rpc.NATSOptions{
 			Logger: d.options.Logger, Interceptor: s.intercept,

@@ -17,12 +17,12 @@ import (
 // reading is a projector that answers payloads.
 type reading struct {
 	*fake
-	asked chan *pb.ReadPayloadRequest
+	asked chan *pb.ReadRequest
 }
 
-func (r reading) ReadPayload(_ context.Context, req *pb.ReadPayloadRequest) (*pb.ReadPayloadResponse, error) {
+func (r reading) Read(_ context.Context, req *pb.ReadRequest) (*pb.ReadResponse, error) {
 	r.asked <- req
-	return &pb.ReadPayloadResponse{Answer: &pb.QueryPayloadResponse{Chunks: []*pb.Chunk{{Data: []byte("FHIR")}}, Done: true}}, nil
+	return &pb.ReadResponse{Answer: &pb.ReadResponse_Payload{Payload: &pb.QueryPayloadResponse{Chunks: []*pb.Chunk{{Data: []byte("FHIR")}}, Done: true}}}, nil
 }
 
 func (r reading) ReadApps(context.Context, *pb.ReadAppsRequest) (*pb.ReadAppsResponse, error) {
@@ -39,7 +39,7 @@ type front struct {
 }
 
 func newFront(t *testing.T) *front {
-	f := &front{projector: reading{newFake(), make(chan *pb.ReadPayloadRequest, 1)}}
+	f := &front{projector: reading{newFake(), make(chan *pb.ReadRequest, 1)}}
 	var err error
 	f.Daemon, err = Start(t.Context(), Options{
 		Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler),
@@ -136,7 +136,7 @@ func TestPayloadIsReadByTheProjectorAfterItIsRecorded(t *testing.T) {
 			t.Fatal(answer, err)
 		}
 		asked := <-f.projector.asked
-		if asked.GetReader().GetApp() != c.reader || asked.GetSequence() != before || asked.GetQuery().GetPayloadToken() != "token" {
+		if asked.GetReader().GetApp() != c.reader || asked.GetSequence() != before || asked.GetPayload().GetPayloadToken() != "token" {
 			t.Error(asked)
 		}
 		if after, _, _ := f.store.Head(); after != before+c.segments {

@@ -20,7 +20,10 @@ import (
 const quantum = time.Millisecond
 
 // healthService is what apps use.
-type healthService struct{ daemon *Daemon }
+type healthService struct {
+	pb.UnimplementedHealthServiceHandler
+	daemon *Daemon
+}
 
 // caller is who a request is from, after authentication.
 type caller struct {
@@ -117,44 +120,35 @@ func errOwnerSaves() error {
 
 // QuerySamples implements pb.HealthServiceHandler.
 func (s *healthService) QuerySamples(ctx context.Context, req *pb.QuerySamplesRequest) (*pb.QuerySamplesResponse, error) {
-	c := ctx.Value(callerKey{}).(caller)
-	process, sequence, err := c.prepare(ctx, "samples", req.GetType(), periodOf(req.GetFrom(), req.GetTo()))
-	if err != nil {
-		return nil, err
-	}
-	resp, err := process.ReadSamples(ctx, &pb.ReadSamplesRequest{Reader: c.reader(), Query: req, Sequence: sequence})
-	if err != nil {
-		return nil, c.failed(err)
-	}
-	return resp.GetAnswer(), nil
+	answer, err := s.read(ctx, "samples", req.GetTypes(), periodOf(req.GetFrom(), req.GetTo()), &pb.ReadRequest{Query: &pb.ReadRequest_Samples{Samples: req}})
+	return answer.GetSamples(), err
 }
 
 // QueryStatistics implements pb.HealthServiceHandler.
 func (s *healthService) QueryStatistics(ctx context.Context, req *pb.QueryStatisticsRequest) (*pb.QueryStatisticsResponse, error) {
-	c := ctx.Value(callerKey{}).(caller)
-	process, sequence, err := c.prepare(ctx, "statistics", req.GetType(), periodOf(req.GetFrom(), req.GetTo()))
-	if err != nil {
-		return nil, err
-	}
-	resp, err := process.ReadStatistics(ctx, &pb.ReadStatisticsRequest{Reader: c.reader(), Query: req, Sequence: sequence})
-	if err != nil {
-		return nil, c.failed(err)
-	}
-	return resp.GetAnswer(), nil
+	answer, err := s.read(ctx, "statistics", []string{req.GetType()}, periodOf(req.GetFrom(), req.GetTo()), &pb.ReadRequest{Query: &pb.ReadRequest_Statistics{Statistics: req}})
+	return answer.GetStatistics(), err
 }
 
 // QueryPayload implements pb.HealthServiceHandler.
 func (s *healthService) QueryPayload(ctx context.Context, req *pb.QueryPayloadRequest) (*pb.QueryPayloadResponse, error) {
+	answer, err := s.read(ctx, "payload", []string{req.GetType()}, periodOf(nil, nil), &pb.ReadRequest{Query: &pb.ReadRequest_Payload{Payload: req}})
+	return answer.GetPayload(), err
+}
+
+// read records a query and has it answered for the caller.
+func (s *healthService) read(ctx context.Context, operation string, types []string, p period, req *pb.ReadRequest) (*pb.ReadResponse, error) {
 	c := ctx.Value(callerKey{}).(caller)
-	process, sequence, err := c.prepare(ctx, "payload", req.GetType(), periodOf(nil, nil))
+	process, sequence, err := c.prepare(ctx, operation, types, p)
 	if err != nil {
 		return nil, err
 	}
-	resp, err := process.ReadPayload(ctx, &pb.ReadPayloadRequest{Reader: c.reader(), Query: req, Sequence: sequence})
+	req.Reader, req.Sequence = c.reader(), sequence
+	answer, err := process.Read(ctx, req)
 	if err != nil {
 		return nil, c.failed(err)
 	}
-	return resp.GetAnswer(), nil
+	return answer, nil
 }
 
 // failed is what a reader learns of a query that failed: that the store was locked
@@ -178,17 +172,23 @@ func (c caller) number() uint64 {
 
 // prepare writes the read into the log and returns the projector that may answer it,
 // and the sequence that the view must contain: everything acknowledged before.
-func (c caller) prepare(ctx context.Context, operation, typeName string, p period) (Projector, uint64, error) {
-	t, ok := catalog.Lookup(typeName)
-	if !ok {
-		return nil, 0, rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{
-			Reason: rpc.ReasonInvalidArgument, Field: "type", Value: typeName, Why: "unknown type",
-		}, "type: unknown type %q", typeName)
+func (c caller) prepare(ctx context.Context, operation string, types []string, p period) (Projector, uint64, error) {
+	codes := make([]uint32, len(types))
+	for i, name := range types {
+		t, ok := catalog.Lookup(name)
+		if !ok {
+			return nil, 0, rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{
+				Reason: rpc.ReasonInvalidArgument, Field: "type", Value: name, Why: "unknown type",
+			}, "type: unknown type %q", name)
+		}
+		codes[i] = t.Code
 	}
 	sequence, _, _ := c.store.Head()
-	if err := c.record.Record(ctx, access{c.number(), t.Code, operation}, p); err != nil {
-		return nil, 0, rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable},
-			"the read cannot be recorded, so it is not answered")
+	for _, code := range codes {
+		if err := c.record.Record(ctx, access{c.number(), code, operation}, p); err != nil {
+			return nil, 0, rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable},
+				"the read cannot be recorded, so it is not answered")
+		}
 	}
 	process, err := c.keeper.Reader()
 	return process, sequence, err

@@ -20,7 +20,10 @@ import (
 
 // ownerService is what the owner uses from the daemon's machine. Reaching it takes
 // the data directory; whatever concerns what a store holds takes a session.
-type ownerService struct{ daemon *Daemon }
+type ownerService struct {
+	pb.UnimplementedOwnerServiceHandler
+	daemon *Daemon
+}
 
 // localCaller is whom wrong passphrases from this machine are counted against.
 const localCaller = "local"

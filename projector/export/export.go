@@ -52,7 +52,7 @@ func (s *Selection) All() []*catalog.Type {
 // Samples yields the samples of a type in the order of an export, without what is said
 // to this reader only: who imported them.
 func (s *Selection) Samples(ctx context.Context, r Reader, t *catalog.Type) iter.Seq2[*pb.Sample, error] {
-	request := &pb.QuerySamplesRequest{Type: t.Short(), From: s.From, To: s.To, Order: pb.Order_ORDER_OLDEST_FIRST}
+	request := &pb.QuerySamplesRequest{Types: []string{t.Short()}, From: s.From, To: s.To, Order: pb.Order_ORDER_ASCENDING}
 	return func(yield func(*pb.Sample, error) bool) {
 		// Samples that start together, of which there are few, are put in order here.
 		var together []*pb.Sample

@@ -58,7 +58,7 @@ func BenchmarkYear(b *testing.B) {
 	b.Run("latest 100", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			answer, err := engine.Samples(ctx, scope, &pb.QuerySamplesRequest{Type: "heartRate", Limit: 100})
+			answer, err := engine.Samples(ctx, scope, &pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: 100})
 			if err != nil || len(answer.GetSamples()) != 100 {
 				b.Fatal(err)
 			}
@@ -66,7 +66,7 @@ func BenchmarkYear(b *testing.B) {
 	})
 	b.Run("page in the middle", func(b *testing.B) {
 		b.ReportAllocs()
-		q := &pb.QuerySamplesRequest{Type: "heartRate", From: health.Timestamp(1_715_000_000 * second), Order: pb.Order_ORDER_OLDEST_FIRST}
+		q := &pb.QuerySamplesRequest{Types: []string{"heartRate"}, From: health.Timestamp(1_715_000_000 * second), Order: pb.Order_ORDER_ASCENDING}
 		n := 0
 		for b.Loop() {
 			answer, err := engine.Samples(ctx, scope, q)
@@ -80,7 +80,7 @@ func BenchmarkYear(b *testing.B) {
 	b.Run("daily statistics", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			answer, err := engine.Statistics(ctx, scope, &pb.QueryStatisticsRequest{Type: "heartRate", Bucket: pb.Bucket_BUCKET_DAY, TimeZone: "Europe/Berlin"})
+			answer, err := engine.Statistics(ctx, scope, &pb.QueryStatisticsRequest{Type: "heartRate", Interval: &pb.Interval{Unit: pb.CalendarUnit_CALENDAR_UNIT_DAY}, TimeZone: "Europe/Berlin"})
 			if err != nil || len(answer.GetStatistics()) < 365 {
 				b.Fatal(err)
 			}

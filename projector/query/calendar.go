@@ -8,9 +8,9 @@ import (
 )
 
 // calendar cuts time into buckets, each half-open and each beginning where the one before
-// it ends. With BUCKET_UNSPECIFIED there is one bucket, the period.
+// it ends. With no unit there is one bucket, the period.
 type calendar struct {
-	bucket pb.Bucket
+	unit   pb.CalendarUnit
 	zone   *time.Location
 	period period
 }
@@ -18,10 +18,10 @@ type calendar struct {
 // containing returns the bucket that holds a time of the period, clipped to the period.
 func (c *calendar) containing(t int64) period {
 	b := c.period
-	switch c.bucket {
-	case pb.Bucket_BUCKET_HOUR:
+	switch c.unit {
+	case pb.CalendarUnit_CALENDAR_UNIT_HOUR:
 		b = hourOf(time.UnixMicro(t).In(c.zone))
-	case pb.Bucket_BUCKET_DAY:
+	case pb.CalendarUnit_CALENDAR_UNIT_DAY:
 		b = dayOf(time.UnixMicro(t).In(c.zone))
 	}
 	return period{max(b.from, c.period.from), min(b.to, c.period.to)}

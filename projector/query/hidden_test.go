@@ -107,7 +107,7 @@ func (s *store) touchedBy(t testing.TB, scope authz.Scope) map[string]int {
 	t.Helper()
 	clear(s.touched)
 	for _, name := range allNames {
-		if _, err := s.engine.Samples(context.Background(), scope, &pb.QuerySamplesRequest{Type: name}); err != nil {
+		if _, err := s.engine.Samples(context.Background(), scope, &pb.QuerySamplesRequest{Types: []string{name}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -76,7 +76,7 @@ func recording(uuid string) *pb.Sample {
 // firstToken returns the payload token of the first electrocardiogram.
 func firstToken(t testing.TB, s *store, scope authz.Scope) string {
 	t.Helper()
-	answer, err := s.engine.Samples(context.Background(), scope, &pb.QuerySamplesRequest{Type: "electrocardiogram"})
+	answer, err := s.engine.Samples(context.Background(), scope, &pb.QuerySamplesRequest{Types: []string{"electrocardiogram"}})
 	if err != nil || len(answer.GetSamples()) == 0 {
 		t.Fatal(answer, err)
 	}
@@ -110,7 +110,7 @@ func TestPayloadComesBackWhole(t *testing.T) {
 		}
 		s.save(t, anna, 0, columns...)
 		scope := grants(t, nil).OwnerScope()
-		answer, err := s.engine.Samples(context.Background(), scope, &pb.QuerySamplesRequest{Type: "electrocardiogram"})
+		answer, err := s.engine.Samples(context.Background(), scope, &pb.QuerySamplesRequest{Types: []string{"electrocardiogram"}})
 		if err != nil {
 			r.Fatal(err)
 		}
@@ -251,7 +251,7 @@ func TestStatisticsRunOnTheEntriesOfASeries(t *testing.T) {
 			s.MostRecent = nil // of entries that end together there is no most recent one
 		}
 		compareAnswers(r, a, b)
-		answer, err := whole.engine.Samples(context.Background(), scope, &pb.QuerySamplesRequest{Type: name})
+		answer, err := whole.engine.Samples(context.Background(), scope, &pb.QuerySamplesRequest{Types: []string{name}})
 		if err != nil || len(answer.GetSamples()) != 1 || answer.Samples[0].GetValue() != 1e6 ||
 			answer.Samples[0].GetQuantitySeries().GetCount() != uint64(len(entries)) {
 			r.Fatal(answer, err)

@@ -54,16 +54,19 @@ type samplesQuery struct {
 func (e *Engine) parseSamples(scope authz.Scope, r *pb.QuerySamplesRequest) (*samplesQuery, error) {
 	q := &samplesQuery{options: &e.options, scope: scope, limit: r.GetLimit(), bytes: e.pageBytes}
 	var err error
-	if q.typ, err = parseType(r.GetType()); err != nil {
+	if len(r.GetTypes()) != 1 {
+		return nil, refuse("types", "", "it must be one")
+	}
+	if q.typ, err = parseType(r.GetTypes()[0]); err != nil {
 		return nil, err
 	}
 	if q.selection.period, err = parsePeriod(r.GetFrom(), r.GetTo()); err != nil {
 		return nil, err
 	}
 	switch r.GetOrder() {
-	case pb.Order_ORDER_UNSPECIFIED, pb.Order_ORDER_NEWEST_FIRST:
+	case pb.Order_ORDER_UNSPECIFIED, pb.Order_ORDER_DESCENDING:
 		q.selection.order.newest = true
-	case pb.Order_ORDER_OLDEST_FIRST:
+	case pb.Order_ORDER_ASCENDING:
 	default:
 		return nil, refuse("order", strconv.Itoa(int(r.GetOrder())), "no such order")
 	}

@@ -50,7 +50,7 @@ func drawRequest(r *rapid.T) *pb.QuerySamplesRequest {
 
 func drawRequestOf(r *rapid.T, names []string) *pb.QuerySamplesRequest {
 	q := &pb.QuerySamplesRequest{
-		Type:  rapid.SampledFrom(names).Draw(r, "type"),
+		Types: []string{rapid.SampledFrom(names).Draw(r, "type")},
 		Limit: rapid.Uint32Range(0, 12).Draw(r, "limit"),
 		Order: pb.Order(rapid.Int32Range(0, 2).Draw(r, "order")),
 	}
@@ -70,7 +70,7 @@ func timestamps(p period) (from, to *timestamppb.Timestamp) {
 
 // expected answers a request the slow and obvious way.
 func expected(seen []reference, q *pb.QuerySamplesRequest) []*pb.Sample {
-	newest := q.GetOrder() != pb.Order_ORDER_OLDEST_FIRST
+	newest := q.GetOrder() != pb.Order_ORDER_ASCENDING
 	var chosen []reference
 	for _, r := range seen {
 		start, end := r.message.GetStart().AsTime(), r.message.GetEnd().AsTime()
@@ -139,7 +139,7 @@ func TestSamplesAreWhatTheReferenceGives(t *testing.T) {
 		s.engine.pageBytes = rapid.SampledFrom([]int{1, 700, 2000, pageBytes}).Draw(r, "page")
 		for range 3 {
 			q := drawRequestOf(r, allNames)
-			typ, _ := catalog.Lookup(q.GetType())
+			typ, _ := catalog.Lookup(q.GetTypes()[0])
 			for _, reader := range []uint64{0, anna, bert, carl} {
 				want := expected(s.visible(reader, reads, typ), q)
 				got := opaque(pages(t, s, scopeOf(state, reader), q, nil))
@@ -159,10 +159,10 @@ func TestPagesStayInPlaceWhileSamplesArrive(t *testing.T) {
 		s.engine.pageBytes = 700
 		q := drawRequest(r)
 		q.Limit = 0
-		typ, _ := catalog.Lookup(q.GetType())
+		typ, _ := catalog.Lookup(q.GetTypes()[0])
 		before := expected(s.visible(0, nil, typ), q)
 		got := pages(t, s, state.OwnerScope(), q, func() {
-			s.save(t, anna, 0, drawColumns(r, q.GetType(), someTypes[q.GetType()]))
+			s.save(t, anna, 0, drawColumns(r, q.GetTypes()[0], someTypes[q.GetTypes()[0]]))
 			if len(s.samples) > 200 {
 				r.Skip("endless")
 			}
@@ -203,8 +203,8 @@ func TestLongSamplesComeInOrderUnderALimit(t *testing.T) {
 			c.Duration = append(c.Duration, rapid.Int64Range(0, 99).Draw(r, "duration"))
 		}
 		s.save(t, anna, 0, c)
-		q := &pb.QuerySamplesRequest{Type: "heartRate", Limit: rapid.Uint32Range(1, 6).Draw(r, "limit"), Order: pb.Order(rapid.Int32Range(1, 2).Draw(r, "order"))}
-		typ, _ := catalog.Lookup(q.GetType())
+		q := &pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: rapid.Uint32Range(1, 6).Draw(r, "limit"), Order: pb.Order(rapid.Int32Range(1, 2).Draw(r, "order"))}
+		typ, _ := catalog.Lookup(q.GetTypes()[0])
 		got := pages(t, s, grants(t, nil).OwnerScope(), q, nil)
 		if diff := cmp.Diff(expected(s.visible(0, nil, typ), q), got, protocmp.Transform()); diff != "" {
 			r.Fatal(diff)
@@ -300,7 +300,7 @@ func TestDeniedReadTouchesNothing(t *testing.T) {
 	s := newStore(t)
 	s.save(t, carl, 0, &pb.SampleColumns{Type: hr, Unit: "count/s", Tick: 1, Start: []int64{base, day}, Mantissa: []int64{1, 1}})
 	queries := func(app uint64) {
-		if _, err := s.engine.Samples(context.Background(), state.Scope(app), &pb.QuerySamplesRequest{Type: "heartRate"}); err != nil {
+		if _, err := s.engine.Samples(context.Background(), state.Scope(app), &pb.QuerySamplesRequest{Types: []string{"heartRate"}}); err != nil {
 			t.Error(err)
 		}
 		if _, err := s.engine.Statistics(context.Background(), state.Scope(app), &pb.QueryStatisticsRequest{Type: "heartRate"}); err != nil {
@@ -335,7 +335,7 @@ func TestLimitedHistoryTouchesOnlyItsRange(t *testing.T) {
 		s.save(t, anna, 0, &pb.SampleColumns{Type: hr, Unit: "count/s", Tick: 1, Start: []int64{base + day}, Duration: []int64{day * 40}, Mantissa: []int64{1}})
 		clear(s.touched)
 		for _, order := range []pb.Order{1, 2} {
-			_, err := s.engine.Samples(context.Background(), state.Scope(bert), &pb.QuerySamplesRequest{Type: "heartRate", To: health.Timestamp(base + 3*day), Order: order})
+			_, err := s.engine.Samples(context.Background(), state.Scope(bert), &pb.QuerySamplesRequest{Types: []string{"heartRate"}, To: health.Timestamp(base + 3*day), Order: order})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -356,7 +356,7 @@ func TestRefusedSampleRequestsNameTheField(t *testing.T) {
 	s := newStore(t)
 	s.engine.pageBytes = 1
 	s.save(t, anna, 0, &pb.SampleColumns{Type: code("heartRate"), Unit: "count/s", Tick: 1, Start: []int64{1, 2, 3}, Mantissa: []int64{1, 1, 1}})
-	good := &pb.QuerySamplesRequest{Type: "heartRate", Limit: 3}
+	good := &pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: 3}
 	first, err := s.engine.Samples(context.Background(), state.OwnerScope(), good)
 	if err != nil || first.GetNextPageToken() == "" {
 		t.Fatal(first, err)
@@ -370,21 +370,21 @@ func TestRefusedSampleRequestsNameTheField(t *testing.T) {
 		reader  uint64
 		field   string
 	}{
-		"unknown type":   {&pb.QuerySamplesRequest{Type: strings.Repeat("ö", 100)}, 0, "type"},
-		"no type":        {&pb.QuerySamplesRequest{}, 0, "type"},
-		"from after to":  {&pb.QuerySamplesRequest{Type: "heartRate", From: health.Timestamp(2), To: health.Timestamp(1)}, 0, "from"},
-		"fine from":      {&pb.QuerySamplesRequest{Type: "heartRate", From: &timestamppb.Timestamp{Nanos: 1}}, 0, "from"},
-		"far to":         {&pb.QuerySamplesRequest{Type: "heartRate", To: &timestamppb.Timestamp{Seconds: 1 << 60}}, 0, "to"},
-		"order":          {&pb.QuerySamplesRequest{Type: "heartRate", Order: 9}, 0, "order"},
-		"token text":     {&pb.QuerySamplesRequest{Type: "heartRate", Limit: 3, PageToken: "%"}, 0, "page_token"},
-		"short token":    {&pb.QuerySamplesRequest{Type: "heartRate", Limit: 3, PageToken: short}, 0, "page_token"},
-		"flipped token":  {&pb.QuerySamplesRequest{Type: "heartRate", Limit: 3, PageToken: string(flipped)}, 0, "page_token"},
-		"other type":     {&pb.QuerySamplesRequest{Type: "stepCount", Limit: 3, PageToken: token}, 0, "page_token"},
-		"other limit":    {&pb.QuerySamplesRequest{Type: "heartRate", Limit: 4, PageToken: token}, 0, "page_token"},
-		"other order":    {&pb.QuerySamplesRequest{Type: "heartRate", Limit: 3, Order: 1, PageToken: token}, 0, "page_token"},
-		"other from":     {&pb.QuerySamplesRequest{Type: "heartRate", Limit: 3, From: health.Timestamp(0), PageToken: token}, 0, "page_token"},
-		"other to":       {&pb.QuerySamplesRequest{Type: "heartRate", Limit: 3, To: health.Timestamp(9), PageToken: token}, 0, "page_token"},
-		"another reader": {&pb.QuerySamplesRequest{Type: "heartRate", Limit: 3, PageToken: token}, anna, "page_token"},
+		"unknown type":   {&pb.QuerySamplesRequest{Types: []string{strings.Repeat("ö", 100)}}, 0, "type"},
+		"no type":        {&pb.QuerySamplesRequest{}, 0, "types"},
+		"from after to":  {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, From: health.Timestamp(2), To: health.Timestamp(1)}, 0, "from"},
+		"fine from":      {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, From: &timestamppb.Timestamp{Nanos: 1}}, 0, "from"},
+		"far to":         {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, To: &timestamppb.Timestamp{Seconds: 1 << 60}}, 0, "to"},
+		"order":          {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, Order: 9}, 0, "order"},
+		"token text":     {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: 3, PageToken: "%"}, 0, "page_token"},
+		"short token":    {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: 3, PageToken: short}, 0, "page_token"},
+		"flipped token":  {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: 3, PageToken: string(flipped)}, 0, "page_token"},
+		"other type":     {&pb.QuerySamplesRequest{Types: []string{"stepCount"}, Limit: 3, PageToken: token}, 0, "page_token"},
+		"other limit":    {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: 4, PageToken: token}, 0, "page_token"},
+		"other order":    {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: 3, Order: 1, PageToken: token}, 0, "page_token"},
+		"other from":     {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: 3, From: health.Timestamp(0), PageToken: token}, 0, "page_token"},
+		"other to":       {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: 3, To: health.Timestamp(9), PageToken: token}, 0, "page_token"},
+		"another reader": {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: 3, PageToken: token}, anna, "page_token"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -398,7 +398,7 @@ func TestRefusedSampleRequestsNameTheField(t *testing.T) {
 		})
 	}
 	// The same request under another name of the type, with the order said, is the same.
-	same := &pb.QuerySamplesRequest{Type: "HKQuantityTypeIdentifierHeartRate", Limit: 3, Order: pb.Order_ORDER_NEWEST_FIRST, PageToken: token}
+	same := &pb.QuerySamplesRequest{Types: []string{"HKQuantityTypeIdentifierHeartRate"}, Limit: 3, Order: pb.Order_ORDER_DESCENDING, PageToken: token}
 	if answer, err := s.engine.Samples(context.Background(), state.OwnerScope(), same); err != nil || len(answer.GetSamples()) != 1 {
 		t.Errorf("answer %v, error %v", answer, err)
 	}
@@ -442,7 +442,7 @@ func TestQueryEndsWithItsContext(t *testing.T) {
 	if _, err := s.engine.Statistics(ctx, state.OwnerScope(), &pb.QueryStatisticsRequest{Type: "heartRate"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("statistics: %v", err)
 	}
-	if _, err := s.engine.Samples(ctx, state.OwnerScope(), &pb.QuerySamplesRequest{Type: "heartRate"}); !errors.Is(err, context.Canceled) {
+	if _, err := s.engine.Samples(ctx, state.OwnerScope(), &pb.QuerySamplesRequest{Types: []string{"heartRate"}}); !errors.Is(err, context.Canceled) {
 		t.Errorf("samples: %v", err)
 	}
 	s.close(t)

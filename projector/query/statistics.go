@@ -98,17 +98,17 @@ func parseZone(name string) (*time.Location, error) {
 }
 
 func (q *statisticsQuery) parseBucket(r *pb.QueryStatisticsRequest) error {
-	q.calendar.bucket = r.GetBucket()
+	q.calendar.unit = r.GetInterval().GetUnit()
 	least := uint64(0)
-	switch r.GetBucket() {
-	case pb.Bucket_BUCKET_UNSPECIFIED:
+	switch q.calendar.unit {
+	case pb.CalendarUnit_CALENDAR_UNIT_UNSPECIFIED:
 		return nil
-	case pb.Bucket_BUCKET_HOUR:
+	case pb.CalendarUnit_CALENDAR_UNIT_HOUR:
 		least = uint64(time.Hour / time.Microsecond)
-	case pb.Bucket_BUCKET_DAY:
+	case pb.CalendarUnit_CALENDAR_UNIT_DAY:
 		least = uint64(24 * time.Hour / time.Microsecond)
 	default:
-		return refuse("bucket", strconv.Itoa(int(r.GetBucket())), "no such bucket")
+		return refuse("interval.unit", strconv.Itoa(int(q.calendar.unit)), "no such unit")
 	}
 	p := q.calendar.period
 	if r.GetFrom() != nil && r.GetTo() != nil && (uint64(p.to)-uint64(p.from))/least > maxBuckets {
@@ -118,7 +118,7 @@ func (q *statisticsQuery) parseBucket(r *pb.QueryStatisticsRequest) error {
 }
 
 func tooMany() error {
-	return refuse("bucket", "", fmt.Sprintf("the period has more than %d of them: ask for a shorter one", maxBuckets))
+	return refuse("interval", "", fmt.Sprintf("the period has more than %d of them: ask for a shorter one", maxBuckets))
 }
 
 func (q *statisticsQuery) parseUnit(text string) error {

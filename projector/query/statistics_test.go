@@ -24,7 +24,7 @@ var zones = []string{"", "Europe/Berlin", "Australia/Lord_Howe", "America/Sao_Pa
 func drawStatistics(r *rapid.T) *pb.QueryStatisticsRequest {
 	q := &pb.QueryStatisticsRequest{
 		Type:     rapid.SampledFrom([]string{"stepCount", "heartRate", "bodyMass", "environmentalAudioExposure"}).Draw(r, "type"),
-		Bucket:   pb.Bucket(rapid.Int32Range(0, 2).Draw(r, "bucket")),
+		Interval: &pb.Interval{Unit: rapid.SampledFrom([]pb.CalendarUnit{0, pb.CalendarUnit_CALENDAR_UNIT_HOUR, pb.CalendarUnit_CALENDAR_UNIT_DAY}).Draw(r, "unit")},
 		TimeZone: rapid.SampledFrom(zones).Draw(r, "zone"),
 	}
 	if q.Type == "bodyMass" && rapid.Bool().Draw(r, "in grams") {
@@ -111,7 +111,7 @@ func expectedStatistics(seen []reference, p period, q *pb.QueryStatisticsRequest
 	if p.from >= p.to {
 		return nil
 	}
-	if q.GetBucket() == pb.Bucket_BUCKET_UNSPECIFIED {
+	if q.GetInterval().GetUnit() == pb.CalendarUnit_CALENDAR_UNIT_UNSPECIFIED {
 		if s := statisticsOf(seen, p, typ, unitText); s != nil {
 			return []*pb.Statistics{s}
 		}
@@ -127,7 +127,7 @@ func expectedStatistics(seen []reference, p period, q *pb.QueryStatisticsRequest
 	}
 	var answer []*pb.Statistics
 	for at := max(first, p.from); at <= min(last, p.to-1); {
-		b := referenceBucket(at, q.GetBucket(), zone)
+		b := referenceBucket(at, q.GetInterval().GetUnit(), zone)
 		at = b.to
 		if s := statisticsOf(seen, period{max(b.from, p.from), min(b.to, p.to)}, typ, unitText); s != nil {
 			answer = append(answer, s)
@@ -138,11 +138,11 @@ func expectedStatistics(seen []reference, p period, q *pb.QueryStatisticsRequest
 
 // referenceBucket finds the edges by looking at the clock on the wall, a quarter of an
 // hour at a time: no zone here changes within one.
-func referenceBucket(at int64, bucket pb.Bucket, zone *time.Location) period {
+func referenceBucket(at int64, bucket pb.CalendarUnit, zone *time.Location) period {
 	const step = 15 * 60 * second
 	same := func(a, b int64) bool {
 		x, y := time.UnixMicro(a).In(zone), time.UnixMicro(b).In(zone)
-		if bucket == pb.Bucket_BUCKET_DAY {
+		if bucket == pb.CalendarUnit_CALENDAR_UNIT_DAY {
 			return x.YearDay() == y.YearDay() && x.Year() == y.Year()
 		}
 		_, offX := x.Zone()
@@ -276,7 +276,7 @@ func TestCumulativeSampleIsSharedOutOverBuckets(t *testing.T) {
 		Type: code("stepCount"), Unit: "count", Tick: 1, Start: []int64{start}, Duration: []int64{2 * 3600 * second}, Mantissa: []int64{400},
 	})
 	answer, err := s.engine.Statistics(context.Background(), state.OwnerScope(), &pb.QueryStatisticsRequest{
-		Type: "stepCount", Bucket: pb.Bucket_BUCKET_HOUR, TimeZone: "Europe/Berlin",
+		Type: "stepCount", Interval: &pb.Interval{Unit: pb.CalendarUnit_CALENDAR_UNIT_HOUR}, TimeZone: "Europe/Berlin",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -337,8 +337,8 @@ func TestRefusedStatisticsNameTheField(t *testing.T) {
 		"zone":             {&pb.QueryStatisticsRequest{Type: "stepCount", TimeZone: "Mars/Olympus"}, "time_zone"},
 		"zone of the host": {&pb.QueryStatisticsRequest{Type: "stepCount", TimeZone: "Local"}, "time_zone"},
 		"path":             {&pb.QueryStatisticsRequest{Type: "stepCount", TimeZone: "../etc/passwd"}, "time_zone"},
-		"bucket":           {&pb.QueryStatisticsRequest{Type: "stepCount", Bucket: 7}, "bucket"},
-		"too many buckets": {&pb.QueryStatisticsRequest{Type: "stepCount", Bucket: 1, From: health.Timestamp(0), To: health.Timestamp(4 * 365 * day)}, "bucket"},
+		"bucket":           {&pb.QueryStatisticsRequest{Type: "stepCount", Interval: &pb.Interval{Unit: 7}}, "bucket"},
+		"too many buckets": {&pb.QueryStatisticsRequest{Type: "stepCount", Interval: &pb.Interval{Unit: pb.CalendarUnit_CALENDAR_UNIT_HOUR}, From: health.Timestamp(0), To: health.Timestamp(4 * 365 * day)}, "bucket"},
 		"bad unit":         {&pb.QueryStatisticsRequest{Type: "stepCount", Unit: "furlong"}, "unit"},
 		"other dimension":  {&pb.QueryStatisticsRequest{Type: "stepCount", Unit: "kg"}, "unit"},
 	}
@@ -361,7 +361,7 @@ func TestEndlessSampleDoesNotFillTheAnswer(t *testing.T) {
 	s.save(t, anna, 0, &pb.SampleColumns{
 		Type: code("heartRate"), Unit: "count/s", Tick: 1, Start: []int64{base}, Duration: []int64{2000 * 365 * day}, Mantissa: []int64{1},
 	})
-	q := &pb.QueryStatisticsRequest{Type: "heartRate", Bucket: pb.Bucket_BUCKET_HOUR}
+	q := &pb.QueryStatisticsRequest{Type: "heartRate", Interval: &pb.Interval{Unit: pb.CalendarUnit_CALENDAR_UNIT_HOUR}}
 	var argument *ArgumentError
 	if _, err := s.engine.Statistics(context.Background(), state.OwnerScope(), q); !errors.As(err, &argument) || argument.Field != "bucket" {
 		t.Errorf("error %v", err)

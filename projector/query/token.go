@@ -59,9 +59,9 @@ func pageContext(scope authz.Scope, t *catalog.Type, p period, limit uint32, new
 	b = binary.BigEndian.AppendUint64(b, uint64(p.to))
 	b = binary.BigEndian.AppendUint32(b, limit)
 	if newest {
-		return append(b, byte(pb.Order_ORDER_NEWEST_FIRST))
+		return append(b, byte(pb.Order_ORDER_DESCENDING))
 	}
-	return append(b, byte(pb.Order_ORDER_OLDEST_FIRST))
+	return append(b, byte(pb.Order_ORDER_ASCENDING))
 }
 
 var tokenText = base64.RawURLEncoding.Strict()

@@ -52,7 +52,7 @@ func TestEveryTypeComesBack(t *testing.T) {
 				}
 				s := newStore(t)
 				s.apply(t, anna, columns)
-				answer, err := s.engine.Samples(context.Background(), scope, &pb.QuerySamplesRequest{Type: typ.Short()})
+				answer, err := s.engine.Samples(context.Background(), scope, &pb.QuerySamplesRequest{Types: []string{typ.Short()}})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -4,7 +4,7 @@
 //	c, err := client.Dial(ctx, credentials)
 //	defer c.Close()
 //	_, err = c.Save(ctx, &pb.SaveRequest{Samples: samples})
-//	for sample, err := range c.QuerySamples(ctx, &pb.QuerySamplesRequest{Type: "stepCount"}) { … }
+//	for sample, err := range c.QuerySamples(ctx, &pb.QuerySamplesRequest{Types: []string{"stepCount"}}) { … }
 //
 // Errors are *connect.Error values with a reason, whatever the transport is; see
 // package rpc for the reasons:

@@ -31,6 +31,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // ledger is a small store: it keeps samples by request id and answers in pages.
 type ledger struct {
+	pb.UnimplementedHealthServiceHandler
 	pb.OwnerServiceHandler
 
 	mu       sync.Mutex
@@ -82,7 +83,7 @@ func (l *ledger) Save(_ context.Context, r *pb.SaveRequest) (*pb.SaveResponse, e
 func (l *ledger) QuerySamples(_ context.Context, r *pb.QuerySamplesRequest) (*pb.QuerySamplesResponse, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if r.Type == "locked" {
+	if r.Types[0] == "locked" {
 		return nil, rpc.StoreLocked()
 	}
 	from, _ := strconv.Atoi(r.PageToken)
@@ -91,7 +92,7 @@ func (l *ledger) QuerySamples(_ context.Context, r *pb.QuerySamplesRequest) (*pb
 	if to < len(l.samples) {
 		answer.NextPageToken = strconv.Itoa(to)
 	}
-	if r.Type == "stuck" {
+	if r.Types[0] == "stuck" {
 		answer.NextPageToken = "7"
 	}
 	return answer, nil
@@ -176,7 +177,7 @@ func TestQueryFollowsThePages(t *testing.T) {
 	if response, err := c.Save(t.Context(), &pb.SaveRequest{Samples: someSamples(10)}); err != nil || response.Accepted != 10 {
 		t.Fatalf("save: %v, %v", response, err)
 	}
-	request := &pb.QuerySamplesRequest{Type: "stepCount"}
+	request := &pb.QuerySamplesRequest{Types: []string{"stepCount"}}
 	for range 2 { // the request stays as it was
 		n := 0
 		for sample, err := range c.QuerySamples(t.Context(), request) {
@@ -197,7 +198,7 @@ func TestQueryFollowsThePages(t *testing.T) {
 	}
 	var failures []error
 	for _, typ := range []string{"locked", "stuck"} {
-		for _, err := range c.QuerySamples(t.Context(), &pb.QuerySamplesRequest{Type: typ, PageToken: "7"}) {
+		for _, err := range c.QuerySamples(t.Context(), &pb.QuerySamplesRequest{Types: []string{typ}, PageToken: "7"}) {
 			if err != nil {
 				failures = append(failures, err)
 			}

@@ -35,6 +35,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // service is a handler whose Save is the test's.
 type service struct {
+	pb.UnimplementedHealthServiceHandler
 	save func(context.Context, *pb.SaveRequest) (*pb.SaveResponse, error)
 }
 
@@ -54,7 +55,7 @@ func (service) QueryPayload(_ context.Context, r *pb.QueryPayloadRequest) (*pb.Q
 }
 
 func (service) QuerySamples(_ context.Context, r *pb.QuerySamplesRequest) (*pb.QuerySamplesResponse, error) {
-	return &pb.QuerySamplesResponse{Samples: []*pb.Sample{{Type: r.Type}}}, nil
+	return &pb.QuerySamplesResponse{Samples: []*pb.Sample{{Type: r.Types[0]}}}, nil
 }
 
 func (service) QueryStatistics(context.Context, *pb.QueryStatisticsRequest) (*pb.QueryStatisticsResponse, error) {
@@ -120,7 +121,7 @@ func accept(_ context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
 
 func TestCallsReachTheImplementation(t *testing.T) {
 	callers := make(chan rpc.Caller, 1)
-	w := serve(t, service{func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+	w := serve(t, service{save: func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
 		caller, _ := rpc.CallerFrom(ctx)
 		callers <- caller
 		return accept(ctx, r)
@@ -135,7 +136,7 @@ func TestCallsReachTheImplementation(t *testing.T) {
 	if got, want := <-callers, (rpc.Caller{Store: store, Key: anna, Session: "the session"}); got != want {
 		t.Fatalf("caller %+v, want %+v", got, want)
 	}
-	samples, err := client.QuerySamples(t.Context(), &pb.QuerySamplesRequest{Type: "stepCount"})
+	samples, err := client.QuerySamples(t.Context(), &pb.QuerySamplesRequest{Types: []string{"stepCount"}})
 	if err != nil || samples.Samples[0].Type != "stepCount" {
 		t.Fatalf("query: %v, %v", samples, err)
 	}
@@ -162,7 +163,7 @@ func TestEveryMethodOfTheSchemaIsCalledByItsName(t *testing.T) {
 		called <- method
 		return nil, rpc.StoreLocked()
 	}
-	w := serve(t, service{accept}, rpc.NATSOptions{Interceptor: record})
+	w := serve(t, service{save: accept}, rpc.NATSOptions{Interceptor: record})
 	nc, err := w.srv.Connect(natsserver.Service)
 	if err != nil {
 		t.Fatal(err)
@@ -195,7 +196,7 @@ func TestEveryMethodOfTheSchemaIsCalledByItsName(t *testing.T) {
 }
 
 func TestJSONIsAnsweredInJSON(t *testing.T) {
-	w := serve(t, service{accept}, rpc.NATSOptions{})
+	w := serve(t, service{save: accept}, rpc.NATSOptions{})
 	nc := w.connect(t, anna)
 	ask := func(method, body string) *nats.Msg {
 		t.Helper()
@@ -223,7 +224,7 @@ func TestJSONIsAnsweredInJSON(t *testing.T) {
 
 func TestRequestWithForeignReplyIsNotExecuted(t *testing.T) {
 	var executed atomic.Int32
-	w := serve(t, service{func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+	w := serve(t, service{save: func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
 		executed.Add(1)
 		return accept(ctx, r)
 	}}, rpc.NATSOptions{})
@@ -265,7 +266,7 @@ func TestRequestWithForeignReplyIsNotExecuted(t *testing.T) {
 
 func TestInterceptorRunsBeforeTheRequestIsLookedAt(t *testing.T) {
 	var seen atomic.Value
-	w := serve(t, service{accept}, rpc.NATSOptions{Interceptor: func(ctx context.Context, method string, next rpc.Next) (proto.Message, error) {
+	w := serve(t, service{save: accept}, rpc.NATSOptions{Interceptor: func(ctx context.Context, method string, next rpc.Next) (proto.Message, error) {
 		caller, _ := rpc.CallerFrom(ctx)
 		seen.Store(method + " " + caller.Key)
 		return nil, rpc.StoreLocked()
@@ -303,7 +304,7 @@ func TestPanicIsAnInternalErrorWithoutPayload(t *testing.T) {
 		defer mu.Unlock()
 		return out.Write(p)
 	}), nil))
-	w := serve(t, service{func(_ context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+	w := serve(t, service{save: func(_ context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
 		if r.ByContent {
 			panic("heart rate of " + r.Samples[0].Type)
 		}
@@ -335,7 +336,7 @@ func (w writer) Write(p []byte) (int, error) { return w(p) }
 // held is a service whose saves tell that they have begun, and wait for release.
 func held() (impl service, began chan struct{}, release chan struct{}) {
 	began, release = make(chan struct{}, 100), make(chan struct{})
-	return service{func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+	return service{save: func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
 		began <- struct{}{}
 		<-release
 		return accept(ctx, r)
@@ -390,7 +391,7 @@ func TestBytesUnderWayAreBounded(t *testing.T) {
 		first <- err
 	}()
 	<-began
-	query := &pb.QuerySamplesRequest{Type: strings.Repeat("x", 600)}
+	query := &pb.QuerySamplesRequest{Types: []string{strings.Repeat("x", 600)}}
 	if _, err := client.QuerySamples(t.Context(), query); rpc.Reason(err) != rpc.ReasonBusy {
 		t.Fatalf("too much at once: %v", err)
 	}
@@ -415,7 +416,7 @@ func wait(t testing.TB, done func() bool) {
 
 func TestStopAnswersWhatIsUnderWay(t *testing.T) {
 	started := make(chan struct{}, 100)
-	w := serve(t, service{func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+	w := serve(t, service{save: func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
 		started <- struct{}{}
 		time.Sleep(20 * time.Millisecond)
 		return accept(ctx, r)
@@ -446,7 +447,7 @@ func TestStopAnswersWhatIsUnderWay(t *testing.T) {
 
 func TestStopThatMayNotWaitEndsTheCalls(t *testing.T) {
 	started := make(chan struct{})
-	w := serve(t, service{func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+	w := serve(t, service{save: func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
 		close(started)
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -469,7 +470,7 @@ func TestStopThatMayNotWaitEndsTheCalls(t *testing.T) {
 }
 
 func TestAnswersThatAreTooLargeAreErrors(t *testing.T) {
-	w := serve(t, service{func(context.Context, *pb.SaveRequest) (*pb.SaveResponse, error) {
+	w := serve(t, service{save: func(context.Context, *pb.SaveRequest) (*pb.SaveResponse, error) {
 		r := new(pb.SaveResponse)
 		// An unknown field makes a small message large.
 		r.ProtoReflect().SetUnknown(append([]byte{0x7a, 0x80, 0x80, 0x80, 0x01}, make([]byte, 2<<20)...))
@@ -481,7 +482,7 @@ func TestAnswersThatAreTooLargeAreErrors(t *testing.T) {
 }
 
 func TestRequestsThatAreTooLargeDoNotLeave(t *testing.T) {
-	w := serve(t, service{accept}, rpc.NATSOptions{})
+	w := serve(t, service{save: accept}, rpc.NATSOptions{})
 	client := w.client(t, anna)
 	_, err := client.Save(t.Context(), &pb.SaveRequest{RequestId: make([]byte, rpc.MaxRequest)})
 	if rpc.Reason(err) != rpc.ReasonTooLarge {
@@ -494,7 +495,7 @@ func TestRequestsThatAreTooLargeDoNotLeave(t *testing.T) {
 
 func TestCallsEndWithTheirContextAndTheConnection(t *testing.T) {
 	release := make(chan struct{})
-	w := serve(t, service{func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+	w := serve(t, service{save: func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
 		<-release
 		return accept(ctx, r)
 	}}, rpc.NATSOptions{})
@@ -519,7 +520,7 @@ func BenchmarkSave(b *testing.B) {
 				continue
 			}
 			b.Run(fmt.Sprintf("conns=%d/callers=%d", conns, callers), func(b *testing.B) {
-				w := serve(b, service{accept}, rpc.NATSOptions{})
+				w := serve(b, service{save: accept}, rpc.NATSOptions{})
 				clients := make([]pb.HealthServiceClient, conns)
 				for i := range clients {
 					clients[i] = w.client(b, anna)

@@ -168,6 +168,18 @@ func (h healthClient) SavePart(ctx context.Context, r *pb.SavePartRequest) (*pb.
 	return call[pb.SavePartRequest, pb.SavePartResponse](ctx, h.c, "SavePart", r)
 }
 
+func (h healthClient) Delete(ctx context.Context, r *pb.DeleteRequest) (*pb.DeleteResponse, error) {
+	return call[pb.DeleteRequest, pb.DeleteResponse](ctx, h.c, "Delete", r)
+}
+
+func (h healthClient) SetUpdates(ctx context.Context, r *pb.SetUpdatesRequest) (*pb.SetUpdatesResponse, error) {
+	return call[pb.SetUpdatesRequest, pb.SetUpdatesResponse](ctx, h.c, "SetUpdates", r)
+}
+
+func (h healthClient) AckUpdates(ctx context.Context, r *pb.AckUpdatesRequest) (*pb.AckUpdatesResponse, error) {
+	return call[pb.AckUpdatesRequest, pb.AckUpdatesResponse](ctx, h.c, "AckUpdates", r)
+}
+
 func (h healthClient) QueryPayload(ctx context.Context, r *pb.QueryPayloadRequest) (*pb.QueryPayloadResponse, error) {
 	return call[pb.QueryPayloadRequest, pb.QueryPayloadResponse](ctx, h.c, "QueryPayload", r)
 }
@@ -178,6 +190,26 @@ func (h healthClient) QuerySamples(ctx context.Context, r *pb.QuerySamplesReques
 
 func (h healthClient) QueryStatistics(ctx context.Context, r *pb.QueryStatisticsRequest) (*pb.QueryStatisticsResponse, error) {
 	return call[pb.QueryStatisticsRequest, pb.QueryStatisticsResponse](ctx, h.c, "QueryStatistics", r)
+}
+
+func (h healthClient) QueryChanges(ctx context.Context, r *pb.QueryChangesRequest) (*pb.QueryChangesResponse, error) {
+	return call[pb.QueryChangesRequest, pb.QueryChangesResponse](ctx, h.c, "QueryChanges", r)
+}
+
+func (h healthClient) QuerySources(ctx context.Context, r *pb.QuerySourcesRequest) (*pb.QuerySourcesResponse, error) {
+	return call[pb.QuerySourcesRequest, pb.QuerySourcesResponse](ctx, h.c, "QuerySources", r)
+}
+
+func (h healthClient) QueryPreferredUnits(ctx context.Context, r *pb.QueryPreferredUnitsRequest) (*pb.QueryPreferredUnitsResponse, error) {
+	return call[pb.QueryPreferredUnitsRequest, pb.QueryPreferredUnitsResponse](ctx, h.c, "QueryPreferredUnits", r)
+}
+
+func (h healthClient) QueryOutcome(ctx context.Context, r *pb.QueryOutcomeRequest) (*pb.QueryOutcomeResponse, error) {
+	return call[pb.QueryOutcomeRequest, pb.QueryOutcomeResponse](ctx, h.c, "QueryOutcome", r)
+}
+
+func (h healthClient) QueryUpdates(ctx context.Context, r *pb.QueryUpdatesRequest) (*pb.QueryUpdatesResponse, error) {
+	return call[pb.QueryUpdatesRequest, pb.QueryUpdatesResponse](ctx, h.c, "QueryUpdates", r)
 }
 
 // ownerClient implements pb.OwnerServiceClient.
@@ -225,6 +257,18 @@ func (o ownerClient) Decide(ctx context.Context, r *pb.DecideRequest) (*pb.Decid
 
 func (o ownerClient) SetPolicy(ctx context.Context, r *pb.SetPolicyRequest) (*pb.SetPolicyResponse, error) {
 	return call[pb.SetPolicyRequest, pb.SetPolicyResponse](ctx, o.c, "SetPolicy", r)
+}
+
+func (o ownerClient) SetSourceOrder(ctx context.Context, r *pb.SetSourceOrderRequest) (*pb.SetSourceOrderResponse, error) {
+	return call[pb.SetSourceOrderRequest, pb.SetSourceOrderResponse](ctx, o.c, "SetSourceOrder", r)
+}
+
+func (o ownerClient) SetPreferredUnits(ctx context.Context, r *pb.SetPreferredUnitsRequest) (*pb.SetPreferredUnitsResponse, error) {
+	return call[pb.SetPreferredUnitsRequest, pb.SetPreferredUnitsResponse](ctx, o.c, "SetPreferredUnits", r)
+}
+
+func (o ownerClient) DeleteSamples(ctx context.Context, r *pb.DeleteSamplesRequest) (*pb.DeleteSamplesResponse, error) {
+	return call[pb.DeleteSamplesRequest, pb.DeleteSamplesResponse](ctx, o.c, "DeleteSamples", r)
 }
 
 func (o ownerClient) ListLog(ctx context.Context, r *pb.ListLogRequest) (*pb.ListLogResponse, error) {

@@ -169,7 +169,7 @@ func (s *Store) store(o *object, byContent bool) *object {
 // QuerySamples answers as the client does.
 func (s *Store) QuerySamples(_ context.Context, req *pb.QuerySamplesRequest) iter.Seq2[*pb.Sample, error] {
 	return func(yield func(*pb.Sample, error) bool) {
-		t, ok := catalog.Lookup(req.GetType())
+		t, ok := catalog.Lookup(req.GetTypes()[0])
 		if !ok {
 			yield(nil, errors.New("no such type"))
 			return

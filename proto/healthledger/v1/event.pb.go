@@ -21,6 +21,65 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Frequency is the most often that an update comes.
+type Frequency int32
+
+const (
+	Frequency_FREQUENCY_UNSPECIFIED Frequency = 0
+	Frequency_FREQUENCY_NEVER       Frequency = 1
+	Frequency_FREQUENCY_IMMEDIATE   Frequency = 2
+	Frequency_FREQUENCY_HOURLY      Frequency = 3
+	Frequency_FREQUENCY_DAILY       Frequency = 4
+	Frequency_FREQUENCY_WEEKLY      Frequency = 5
+)
+
+// Enum value maps for Frequency.
+var (
+	Frequency_name = map[int32]string{
+		0: "FREQUENCY_UNSPECIFIED",
+		1: "FREQUENCY_NEVER",
+		2: "FREQUENCY_IMMEDIATE",
+		3: "FREQUENCY_HOURLY",
+		4: "FREQUENCY_DAILY",
+		5: "FREQUENCY_WEEKLY",
+	}
+	Frequency_value = map[string]int32{
+		"FREQUENCY_UNSPECIFIED": 0,
+		"FREQUENCY_NEVER":       1,
+		"FREQUENCY_IMMEDIATE":   2,
+		"FREQUENCY_HOURLY":      3,
+		"FREQUENCY_DAILY":       4,
+		"FREQUENCY_WEEKLY":      5,
+	}
+)
+
+func (x Frequency) Enum() *Frequency {
+	p := new(Frequency)
+	*p = x
+	return p
+}
+
+func (x Frequency) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Frequency) Descriptor() protoreflect.EnumDescriptor {
+	return file_healthledger_v1_event_proto_enumTypes[0].Descriptor()
+}
+
+func (Frequency) Type() protoreflect.EnumType {
+	return &file_healthledger_v1_event_proto_enumTypes[0]
+}
+
+func (x Frequency) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Frequency.Descriptor instead.
+func (Frequency) EnumDescriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{0}
+}
+
 // Plausibility says what becomes of a sample whose value is outside of the range that a
 // living person can have (spec section 7.4).
 type Plausibility int32
@@ -58,11 +117,11 @@ func (x Plausibility) String() string {
 }
 
 func (Plausibility) Descriptor() protoreflect.EnumDescriptor {
-	return file_healthledger_v1_event_proto_enumTypes[0].Descriptor()
+	return file_healthledger_v1_event_proto_enumTypes[1].Descriptor()
 }
 
 func (Plausibility) Type() protoreflect.EnumType {
-	return &file_healthledger_v1_event_proto_enumTypes[0]
+	return &file_healthledger_v1_event_proto_enumTypes[1]
 }
 
 func (x Plausibility) Number() protoreflect.EnumNumber {
@@ -71,7 +130,7 @@ func (x Plausibility) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Plausibility.Descriptor instead.
 func (Plausibility) EnumDescriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{0}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{1}
 }
 
 // ReadExtent says how much of a type may be read.
@@ -111,11 +170,11 @@ func (x ReadExtent) String() string {
 }
 
 func (ReadExtent) Descriptor() protoreflect.EnumDescriptor {
-	return file_healthledger_v1_event_proto_enumTypes[1].Descriptor()
+	return file_healthledger_v1_event_proto_enumTypes[2].Descriptor()
 }
 
 func (ReadExtent) Type() protoreflect.EnumType {
-	return &file_healthledger_v1_event_proto_enumTypes[1]
+	return &file_healthledger_v1_event_proto_enumTypes[2]
 }
 
 func (x ReadExtent) Number() protoreflect.EnumNumber {
@@ -124,7 +183,7 @@ func (x ReadExtent) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ReadExtent.Descriptor instead.
 func (ReadExtent) EnumDescriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{1}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{2}
 }
 
 // EventList is the plaintext of a block of a segment.
@@ -184,6 +243,9 @@ type Event struct {
 	//	*Event_DecisionDetail
 	//	*Event_AccessRecorded
 	//	*Event_PartSaved
+	//	*Event_SamplesDeleted
+	//	*Event_UpdatesSet
+	//	*Event_UpdatesAcked
 	Body          isEvent_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -278,6 +340,33 @@ func (x *Event) GetPartSaved() *PartSaved {
 	return nil
 }
 
+func (x *Event) GetSamplesDeleted() *SamplesDeleted {
+	if x != nil {
+		if x, ok := x.Body.(*Event_SamplesDeleted); ok {
+			return x.SamplesDeleted
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetUpdatesSet() *UpdatesSet {
+	if x != nil {
+		if x, ok := x.Body.(*Event_UpdatesSet); ok {
+			return x.UpdatesSet
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetUpdatesAcked() *UpdatesAcked {
+	if x != nil {
+		if x, ok := x.Body.(*Event_UpdatesAcked); ok {
+			return x.UpdatesAcked
+		}
+	}
+	return nil
+}
+
 type isEvent_Body interface {
 	isEvent_Body()
 }
@@ -303,6 +392,18 @@ type Event_PartSaved struct {
 	PartSaved *PartSaved `protobuf:"bytes,6,opt,name=part_saved,json=partSaved,proto3,oneof"`
 }
 
+type Event_SamplesDeleted struct {
+	SamplesDeleted *SamplesDeleted `protobuf:"bytes,7,opt,name=samples_deleted,json=samplesDeleted,proto3,oneof"`
+}
+
+type Event_UpdatesSet struct {
+	UpdatesSet *UpdatesSet `protobuf:"bytes,8,opt,name=updates_set,json=updatesSet,proto3,oneof"`
+}
+
+type Event_UpdatesAcked struct {
+	UpdatesAcked *UpdatesAcked `protobuf:"bytes,9,opt,name=updates_acked,json=updatesAcked,proto3,oneof"`
+}
+
 func (*Event_SamplesSaved) isEvent_Body() {}
 
 func (*Event_Decision) isEvent_Body() {}
@@ -312,6 +413,12 @@ func (*Event_DecisionDetail) isEvent_Body() {}
 func (*Event_AccessRecorded) isEvent_Body() {}
 
 func (*Event_PartSaved) isEvent_Body() {}
+
+func (*Event_SamplesDeleted) isEvent_Body() {}
+
+func (*Event_UpdatesSet) isEvent_Body() {}
+
+func (*Event_UpdatesAcked) isEvent_Body() {}
 
 // SamplesSaved holds the samples of one save by one app. Class health.
 type SamplesSaved struct {
@@ -457,6 +564,262 @@ func (x *PartSaved) GetChunk() *Chunk {
 	return nil
 }
 
+// SamplesDeleted takes back samples that the app has saved before. Class health.
+type SamplesDeleted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	App   uint64                 `protobuf:"varint,1,opt,name=app,proto3" json:"app,omitempty"`
+	// 16 random bytes made by the producer; a repeated one deletes nothing.
+	RequestId     []byte            `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Deletions     []*DeletedSamples `protobuf:"bytes,3,rep,name=deletions,proto3" json:"deletions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SamplesDeleted) Reset() {
+	*x = SamplesDeleted{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SamplesDeleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SamplesDeleted) ProtoMessage() {}
+
+func (x *SamplesDeleted) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SamplesDeleted.ProtoReflect.Descriptor instead.
+func (*SamplesDeleted) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *SamplesDeleted) GetApp() uint64 {
+	if x != nil {
+		return x.App
+	}
+	return 0
+}
+
+func (x *SamplesDeleted) GetRequestId() []byte {
+	if x != nil {
+		return x.RequestId
+	}
+	return nil
+}
+
+func (x *SamplesDeleted) GetDeletions() []*DeletedSamples {
+	if x != nil {
+		return x.Deletions
+	}
+	return nil
+}
+
+// DeletedSamples names samples of a type: by UUID, or else all that overlap [from, to).
+type DeletedSamples struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Type  uint32                 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`
+	// 16 bytes each.
+	Uuids [][]byte `protobuf:"bytes,2,rep,name=uuids,proto3" json:"uuids,omitempty"`
+	// Absent: from the first or to the last.
+	From          *int64 `protobuf:"varint,3,opt,name=from,proto3,oneof" json:"from,omitempty"`
+	To            *int64 `protobuf:"varint,4,opt,name=to,proto3,oneof" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeletedSamples) Reset() {
+	*x = DeletedSamples{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeletedSamples) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeletedSamples) ProtoMessage() {}
+
+func (x *DeletedSamples) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeletedSamples.ProtoReflect.Descriptor instead.
+func (*DeletedSamples) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *DeletedSamples) GetType() uint32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *DeletedSamples) GetUuids() [][]byte {
+	if x != nil {
+		return x.Uuids
+	}
+	return nil
+}
+
+func (x *DeletedSamples) GetFrom() int64 {
+	if x != nil && x.From != nil {
+		return *x.From
+	}
+	return 0
+}
+
+func (x *DeletedSamples) GetTo() int64 {
+	if x != nil && x.To != nil {
+		return *x.To
+	}
+	return 0
+}
+
+// UpdatesSet says how often an app wants to be told of changes of a type. Class health.
+type UpdatesSet struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	App           uint64                 `protobuf:"varint,1,opt,name=app,proto3" json:"app,omitempty"`
+	Type          uint32                 `protobuf:"varint,2,opt,name=type,proto3" json:"type,omitempty"`
+	Frequency     Frequency              `protobuf:"varint,3,opt,name=frequency,proto3,enum=healthledger.v1.Frequency" json:"frequency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdatesSet) Reset() {
+	*x = UpdatesSet{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdatesSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdatesSet) ProtoMessage() {}
+
+func (x *UpdatesSet) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdatesSet.ProtoReflect.Descriptor instead.
+func (*UpdatesSet) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *UpdatesSet) GetApp() uint64 {
+	if x != nil {
+		return x.App
+	}
+	return 0
+}
+
+func (x *UpdatesSet) GetType() uint32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *UpdatesSet) GetFrequency() Frequency {
+	if x != nil {
+		return x.Frequency
+	}
+	return Frequency_FREQUENCY_UNSPECIFIED
+}
+
+// UpdatesAcked says that an app has dealt with the changes of a type up to a segment.
+// Class health.
+type UpdatesAcked struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	App           uint64                 `protobuf:"varint,1,opt,name=app,proto3" json:"app,omitempty"`
+	Type          uint32                 `protobuf:"varint,2,opt,name=type,proto3" json:"type,omitempty"`
+	Sequence      uint64                 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdatesAcked) Reset() {
+	*x = UpdatesAcked{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdatesAcked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdatesAcked) ProtoMessage() {}
+
+func (x *UpdatesAcked) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdatesAcked.ProtoReflect.Descriptor instead.
+func (*UpdatesAcked) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *UpdatesAcked) GetApp() uint64 {
+	if x != nil {
+		return x.App
+	}
+	return 0
+}
+
+func (x *UpdatesAcked) GetType() uint32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *UpdatesAcked) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
 // SignedDecision is a Decision with the owner's Ed25519 signature over
 // the store id and the decision's bytes. Class management, the first ones open.
 type SignedDecision struct {
@@ -470,7 +833,7 @@ type SignedDecision struct {
 
 func (x *SignedDecision) Reset() {
 	*x = SignedDecision{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[4]
+	mi := &file_healthledger_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -482,7 +845,7 @@ func (x *SignedDecision) String() string {
 func (*SignedDecision) ProtoMessage() {}
 
 func (x *SignedDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[4]
+	mi := &file_healthledger_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -495,7 +858,7 @@ func (x *SignedDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedDecision.ProtoReflect.Descriptor instead.
 func (*SignedDecision) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{4}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SignedDecision) GetDecision() []byte {
@@ -537,7 +900,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[5]
+	mi := &file_healthledger_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -549,7 +912,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[5]
+	mi := &file_healthledger_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -562,7 +925,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{5}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Decision) GetNumber() uint64 {
@@ -692,7 +1055,7 @@ type DeviceEnrolled struct {
 
 func (x *DeviceEnrolled) Reset() {
 	*x = DeviceEnrolled{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[6]
+	mi := &file_healthledger_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -704,7 +1067,7 @@ func (x *DeviceEnrolled) String() string {
 func (*DeviceEnrolled) ProtoMessage() {}
 
 func (x *DeviceEnrolled) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[6]
+	mi := &file_healthledger_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -717,7 +1080,7 @@ func (x *DeviceEnrolled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceEnrolled.ProtoReflect.Descriptor instead.
 func (*DeviceEnrolled) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeviceEnrolled) GetSigningKey() []byte {
@@ -750,7 +1113,7 @@ type AppRegistered struct {
 
 func (x *AppRegistered) Reset() {
 	*x = AppRegistered{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[7]
+	mi := &file_healthledger_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -762,7 +1125,7 @@ func (x *AppRegistered) String() string {
 func (*AppRegistered) ProtoMessage() {}
 
 func (x *AppRegistered) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[7]
+	mi := &file_healthledger_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -775,7 +1138,7 @@ func (x *AppRegistered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRegistered.ProtoReflect.Descriptor instead.
 func (*AppRegistered) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AppRegistered) GetKey() string {
@@ -817,7 +1180,7 @@ type SharesDecided struct {
 
 func (x *SharesDecided) Reset() {
 	*x = SharesDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[8]
+	mi := &file_healthledger_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -829,7 +1192,7 @@ func (x *SharesDecided) String() string {
 func (*SharesDecided) ProtoMessage() {}
 
 func (x *SharesDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[8]
+	mi := &file_healthledger_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -842,7 +1205,7 @@ func (x *SharesDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharesDecided.ProtoReflect.Descriptor instead.
 func (*SharesDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SharesDecided) GetApp() uint64 {
@@ -869,7 +1232,7 @@ type AppRemoved struct {
 
 func (x *AppRemoved) Reset() {
 	*x = AppRemoved{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[9]
+	mi := &file_healthledger_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -881,7 +1244,7 @@ func (x *AppRemoved) String() string {
 func (*AppRemoved) ProtoMessage() {}
 
 func (x *AppRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[9]
+	mi := &file_healthledger_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -894,7 +1257,7 @@ func (x *AppRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRemoved.ProtoReflect.Descriptor instead.
 func (*AppRemoved) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AppRemoved) GetApp() uint64 {
@@ -914,7 +1277,7 @@ type PolicySet struct {
 
 func (x *PolicySet) Reset() {
 	*x = PolicySet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[10]
+	mi := &file_healthledger_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -926,7 +1289,7 @@ func (x *PolicySet) String() string {
 func (*PolicySet) ProtoMessage() {}
 
 func (x *PolicySet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[10]
+	mi := &file_healthledger_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -939,7 +1302,7 @@ func (x *PolicySet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicySet.ProtoReflect.Descriptor instead.
 func (*PolicySet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PolicySet) GetPlausibility() Plausibility {
@@ -960,7 +1323,7 @@ type ShareGrant struct {
 
 func (x *ShareGrant) Reset() {
 	*x = ShareGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[11]
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -972,7 +1335,7 @@ func (x *ShareGrant) String() string {
 func (*ShareGrant) ProtoMessage() {}
 
 func (x *ShareGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[11]
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -985,7 +1348,7 @@ func (x *ShareGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareGrant.ProtoReflect.Descriptor instead.
 func (*ShareGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ShareGrant) GetType() uint32 {
@@ -1012,6 +1375,9 @@ type DecisionDetail struct {
 	//
 	//	*DecisionDetail_AppDescribed
 	//	*DecisionDetail_ReadsDecided
+	//	*DecisionDetail_SourceOrderSet
+	//	*DecisionDetail_PreferredUnitsSet
+	//	*DecisionDetail_OwnerDeleted
 	Body          isDecisionDetail_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1019,7 +1385,7 @@ type DecisionDetail struct {
 
 func (x *DecisionDetail) Reset() {
 	*x = DecisionDetail{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[12]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1031,7 +1397,7 @@ func (x *DecisionDetail) String() string {
 func (*DecisionDetail) ProtoMessage() {}
 
 func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[12]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1044,7 +1410,7 @@ func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionDetail.ProtoReflect.Descriptor instead.
 func (*DecisionDetail) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DecisionDetail) GetNumber() uint64 {
@@ -1086,6 +1452,33 @@ func (x *DecisionDetail) GetReadsDecided() *ReadsDecided {
 	return nil
 }
 
+func (x *DecisionDetail) GetSourceOrderSet() *SourceOrderSet {
+	if x != nil {
+		if x, ok := x.Body.(*DecisionDetail_SourceOrderSet); ok {
+			return x.SourceOrderSet
+		}
+	}
+	return nil
+}
+
+func (x *DecisionDetail) GetPreferredUnitsSet() *PreferredUnitsSet {
+	if x != nil {
+		if x, ok := x.Body.(*DecisionDetail_PreferredUnitsSet); ok {
+			return x.PreferredUnitsSet
+		}
+	}
+	return nil
+}
+
+func (x *DecisionDetail) GetOwnerDeleted() *OwnerDeleted {
+	if x != nil {
+		if x, ok := x.Body.(*DecisionDetail_OwnerDeleted); ok {
+			return x.OwnerDeleted
+		}
+	}
+	return nil
+}
+
 type isDecisionDetail_Body interface {
 	isDecisionDetail_Body()
 }
@@ -1098,9 +1491,28 @@ type DecisionDetail_ReadsDecided struct {
 	ReadsDecided *ReadsDecided `protobuf:"bytes,4,opt,name=reads_decided,json=readsDecided,proto3,oneof"`
 }
 
+type DecisionDetail_SourceOrderSet struct {
+	SourceOrderSet *SourceOrderSet `protobuf:"bytes,5,opt,name=source_order_set,json=sourceOrderSet,proto3,oneof"`
+}
+
+type DecisionDetail_PreferredUnitsSet struct {
+	PreferredUnitsSet *PreferredUnitsSet `protobuf:"bytes,6,opt,name=preferred_units_set,json=preferredUnitsSet,proto3,oneof"`
+}
+
+type DecisionDetail_OwnerDeleted struct {
+	// The owner deletes what anybody has saved.
+	OwnerDeleted *OwnerDeleted `protobuf:"bytes,7,opt,name=owner_deleted,json=ownerDeleted,proto3,oneof"`
+}
+
 func (*DecisionDetail_AppDescribed) isDecisionDetail_Body() {}
 
 func (*DecisionDetail_ReadsDecided) isDecisionDetail_Body() {}
+
+func (*DecisionDetail_SourceOrderSet) isDecisionDetail_Body() {}
+
+func (*DecisionDetail_PreferredUnitsSet) isDecisionDetail_Body() {}
+
+func (*DecisionDetail_OwnerDeleted) isDecisionDetail_Body() {}
 
 // AppDescribed names an app.
 type AppDescribed struct {
@@ -1113,7 +1525,7 @@ type AppDescribed struct {
 
 func (x *AppDescribed) Reset() {
 	*x = AppDescribed{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[13]
+	mi := &file_healthledger_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1125,7 +1537,7 @@ func (x *AppDescribed) String() string {
 func (*AppDescribed) ProtoMessage() {}
 
 func (x *AppDescribed) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[13]
+	mi := &file_healthledger_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1138,7 +1550,7 @@ func (x *AppDescribed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppDescribed.ProtoReflect.Descriptor instead.
 func (*AppDescribed) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AppDescribed) GetBundleId() string {
@@ -1155,6 +1567,257 @@ func (x *AppDescribed) GetName() string {
 	return ""
 }
 
+// SourceOrderSet says which source counts where several have samples of a type at once.
+type SourceOrderSet struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Type  uint32                 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`
+	// The first one counts first. Those that are not named come after them.
+	Sources       []*SourceName `protobuf:"bytes,2,rep,name=sources,proto3" json:"sources,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SourceOrderSet) Reset() {
+	*x = SourceOrderSet{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SourceOrderSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SourceOrderSet) ProtoMessage() {}
+
+func (x *SourceOrderSet) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SourceOrderSet.ProtoReflect.Descriptor instead.
+func (*SourceOrderSet) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *SourceOrderSet) GetType() uint32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *SourceOrderSet) GetSources() []*SourceName {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+// SourceName is what makes a source beside its revisions and devices.
+type SourceName struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Bundle id.
+	App           string `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SourceName) Reset() {
+	*x = SourceName{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SourceName) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SourceName) ProtoMessage() {}
+
+func (x *SourceName) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SourceName.ProtoReflect.Descriptor instead.
+func (*SourceName) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *SourceName) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+func (x *SourceName) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// PreferredUnitsSet changes in which units the owner likes to see types.
+type PreferredUnitsSet struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Units         []*TypeUnit            `protobuf:"bytes,1,rep,name=units,proto3" json:"units,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreferredUnitsSet) Reset() {
+	*x = PreferredUnitsSet{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreferredUnitsSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreferredUnitsSet) ProtoMessage() {}
+
+func (x *PreferredUnitsSet) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreferredUnitsSet.ProtoReflect.Descriptor instead.
+func (*PreferredUnitsSet) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *PreferredUnitsSet) GetUnits() []*TypeUnit {
+	if x != nil {
+		return x.Units
+	}
+	return nil
+}
+
+// TypeUnit is a unit for a type; an empty one: the canonical one.
+type TypeUnit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Type          uint32                 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`
+	Unit          string                 `protobuf:"bytes,2,opt,name=unit,proto3" json:"unit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TypeUnit) Reset() {
+	*x = TypeUnit{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TypeUnit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TypeUnit) ProtoMessage() {}
+
+func (x *TypeUnit) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TypeUnit.ProtoReflect.Descriptor instead.
+func (*TypeUnit) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *TypeUnit) GetType() uint32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *TypeUnit) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+// OwnerDeleted deletes samples, whoever saved them.
+type OwnerDeleted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Deletions     []*DeletedSamples      `protobuf:"bytes,1,rep,name=deletions,proto3" json:"deletions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OwnerDeleted) Reset() {
+	*x = OwnerDeleted{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OwnerDeleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OwnerDeleted) ProtoMessage() {}
+
+func (x *OwnerDeleted) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OwnerDeleted.ProtoReflect.Descriptor instead.
+func (*OwnerDeleted) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *OwnerDeleted) GetDeletions() []*DeletedSamples {
+	if x != nil {
+		return x.Deletions
+	}
+	return nil
+}
+
 // ReadsDecided changes read grants of an app.
 type ReadsDecided struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1166,7 +1829,7 @@ type ReadsDecided struct {
 
 func (x *ReadsDecided) Reset() {
 	*x = ReadsDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[14]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1178,7 +1841,7 @@ func (x *ReadsDecided) String() string {
 func (*ReadsDecided) ProtoMessage() {}
 
 func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[14]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1191,7 +1854,7 @@ func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadsDecided.ProtoReflect.Descriptor instead.
 func (*ReadsDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ReadsDecided) GetApp() uint64 {
@@ -1221,7 +1884,7 @@ type ReadGrant struct {
 
 func (x *ReadGrant) Reset() {
 	*x = ReadGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1233,7 +1896,7 @@ func (x *ReadGrant) String() string {
 func (*ReadGrant) ProtoMessage() {}
 
 func (x *ReadGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1246,7 +1909,7 @@ func (x *ReadGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadGrant.ProtoReflect.Descriptor instead.
 func (*ReadGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ReadGrant) GetType() uint32 {
@@ -1286,7 +1949,7 @@ type AccessRecorded struct {
 
 func (x *AccessRecorded) Reset() {
 	*x = AccessRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[16]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1298,7 +1961,7 @@ func (x *AccessRecorded) String() string {
 func (*AccessRecorded) ProtoMessage() {}
 
 func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[16]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1311,7 +1974,7 @@ func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessRecorded.ProtoReflect.Descriptor instead.
 func (*AccessRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *AccessRecorded) GetApp() uint64 {
@@ -1355,7 +2018,7 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\x1bhealthledger/v1/event.proto\x12\x0fhealthledger.v1\x1a\x1dhealthledger/v1/payload.proto\x1a\x1chealthledger/v1/sample.proto\";\n" +
 	"\tEventList\x12.\n" +
-	"\x06events\x18\x01 \x03(\v2\x16.healthledger.v1.EventR\x06events\"\xdc\x02\n" +
+	"\x06events\x18\x01 \x03(\v2\x16.healthledger.v1.EventR\x06events\"\xae\x04\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x03R\x04time\x12D\n" +
 	"\rsamples_saved\x18\x02 \x01(\v2\x1d.healthledger.v1.SamplesSavedH\x00R\fsamplesSaved\x12=\n" +
@@ -1363,7 +2026,11 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x0fdecision_detail\x18\x04 \x01(\fH\x00R\x0edecisionDetail\x12J\n" +
 	"\x0faccess_recorded\x18\x05 \x01(\v2\x1f.healthledger.v1.AccessRecordedH\x00R\x0eaccessRecorded\x12;\n" +
 	"\n" +
-	"part_saved\x18\x06 \x01(\v2\x1a.healthledger.v1.PartSavedH\x00R\tpartSavedB\x06\n" +
+	"part_saved\x18\x06 \x01(\v2\x1a.healthledger.v1.PartSavedH\x00R\tpartSaved\x12J\n" +
+	"\x0fsamples_deleted\x18\a \x01(\v2\x1f.healthledger.v1.SamplesDeletedH\x00R\x0esamplesDeleted\x12>\n" +
+	"\vupdates_set\x18\b \x01(\v2\x1b.healthledger.v1.UpdatesSetH\x00R\n" +
+	"updatesSet\x12D\n" +
+	"\rupdates_acked\x18\t \x01(\v2\x1d.healthledger.v1.UpdatesAckedH\x00R\fupdatesAckedB\x06\n" +
 	"\x04body\"\x98\x01\n" +
 	"\fSamplesSaved\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x1d\n" +
@@ -1376,7 +2043,28 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x16\n" +
 	"\x06upload\x18\x02 \x01(\fR\x06upload\x12\x16\n" +
 	"\x06number\x18\x03 \x01(\rR\x06number\x12,\n" +
-	"\x05chunk\x18\x04 \x01(\v2\x16.healthledger.v1.ChunkR\x05chunk\"J\n" +
+	"\x05chunk\x18\x04 \x01(\v2\x16.healthledger.v1.ChunkR\x05chunk\"\x80\x01\n" +
+	"\x0eSamplesDeleted\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\fR\trequestId\x12=\n" +
+	"\tdeletions\x18\x03 \x03(\v2\x1f.healthledger.v1.DeletedSamplesR\tdeletions\"x\n" +
+	"\x0eDeletedSamples\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\rR\x04type\x12\x14\n" +
+	"\x05uuids\x18\x02 \x03(\fR\x05uuids\x12\x17\n" +
+	"\x04from\x18\x03 \x01(\x03H\x00R\x04from\x88\x01\x01\x12\x13\n" +
+	"\x02to\x18\x04 \x01(\x03H\x01R\x02to\x88\x01\x01B\a\n" +
+	"\x05_fromB\x05\n" +
+	"\x03_to\"l\n" +
+	"\n" +
+	"UpdatesSet\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\rR\x04type\x128\n" +
+	"\tfrequency\x18\x03 \x01(\x0e2\x1a.healthledger.v1.FrequencyR\tfrequency\"P\n" +
+	"\fUpdatesAcked\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\rR\x04type\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\"J\n" +
 	"\x0eSignedDecision\x12\x1a\n" +
 	"\bdecision\x18\x01 \x01(\fR\bdecision\x12\x1c\n" +
 	"\tsignature\x18\x02 \x01(\fR\tsignature\"\xd6\x03\n" +
@@ -1416,16 +2104,33 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"ShareGrant\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x18\n" +
-	"\aallowed\x18\x02 \x01(\bR\aallowed\"\xd0\x01\n" +
+	"\aallowed\x18\x02 \x01(\bR\aallowed\"\xb9\x03\n" +
 	"\x0eDecisionDetail\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
 	"\x04salt\x18\x02 \x01(\fR\x04salt\x12D\n" +
 	"\rapp_described\x18\x03 \x01(\v2\x1d.healthledger.v1.AppDescribedH\x00R\fappDescribed\x12D\n" +
-	"\rreads_decided\x18\x04 \x01(\v2\x1d.healthledger.v1.ReadsDecidedH\x00R\freadsDecidedB\x06\n" +
+	"\rreads_decided\x18\x04 \x01(\v2\x1d.healthledger.v1.ReadsDecidedH\x00R\freadsDecided\x12K\n" +
+	"\x10source_order_set\x18\x05 \x01(\v2\x1f.healthledger.v1.SourceOrderSetH\x00R\x0esourceOrderSet\x12T\n" +
+	"\x13preferred_units_set\x18\x06 \x01(\v2\".healthledger.v1.PreferredUnitsSetH\x00R\x11preferredUnitsSet\x12D\n" +
+	"\rowner_deleted\x18\a \x01(\v2\x1d.healthledger.v1.OwnerDeletedH\x00R\fownerDeletedB\x06\n" +
 	"\x04body\"?\n" +
 	"\fAppDescribed\x12\x1b\n" +
 	"\tbundle_id\x18\x01 \x01(\tR\bbundleId\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\"R\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"[\n" +
+	"\x0eSourceOrderSet\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\rR\x04type\x125\n" +
+	"\asources\x18\x02 \x03(\v2\x1b.healthledger.v1.SourceNameR\asources\"2\n" +
+	"\n" +
+	"SourceName\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"D\n" +
+	"\x11PreferredUnitsSet\x12/\n" +
+	"\x05units\x18\x01 \x03(\v2\x19.healthledger.v1.TypeUnitR\x05units\"2\n" +
+	"\bTypeUnit\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\rR\x04type\x12\x12\n" +
+	"\x04unit\x18\x02 \x01(\tR\x04unit\"M\n" +
+	"\fOwnerDeleted\x12=\n" +
+	"\tdeletions\x18\x01 \x03(\v2\x1f.healthledger.v1.DeletedSamplesR\tdeletions\"R\n" +
 	"\fReadsDecided\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x120\n" +
 	"\x05reads\x18\x02 \x03(\v2\x1a.healthledger.v1.ReadGrantR\x05reads\"j\n" +
@@ -1438,7 +2143,14 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x04type\x18\x02 \x01(\rR\x04type\x12\x1c\n" +
 	"\toperation\x18\x03 \x01(\tR\toperation\x12\x12\n" +
 	"\x04from\x18\x04 \x01(\x03R\x04from\x12\x0e\n" +
-	"\x02to\x18\x05 \x01(\x03R\x02to*\\\n" +
+	"\x02to\x18\x05 \x01(\x03R\x02to*\x95\x01\n" +
+	"\tFrequency\x12\x19\n" +
+	"\x15FREQUENCY_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fFREQUENCY_NEVER\x10\x01\x12\x17\n" +
+	"\x13FREQUENCY_IMMEDIATE\x10\x02\x12\x14\n" +
+	"\x10FREQUENCY_HOURLY\x10\x03\x12\x13\n" +
+	"\x0fFREQUENCY_DAILY\x10\x04\x12\x14\n" +
+	"\x10FREQUENCY_WEEKLY\x10\x05*\\\n" +
 	"\fPlausibility\x12\x1c\n" +
 	"\x18PLAUSIBILITY_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11PLAUSIBILITY_WARN\x10\x01\x12\x17\n" +
@@ -1462,56 +2174,77 @@ func file_healthledger_v1_event_proto_rawDescGZIP() []byte {
 	return file_healthledger_v1_event_proto_rawDescData
 }
 
-var file_healthledger_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_healthledger_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_healthledger_v1_event_proto_goTypes = []any{
-	(Plausibility)(0),      // 0: healthledger.v1.Plausibility
-	(ReadExtent)(0),        // 1: healthledger.v1.ReadExtent
-	(*EventList)(nil),      // 2: healthledger.v1.EventList
-	(*Event)(nil),          // 3: healthledger.v1.Event
-	(*SamplesSaved)(nil),   // 4: healthledger.v1.SamplesSaved
-	(*PartSaved)(nil),      // 5: healthledger.v1.PartSaved
-	(*SignedDecision)(nil), // 6: healthledger.v1.SignedDecision
-	(*Decision)(nil),       // 7: healthledger.v1.Decision
-	(*DeviceEnrolled)(nil), // 8: healthledger.v1.DeviceEnrolled
-	(*AppRegistered)(nil),  // 9: healthledger.v1.AppRegistered
-	(*SharesDecided)(nil),  // 10: healthledger.v1.SharesDecided
-	(*AppRemoved)(nil),     // 11: healthledger.v1.AppRemoved
-	(*PolicySet)(nil),      // 12: healthledger.v1.PolicySet
-	(*ShareGrant)(nil),     // 13: healthledger.v1.ShareGrant
-	(*DecisionDetail)(nil), // 14: healthledger.v1.DecisionDetail
-	(*AppDescribed)(nil),   // 15: healthledger.v1.AppDescribed
-	(*ReadsDecided)(nil),   // 16: healthledger.v1.ReadsDecided
-	(*ReadGrant)(nil),      // 17: healthledger.v1.ReadGrant
-	(*AccessRecorded)(nil), // 18: healthledger.v1.AccessRecorded
-	(*SampleColumns)(nil),  // 19: healthledger.v1.SampleColumns
-	(*Chunk)(nil),          // 20: healthledger.v1.Chunk
+	(Frequency)(0),            // 0: healthledger.v1.Frequency
+	(Plausibility)(0),         // 1: healthledger.v1.Plausibility
+	(ReadExtent)(0),           // 2: healthledger.v1.ReadExtent
+	(*EventList)(nil),         // 3: healthledger.v1.EventList
+	(*Event)(nil),             // 4: healthledger.v1.Event
+	(*SamplesSaved)(nil),      // 5: healthledger.v1.SamplesSaved
+	(*PartSaved)(nil),         // 6: healthledger.v1.PartSaved
+	(*SamplesDeleted)(nil),    // 7: healthledger.v1.SamplesDeleted
+	(*DeletedSamples)(nil),    // 8: healthledger.v1.DeletedSamples
+	(*UpdatesSet)(nil),        // 9: healthledger.v1.UpdatesSet
+	(*UpdatesAcked)(nil),      // 10: healthledger.v1.UpdatesAcked
+	(*SignedDecision)(nil),    // 11: healthledger.v1.SignedDecision
+	(*Decision)(nil),          // 12: healthledger.v1.Decision
+	(*DeviceEnrolled)(nil),    // 13: healthledger.v1.DeviceEnrolled
+	(*AppRegistered)(nil),     // 14: healthledger.v1.AppRegistered
+	(*SharesDecided)(nil),     // 15: healthledger.v1.SharesDecided
+	(*AppRemoved)(nil),        // 16: healthledger.v1.AppRemoved
+	(*PolicySet)(nil),         // 17: healthledger.v1.PolicySet
+	(*ShareGrant)(nil),        // 18: healthledger.v1.ShareGrant
+	(*DecisionDetail)(nil),    // 19: healthledger.v1.DecisionDetail
+	(*AppDescribed)(nil),      // 20: healthledger.v1.AppDescribed
+	(*SourceOrderSet)(nil),    // 21: healthledger.v1.SourceOrderSet
+	(*SourceName)(nil),        // 22: healthledger.v1.SourceName
+	(*PreferredUnitsSet)(nil), // 23: healthledger.v1.PreferredUnitsSet
+	(*TypeUnit)(nil),          // 24: healthledger.v1.TypeUnit
+	(*OwnerDeleted)(nil),      // 25: healthledger.v1.OwnerDeleted
+	(*ReadsDecided)(nil),      // 26: healthledger.v1.ReadsDecided
+	(*ReadGrant)(nil),         // 27: healthledger.v1.ReadGrant
+	(*AccessRecorded)(nil),    // 28: healthledger.v1.AccessRecorded
+	(*SampleColumns)(nil),     // 29: healthledger.v1.SampleColumns
+	(*Chunk)(nil),             // 30: healthledger.v1.Chunk
 }
 var file_healthledger_v1_event_proto_depIdxs = []int32{
-	3,  // 0: healthledger.v1.EventList.events:type_name -> healthledger.v1.Event
-	4,  // 1: healthledger.v1.Event.samples_saved:type_name -> healthledger.v1.SamplesSaved
-	6,  // 2: healthledger.v1.Event.decision:type_name -> healthledger.v1.SignedDecision
-	18, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
-	5,  // 4: healthledger.v1.Event.part_saved:type_name -> healthledger.v1.PartSaved
-	19, // 5: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
-	20, // 6: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
-	8,  // 7: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
-	9,  // 8: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
-	10, // 9: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
-	11, // 10: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
-	12, // 11: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
-	13, // 12: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
-	13, // 13: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
-	0,  // 14: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
-	15, // 15: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
-	16, // 16: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
-	17, // 17: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
-	1,  // 18: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	4,  // 0: healthledger.v1.EventList.events:type_name -> healthledger.v1.Event
+	5,  // 1: healthledger.v1.Event.samples_saved:type_name -> healthledger.v1.SamplesSaved
+	11, // 2: healthledger.v1.Event.decision:type_name -> healthledger.v1.SignedDecision
+	28, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
+	6,  // 4: healthledger.v1.Event.part_saved:type_name -> healthledger.v1.PartSaved
+	7,  // 5: healthledger.v1.Event.samples_deleted:type_name -> healthledger.v1.SamplesDeleted
+	9,  // 6: healthledger.v1.Event.updates_set:type_name -> healthledger.v1.UpdatesSet
+	10, // 7: healthledger.v1.Event.updates_acked:type_name -> healthledger.v1.UpdatesAcked
+	29, // 8: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
+	30, // 9: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
+	8,  // 10: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	0,  // 11: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
+	13, // 12: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
+	14, // 13: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
+	15, // 14: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
+	16, // 15: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
+	17, // 16: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
+	18, // 17: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
+	18, // 18: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
+	1,  // 19: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
+	20, // 20: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
+	26, // 21: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
+	21, // 22: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
+	23, // 23: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
+	25, // 24: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
+	22, // 25: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
+	24, // 26: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
+	8,  // 27: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	27, // 28: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
+	2,  // 29: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_event_proto_init() }
@@ -1527,25 +2260,32 @@ func file_healthledger_v1_event_proto_init() {
 		(*Event_DecisionDetail)(nil),
 		(*Event_AccessRecorded)(nil),
 		(*Event_PartSaved)(nil),
+		(*Event_SamplesDeleted)(nil),
+		(*Event_UpdatesSet)(nil),
+		(*Event_UpdatesAcked)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[5].OneofWrappers = []any{
+	file_healthledger_v1_event_proto_msgTypes[5].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[9].OneofWrappers = []any{
 		(*Decision_DeviceEnrolled)(nil),
 		(*Decision_AppRegistered)(nil),
 		(*Decision_SharesDecided)(nil),
 		(*Decision_AppRemoved)(nil),
 		(*Decision_PolicySet)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[12].OneofWrappers = []any{
+	file_healthledger_v1_event_proto_msgTypes[16].OneofWrappers = []any{
 		(*DecisionDetail_AppDescribed)(nil),
 		(*DecisionDetail_ReadsDecided)(nil),
+		(*DecisionDetail_SourceOrderSet)(nil),
+		(*DecisionDetail_PreferredUnitsSet)(nil),
+		(*DecisionDetail_OwnerDeleted)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_event_proto_rawDesc), len(file_healthledger_v1_event_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   17,
+			NumEnums:      3,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

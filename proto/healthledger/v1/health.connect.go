@@ -36,15 +36,38 @@ const (
 	HealthServiceSaveProcedure = "/healthledger.v1.HealthService/Save"
 	// HealthServiceSavePartProcedure is the fully-qualified name of the HealthService's SavePart RPC.
 	HealthServiceSavePartProcedure = "/healthledger.v1.HealthService/SavePart"
+	// HealthServiceDeleteProcedure is the fully-qualified name of the HealthService's Delete RPC.
+	HealthServiceDeleteProcedure = "/healthledger.v1.HealthService/Delete"
+	// HealthServiceSetUpdatesProcedure is the fully-qualified name of the HealthService's SetUpdates
+	// RPC.
+	HealthServiceSetUpdatesProcedure = "/healthledger.v1.HealthService/SetUpdates"
+	// HealthServiceAckUpdatesProcedure is the fully-qualified name of the HealthService's AckUpdates
+	// RPC.
+	HealthServiceAckUpdatesProcedure = "/healthledger.v1.HealthService/AckUpdates"
 	// HealthServiceQuerySamplesProcedure is the fully-qualified name of the HealthService's
 	// QuerySamples RPC.
 	HealthServiceQuerySamplesProcedure = "/healthledger.v1.HealthService/QuerySamples"
+	// HealthServiceQueryChangesProcedure is the fully-qualified name of the HealthService's
+	// QueryChanges RPC.
+	HealthServiceQueryChangesProcedure = "/healthledger.v1.HealthService/QueryChanges"
 	// HealthServiceQueryStatisticsProcedure is the fully-qualified name of the HealthService's
 	// QueryStatistics RPC.
 	HealthServiceQueryStatisticsProcedure = "/healthledger.v1.HealthService/QueryStatistics"
 	// HealthServiceQueryPayloadProcedure is the fully-qualified name of the HealthService's
 	// QueryPayload RPC.
 	HealthServiceQueryPayloadProcedure = "/healthledger.v1.HealthService/QueryPayload"
+	// HealthServiceQuerySourcesProcedure is the fully-qualified name of the HealthService's
+	// QuerySources RPC.
+	HealthServiceQuerySourcesProcedure = "/healthledger.v1.HealthService/QuerySources"
+	// HealthServiceQueryPreferredUnitsProcedure is the fully-qualified name of the HealthService's
+	// QueryPreferredUnits RPC.
+	HealthServiceQueryPreferredUnitsProcedure = "/healthledger.v1.HealthService/QueryPreferredUnits"
+	// HealthServiceQueryOutcomeProcedure is the fully-qualified name of the HealthService's
+	// QueryOutcome RPC.
+	HealthServiceQueryOutcomeProcedure = "/healthledger.v1.HealthService/QueryOutcome"
+	// HealthServiceQueryUpdatesProcedure is the fully-qualified name of the HealthService's
+	// QueryUpdates RPC.
+	HealthServiceQueryUpdatesProcedure = "/healthledger.v1.HealthService/QueryUpdates"
 )
 
 // HealthServiceClient is a client for the healthledger.v1.HealthService service.
@@ -53,12 +76,28 @@ type HealthServiceClient interface {
 	Save(context.Context, *SaveRequest) (*SaveResponse, error)
 	// SavePart sends a part of a large payload ahead of its object.
 	SavePart(context.Context, *SavePartRequest) (*SavePartResponse, error)
-	// QuerySamples returns samples of a type, in pages.
+	// Delete takes back what the app has saved, whatever the lock state.
+	Delete(context.Context, *DeleteRequest) (*DeleteResponse, error)
+	// SetUpdates says of which changes the app wants to be told, whatever the lock state.
+	SetUpdates(context.Context, *SetUpdatesRequest) (*SetUpdatesResponse, error)
+	// AckUpdates says that updates have been dealt with, whatever the lock state.
+	AckUpdates(context.Context, *AckUpdatesRequest) (*AckUpdatesResponse, error)
+	// QuerySamples returns samples, in pages.
 	QuerySamples(context.Context, *QuerySamplesRequest) (*QuerySamplesResponse, error)
+	// QueryChanges returns what has been added and deleted since an anchor, and can wait for it.
+	QueryChanges(context.Context, *QueryChangesRequest) (*QueryChangesResponse, error)
 	// QueryStatistics returns statistics of a quantity type over a period.
 	QueryStatistics(context.Context, *QueryStatisticsRequest) (*QueryStatisticsResponse, error)
 	// QueryPayload returns the payload of a sample, in pages.
 	QueryPayload(context.Context, *QueryPayloadRequest) (*QueryPayloadResponse, error)
+	// QuerySources returns who has measured a type.
+	QuerySources(context.Context, *QuerySourcesRequest) (*QuerySourcesResponse, error)
+	// QueryPreferredUnits returns the units in which the owner likes to see types.
+	QueryPreferredUnits(context.Context, *QueryPreferredUnitsRequest) (*QueryPreferredUnitsResponse, error)
+	// QueryOutcome returns what became of a save or a delete.
+	QueryOutcome(context.Context, *QueryOutcomeRequest) (*QueryOutcomeResponse, error)
+	// QueryUpdates returns the updates that are due, and can wait for them.
+	QueryUpdates(context.Context, *QueryUpdatesRequest) (*QueryUpdatesResponse, error)
 }
 
 // NewHealthServiceClient constructs a client for the healthledger.v1.HealthService service. By
@@ -84,10 +123,34 @@ func NewHealthServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(healthServiceMethods.ByName("SavePart")),
 			connect.WithClientOptions(opts...),
 		),
+		delete: connect.NewClient[DeleteRequest, DeleteResponse](
+			httpClient,
+			baseURL+HealthServiceDeleteProcedure,
+			connect.WithSchema(healthServiceMethods.ByName("Delete")),
+			connect.WithClientOptions(opts...),
+		),
+		setUpdates: connect.NewClient[SetUpdatesRequest, SetUpdatesResponse](
+			httpClient,
+			baseURL+HealthServiceSetUpdatesProcedure,
+			connect.WithSchema(healthServiceMethods.ByName("SetUpdates")),
+			connect.WithClientOptions(opts...),
+		),
+		ackUpdates: connect.NewClient[AckUpdatesRequest, AckUpdatesResponse](
+			httpClient,
+			baseURL+HealthServiceAckUpdatesProcedure,
+			connect.WithSchema(healthServiceMethods.ByName("AckUpdates")),
+			connect.WithClientOptions(opts...),
+		),
 		querySamples: connect.NewClient[QuerySamplesRequest, QuerySamplesResponse](
 			httpClient,
 			baseURL+HealthServiceQuerySamplesProcedure,
 			connect.WithSchema(healthServiceMethods.ByName("QuerySamples")),
+			connect.WithClientOptions(opts...),
+		),
+		queryChanges: connect.NewClient[QueryChangesRequest, QueryChangesResponse](
+			httpClient,
+			baseURL+HealthServiceQueryChangesProcedure,
+			connect.WithSchema(healthServiceMethods.ByName("QueryChanges")),
 			connect.WithClientOptions(opts...),
 		),
 		queryStatistics: connect.NewClient[QueryStatisticsRequest, QueryStatisticsResponse](
@@ -102,16 +165,48 @@ func NewHealthServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(healthServiceMethods.ByName("QueryPayload")),
 			connect.WithClientOptions(opts...),
 		),
+		querySources: connect.NewClient[QuerySourcesRequest, QuerySourcesResponse](
+			httpClient,
+			baseURL+HealthServiceQuerySourcesProcedure,
+			connect.WithSchema(healthServiceMethods.ByName("QuerySources")),
+			connect.WithClientOptions(opts...),
+		),
+		queryPreferredUnits: connect.NewClient[QueryPreferredUnitsRequest, QueryPreferredUnitsResponse](
+			httpClient,
+			baseURL+HealthServiceQueryPreferredUnitsProcedure,
+			connect.WithSchema(healthServiceMethods.ByName("QueryPreferredUnits")),
+			connect.WithClientOptions(opts...),
+		),
+		queryOutcome: connect.NewClient[QueryOutcomeRequest, QueryOutcomeResponse](
+			httpClient,
+			baseURL+HealthServiceQueryOutcomeProcedure,
+			connect.WithSchema(healthServiceMethods.ByName("QueryOutcome")),
+			connect.WithClientOptions(opts...),
+		),
+		queryUpdates: connect.NewClient[QueryUpdatesRequest, QueryUpdatesResponse](
+			httpClient,
+			baseURL+HealthServiceQueryUpdatesProcedure,
+			connect.WithSchema(healthServiceMethods.ByName("QueryUpdates")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // healthServiceClient implements HealthServiceClient.
 type healthServiceClient struct {
-	save            *connect.Client[SaveRequest, SaveResponse]
-	savePart        *connect.Client[SavePartRequest, SavePartResponse]
-	querySamples    *connect.Client[QuerySamplesRequest, QuerySamplesResponse]
-	queryStatistics *connect.Client[QueryStatisticsRequest, QueryStatisticsResponse]
-	queryPayload    *connect.Client[QueryPayloadRequest, QueryPayloadResponse]
+	save                *connect.Client[SaveRequest, SaveResponse]
+	savePart            *connect.Client[SavePartRequest, SavePartResponse]
+	delete              *connect.Client[DeleteRequest, DeleteResponse]
+	setUpdates          *connect.Client[SetUpdatesRequest, SetUpdatesResponse]
+	ackUpdates          *connect.Client[AckUpdatesRequest, AckUpdatesResponse]
+	querySamples        *connect.Client[QuerySamplesRequest, QuerySamplesResponse]
+	queryChanges        *connect.Client[QueryChangesRequest, QueryChangesResponse]
+	queryStatistics     *connect.Client[QueryStatisticsRequest, QueryStatisticsResponse]
+	queryPayload        *connect.Client[QueryPayloadRequest, QueryPayloadResponse]
+	querySources        *connect.Client[QuerySourcesRequest, QuerySourcesResponse]
+	queryPreferredUnits *connect.Client[QueryPreferredUnitsRequest, QueryPreferredUnitsResponse]
+	queryOutcome        *connect.Client[QueryOutcomeRequest, QueryOutcomeResponse]
+	queryUpdates        *connect.Client[QueryUpdatesRequest, QueryUpdatesResponse]
 }
 
 // Save calls healthledger.v1.HealthService.Save.
@@ -132,9 +227,45 @@ func (c *healthServiceClient) SavePart(ctx context.Context, req *SavePartRequest
 	return nil, err
 }
 
+// Delete calls healthledger.v1.HealthService.Delete.
+func (c *healthServiceClient) Delete(ctx context.Context, req *DeleteRequest) (*DeleteResponse, error) {
+	response, err := c.delete.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SetUpdates calls healthledger.v1.HealthService.SetUpdates.
+func (c *healthServiceClient) SetUpdates(ctx context.Context, req *SetUpdatesRequest) (*SetUpdatesResponse, error) {
+	response, err := c.setUpdates.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AckUpdates calls healthledger.v1.HealthService.AckUpdates.
+func (c *healthServiceClient) AckUpdates(ctx context.Context, req *AckUpdatesRequest) (*AckUpdatesResponse, error) {
+	response, err := c.ackUpdates.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // QuerySamples calls healthledger.v1.HealthService.QuerySamples.
 func (c *healthServiceClient) QuerySamples(ctx context.Context, req *QuerySamplesRequest) (*QuerySamplesResponse, error) {
 	response, err := c.querySamples.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// QueryChanges calls healthledger.v1.HealthService.QueryChanges.
+func (c *healthServiceClient) QueryChanges(ctx context.Context, req *QueryChangesRequest) (*QueryChangesResponse, error) {
+	response, err := c.queryChanges.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -159,18 +290,70 @@ func (c *healthServiceClient) QueryPayload(ctx context.Context, req *QueryPayloa
 	return nil, err
 }
 
+// QuerySources calls healthledger.v1.HealthService.QuerySources.
+func (c *healthServiceClient) QuerySources(ctx context.Context, req *QuerySourcesRequest) (*QuerySourcesResponse, error) {
+	response, err := c.querySources.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// QueryPreferredUnits calls healthledger.v1.HealthService.QueryPreferredUnits.
+func (c *healthServiceClient) QueryPreferredUnits(ctx context.Context, req *QueryPreferredUnitsRequest) (*QueryPreferredUnitsResponse, error) {
+	response, err := c.queryPreferredUnits.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// QueryOutcome calls healthledger.v1.HealthService.QueryOutcome.
+func (c *healthServiceClient) QueryOutcome(ctx context.Context, req *QueryOutcomeRequest) (*QueryOutcomeResponse, error) {
+	response, err := c.queryOutcome.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// QueryUpdates calls healthledger.v1.HealthService.QueryUpdates.
+func (c *healthServiceClient) QueryUpdates(ctx context.Context, req *QueryUpdatesRequest) (*QueryUpdatesResponse, error) {
+	response, err := c.queryUpdates.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // HealthServiceHandler is an implementation of the healthledger.v1.HealthService service.
 type HealthServiceHandler interface {
 	// Save appends samples to the log, all or none, whatever the lock state.
 	Save(context.Context, *SaveRequest) (*SaveResponse, error)
 	// SavePart sends a part of a large payload ahead of its object.
 	SavePart(context.Context, *SavePartRequest) (*SavePartResponse, error)
-	// QuerySamples returns samples of a type, in pages.
+	// Delete takes back what the app has saved, whatever the lock state.
+	Delete(context.Context, *DeleteRequest) (*DeleteResponse, error)
+	// SetUpdates says of which changes the app wants to be told, whatever the lock state.
+	SetUpdates(context.Context, *SetUpdatesRequest) (*SetUpdatesResponse, error)
+	// AckUpdates says that updates have been dealt with, whatever the lock state.
+	AckUpdates(context.Context, *AckUpdatesRequest) (*AckUpdatesResponse, error)
+	// QuerySamples returns samples, in pages.
 	QuerySamples(context.Context, *QuerySamplesRequest) (*QuerySamplesResponse, error)
+	// QueryChanges returns what has been added and deleted since an anchor, and can wait for it.
+	QueryChanges(context.Context, *QueryChangesRequest) (*QueryChangesResponse, error)
 	// QueryStatistics returns statistics of a quantity type over a period.
 	QueryStatistics(context.Context, *QueryStatisticsRequest) (*QueryStatisticsResponse, error)
 	// QueryPayload returns the payload of a sample, in pages.
 	QueryPayload(context.Context, *QueryPayloadRequest) (*QueryPayloadResponse, error)
+	// QuerySources returns who has measured a type.
+	QuerySources(context.Context, *QuerySourcesRequest) (*QuerySourcesResponse, error)
+	// QueryPreferredUnits returns the units in which the owner likes to see types.
+	QueryPreferredUnits(context.Context, *QueryPreferredUnitsRequest) (*QueryPreferredUnitsResponse, error)
+	// QueryOutcome returns what became of a save or a delete.
+	QueryOutcome(context.Context, *QueryOutcomeRequest) (*QueryOutcomeResponse, error)
+	// QueryUpdates returns the updates that are due, and can wait for them.
+	QueryUpdates(context.Context, *QueryUpdatesRequest) (*QueryUpdatesResponse, error)
 }
 
 // NewHealthServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -192,10 +375,34 @@ func NewHealthServiceHandler(svc HealthServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(healthServiceMethods.ByName("SavePart")),
 		connect.WithHandlerOptions(opts...),
 	)
+	healthServiceDeleteHandler := connect.NewUnaryHandlerSimple(
+		HealthServiceDeleteProcedure,
+		svc.Delete,
+		connect.WithSchema(healthServiceMethods.ByName("Delete")),
+		connect.WithHandlerOptions(opts...),
+	)
+	healthServiceSetUpdatesHandler := connect.NewUnaryHandlerSimple(
+		HealthServiceSetUpdatesProcedure,
+		svc.SetUpdates,
+		connect.WithSchema(healthServiceMethods.ByName("SetUpdates")),
+		connect.WithHandlerOptions(opts...),
+	)
+	healthServiceAckUpdatesHandler := connect.NewUnaryHandlerSimple(
+		HealthServiceAckUpdatesProcedure,
+		svc.AckUpdates,
+		connect.WithSchema(healthServiceMethods.ByName("AckUpdates")),
+		connect.WithHandlerOptions(opts...),
+	)
 	healthServiceQuerySamplesHandler := connect.NewUnaryHandlerSimple(
 		HealthServiceQuerySamplesProcedure,
 		svc.QuerySamples,
 		connect.WithSchema(healthServiceMethods.ByName("QuerySamples")),
+		connect.WithHandlerOptions(opts...),
+	)
+	healthServiceQueryChangesHandler := connect.NewUnaryHandlerSimple(
+		HealthServiceQueryChangesProcedure,
+		svc.QueryChanges,
+		connect.WithSchema(healthServiceMethods.ByName("QueryChanges")),
 		connect.WithHandlerOptions(opts...),
 	)
 	healthServiceQueryStatisticsHandler := connect.NewUnaryHandlerSimple(
@@ -210,18 +417,58 @@ func NewHealthServiceHandler(svc HealthServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(healthServiceMethods.ByName("QueryPayload")),
 		connect.WithHandlerOptions(opts...),
 	)
+	healthServiceQuerySourcesHandler := connect.NewUnaryHandlerSimple(
+		HealthServiceQuerySourcesProcedure,
+		svc.QuerySources,
+		connect.WithSchema(healthServiceMethods.ByName("QuerySources")),
+		connect.WithHandlerOptions(opts...),
+	)
+	healthServiceQueryPreferredUnitsHandler := connect.NewUnaryHandlerSimple(
+		HealthServiceQueryPreferredUnitsProcedure,
+		svc.QueryPreferredUnits,
+		connect.WithSchema(healthServiceMethods.ByName("QueryPreferredUnits")),
+		connect.WithHandlerOptions(opts...),
+	)
+	healthServiceQueryOutcomeHandler := connect.NewUnaryHandlerSimple(
+		HealthServiceQueryOutcomeProcedure,
+		svc.QueryOutcome,
+		connect.WithSchema(healthServiceMethods.ByName("QueryOutcome")),
+		connect.WithHandlerOptions(opts...),
+	)
+	healthServiceQueryUpdatesHandler := connect.NewUnaryHandlerSimple(
+		HealthServiceQueryUpdatesProcedure,
+		svc.QueryUpdates,
+		connect.WithSchema(healthServiceMethods.ByName("QueryUpdates")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/healthledger.v1.HealthService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case HealthServiceSaveProcedure:
 			healthServiceSaveHandler.ServeHTTP(w, r)
 		case HealthServiceSavePartProcedure:
 			healthServiceSavePartHandler.ServeHTTP(w, r)
+		case HealthServiceDeleteProcedure:
+			healthServiceDeleteHandler.ServeHTTP(w, r)
+		case HealthServiceSetUpdatesProcedure:
+			healthServiceSetUpdatesHandler.ServeHTTP(w, r)
+		case HealthServiceAckUpdatesProcedure:
+			healthServiceAckUpdatesHandler.ServeHTTP(w, r)
 		case HealthServiceQuerySamplesProcedure:
 			healthServiceQuerySamplesHandler.ServeHTTP(w, r)
+		case HealthServiceQueryChangesProcedure:
+			healthServiceQueryChangesHandler.ServeHTTP(w, r)
 		case HealthServiceQueryStatisticsProcedure:
 			healthServiceQueryStatisticsHandler.ServeHTTP(w, r)
 		case HealthServiceQueryPayloadProcedure:
 			healthServiceQueryPayloadHandler.ServeHTTP(w, r)
+		case HealthServiceQuerySourcesProcedure:
+			healthServiceQuerySourcesHandler.ServeHTTP(w, r)
+		case HealthServiceQueryPreferredUnitsProcedure:
+			healthServiceQueryPreferredUnitsHandler.ServeHTTP(w, r)
+		case HealthServiceQueryOutcomeProcedure:
+			healthServiceQueryOutcomeHandler.ServeHTTP(w, r)
+		case HealthServiceQueryUpdatesProcedure:
+			healthServiceQueryUpdatesHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -239,8 +486,24 @@ func (UnimplementedHealthServiceHandler) SavePart(context.Context, *SavePartRequ
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.HealthService.SavePart is not implemented"))
 }
 
+func (UnimplementedHealthServiceHandler) Delete(context.Context, *DeleteRequest) (*DeleteResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.HealthService.Delete is not implemented"))
+}
+
+func (UnimplementedHealthServiceHandler) SetUpdates(context.Context, *SetUpdatesRequest) (*SetUpdatesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.HealthService.SetUpdates is not implemented"))
+}
+
+func (UnimplementedHealthServiceHandler) AckUpdates(context.Context, *AckUpdatesRequest) (*AckUpdatesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.HealthService.AckUpdates is not implemented"))
+}
+
 func (UnimplementedHealthServiceHandler) QuerySamples(context.Context, *QuerySamplesRequest) (*QuerySamplesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.HealthService.QuerySamples is not implemented"))
+}
+
+func (UnimplementedHealthServiceHandler) QueryChanges(context.Context, *QueryChangesRequest) (*QueryChangesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.HealthService.QueryChanges is not implemented"))
 }
 
 func (UnimplementedHealthServiceHandler) QueryStatistics(context.Context, *QueryStatisticsRequest) (*QueryStatisticsResponse, error) {
@@ -249,4 +512,20 @@ func (UnimplementedHealthServiceHandler) QueryStatistics(context.Context, *Query
 
 func (UnimplementedHealthServiceHandler) QueryPayload(context.Context, *QueryPayloadRequest) (*QueryPayloadResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.HealthService.QueryPayload is not implemented"))
+}
+
+func (UnimplementedHealthServiceHandler) QuerySources(context.Context, *QuerySourcesRequest) (*QuerySourcesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.HealthService.QuerySources is not implemented"))
+}
+
+func (UnimplementedHealthServiceHandler) QueryPreferredUnits(context.Context, *QueryPreferredUnitsRequest) (*QueryPreferredUnitsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.HealthService.QueryPreferredUnits is not implemented"))
+}
+
+func (UnimplementedHealthServiceHandler) QueryOutcome(context.Context, *QueryOutcomeRequest) (*QueryOutcomeResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.HealthService.QueryOutcome is not implemented"))
+}
+
+func (UnimplementedHealthServiceHandler) QueryUpdates(context.Context, *QueryUpdatesRequest) (*QueryUpdatesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.HealthService.QueryUpdates is not implemented"))
 }

@@ -22,26 +22,25 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Order of samples by start.
 type Order int32
 
 const (
-	Order_ORDER_UNSPECIFIED  Order = 0
-	Order_ORDER_OLDEST_FIRST Order = 1
-	Order_ORDER_NEWEST_FIRST Order = 2
+	Order_ORDER_UNSPECIFIED Order = 0
+	Order_ORDER_ASCENDING   Order = 1
+	Order_ORDER_DESCENDING  Order = 2
 )
 
 // Enum value maps for Order.
 var (
 	Order_name = map[int32]string{
 		0: "ORDER_UNSPECIFIED",
-		1: "ORDER_OLDEST_FIRST",
-		2: "ORDER_NEWEST_FIRST",
+		1: "ORDER_ASCENDING",
+		2: "ORDER_DESCENDING",
 	}
 	Order_value = map[string]int32{
-		"ORDER_UNSPECIFIED":  0,
-		"ORDER_OLDEST_FIRST": 1,
-		"ORDER_NEWEST_FIRST": 2,
+		"ORDER_UNSPECIFIED": 0,
+		"ORDER_ASCENDING":   1,
+		"ORDER_DESCENDING":  2,
 	}
 )
 
@@ -72,54 +71,122 @@ func (Order) EnumDescriptor() ([]byte, []int) {
 	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{0}
 }
 
-// Bucket is a calendar interval.
-type Bucket int32
+// SortBy says by what samples are sorted. Ties are broken by start, end and the order in
+// which they came.
+type SortBy int32
 
 const (
-	Bucket_BUCKET_UNSPECIFIED Bucket = 0
-	Bucket_BUCKET_HOUR        Bucket = 1
-	Bucket_BUCKET_DAY         Bucket = 2
+	// By start.
+	SortBy_SORT_BY_UNSPECIFIED SortBy = 0
+	SortBy_SORT_BY_START       SortBy = 1
+	SortBy_SORT_BY_END         SortBy = 2
+	// By the quantity in the canonical unit of its type, or the number of a category's value;
+	// what has no number comes last in either order.
+	SortBy_SORT_BY_VALUE SortBy = 3
 )
 
-// Enum value maps for Bucket.
+// Enum value maps for SortBy.
 var (
-	Bucket_name = map[int32]string{
-		0: "BUCKET_UNSPECIFIED",
-		1: "BUCKET_HOUR",
-		2: "BUCKET_DAY",
+	SortBy_name = map[int32]string{
+		0: "SORT_BY_UNSPECIFIED",
+		1: "SORT_BY_START",
+		2: "SORT_BY_END",
+		3: "SORT_BY_VALUE",
 	}
-	Bucket_value = map[string]int32{
-		"BUCKET_UNSPECIFIED": 0,
-		"BUCKET_HOUR":        1,
-		"BUCKET_DAY":         2,
+	SortBy_value = map[string]int32{
+		"SORT_BY_UNSPECIFIED": 0,
+		"SORT_BY_START":       1,
+		"SORT_BY_END":         2,
+		"SORT_BY_VALUE":       3,
 	}
 )
 
-func (x Bucket) Enum() *Bucket {
-	p := new(Bucket)
+func (x SortBy) Enum() *SortBy {
+	p := new(SortBy)
 	*p = x
 	return p
 }
 
-func (x Bucket) String() string {
+func (x SortBy) String() string {
 	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
 }
 
-func (Bucket) Descriptor() protoreflect.EnumDescriptor {
+func (SortBy) Descriptor() protoreflect.EnumDescriptor {
 	return file_healthledger_v1_health_proto_enumTypes[1].Descriptor()
 }
 
-func (Bucket) Type() protoreflect.EnumType {
+func (SortBy) Type() protoreflect.EnumType {
 	return &file_healthledger_v1_health_proto_enumTypes[1]
 }
 
-func (x Bucket) Number() protoreflect.EnumNumber {
+func (x SortBy) Number() protoreflect.EnumNumber {
 	return protoreflect.EnumNumber(x)
 }
 
-// Deprecated: Use Bucket.Descriptor instead.
-func (Bucket) EnumDescriptor() ([]byte, []int) {
+// Deprecated: Use SortBy.Descriptor instead.
+func (SortBy) EnumDescriptor() ([]byte, []int) {
 	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{1}
+}
+
+type CalendarUnit int32
+
+const (
+	CalendarUnit_CALENDAR_UNIT_UNSPECIFIED CalendarUnit = 0
+	CalendarUnit_CALENDAR_UNIT_MINUTE      CalendarUnit = 1
+	CalendarUnit_CALENDAR_UNIT_HOUR        CalendarUnit = 2
+	CalendarUnit_CALENDAR_UNIT_DAY         CalendarUnit = 3
+	CalendarUnit_CALENDAR_UNIT_WEEK        CalendarUnit = 4
+	CalendarUnit_CALENDAR_UNIT_MONTH       CalendarUnit = 5
+	CalendarUnit_CALENDAR_UNIT_YEAR        CalendarUnit = 6
+)
+
+// Enum value maps for CalendarUnit.
+var (
+	CalendarUnit_name = map[int32]string{
+		0: "CALENDAR_UNIT_UNSPECIFIED",
+		1: "CALENDAR_UNIT_MINUTE",
+		2: "CALENDAR_UNIT_HOUR",
+		3: "CALENDAR_UNIT_DAY",
+		4: "CALENDAR_UNIT_WEEK",
+		5: "CALENDAR_UNIT_MONTH",
+		6: "CALENDAR_UNIT_YEAR",
+	}
+	CalendarUnit_value = map[string]int32{
+		"CALENDAR_UNIT_UNSPECIFIED": 0,
+		"CALENDAR_UNIT_MINUTE":      1,
+		"CALENDAR_UNIT_HOUR":        2,
+		"CALENDAR_UNIT_DAY":         3,
+		"CALENDAR_UNIT_WEEK":        4,
+		"CALENDAR_UNIT_MONTH":       5,
+		"CALENDAR_UNIT_YEAR":        6,
+	}
+)
+
+func (x CalendarUnit) Enum() *CalendarUnit {
+	p := new(CalendarUnit)
+	*p = x
+	return p
+}
+
+func (x CalendarUnit) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CalendarUnit) Descriptor() protoreflect.EnumDescriptor {
+	return file_healthledger_v1_health_proto_enumTypes[2].Descriptor()
+}
+
+func (CalendarUnit) Type() protoreflect.EnumType {
+	return &file_healthledger_v1_health_proto_enumTypes[2]
+}
+
+func (x CalendarUnit) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CalendarUnit.Descriptor instead.
+func (CalendarUnit) EnumDescriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{2}
 }
 
 // SaveRequest brings samples as rows, as columns, or both.
@@ -199,7 +266,9 @@ type SaveResponse struct {
 	// How many samples were taken into the log.
 	Accepted uint32 `protobuf:"varint,1,opt,name=accepted,proto3" json:"accepted,omitempty"`
 	// Samples that were taken though their values are not plausible; the first 100.
-	Warnings      []*Warning `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Warnings []*Warning `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// Makes queries wait until they can see the save.
+	Receipt       string `protobuf:"bytes,3,opt,name=receipt,proto3" json:"receipt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -246,6 +315,13 @@ func (x *SaveResponse) GetWarnings() []*Warning {
 		return x.Warnings
 	}
 	return nil
+}
+
+func (x *SaveResponse) GetReceipt() string {
+	if x != nil {
+		return x.Receipt
+	}
+	return ""
 }
 
 // Warning is about a sample that was taken.
@@ -427,6 +503,294 @@ func (*SavePartResponse) Descriptor() ([]byte, []int) {
 	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{4}
 }
 
+// DeleteRequest takes back samples of the app's own. Whether there are any is decided when
+// the log is projected.
+type DeleteRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 16 random bytes; a retry with the same id deletes nothing more.
+	RequestId     []byte      `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Deletions     []*Deletion `protobuf:"bytes,2,rep,name=deletions,proto3" json:"deletions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteRequest) Reset() {
+	*x = DeleteRequest{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteRequest) ProtoMessage() {}
+
+func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
+func (*DeleteRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *DeleteRequest) GetRequestId() []byte {
+	if x != nil {
+		return x.RequestId
+	}
+	return nil
+}
+
+func (x *DeleteRequest) GetDeletions() []*Deletion {
+	if x != nil {
+		return x.Deletions
+	}
+	return nil
+}
+
+// Deletion names samples of a type: by UUID, or else all that overlap [from, to).
+type Deletion struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Type          string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	Uuids         []string               `protobuf:"bytes,2,rep,name=uuids,proto3" json:"uuids,omitempty"`
+	From          *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	To            *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Deletion) Reset() {
+	*x = Deletion{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Deletion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Deletion) ProtoMessage() {}
+
+func (x *Deletion) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Deletion.ProtoReflect.Descriptor instead.
+func (*Deletion) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Deletion) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *Deletion) GetUuids() []string {
+	if x != nil {
+		return x.Uuids
+	}
+	return nil
+}
+
+func (x *Deletion) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *Deletion) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+// DeleteResponse follows the fsync. It says nothing about what there was to delete: that is
+// what QueryOutcome is for.
+type DeleteResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Receipt       string                 `protobuf:"bytes,1,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteResponse) Reset() {
+	*x = DeleteResponse{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteResponse) ProtoMessage() {}
+
+func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteResponse.ProtoReflect.Descriptor instead.
+func (*DeleteResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DeleteResponse) GetReceipt() string {
+	if x != nil {
+		return x.Receipt
+	}
+	return ""
+}
+
+// QueryOutcomeRequest asks what became of a save or a delete.
+type QueryOutcomeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Receipt       string                 `protobuf:"bytes,1,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryOutcomeRequest) Reset() {
+	*x = QueryOutcomeRequest{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryOutcomeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryOutcomeRequest) ProtoMessage() {}
+
+func (x *QueryOutcomeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryOutcomeRequest.ProtoReflect.Descriptor instead.
+func (*QueryOutcomeRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *QueryOutcomeRequest) GetReceipt() string {
+	if x != nil {
+		return x.Receipt
+	}
+	return ""
+}
+
+// QueryOutcomeResponse counts objects. Those of others and those that were never there are
+// alike: they were not deleted.
+type QueryOutcomeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Stored by this request, members among them.
+	Stored uint64 `protobuf:"varint,1,opt,name=stored,proto3" json:"stored,omitempty"`
+	// Known already, so not stored again.
+	Duplicates uint64 `protobuf:"varint,2,opt,name=duplicates,proto3" json:"duplicates,omitempty"`
+	// Left out because parts of their payload are missing.
+	Incomplete    uint64 `protobuf:"varint,3,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
+	Deleted       uint64 `protobuf:"varint,4,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryOutcomeResponse) Reset() {
+	*x = QueryOutcomeResponse{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryOutcomeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryOutcomeResponse) ProtoMessage() {}
+
+func (x *QueryOutcomeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryOutcomeResponse.ProtoReflect.Descriptor instead.
+func (*QueryOutcomeResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *QueryOutcomeResponse) GetStored() uint64 {
+	if x != nil {
+		return x.Stored
+	}
+	return 0
+}
+
+func (x *QueryOutcomeResponse) GetDuplicates() uint64 {
+	if x != nil {
+		return x.Duplicates
+	}
+	return 0
+}
+
+func (x *QueryOutcomeResponse) GetIncomplete() uint64 {
+	if x != nil {
+		return x.Incomplete
+	}
+	return 0
+}
+
+func (x *QueryOutcomeResponse) GetDeleted() uint64 {
+	if x != nil {
+		return x.Deleted
+	}
+	return 0
+}
+
 // QueryPayloadRequest asks for the payload of a sample.
 type QueryPayloadRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -441,7 +805,7 @@ type QueryPayloadRequest struct {
 
 func (x *QueryPayloadRequest) Reset() {
 	*x = QueryPayloadRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[5]
+	mi := &file_healthledger_v1_health_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -453,7 +817,7 @@ func (x *QueryPayloadRequest) String() string {
 func (*QueryPayloadRequest) ProtoMessage() {}
 
 func (x *QueryPayloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[5]
+	mi := &file_healthledger_v1_health_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -466,7 +830,7 @@ func (x *QueryPayloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryPayloadRequest.ProtoReflect.Descriptor instead.
 func (*QueryPayloadRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{5}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *QueryPayloadRequest) GetType() string {
@@ -504,7 +868,7 @@ type QueryPayloadResponse struct {
 
 func (x *QueryPayloadResponse) Reset() {
 	*x = QueryPayloadResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[6]
+	mi := &file_healthledger_v1_health_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -516,7 +880,7 @@ func (x *QueryPayloadResponse) String() string {
 func (*QueryPayloadResponse) ProtoMessage() {}
 
 func (x *QueryPayloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[6]
+	mi := &file_healthledger_v1_health_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -529,7 +893,7 @@ func (x *QueryPayloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryPayloadResponse.ProtoReflect.Descriptor instead.
 func (*QueryPayloadResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{6}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *QueryPayloadResponse) GetChunks() []*Chunk {
@@ -553,24 +917,30 @@ func (x *QueryPayloadResponse) GetNextPageToken() string {
 	return ""
 }
 
-// QuerySamplesRequest asks for samples that overlap [from, to).
+// QuerySamplesRequest asks for samples that belong to [from, to) and fit the predicate.
 type QuerySamplesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Type  string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// Short names of types; samples of several are merged in one order.
+	Types []string               `protobuf:"bytes,1,rep,name=types,proto3" json:"types,omitempty"`
 	From  *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
 	To    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
 	// At most so many samples over all pages; 0: all.
 	Limit uint32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
-	Order Order  `protobuf:"varint,5,opt,name=order,proto3,enum=healthledger.v1.Order" json:"order,omitempty"`
+	// Unspecified: descending.
+	Order Order `protobuf:"varint,5,opt,name=order,proto3,enum=healthledger.v1.Order" json:"order,omitempty"`
 	// From the answer before; everything else must stay the same.
-	PageToken     string `protobuf:"bytes,6,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken     string      `protobuf:"bytes,6,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	SortBy        SortBy      `protobuf:"varint,7,opt,name=sort_by,json=sortBy,proto3,enum=healthledger.v1.SortBy" json:"sort_by,omitempty"`
+	Match         PeriodMatch `protobuf:"varint,8,opt,name=match,proto3,enum=healthledger.v1.PeriodMatch" json:"match,omitempty"`
+	Predicate     *Predicate  `protobuf:"bytes,9,opt,name=predicate,proto3" json:"predicate,omitempty"`
+	Receipt       string      `protobuf:"bytes,10,opt,name=receipt,proto3" json:"receipt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *QuerySamplesRequest) Reset() {
 	*x = QuerySamplesRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[7]
+	mi := &file_healthledger_v1_health_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -582,7 +952,7 @@ func (x *QuerySamplesRequest) String() string {
 func (*QuerySamplesRequest) ProtoMessage() {}
 
 func (x *QuerySamplesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[7]
+	mi := &file_healthledger_v1_health_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -595,14 +965,14 @@ func (x *QuerySamplesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuerySamplesRequest.ProtoReflect.Descriptor instead.
 func (*QuerySamplesRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{7}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{12}
 }
 
-func (x *QuerySamplesRequest) GetType() string {
+func (x *QuerySamplesRequest) GetTypes() []string {
 	if x != nil {
-		return x.Type
+		return x.Types
 	}
-	return ""
+	return nil
 }
 
 func (x *QuerySamplesRequest) GetFrom() *timestamppb.Timestamp {
@@ -640,6 +1010,34 @@ func (x *QuerySamplesRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *QuerySamplesRequest) GetSortBy() SortBy {
+	if x != nil {
+		return x.SortBy
+	}
+	return SortBy_SORT_BY_UNSPECIFIED
+}
+
+func (x *QuerySamplesRequest) GetMatch() PeriodMatch {
+	if x != nil {
+		return x.Match
+	}
+	return PeriodMatch_PERIOD_MATCH_UNSPECIFIED
+}
+
+func (x *QuerySamplesRequest) GetPredicate() *Predicate {
+	if x != nil {
+		return x.Predicate
+	}
+	return nil
+}
+
+func (x *QuerySamplesRequest) GetReceipt() string {
+	if x != nil {
+		return x.Receipt
+	}
+	return ""
+}
+
 // QuerySamplesResponse is a page of at most 512 KiB.
 type QuerySamplesResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -652,7 +1050,7 @@ type QuerySamplesResponse struct {
 
 func (x *QuerySamplesResponse) Reset() {
 	*x = QuerySamplesResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[8]
+	mi := &file_healthledger_v1_health_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -664,7 +1062,7 @@ func (x *QuerySamplesResponse) String() string {
 func (*QuerySamplesResponse) ProtoMessage() {}
 
 func (x *QuerySamplesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[8]
+	mi := &file_healthledger_v1_health_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -677,7 +1075,7 @@ func (x *QuerySamplesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuerySamplesResponse.ProtoReflect.Descriptor instead.
 func (*QuerySamplesResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{8}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *QuerySamplesResponse) GetSamples() []*Sample {
@@ -694,25 +1092,267 @@ func (x *QuerySamplesResponse) GetNextPageToken() string {
 	return ""
 }
 
-// QueryStatisticsRequest asks for statistics of the samples in [from, to).
+// QueryChangesRequest asks for what an app has not seen yet of a type.
+type QueryChangesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Type  string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// From the answer before; empty: everything there is now, and then what changes.
+	Anchor string `protobuf:"bytes,2,opt,name=anchor,proto3" json:"anchor,omitempty"`
+	// With an empty anchor: nothing that is there now, only what changes from now on.
+	FromNow bool `protobuf:"varint,3,opt,name=from_now,json=fromNow,proto3" json:"from_now,omitempty"`
+	// At most so many samples and deletions; 0: as many as a page holds.
+	Limit uint32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Which samples; deletions are always reported.
+	Predicate *Predicate `protobuf:"bytes,5,opt,name=predicate,proto3" json:"predicate,omitempty"`
+	// How long to wait, in milliseconds, when there is nothing; at most 60,000.
+	WaitMs        uint32 `protobuf:"varint,6,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	Receipt       string `protobuf:"bytes,7,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryChangesRequest) Reset() {
+	*x = QueryChangesRequest{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryChangesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryChangesRequest) ProtoMessage() {}
+
+func (x *QueryChangesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryChangesRequest.ProtoReflect.Descriptor instead.
+func (*QueryChangesRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *QueryChangesRequest) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *QueryChangesRequest) GetAnchor() string {
+	if x != nil {
+		return x.Anchor
+	}
+	return ""
+}
+
+func (x *QueryChangesRequest) GetFromNow() bool {
+	if x != nil {
+		return x.FromNow
+	}
+	return false
+}
+
+func (x *QueryChangesRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *QueryChangesRequest) GetPredicate() *Predicate {
+	if x != nil {
+		return x.Predicate
+	}
+	return nil
+}
+
+func (x *QueryChangesRequest) GetWaitMs() uint32 {
+	if x != nil {
+		return x.WaitMs
+	}
+	return 0
+}
+
+func (x *QueryChangesRequest) GetReceipt() string {
+	if x != nil {
+		return x.Receipt
+	}
+	return ""
+}
+
+// QueryChangesResponse is a page of at most 512 KiB. Apply the deletions after the samples.
+// A sample that is already known may come again.
+type QueryChangesResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Samples []*Sample              `protobuf:"bytes,1,rep,name=samples,proto3" json:"samples,omitempty"`
+	Deleted []*DeletedObject       `protobuf:"bytes,2,rep,name=deleted,proto3" json:"deleted,omitempty"`
+	// For the next call. It stands after everything in this answer.
+	Anchor string `protobuf:"bytes,3,opt,name=anchor,proto3" json:"anchor,omitempty"`
+	// There is more already.
+	More          bool `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryChangesResponse) Reset() {
+	*x = QueryChangesResponse{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryChangesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryChangesResponse) ProtoMessage() {}
+
+func (x *QueryChangesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryChangesResponse.ProtoReflect.Descriptor instead.
+func (*QueryChangesResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *QueryChangesResponse) GetSamples() []*Sample {
+	if x != nil {
+		return x.Samples
+	}
+	return nil
+}
+
+func (x *QueryChangesResponse) GetDeleted() []*DeletedObject {
+	if x != nil {
+		return x.Deleted
+	}
+	return nil
+}
+
+func (x *QueryChangesResponse) GetAnchor() string {
+	if x != nil {
+		return x.Anchor
+	}
+	return ""
+}
+
+func (x *QueryChangesResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+// DeletedObject is what is left of a sample that was deleted or replaced by a later version.
+type DeletedObject struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Uuid  string                 `protobuf:"bytes,1,opt,name=uuid,proto3" json:"uuid,omitempty"`
+	// Its sync identifier and version, if it had them.
+	SyncIdentifier string `protobuf:"bytes,2,opt,name=sync_identifier,json=syncIdentifier,proto3" json:"sync_identifier,omitempty"`
+	SyncVersion    int64  `protobuf:"varint,3,opt,name=sync_version,json=syncVersion,proto3" json:"sync_version,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *DeletedObject) Reset() {
+	*x = DeletedObject{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeletedObject) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeletedObject) ProtoMessage() {}
+
+func (x *DeletedObject) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeletedObject.ProtoReflect.Descriptor instead.
+func (*DeletedObject) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *DeletedObject) GetUuid() string {
+	if x != nil {
+		return x.Uuid
+	}
+	return ""
+}
+
+func (x *DeletedObject) GetSyncIdentifier() string {
+	if x != nil {
+		return x.SyncIdentifier
+	}
+	return ""
+}
+
+func (x *DeletedObject) GetSyncVersion() int64 {
+	if x != nil {
+		return x.SyncVersion
+	}
+	return 0
+}
+
+// QueryStatisticsRequest asks for statistics of the samples that overlap [from, to).
 type QueryStatisticsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Type  string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
 	From  *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
 	To    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
-	// One answer for each bucket instead of one for the period.
-	Bucket Bucket `protobuf:"varint,4,opt,name=bucket,proto3,enum=healthledger.v1.Bucket" json:"bucket,omitempty"`
-	// IANA name of the time zone of the buckets; empty: UTC.
+	// One answer for each interval of the calendar instead of one for the period.
+	Interval *Interval `protobuf:"bytes,4,opt,name=interval,proto3" json:"interval,omitempty"`
+	// IANA name of the time zone of the intervals; empty: UTC.
 	TimeZone string `protobuf:"bytes,5,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
 	// Unit of the answer; empty: the type's canonical unit.
-	Unit          string `protobuf:"bytes,6,opt,name=unit,proto3" json:"unit,omitempty"`
+	Unit string `protobuf:"bytes,6,opt,name=unit,proto3" json:"unit,omitempty"`
+	// Which samples count.
+	Predicate *Predicate `protobuf:"bytes,7,opt,name=predicate,proto3" json:"predicate,omitempty"`
+	// Statistics of each source beside those of all.
+	BySource bool `protobuf:"varint,8,opt,name=by_source,json=bySource,proto3" json:"by_source,omitempty"`
+	// Say which source won which part of the time, where sources are merged.
+	Explain bool `protobuf:"varint,9,opt,name=explain,proto3" json:"explain,omitempty"`
+	// Also return intervals without samples, between the first and the last with some; with
+	// both ends of the period given, all of the period.
+	IncludeEmpty  bool   `protobuf:"varint,10,opt,name=include_empty,json=includeEmpty,proto3" json:"include_empty,omitempty"`
+	Receipt       string `protobuf:"bytes,11,opt,name=receipt,proto3" json:"receipt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *QueryStatisticsRequest) Reset() {
 	*x = QueryStatisticsRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[9]
+	mi := &file_healthledger_v1_health_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -724,7 +1364,7 @@ func (x *QueryStatisticsRequest) String() string {
 func (*QueryStatisticsRequest) ProtoMessage() {}
 
 func (x *QueryStatisticsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[9]
+	mi := &file_healthledger_v1_health_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -737,7 +1377,7 @@ func (x *QueryStatisticsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryStatisticsRequest.ProtoReflect.Descriptor instead.
 func (*QueryStatisticsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{9}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *QueryStatisticsRequest) GetType() string {
@@ -761,11 +1401,11 @@ func (x *QueryStatisticsRequest) GetTo() *timestamppb.Timestamp {
 	return nil
 }
 
-func (x *QueryStatisticsRequest) GetBucket() Bucket {
+func (x *QueryStatisticsRequest) GetInterval() *Interval {
 	if x != nil {
-		return x.Bucket
+		return x.Interval
 	}
-	return Bucket_BUCKET_UNSPECIFIED
+	return nil
 }
 
 func (x *QueryStatisticsRequest) GetTimeZone() string {
@@ -782,7 +1422,107 @@ func (x *QueryStatisticsRequest) GetUnit() string {
 	return ""
 }
 
-// QueryStatisticsResponse holds the buckets that contain samples, oldest first.
+func (x *QueryStatisticsRequest) GetPredicate() *Predicate {
+	if x != nil {
+		return x.Predicate
+	}
+	return nil
+}
+
+func (x *QueryStatisticsRequest) GetBySource() bool {
+	if x != nil {
+		return x.BySource
+	}
+	return false
+}
+
+func (x *QueryStatisticsRequest) GetExplain() bool {
+	if x != nil {
+		return x.Explain
+	}
+	return false
+}
+
+func (x *QueryStatisticsRequest) GetIncludeEmpty() bool {
+	if x != nil {
+		return x.IncludeEmpty
+	}
+	return false
+}
+
+func (x *QueryStatisticsRequest) GetReceipt() string {
+	if x != nil {
+		return x.Receipt
+	}
+	return ""
+}
+
+// Interval is a number of calendar units: its intervals follow each other without gaps in
+// both directions from the anchor. A day has 23 or 25 hours where clocks change.
+type Interval struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Unit  CalendarUnit           `protobuf:"varint,1,opt,name=unit,proto3,enum=healthledger.v1.CalendarUnit" json:"unit,omitempty"`
+	// 0: 1.
+	Count uint32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	// Absent: the start of a minute, hour, day, Monday, month or year of the time zone.
+	Anchor        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=anchor,proto3" json:"anchor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Interval) Reset() {
+	*x = Interval{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Interval) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Interval) ProtoMessage() {}
+
+func (x *Interval) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Interval.ProtoReflect.Descriptor instead.
+func (*Interval) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Interval) GetUnit() CalendarUnit {
+	if x != nil {
+		return x.Unit
+	}
+	return CalendarUnit_CALENDAR_UNIT_UNSPECIFIED
+}
+
+func (x *Interval) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Interval) GetAnchor() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Anchor
+	}
+	return nil
+}
+
+// QueryStatisticsResponse holds the intervals that contain samples, oldest first. Where the
+// request has no interval and there is no sample, the call fails with NO_DATA.
 type QueryStatisticsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Statistics    []*Statistics          `protobuf:"bytes,1,rep,name=statistics,proto3" json:"statistics,omitempty"`
@@ -792,7 +1532,7 @@ type QueryStatisticsResponse struct {
 
 func (x *QueryStatisticsResponse) Reset() {
 	*x = QueryStatisticsResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[10]
+	mi := &file_healthledger_v1_health_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -804,7 +1544,7 @@ func (x *QueryStatisticsResponse) String() string {
 func (*QueryStatisticsResponse) ProtoMessage() {}
 
 func (x *QueryStatisticsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[10]
+	mi := &file_healthledger_v1_health_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -817,7 +1557,7 @@ func (x *QueryStatisticsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryStatisticsResponse.ProtoReflect.Descriptor instead.
 func (*QueryStatisticsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{10}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *QueryStatisticsResponse) GetStatistics() []*Statistics {
@@ -836,22 +1576,30 @@ type Statistics struct {
 	Unit  string                 `protobuf:"bytes,3,opt,name=unit,proto3" json:"unit,omitempty"`
 	// Number of samples that overlap the period.
 	Count uint64 `protobuf:"varint,4,opt,name=count,proto3" json:"count,omitempty"`
-	// Cumulative types only.
+	// Cumulative types only. Where samples of several sources overlap, the sum is merged: at
+	// each moment the first source of the order that has one counts.
 	Sum *float64 `protobuf:"fixed64,5,opt,name=sum,proto3,oneof" json:"sum,omitempty"`
 	// Discrete types only.
 	Average *float64 `protobuf:"fixed64,6,opt,name=average,proto3,oneof" json:"average,omitempty"`
 	Minimum *float64 `protobuf:"fixed64,7,opt,name=minimum,proto3,oneof" json:"minimum,omitempty"`
 	Maximum *float64 `protobuf:"fixed64,8,opt,name=maximum,proto3,oneof" json:"maximum,omitempty"`
-	// Value of the sample that ends last.
-	MostRecent    *float64               `protobuf:"fixed64,9,opt,name=most_recent,json=mostRecent,proto3,oneof" json:"most_recent,omitempty"`
-	MostRecentEnd *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=most_recent_end,json=mostRecentEnd,proto3" json:"most_recent_end,omitempty"`
+	// Value of the sample that ends last, and when it was measured.
+	MostRecent      *float64               `protobuf:"fixed64,9,opt,name=most_recent,json=mostRecent,proto3,oneof" json:"most_recent,omitempty"`
+	MostRecentStart *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=most_recent_start,json=mostRecentStart,proto3" json:"most_recent_start,omitempty"`
+	MostRecentEnd   *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=most_recent_end,json=mostRecentEnd,proto3" json:"most_recent_end,omitempty"`
+	// Seconds of the period that the samples last; of cumulative types merged like the sum.
+	Duration float64 `protobuf:"fixed64,12,opt,name=duration,proto3" json:"duration,omitempty"`
+	// In the order of merging; without revisions and devices.
+	BySource []*SourceStatistics `protobuf:"bytes,13,rep,name=by_source,json=bySource,proto3" json:"by_source,omitempty"`
+	// Which source won when: cumulative types only, in order of time.
+	Won           []*Won `protobuf:"bytes,14,rep,name=won,proto3" json:"won,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Statistics) Reset() {
 	*x = Statistics{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[11]
+	mi := &file_healthledger_v1_health_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -863,7 +1611,7 @@ func (x *Statistics) String() string {
 func (*Statistics) ProtoMessage() {}
 
 func (x *Statistics) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[11]
+	mi := &file_healthledger_v1_health_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -876,7 +1624,7 @@ func (x *Statistics) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Statistics.ProtoReflect.Descriptor instead.
 func (*Statistics) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{11}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Statistics) GetStart() *timestamppb.Timestamp {
@@ -942,11 +1690,734 @@ func (x *Statistics) GetMostRecent() float64 {
 	return 0
 }
 
+func (x *Statistics) GetMostRecentStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.MostRecentStart
+	}
+	return nil
+}
+
 func (x *Statistics) GetMostRecentEnd() *timestamppb.Timestamp {
 	if x != nil {
 		return x.MostRecentEnd
 	}
 	return nil
+}
+
+func (x *Statistics) GetDuration() float64 {
+	if x != nil {
+		return x.Duration
+	}
+	return 0
+}
+
+func (x *Statistics) GetBySource() []*SourceStatistics {
+	if x != nil {
+		return x.BySource
+	}
+	return nil
+}
+
+func (x *Statistics) GetWon() []*Won {
+	if x != nil {
+		return x.Won
+	}
+	return nil
+}
+
+// SourceStatistics are the statistics of the samples of one source alone.
+type SourceStatistics struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Source        *Source                `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	Statistics    *Statistics            `protobuf:"bytes,2,opt,name=statistics,proto3" json:"statistics,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SourceStatistics) Reset() {
+	*x = SourceStatistics{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SourceStatistics) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SourceStatistics) ProtoMessage() {}
+
+func (x *SourceStatistics) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SourceStatistics.ProtoReflect.Descriptor instead.
+func (*SourceStatistics) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *SourceStatistics) GetSource() *Source {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *SourceStatistics) GetStatistics() *Statistics {
+	if x != nil {
+		return x.Statistics
+	}
+	return nil
+}
+
+// Won is a part of the time in which the samples of one source counted.
+type Won struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Source *Source                `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	Start  *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=start,proto3" json:"start,omitempty"`
+	End    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=end,proto3" json:"end,omitempty"`
+	// What they add to the sum.
+	Sum float64 `protobuf:"fixed64,4,opt,name=sum,proto3" json:"sum,omitempty"`
+	// Sources that had samples then and gave way.
+	Over          []*Source `protobuf:"bytes,5,rep,name=over,proto3" json:"over,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Won) Reset() {
+	*x = Won{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Won) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Won) ProtoMessage() {}
+
+func (x *Won) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Won.ProtoReflect.Descriptor instead.
+func (*Won) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Won) GetSource() *Source {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *Won) GetStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *Won) GetEnd() *timestamppb.Timestamp {
+	if x != nil {
+		return x.End
+	}
+	return nil
+}
+
+func (x *Won) GetSum() float64 {
+	if x != nil {
+		return x.Sum
+	}
+	return 0
+}
+
+func (x *Won) GetOver() []*Source {
+	if x != nil {
+		return x.Over
+	}
+	return nil
+}
+
+// QuerySourcesRequest asks who has measured a type.
+type QuerySourcesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Type          string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	Receipt       string                 `protobuf:"bytes,2,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuerySourcesRequest) Reset() {
+	*x = QuerySourcesRequest{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuerySourcesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuerySourcesRequest) ProtoMessage() {}
+
+func (x *QuerySourcesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuerySourcesRequest.ProtoReflect.Descriptor instead.
+func (*QuerySourcesRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *QuerySourcesRequest) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *QuerySourcesRequest) GetReceipt() string {
+	if x != nil {
+		return x.Receipt
+	}
+	return ""
+}
+
+// QuerySourcesResponse has the sources of samples that can be seen, in the order in which
+// statistics merge them; revisions and devices of a source follow each other.
+type QuerySourcesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sources       []*Source              `protobuf:"bytes,1,rep,name=sources,proto3" json:"sources,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuerySourcesResponse) Reset() {
+	*x = QuerySourcesResponse{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuerySourcesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuerySourcesResponse) ProtoMessage() {}
+
+func (x *QuerySourcesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuerySourcesResponse.ProtoReflect.Descriptor instead.
+func (*QuerySourcesResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *QuerySourcesResponse) GetSources() []*Source {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+// QueryPreferredUnitsRequest asks for units of quantity types.
+type QueryPreferredUnitsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Types         []string               `protobuf:"bytes,1,rep,name=types,proto3" json:"types,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryPreferredUnitsRequest) Reset() {
+	*x = QueryPreferredUnitsRequest{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryPreferredUnitsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryPreferredUnitsRequest) ProtoMessage() {}
+
+func (x *QueryPreferredUnitsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryPreferredUnitsRequest.ProtoReflect.Descriptor instead.
+func (*QueryPreferredUnitsRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *QueryPreferredUnitsRequest) GetTypes() []string {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
+// QueryPreferredUnitsResponse holds the types in the order asked. Of a type about which the
+// app has never asked the owner it has the canonical unit.
+type QueryPreferredUnitsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Units         []*PreferredUnit       `protobuf:"bytes,1,rep,name=units,proto3" json:"units,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryPreferredUnitsResponse) Reset() {
+	*x = QueryPreferredUnitsResponse{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryPreferredUnitsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryPreferredUnitsResponse) ProtoMessage() {}
+
+func (x *QueryPreferredUnitsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryPreferredUnitsResponse.ProtoReflect.Descriptor instead.
+func (*QueryPreferredUnitsResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *QueryPreferredUnitsResponse) GetUnits() []*PreferredUnit {
+	if x != nil {
+		return x.Units
+	}
+	return nil
+}
+
+// PreferredUnit is the unit in which the owner likes to see a type.
+type PreferredUnit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Type          string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	Unit          string                 `protobuf:"bytes,2,opt,name=unit,proto3" json:"unit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreferredUnit) Reset() {
+	*x = PreferredUnit{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreferredUnit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreferredUnit) ProtoMessage() {}
+
+func (x *PreferredUnit) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreferredUnit.ProtoReflect.Descriptor instead.
+func (*PreferredUnit) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *PreferredUnit) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *PreferredUnit) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+// SetUpdatesRequest says how often an app wants to be told that a type has changed. The
+// message is that something has, not what: QueryChanges tells.
+type SetUpdatesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Type          string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	Frequency     Frequency              `protobuf:"varint,2,opt,name=frequency,proto3,enum=healthledger.v1.Frequency" json:"frequency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetUpdatesRequest) Reset() {
+	*x = SetUpdatesRequest{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetUpdatesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetUpdatesRequest) ProtoMessage() {}
+
+func (x *SetUpdatesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetUpdatesRequest.ProtoReflect.Descriptor instead.
+func (*SetUpdatesRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *SetUpdatesRequest) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *SetUpdatesRequest) GetFrequency() Frequency {
+	if x != nil {
+		return x.Frequency
+	}
+	return Frequency_FREQUENCY_UNSPECIFIED
+}
+
+// SetUpdatesResponse follows the fsync.
+type SetUpdatesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetUpdatesResponse) Reset() {
+	*x = SetUpdatesResponse{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetUpdatesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetUpdatesResponse) ProtoMessage() {}
+
+func (x *SetUpdatesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetUpdatesResponse.ProtoReflect.Descriptor instead.
+func (*SetUpdatesResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{29}
+}
+
+// Update says that samples of a type that the app may see were added or deleted. It comes
+// again, less and less often, until it is acknowledged.
+type Update struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Type  string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// For AckUpdates.
+	Token         string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Update) Reset() {
+	*x = Update{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Update) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Update) ProtoMessage() {}
+
+func (x *Update) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Update.ProtoReflect.Descriptor instead.
+func (*Update) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Update) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *Update) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+// QueryUpdatesRequest asks for updates.
+type QueryUpdatesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long to wait, in milliseconds, when there is none; at most 60,000.
+	WaitMs        uint32 `protobuf:"varint,1,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryUpdatesRequest) Reset() {
+	*x = QueryUpdatesRequest{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryUpdatesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryUpdatesRequest) ProtoMessage() {}
+
+func (x *QueryUpdatesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryUpdatesRequest.ProtoReflect.Descriptor instead.
+func (*QueryUpdatesRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *QueryUpdatesRequest) GetWaitMs() uint32 {
+	if x != nil {
+		return x.WaitMs
+	}
+	return 0
+}
+
+// QueryUpdatesResponse holds the updates that are due. On NATS it is also published to
+// "updates.<store>.<key>" without being asked for.
+type QueryUpdatesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Updates       []*Update              `protobuf:"bytes,1,rep,name=updates,proto3" json:"updates,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryUpdatesResponse) Reset() {
+	*x = QueryUpdatesResponse{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryUpdatesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryUpdatesResponse) ProtoMessage() {}
+
+func (x *QueryUpdatesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryUpdatesResponse.ProtoReflect.Descriptor instead.
+func (*QueryUpdatesResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *QueryUpdatesResponse) GetUpdates() []*Update {
+	if x != nil {
+		return x.Updates
+	}
+	return nil
+}
+
+// AckUpdatesRequest names updates that have been dealt with.
+type AckUpdatesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tokens        []string               `protobuf:"bytes,1,rep,name=tokens,proto3" json:"tokens,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AckUpdatesRequest) Reset() {
+	*x = AckUpdatesRequest{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AckUpdatesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AckUpdatesRequest) ProtoMessage() {}
+
+func (x *AckUpdatesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AckUpdatesRequest.ProtoReflect.Descriptor instead.
+func (*AckUpdatesRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *AckUpdatesRequest) GetTokens() []string {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+// AckUpdatesResponse follows the fsync.
+type AckUpdatesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AckUpdatesResponse) Reset() {
+	*x = AckUpdatesResponse{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AckUpdatesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AckUpdatesResponse) ProtoMessage() {}
+
+func (x *AckUpdatesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AckUpdatesResponse.ProtoReflect.Descriptor instead.
+func (*AckUpdatesResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{34}
 }
 
 // ErrorDetail says why a call failed. It travels with every error.
@@ -968,7 +2439,7 @@ type ErrorDetail struct {
 
 func (x *ErrorDetail) Reset() {
 	*x = ErrorDetail{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[12]
+	mi := &file_healthledger_v1_health_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -980,7 +2451,7 @@ func (x *ErrorDetail) String() string {
 func (*ErrorDetail) ProtoMessage() {}
 
 func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[12]
+	mi := &file_healthledger_v1_health_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -993,7 +2464,7 @@ func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorDetail.ProtoReflect.Descriptor instead.
 func (*ErrorDetail) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{12}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ErrorDetail) GetReason() string {
@@ -1035,17 +2506,18 @@ var File_healthledger_v1_health_proto protoreflect.FileDescriptor
 
 const file_healthledger_v1_health_proto_rawDesc = "" +
 	"\n" +
-	"\x1chealthledger/v1/health.proto\x12\x0fhealthledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhealthledger/v1/payload.proto\x1a\x1chealthledger/v1/sample.proto\"\xb8\x01\n" +
+	"\x1chealthledger/v1/health.proto\x12\x0fhealthledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bhealthledger/v1/event.proto\x1a\x1dhealthledger/v1/payload.proto\x1a\x1fhealthledger/v1/predicate.proto\x1a\x1chealthledger/v1/sample.proto\x1a\x1bhealthledger/v1/value.proto\"\xb8\x01\n" +
 	"\vSaveRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\fR\trequestId\x121\n" +
 	"\asamples\x18\x02 \x03(\v2\x17.healthledger.v1.SampleR\asamples\x128\n" +
 	"\acolumns\x18\x03 \x03(\v2\x1e.healthledger.v1.SampleColumnsR\acolumns\x12\x1d\n" +
 	"\n" +
-	"by_content\x18\x04 \x01(\bR\tbyContent\"`\n" +
+	"by_content\x18\x04 \x01(\bR\tbyContent\"z\n" +
 	"\fSaveResponse\x12\x1a\n" +
 	"\baccepted\x18\x01 \x01(\rR\baccepted\x124\n" +
-	"\bwarnings\x18\x02 \x03(\v2\x18.healthledger.v1.WarningR\bwarnings\"]\n" +
+	"\bwarnings\x18\x02 \x03(\v2\x18.healthledger.v1.WarningR\bwarnings\x12\x18\n" +
+	"\areceipt\x18\x03 \x01(\tR\areceipt\"]\n" +
 	"\aWarning\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x14\n" +
@@ -1056,7 +2528,29 @@ const file_healthledger_v1_health_proto_rawDesc = "" +
 	"\x06upload\x18\x02 \x01(\fR\x06upload\x12\x16\n" +
 	"\x06number\x18\x03 \x01(\rR\x06number\x12,\n" +
 	"\x05chunk\x18\x04 \x01(\v2\x16.healthledger.v1.ChunkR\x05chunk\"\x12\n" +
-	"\x10SavePartResponse\"m\n" +
+	"\x10SavePartResponse\"g\n" +
+	"\rDeleteRequest\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\fR\trequestId\x127\n" +
+	"\tdeletions\x18\x02 \x03(\v2\x19.healthledger.v1.DeletionR\tdeletions\"\x90\x01\n" +
+	"\bDeletion\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x14\n" +
+	"\x05uuids\x18\x02 \x03(\tR\x05uuids\x12.\n" +
+	"\x04from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\"*\n" +
+	"\x0eDeleteResponse\x12\x18\n" +
+	"\areceipt\x18\x01 \x01(\tR\areceipt\"/\n" +
+	"\x13QueryOutcomeRequest\x12\x18\n" +
+	"\areceipt\x18\x01 \x01(\tR\areceipt\"\x88\x01\n" +
+	"\x14QueryOutcomeResponse\x12\x16\n" +
+	"\x06stored\x18\x01 \x01(\x04R\x06stored\x12\x1e\n" +
+	"\n" +
+	"duplicates\x18\x02 \x01(\x04R\n" +
+	"duplicates\x12\x1e\n" +
+	"\n" +
+	"incomplete\x18\x03 \x01(\x04R\n" +
+	"incomplete\x12\x18\n" +
+	"\adeleted\x18\x04 \x01(\x04R\adeleted\"m\n" +
 	"\x13QueryPayloadRequest\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12#\n" +
 	"\rpayload_token\x18\x02 \x01(\tR\fpayloadToken\x12\x1d\n" +
@@ -1065,29 +2559,61 @@ const file_healthledger_v1_health_proto_rawDesc = "" +
 	"\x14QueryPayloadResponse\x12.\n" +
 	"\x06chunks\x18\x01 \x03(\v2\x16.healthledger.v1.ChunkR\x06chunks\x12\x12\n" +
 	"\x04done\x18\x02 \x01(\bR\x04done\x12&\n" +
-	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\"\xe8\x01\n" +
-	"\x13QuerySamplesRequest\x12\x12\n" +
-	"\x04type\x18\x01 \x01(\tR\x04type\x12.\n" +
+	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\"\xa4\x03\n" +
+	"\x13QuerySamplesRequest\x12\x14\n" +
+	"\x05types\x18\x01 \x03(\tR\x05types\x12.\n" +
 	"\x04from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
 	"\x02to\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x12\x14\n" +
 	"\x05limit\x18\x04 \x01(\rR\x05limit\x12,\n" +
 	"\x05order\x18\x05 \x01(\x0e2\x16.healthledger.v1.OrderR\x05order\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x06 \x01(\tR\tpageToken\"q\n" +
+	"page_token\x18\x06 \x01(\tR\tpageToken\x120\n" +
+	"\asort_by\x18\a \x01(\x0e2\x17.healthledger.v1.SortByR\x06sortBy\x122\n" +
+	"\x05match\x18\b \x01(\x0e2\x1c.healthledger.v1.PeriodMatchR\x05match\x128\n" +
+	"\tpredicate\x18\t \x01(\v2\x1a.healthledger.v1.PredicateR\tpredicate\x12\x18\n" +
+	"\areceipt\x18\n" +
+	" \x01(\tR\areceipt\"q\n" +
 	"\x14QuerySamplesResponse\x121\n" +
 	"\asamples\x18\x01 \x03(\v2\x17.healthledger.v1.SampleR\asamples\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xea\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xdf\x01\n" +
+	"\x13QueryChangesRequest\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x16\n" +
+	"\x06anchor\x18\x02 \x01(\tR\x06anchor\x12\x19\n" +
+	"\bfrom_now\x18\x03 \x01(\bR\afromNow\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\rR\x05limit\x128\n" +
+	"\tpredicate\x18\x05 \x01(\v2\x1a.healthledger.v1.PredicateR\tpredicate\x12\x17\n" +
+	"\await_ms\x18\x06 \x01(\rR\x06waitMs\x12\x18\n" +
+	"\areceipt\x18\a \x01(\tR\areceipt\"\xaf\x01\n" +
+	"\x14QueryChangesResponse\x121\n" +
+	"\asamples\x18\x01 \x03(\v2\x17.healthledger.v1.SampleR\asamples\x128\n" +
+	"\adeleted\x18\x02 \x03(\v2\x1e.healthledger.v1.DeletedObjectR\adeleted\x12\x16\n" +
+	"\x06anchor\x18\x03 \x01(\tR\x06anchor\x12\x12\n" +
+	"\x04more\x18\x04 \x01(\bR\x04more\"o\n" +
+	"\rDeletedObject\x12\x12\n" +
+	"\x04uuid\x18\x01 \x01(\tR\x04uuid\x12'\n" +
+	"\x0fsync_identifier\x18\x02 \x01(\tR\x0esyncIdentifier\x12!\n" +
+	"\fsync_version\x18\x03 \x01(\x03R\vsyncVersion\"\xa0\x03\n" +
 	"\x16QueryStatisticsRequest\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12.\n" +
 	"\x04from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
-	"\x02to\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x12/\n" +
-	"\x06bucket\x18\x04 \x01(\x0e2\x17.healthledger.v1.BucketR\x06bucket\x12\x1b\n" +
+	"\x02to\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x125\n" +
+	"\binterval\x18\x04 \x01(\v2\x19.healthledger.v1.IntervalR\binterval\x12\x1b\n" +
 	"\ttime_zone\x18\x05 \x01(\tR\btimeZone\x12\x12\n" +
-	"\x04unit\x18\x06 \x01(\tR\x04unit\"V\n" +
+	"\x04unit\x18\x06 \x01(\tR\x04unit\x128\n" +
+	"\tpredicate\x18\a \x01(\v2\x1a.healthledger.v1.PredicateR\tpredicate\x12\x1b\n" +
+	"\tby_source\x18\b \x01(\bR\bbySource\x12\x18\n" +
+	"\aexplain\x18\t \x01(\bR\aexplain\x12#\n" +
+	"\rinclude_empty\x18\n" +
+	" \x01(\bR\fincludeEmpty\x12\x18\n" +
+	"\areceipt\x18\v \x01(\tR\areceipt\"\x87\x01\n" +
+	"\bInterval\x121\n" +
+	"\x04unit\x18\x01 \x01(\x0e2\x1d.healthledger.v1.CalendarUnitR\x04unit\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\rR\x05count\x122\n" +
+	"\x06anchor\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06anchor\"V\n" +
 	"\x17QueryStatisticsResponse\x12;\n" +
 	"\n" +
 	"statistics\x18\x01 \x03(\v2\x1b.healthledger.v1.StatisticsR\n" +
-	"statistics\"\xb0\x03\n" +
+	"statistics\"\xfc\x04\n" +
 	"\n" +
 	"Statistics\x120\n" +
 	"\x05start\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12,\n" +
@@ -1099,9 +2625,13 @@ const file_healthledger_v1_health_proto_rawDesc = "" +
 	"\aminimum\x18\a \x01(\x01H\x02R\aminimum\x88\x01\x01\x12\x1d\n" +
 	"\amaximum\x18\b \x01(\x01H\x03R\amaximum\x88\x01\x01\x12$\n" +
 	"\vmost_recent\x18\t \x01(\x01H\x04R\n" +
-	"mostRecent\x88\x01\x01\x12B\n" +
-	"\x0fmost_recent_end\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\rmostRecentEndB\x06\n" +
+	"mostRecent\x88\x01\x01\x12F\n" +
+	"\x11most_recent_start\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x0fmostRecentStart\x12B\n" +
+	"\x0fmost_recent_end\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\rmostRecentEnd\x12\x1a\n" +
+	"\bduration\x18\f \x01(\x01R\bduration\x12>\n" +
+	"\tby_source\x18\r \x03(\v2!.healthledger.v1.SourceStatisticsR\bbySource\x12&\n" +
+	"\x03won\x18\x0e \x03(\v2\x14.healthledger.v1.WonR\x03wonB\x06\n" +
 	"\x04_sumB\n" +
 	"\n" +
 	"\b_averageB\n" +
@@ -1109,28 +2639,83 @@ const file_healthledger_v1_health_proto_rawDesc = "" +
 	"\b_minimumB\n" +
 	"\n" +
 	"\b_maximumB\x0e\n" +
-	"\f_most_recent\"y\n" +
+	"\f_most_recent\"\x80\x01\n" +
+	"\x10SourceStatistics\x12/\n" +
+	"\x06source\x18\x01 \x01(\v2\x17.healthledger.v1.SourceR\x06source\x12;\n" +
+	"\n" +
+	"statistics\x18\x02 \x01(\v2\x1b.healthledger.v1.StatisticsR\n" +
+	"statistics\"\xd5\x01\n" +
+	"\x03Won\x12/\n" +
+	"\x06source\x18\x01 \x01(\v2\x17.healthledger.v1.SourceR\x06source\x120\n" +
+	"\x05start\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12,\n" +
+	"\x03end\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\x12\x10\n" +
+	"\x03sum\x18\x04 \x01(\x01R\x03sum\x12+\n" +
+	"\x04over\x18\x05 \x03(\v2\x17.healthledger.v1.SourceR\x04over\"C\n" +
+	"\x13QuerySourcesRequest\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
+	"\areceipt\x18\x02 \x01(\tR\areceipt\"I\n" +
+	"\x14QuerySourcesResponse\x121\n" +
+	"\asources\x18\x01 \x03(\v2\x17.healthledger.v1.SourceR\asources\"2\n" +
+	"\x1aQueryPreferredUnitsRequest\x12\x14\n" +
+	"\x05types\x18\x01 \x03(\tR\x05types\"S\n" +
+	"\x1bQueryPreferredUnitsResponse\x124\n" +
+	"\x05units\x18\x01 \x03(\v2\x1e.healthledger.v1.PreferredUnitR\x05units\"7\n" +
+	"\rPreferredUnit\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x12\n" +
+	"\x04unit\x18\x02 \x01(\tR\x04unit\"a\n" +
+	"\x11SetUpdatesRequest\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x128\n" +
+	"\tfrequency\x18\x02 \x01(\x0e2\x1a.healthledger.v1.FrequencyR\tfrequency\"\x14\n" +
+	"\x12SetUpdatesResponse\"2\n" +
+	"\x06Update\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\".\n" +
+	"\x13QueryUpdatesRequest\x12\x17\n" +
+	"\await_ms\x18\x01 \x01(\rR\x06waitMs\"I\n" +
+	"\x14QueryUpdatesResponse\x121\n" +
+	"\aupdates\x18\x01 \x03(\v2\x17.healthledger.v1.UpdateR\aupdates\"+\n" +
+	"\x11AckUpdatesRequest\x12\x16\n" +
+	"\x06tokens\x18\x01 \x03(\tR\x06tokens\"\x14\n" +
+	"\x12AckUpdatesResponse\"y\n" +
 	"\vErrorDetail\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12\x14\n" +
 	"\x05field\x18\x03 \x01(\tR\x05field\x12\x14\n" +
 	"\x05value\x18\x04 \x01(\tR\x05value\x12\x10\n" +
-	"\x03why\x18\x05 \x01(\tR\x03why*N\n" +
+	"\x03why\x18\x05 \x01(\tR\x03why*I\n" +
 	"\x05Order\x12\x15\n" +
-	"\x11ORDER_UNSPECIFIED\x10\x00\x12\x16\n" +
-	"\x12ORDER_OLDEST_FIRST\x10\x01\x12\x16\n" +
-	"\x12ORDER_NEWEST_FIRST\x10\x02*A\n" +
-	"\x06Bucket\x12\x16\n" +
-	"\x12BUCKET_UNSPECIFIED\x10\x00\x12\x0f\n" +
-	"\vBUCKET_HOUR\x10\x01\x12\x0e\n" +
-	"\n" +
-	"BUCKET_DAY\x10\x022\xc5\x03\n" +
+	"\x11ORDER_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fORDER_ASCENDING\x10\x01\x12\x14\n" +
+	"\x10ORDER_DESCENDING\x10\x02*X\n" +
+	"\x06SortBy\x12\x17\n" +
+	"\x13SORT_BY_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rSORT_BY_START\x10\x01\x12\x0f\n" +
+	"\vSORT_BY_END\x10\x02\x12\x11\n" +
+	"\rSORT_BY_VALUE\x10\x03*\xbf\x01\n" +
+	"\fCalendarUnit\x12\x1d\n" +
+	"\x19CALENDAR_UNIT_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14CALENDAR_UNIT_MINUTE\x10\x01\x12\x16\n" +
+	"\x12CALENDAR_UNIT_HOUR\x10\x02\x12\x15\n" +
+	"\x11CALENDAR_UNIT_DAY\x10\x03\x12\x16\n" +
+	"\x12CALENDAR_UNIT_WEEK\x10\x04\x12\x17\n" +
+	"\x13CALENDAR_UNIT_MONTH\x10\x05\x12\x16\n" +
+	"\x12CALENDAR_UNIT_YEAR\x10\x062\xa4\t\n" +
 	"\rHealthService\x12C\n" +
 	"\x04Save\x12\x1c.healthledger.v1.SaveRequest\x1a\x1d.healthledger.v1.SaveResponse\x12O\n" +
-	"\bSavePart\x12 .healthledger.v1.SavePartRequest\x1a!.healthledger.v1.SavePartResponse\x12[\n" +
-	"\fQuerySamples\x12$.healthledger.v1.QuerySamplesRequest\x1a%.healthledger.v1.QuerySamplesResponse\x12d\n" +
+	"\bSavePart\x12 .healthledger.v1.SavePartRequest\x1a!.healthledger.v1.SavePartResponse\x12I\n" +
+	"\x06Delete\x12\x1e.healthledger.v1.DeleteRequest\x1a\x1f.healthledger.v1.DeleteResponse\x12U\n" +
+	"\n" +
+	"SetUpdates\x12\".healthledger.v1.SetUpdatesRequest\x1a#.healthledger.v1.SetUpdatesResponse\x12U\n" +
+	"\n" +
+	"AckUpdates\x12\".healthledger.v1.AckUpdatesRequest\x1a#.healthledger.v1.AckUpdatesResponse\x12[\n" +
+	"\fQuerySamples\x12$.healthledger.v1.QuerySamplesRequest\x1a%.healthledger.v1.QuerySamplesResponse\x12[\n" +
+	"\fQueryChanges\x12$.healthledger.v1.QueryChangesRequest\x1a%.healthledger.v1.QueryChangesResponse\x12d\n" +
 	"\x0fQueryStatistics\x12'.healthledger.v1.QueryStatisticsRequest\x1a(.healthledger.v1.QueryStatisticsResponse\x12[\n" +
-	"\fQueryPayload\x12$.healthledger.v1.QueryPayloadRequest\x1a%.healthledger.v1.QueryPayloadResponseB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
+	"\fQueryPayload\x12$.healthledger.v1.QueryPayloadRequest\x1a%.healthledger.v1.QueryPayloadResponse\x12[\n" +
+	"\fQuerySources\x12$.healthledger.v1.QuerySourcesRequest\x1a%.healthledger.v1.QuerySourcesResponse\x12p\n" +
+	"\x13QueryPreferredUnits\x12+.healthledger.v1.QueryPreferredUnitsRequest\x1a,.healthledger.v1.QueryPreferredUnitsResponse\x12[\n" +
+	"\fQueryOutcome\x12$.healthledger.v1.QueryOutcomeRequest\x1a%.healthledger.v1.QueryOutcomeResponse\x12[\n" +
+	"\fQueryUpdates\x12$.healthledger.v1.QueryUpdatesRequest\x1a%.healthledger.v1.QueryUpdatesResponseB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
 
 var (
 	file_healthledger_v1_health_proto_rawDescOnce sync.Once
@@ -1144,61 +2729,130 @@ func file_healthledger_v1_health_proto_rawDescGZIP() []byte {
 	return file_healthledger_v1_health_proto_rawDescData
 }
 
-var file_healthledger_v1_health_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_healthledger_v1_health_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_healthledger_v1_health_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_healthledger_v1_health_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_healthledger_v1_health_proto_goTypes = []any{
-	(Order)(0),                      // 0: healthledger.v1.Order
-	(Bucket)(0),                     // 1: healthledger.v1.Bucket
-	(*SaveRequest)(nil),             // 2: healthledger.v1.SaveRequest
-	(*SaveResponse)(nil),            // 3: healthledger.v1.SaveResponse
-	(*Warning)(nil),                 // 4: healthledger.v1.Warning
-	(*SavePartRequest)(nil),         // 5: healthledger.v1.SavePartRequest
-	(*SavePartResponse)(nil),        // 6: healthledger.v1.SavePartResponse
-	(*QueryPayloadRequest)(nil),     // 7: healthledger.v1.QueryPayloadRequest
-	(*QueryPayloadResponse)(nil),    // 8: healthledger.v1.QueryPayloadResponse
-	(*QuerySamplesRequest)(nil),     // 9: healthledger.v1.QuerySamplesRequest
-	(*QuerySamplesResponse)(nil),    // 10: healthledger.v1.QuerySamplesResponse
-	(*QueryStatisticsRequest)(nil),  // 11: healthledger.v1.QueryStatisticsRequest
-	(*QueryStatisticsResponse)(nil), // 12: healthledger.v1.QueryStatisticsResponse
-	(*Statistics)(nil),              // 13: healthledger.v1.Statistics
-	(*ErrorDetail)(nil),             // 14: healthledger.v1.ErrorDetail
-	(*Sample)(nil),                  // 15: healthledger.v1.Sample
-	(*SampleColumns)(nil),           // 16: healthledger.v1.SampleColumns
-	(*Chunk)(nil),                   // 17: healthledger.v1.Chunk
-	(*timestamppb.Timestamp)(nil),   // 18: google.protobuf.Timestamp
+	(Order)(0),                          // 0: healthledger.v1.Order
+	(SortBy)(0),                         // 1: healthledger.v1.SortBy
+	(CalendarUnit)(0),                   // 2: healthledger.v1.CalendarUnit
+	(*SaveRequest)(nil),                 // 3: healthledger.v1.SaveRequest
+	(*SaveResponse)(nil),                // 4: healthledger.v1.SaveResponse
+	(*Warning)(nil),                     // 5: healthledger.v1.Warning
+	(*SavePartRequest)(nil),             // 6: healthledger.v1.SavePartRequest
+	(*SavePartResponse)(nil),            // 7: healthledger.v1.SavePartResponse
+	(*DeleteRequest)(nil),               // 8: healthledger.v1.DeleteRequest
+	(*Deletion)(nil),                    // 9: healthledger.v1.Deletion
+	(*DeleteResponse)(nil),              // 10: healthledger.v1.DeleteResponse
+	(*QueryOutcomeRequest)(nil),         // 11: healthledger.v1.QueryOutcomeRequest
+	(*QueryOutcomeResponse)(nil),        // 12: healthledger.v1.QueryOutcomeResponse
+	(*QueryPayloadRequest)(nil),         // 13: healthledger.v1.QueryPayloadRequest
+	(*QueryPayloadResponse)(nil),        // 14: healthledger.v1.QueryPayloadResponse
+	(*QuerySamplesRequest)(nil),         // 15: healthledger.v1.QuerySamplesRequest
+	(*QuerySamplesResponse)(nil),        // 16: healthledger.v1.QuerySamplesResponse
+	(*QueryChangesRequest)(nil),         // 17: healthledger.v1.QueryChangesRequest
+	(*QueryChangesResponse)(nil),        // 18: healthledger.v1.QueryChangesResponse
+	(*DeletedObject)(nil),               // 19: healthledger.v1.DeletedObject
+	(*QueryStatisticsRequest)(nil),      // 20: healthledger.v1.QueryStatisticsRequest
+	(*Interval)(nil),                    // 21: healthledger.v1.Interval
+	(*QueryStatisticsResponse)(nil),     // 22: healthledger.v1.QueryStatisticsResponse
+	(*Statistics)(nil),                  // 23: healthledger.v1.Statistics
+	(*SourceStatistics)(nil),            // 24: healthledger.v1.SourceStatistics
+	(*Won)(nil),                         // 25: healthledger.v1.Won
+	(*QuerySourcesRequest)(nil),         // 26: healthledger.v1.QuerySourcesRequest
+	(*QuerySourcesResponse)(nil),        // 27: healthledger.v1.QuerySourcesResponse
+	(*QueryPreferredUnitsRequest)(nil),  // 28: healthledger.v1.QueryPreferredUnitsRequest
+	(*QueryPreferredUnitsResponse)(nil), // 29: healthledger.v1.QueryPreferredUnitsResponse
+	(*PreferredUnit)(nil),               // 30: healthledger.v1.PreferredUnit
+	(*SetUpdatesRequest)(nil),           // 31: healthledger.v1.SetUpdatesRequest
+	(*SetUpdatesResponse)(nil),          // 32: healthledger.v1.SetUpdatesResponse
+	(*Update)(nil),                      // 33: healthledger.v1.Update
+	(*QueryUpdatesRequest)(nil),         // 34: healthledger.v1.QueryUpdatesRequest
+	(*QueryUpdatesResponse)(nil),        // 35: healthledger.v1.QueryUpdatesResponse
+	(*AckUpdatesRequest)(nil),           // 36: healthledger.v1.AckUpdatesRequest
+	(*AckUpdatesResponse)(nil),          // 37: healthledger.v1.AckUpdatesResponse
+	(*ErrorDetail)(nil),                 // 38: healthledger.v1.ErrorDetail
+	(*Sample)(nil),                      // 39: healthledger.v1.Sample
+	(*SampleColumns)(nil),               // 40: healthledger.v1.SampleColumns
+	(*Chunk)(nil),                       // 41: healthledger.v1.Chunk
+	(*timestamppb.Timestamp)(nil),       // 42: google.protobuf.Timestamp
+	(PeriodMatch)(0),                    // 43: healthledger.v1.PeriodMatch
+	(*Predicate)(nil),                   // 44: healthledger.v1.Predicate
+	(*Source)(nil),                      // 45: healthledger.v1.Source
+	(Frequency)(0),                      // 46: healthledger.v1.Frequency
 }
 var file_healthledger_v1_health_proto_depIdxs = []int32{
-	15, // 0: healthledger.v1.SaveRequest.samples:type_name -> healthledger.v1.Sample
-	16, // 1: healthledger.v1.SaveRequest.columns:type_name -> healthledger.v1.SampleColumns
-	4,  // 2: healthledger.v1.SaveResponse.warnings:type_name -> healthledger.v1.Warning
-	17, // 3: healthledger.v1.SavePartRequest.chunk:type_name -> healthledger.v1.Chunk
-	17, // 4: healthledger.v1.QueryPayloadResponse.chunks:type_name -> healthledger.v1.Chunk
-	18, // 5: healthledger.v1.QuerySamplesRequest.from:type_name -> google.protobuf.Timestamp
-	18, // 6: healthledger.v1.QuerySamplesRequest.to:type_name -> google.protobuf.Timestamp
-	0,  // 7: healthledger.v1.QuerySamplesRequest.order:type_name -> healthledger.v1.Order
-	15, // 8: healthledger.v1.QuerySamplesResponse.samples:type_name -> healthledger.v1.Sample
-	18, // 9: healthledger.v1.QueryStatisticsRequest.from:type_name -> google.protobuf.Timestamp
-	18, // 10: healthledger.v1.QueryStatisticsRequest.to:type_name -> google.protobuf.Timestamp
-	1,  // 11: healthledger.v1.QueryStatisticsRequest.bucket:type_name -> healthledger.v1.Bucket
-	13, // 12: healthledger.v1.QueryStatisticsResponse.statistics:type_name -> healthledger.v1.Statistics
-	18, // 13: healthledger.v1.Statistics.start:type_name -> google.protobuf.Timestamp
-	18, // 14: healthledger.v1.Statistics.end:type_name -> google.protobuf.Timestamp
-	18, // 15: healthledger.v1.Statistics.most_recent_end:type_name -> google.protobuf.Timestamp
-	2,  // 16: healthledger.v1.HealthService.Save:input_type -> healthledger.v1.SaveRequest
-	5,  // 17: healthledger.v1.HealthService.SavePart:input_type -> healthledger.v1.SavePartRequest
-	9,  // 18: healthledger.v1.HealthService.QuerySamples:input_type -> healthledger.v1.QuerySamplesRequest
-	11, // 19: healthledger.v1.HealthService.QueryStatistics:input_type -> healthledger.v1.QueryStatisticsRequest
-	7,  // 20: healthledger.v1.HealthService.QueryPayload:input_type -> healthledger.v1.QueryPayloadRequest
-	3,  // 21: healthledger.v1.HealthService.Save:output_type -> healthledger.v1.SaveResponse
-	6,  // 22: healthledger.v1.HealthService.SavePart:output_type -> healthledger.v1.SavePartResponse
-	10, // 23: healthledger.v1.HealthService.QuerySamples:output_type -> healthledger.v1.QuerySamplesResponse
-	12, // 24: healthledger.v1.HealthService.QueryStatistics:output_type -> healthledger.v1.QueryStatisticsResponse
-	8,  // 25: healthledger.v1.HealthService.QueryPayload:output_type -> healthledger.v1.QueryPayloadResponse
-	21, // [21:26] is the sub-list for method output_type
-	16, // [16:21] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	39, // 0: healthledger.v1.SaveRequest.samples:type_name -> healthledger.v1.Sample
+	40, // 1: healthledger.v1.SaveRequest.columns:type_name -> healthledger.v1.SampleColumns
+	5,  // 2: healthledger.v1.SaveResponse.warnings:type_name -> healthledger.v1.Warning
+	41, // 3: healthledger.v1.SavePartRequest.chunk:type_name -> healthledger.v1.Chunk
+	9,  // 4: healthledger.v1.DeleteRequest.deletions:type_name -> healthledger.v1.Deletion
+	42, // 5: healthledger.v1.Deletion.from:type_name -> google.protobuf.Timestamp
+	42, // 6: healthledger.v1.Deletion.to:type_name -> google.protobuf.Timestamp
+	41, // 7: healthledger.v1.QueryPayloadResponse.chunks:type_name -> healthledger.v1.Chunk
+	42, // 8: healthledger.v1.QuerySamplesRequest.from:type_name -> google.protobuf.Timestamp
+	42, // 9: healthledger.v1.QuerySamplesRequest.to:type_name -> google.protobuf.Timestamp
+	0,  // 10: healthledger.v1.QuerySamplesRequest.order:type_name -> healthledger.v1.Order
+	1,  // 11: healthledger.v1.QuerySamplesRequest.sort_by:type_name -> healthledger.v1.SortBy
+	43, // 12: healthledger.v1.QuerySamplesRequest.match:type_name -> healthledger.v1.PeriodMatch
+	44, // 13: healthledger.v1.QuerySamplesRequest.predicate:type_name -> healthledger.v1.Predicate
+	39, // 14: healthledger.v1.QuerySamplesResponse.samples:type_name -> healthledger.v1.Sample
+	44, // 15: healthledger.v1.QueryChangesRequest.predicate:type_name -> healthledger.v1.Predicate
+	39, // 16: healthledger.v1.QueryChangesResponse.samples:type_name -> healthledger.v1.Sample
+	19, // 17: healthledger.v1.QueryChangesResponse.deleted:type_name -> healthledger.v1.DeletedObject
+	42, // 18: healthledger.v1.QueryStatisticsRequest.from:type_name -> google.protobuf.Timestamp
+	42, // 19: healthledger.v1.QueryStatisticsRequest.to:type_name -> google.protobuf.Timestamp
+	21, // 20: healthledger.v1.QueryStatisticsRequest.interval:type_name -> healthledger.v1.Interval
+	44, // 21: healthledger.v1.QueryStatisticsRequest.predicate:type_name -> healthledger.v1.Predicate
+	2,  // 22: healthledger.v1.Interval.unit:type_name -> healthledger.v1.CalendarUnit
+	42, // 23: healthledger.v1.Interval.anchor:type_name -> google.protobuf.Timestamp
+	23, // 24: healthledger.v1.QueryStatisticsResponse.statistics:type_name -> healthledger.v1.Statistics
+	42, // 25: healthledger.v1.Statistics.start:type_name -> google.protobuf.Timestamp
+	42, // 26: healthledger.v1.Statistics.end:type_name -> google.protobuf.Timestamp
+	42, // 27: healthledger.v1.Statistics.most_recent_start:type_name -> google.protobuf.Timestamp
+	42, // 28: healthledger.v1.Statistics.most_recent_end:type_name -> google.protobuf.Timestamp
+	24, // 29: healthledger.v1.Statistics.by_source:type_name -> healthledger.v1.SourceStatistics
+	25, // 30: healthledger.v1.Statistics.won:type_name -> healthledger.v1.Won
+	45, // 31: healthledger.v1.SourceStatistics.source:type_name -> healthledger.v1.Source
+	23, // 32: healthledger.v1.SourceStatistics.statistics:type_name -> healthledger.v1.Statistics
+	45, // 33: healthledger.v1.Won.source:type_name -> healthledger.v1.Source
+	42, // 34: healthledger.v1.Won.start:type_name -> google.protobuf.Timestamp
+	42, // 35: healthledger.v1.Won.end:type_name -> google.protobuf.Timestamp
+	45, // 36: healthledger.v1.Won.over:type_name -> healthledger.v1.Source
+	45, // 37: healthledger.v1.QuerySourcesResponse.sources:type_name -> healthledger.v1.Source
+	30, // 38: healthledger.v1.QueryPreferredUnitsResponse.units:type_name -> healthledger.v1.PreferredUnit
+	46, // 39: healthledger.v1.SetUpdatesRequest.frequency:type_name -> healthledger.v1.Frequency
+	33, // 40: healthledger.v1.QueryUpdatesResponse.updates:type_name -> healthledger.v1.Update
+	3,  // 41: healthledger.v1.HealthService.Save:input_type -> healthledger.v1.SaveRequest
+	6,  // 42: healthledger.v1.HealthService.SavePart:input_type -> healthledger.v1.SavePartRequest
+	8,  // 43: healthledger.v1.HealthService.Delete:input_type -> healthledger.v1.DeleteRequest
+	31, // 44: healthledger.v1.HealthService.SetUpdates:input_type -> healthledger.v1.SetUpdatesRequest
+	36, // 45: healthledger.v1.HealthService.AckUpdates:input_type -> healthledger.v1.AckUpdatesRequest
+	15, // 46: healthledger.v1.HealthService.QuerySamples:input_type -> healthledger.v1.QuerySamplesRequest
+	17, // 47: healthledger.v1.HealthService.QueryChanges:input_type -> healthledger.v1.QueryChangesRequest
+	20, // 48: healthledger.v1.HealthService.QueryStatistics:input_type -> healthledger.v1.QueryStatisticsRequest
+	13, // 49: healthledger.v1.HealthService.QueryPayload:input_type -> healthledger.v1.QueryPayloadRequest
+	26, // 50: healthledger.v1.HealthService.QuerySources:input_type -> healthledger.v1.QuerySourcesRequest
+	28, // 51: healthledger.v1.HealthService.QueryPreferredUnits:input_type -> healthledger.v1.QueryPreferredUnitsRequest
+	11, // 52: healthledger.v1.HealthService.QueryOutcome:input_type -> healthledger.v1.QueryOutcomeRequest
+	34, // 53: healthledger.v1.HealthService.QueryUpdates:input_type -> healthledger.v1.QueryUpdatesRequest
+	4,  // 54: healthledger.v1.HealthService.Save:output_type -> healthledger.v1.SaveResponse
+	7,  // 55: healthledger.v1.HealthService.SavePart:output_type -> healthledger.v1.SavePartResponse
+	10, // 56: healthledger.v1.HealthService.Delete:output_type -> healthledger.v1.DeleteResponse
+	32, // 57: healthledger.v1.HealthService.SetUpdates:output_type -> healthledger.v1.SetUpdatesResponse
+	37, // 58: healthledger.v1.HealthService.AckUpdates:output_type -> healthledger.v1.AckUpdatesResponse
+	16, // 59: healthledger.v1.HealthService.QuerySamples:output_type -> healthledger.v1.QuerySamplesResponse
+	18, // 60: healthledger.v1.HealthService.QueryChanges:output_type -> healthledger.v1.QueryChangesResponse
+	22, // 61: healthledger.v1.HealthService.QueryStatistics:output_type -> healthledger.v1.QueryStatisticsResponse
+	14, // 62: healthledger.v1.HealthService.QueryPayload:output_type -> healthledger.v1.QueryPayloadResponse
+	27, // 63: healthledger.v1.HealthService.QuerySources:output_type -> healthledger.v1.QuerySourcesResponse
+	29, // 64: healthledger.v1.HealthService.QueryPreferredUnits:output_type -> healthledger.v1.QueryPreferredUnitsResponse
+	12, // 65: healthledger.v1.HealthService.QueryOutcome:output_type -> healthledger.v1.QueryOutcomeResponse
+	35, // 66: healthledger.v1.HealthService.QueryUpdates:output_type -> healthledger.v1.QueryUpdatesResponse
+	54, // [54:67] is the sub-list for method output_type
+	41, // [41:54] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_health_proto_init() }
@@ -1206,16 +2860,19 @@ func file_healthledger_v1_health_proto_init() {
 	if File_healthledger_v1_health_proto != nil {
 		return
 	}
+	file_healthledger_v1_event_proto_init()
 	file_healthledger_v1_payload_proto_init()
+	file_healthledger_v1_predicate_proto_init()
 	file_healthledger_v1_sample_proto_init()
-	file_healthledger_v1_health_proto_msgTypes[11].OneofWrappers = []any{}
+	file_healthledger_v1_value_proto_init()
+	file_healthledger_v1_health_proto_msgTypes[20].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_health_proto_rawDesc), len(file_healthledger_v1_health_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   13,
+			NumEnums:      3,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

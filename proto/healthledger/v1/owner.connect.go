@@ -54,6 +54,15 @@ const (
 	OwnerServiceDecideProcedure = "/healthledger.v1.OwnerService/Decide"
 	// OwnerServiceSetPolicyProcedure is the fully-qualified name of the OwnerService's SetPolicy RPC.
 	OwnerServiceSetPolicyProcedure = "/healthledger.v1.OwnerService/SetPolicy"
+	// OwnerServiceSetSourceOrderProcedure is the fully-qualified name of the OwnerService's
+	// SetSourceOrder RPC.
+	OwnerServiceSetSourceOrderProcedure = "/healthledger.v1.OwnerService/SetSourceOrder"
+	// OwnerServiceSetPreferredUnitsProcedure is the fully-qualified name of the OwnerService's
+	// SetPreferredUnits RPC.
+	OwnerServiceSetPreferredUnitsProcedure = "/healthledger.v1.OwnerService/SetPreferredUnits"
+	// OwnerServiceDeleteSamplesProcedure is the fully-qualified name of the OwnerService's
+	// DeleteSamples RPC.
+	OwnerServiceDeleteSamplesProcedure = "/healthledger.v1.OwnerService/DeleteSamples"
 	// OwnerServiceListLogProcedure is the fully-qualified name of the OwnerService's ListLog RPC.
 	OwnerServiceListLogProcedure = "/healthledger.v1.OwnerService/ListLog"
 )
@@ -80,6 +89,12 @@ type OwnerServiceClient interface {
 	Decide(context.Context, *DecideRequest) (*DecideResponse, error)
 	// SetPolicy changes what the ledger does with values that are not plausible.
 	SetPolicy(context.Context, *SetPolicyRequest) (*SetPolicyResponse, error)
+	// SetSourceOrder changes which source counts where several have samples at once.
+	SetSourceOrder(context.Context, *SetSourceOrderRequest) (*SetSourceOrderResponse, error)
+	// SetPreferredUnits changes in which units the owner likes to see types.
+	SetPreferredUnits(context.Context, *SetPreferredUnitsRequest) (*SetPreferredUnitsResponse, error)
+	// DeleteSamples deletes samples, whoever saved them.
+	DeleteSamples(context.Context, *DeleteSamplesRequest) (*DeleteSamplesResponse, error)
 	// ListLog describes the segments of the log; it needs no secrets.
 	ListLog(context.Context, *ListLogRequest) (*ListLogResponse, error)
 }
@@ -155,6 +170,24 @@ func NewOwnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(ownerServiceMethods.ByName("SetPolicy")),
 			connect.WithClientOptions(opts...),
 		),
+		setSourceOrder: connect.NewClient[SetSourceOrderRequest, SetSourceOrderResponse](
+			httpClient,
+			baseURL+OwnerServiceSetSourceOrderProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("SetSourceOrder")),
+			connect.WithClientOptions(opts...),
+		),
+		setPreferredUnits: connect.NewClient[SetPreferredUnitsRequest, SetPreferredUnitsResponse](
+			httpClient,
+			baseURL+OwnerServiceSetPreferredUnitsProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("SetPreferredUnits")),
+			connect.WithClientOptions(opts...),
+		),
+		deleteSamples: connect.NewClient[DeleteSamplesRequest, DeleteSamplesResponse](
+			httpClient,
+			baseURL+OwnerServiceDeleteSamplesProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("DeleteSamples")),
+			connect.WithClientOptions(opts...),
+		),
 		listLog: connect.NewClient[ListLogRequest, ListLogResponse](
 			httpClient,
 			baseURL+OwnerServiceListLogProcedure,
@@ -166,17 +199,20 @@ func NewOwnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 
 // ownerServiceClient implements OwnerServiceClient.
 type ownerServiceClient struct {
-	createStore *connect.Client[CreateStoreRequest, CreateStoreResponse]
-	status      *connect.Client[StatusRequest, StatusResponse]
-	beginUnlock *connect.Client[BeginUnlockRequest, BeginUnlockResponse]
-	unlock      *connect.Client[UnlockRequest, UnlockResponse]
-	lock        *connect.Client[LockRequest, LockResponse]
-	addApp      *connect.Client[AddAppRequest, AddAppResponse]
-	removeApp   *connect.Client[RemoveAppRequest, RemoveAppResponse]
-	listApps    *connect.Client[ListAppsRequest, ListAppsResponse]
-	decide      *connect.Client[DecideRequest, DecideResponse]
-	setPolicy   *connect.Client[SetPolicyRequest, SetPolicyResponse]
-	listLog     *connect.Client[ListLogRequest, ListLogResponse]
+	createStore       *connect.Client[CreateStoreRequest, CreateStoreResponse]
+	status            *connect.Client[StatusRequest, StatusResponse]
+	beginUnlock       *connect.Client[BeginUnlockRequest, BeginUnlockResponse]
+	unlock            *connect.Client[UnlockRequest, UnlockResponse]
+	lock              *connect.Client[LockRequest, LockResponse]
+	addApp            *connect.Client[AddAppRequest, AddAppResponse]
+	removeApp         *connect.Client[RemoveAppRequest, RemoveAppResponse]
+	listApps          *connect.Client[ListAppsRequest, ListAppsResponse]
+	decide            *connect.Client[DecideRequest, DecideResponse]
+	setPolicy         *connect.Client[SetPolicyRequest, SetPolicyResponse]
+	setSourceOrder    *connect.Client[SetSourceOrderRequest, SetSourceOrderResponse]
+	setPreferredUnits *connect.Client[SetPreferredUnitsRequest, SetPreferredUnitsResponse]
+	deleteSamples     *connect.Client[DeleteSamplesRequest, DeleteSamplesResponse]
+	listLog           *connect.Client[ListLogRequest, ListLogResponse]
 }
 
 // CreateStore calls healthledger.v1.OwnerService.CreateStore.
@@ -269,6 +305,33 @@ func (c *ownerServiceClient) SetPolicy(ctx context.Context, req *SetPolicyReques
 	return nil, err
 }
 
+// SetSourceOrder calls healthledger.v1.OwnerService.SetSourceOrder.
+func (c *ownerServiceClient) SetSourceOrder(ctx context.Context, req *SetSourceOrderRequest) (*SetSourceOrderResponse, error) {
+	response, err := c.setSourceOrder.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SetPreferredUnits calls healthledger.v1.OwnerService.SetPreferredUnits.
+func (c *ownerServiceClient) SetPreferredUnits(ctx context.Context, req *SetPreferredUnitsRequest) (*SetPreferredUnitsResponse, error) {
+	response, err := c.setPreferredUnits.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// DeleteSamples calls healthledger.v1.OwnerService.DeleteSamples.
+func (c *ownerServiceClient) DeleteSamples(ctx context.Context, req *DeleteSamplesRequest) (*DeleteSamplesResponse, error) {
+	response, err := c.deleteSamples.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListLog calls healthledger.v1.OwnerService.ListLog.
 func (c *ownerServiceClient) ListLog(ctx context.Context, req *ListLogRequest) (*ListLogResponse, error) {
 	response, err := c.listLog.CallUnary(ctx, connect.NewRequest(req))
@@ -300,6 +363,12 @@ type OwnerServiceHandler interface {
 	Decide(context.Context, *DecideRequest) (*DecideResponse, error)
 	// SetPolicy changes what the ledger does with values that are not plausible.
 	SetPolicy(context.Context, *SetPolicyRequest) (*SetPolicyResponse, error)
+	// SetSourceOrder changes which source counts where several have samples at once.
+	SetSourceOrder(context.Context, *SetSourceOrderRequest) (*SetSourceOrderResponse, error)
+	// SetPreferredUnits changes in which units the owner likes to see types.
+	SetPreferredUnits(context.Context, *SetPreferredUnitsRequest) (*SetPreferredUnitsResponse, error)
+	// DeleteSamples deletes samples, whoever saved them.
+	DeleteSamples(context.Context, *DeleteSamplesRequest) (*DeleteSamplesResponse, error)
 	// ListLog describes the segments of the log; it needs no secrets.
 	ListLog(context.Context, *ListLogRequest) (*ListLogResponse, error)
 }
@@ -371,6 +440,24 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(ownerServiceMethods.ByName("SetPolicy")),
 		connect.WithHandlerOptions(opts...),
 	)
+	ownerServiceSetSourceOrderHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceSetSourceOrderProcedure,
+		svc.SetSourceOrder,
+		connect.WithSchema(ownerServiceMethods.ByName("SetSourceOrder")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ownerServiceSetPreferredUnitsHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceSetPreferredUnitsProcedure,
+		svc.SetPreferredUnits,
+		connect.WithSchema(ownerServiceMethods.ByName("SetPreferredUnits")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ownerServiceDeleteSamplesHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceDeleteSamplesProcedure,
+		svc.DeleteSamples,
+		connect.WithSchema(ownerServiceMethods.ByName("DeleteSamples")),
+		connect.WithHandlerOptions(opts...),
+	)
 	ownerServiceListLogHandler := connect.NewUnaryHandlerSimple(
 		OwnerServiceListLogProcedure,
 		svc.ListLog,
@@ -399,6 +486,12 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 			ownerServiceDecideHandler.ServeHTTP(w, r)
 		case OwnerServiceSetPolicyProcedure:
 			ownerServiceSetPolicyHandler.ServeHTTP(w, r)
+		case OwnerServiceSetSourceOrderProcedure:
+			ownerServiceSetSourceOrderHandler.ServeHTTP(w, r)
+		case OwnerServiceSetPreferredUnitsProcedure:
+			ownerServiceSetPreferredUnitsHandler.ServeHTTP(w, r)
+		case OwnerServiceDeleteSamplesProcedure:
+			ownerServiceDeleteSamplesHandler.ServeHTTP(w, r)
 		case OwnerServiceListLogProcedure:
 			ownerServiceListLogHandler.ServeHTTP(w, r)
 		default:
@@ -448,6 +541,18 @@ func (UnimplementedOwnerServiceHandler) Decide(context.Context, *DecideRequest) 
 
 func (UnimplementedOwnerServiceHandler) SetPolicy(context.Context, *SetPolicyRequest) (*SetPolicyResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.SetPolicy is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) SetSourceOrder(context.Context, *SetSourceOrderRequest) (*SetSourceOrderResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.SetSourceOrder is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) SetPreferredUnits(context.Context, *SetPreferredUnitsRequest) (*SetPreferredUnitsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.SetPreferredUnits is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) DeleteSamples(context.Context, *DeleteSamplesRequest) (*DeleteSamplesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.DeleteSamples is not implemented"))
 }
 
 func (UnimplementedOwnerServiceHandler) ListLog(context.Context, *ListLogRequest) (*ListLogResponse, error) {

@@ -1248,6 +1248,265 @@ func (*SetPolicyResponse) Descriptor() ([]byte, []int) {
 	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{22}
 }
 
+type SetSourceOrderRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Type  string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// Whichever is not named comes after them; none: the default order.
+	Sources       []*SourceName `protobuf:"bytes,2,rep,name=sources,proto3" json:"sources,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSourceOrderRequest) Reset() {
+	*x = SetSourceOrderRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSourceOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSourceOrderRequest) ProtoMessage() {}
+
+func (x *SetSourceOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSourceOrderRequest.ProtoReflect.Descriptor instead.
+func (*SetSourceOrderRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *SetSourceOrderRequest) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *SetSourceOrderRequest) GetSources() []*SourceName {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+type SetSourceOrderResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSourceOrderResponse) Reset() {
+	*x = SetSourceOrderResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSourceOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSourceOrderResponse) ProtoMessage() {}
+
+func (x *SetSourceOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSourceOrderResponse.ProtoReflect.Descriptor instead.
+func (*SetSourceOrderResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{24}
+}
+
+type SetPreferredUnitsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// An empty unit: the canonical one.
+	Units         []*PreferredUnit `protobuf:"bytes,1,rep,name=units,proto3" json:"units,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetPreferredUnitsRequest) Reset() {
+	*x = SetPreferredUnitsRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetPreferredUnitsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetPreferredUnitsRequest) ProtoMessage() {}
+
+func (x *SetPreferredUnitsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetPreferredUnitsRequest.ProtoReflect.Descriptor instead.
+func (*SetPreferredUnitsRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *SetPreferredUnitsRequest) GetUnits() []*PreferredUnit {
+	if x != nil {
+		return x.Units
+	}
+	return nil
+}
+
+type SetPreferredUnitsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetPreferredUnitsResponse) Reset() {
+	*x = SetPreferredUnitsResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetPreferredUnitsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetPreferredUnitsResponse) ProtoMessage() {}
+
+func (x *SetPreferredUnitsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetPreferredUnitsResponse.ProtoReflect.Descriptor instead.
+func (*SetPreferredUnitsResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{26}
+}
+
+type DeleteSamplesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Deletions     []*Deletion            `protobuf:"bytes,1,rep,name=deletions,proto3" json:"deletions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteSamplesRequest) Reset() {
+	*x = DeleteSamplesRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteSamplesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteSamplesRequest) ProtoMessage() {}
+
+func (x *DeleteSamplesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteSamplesRequest.ProtoReflect.Descriptor instead.
+func (*DeleteSamplesRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *DeleteSamplesRequest) GetDeletions() []*Deletion {
+	if x != nil {
+		return x.Deletions
+	}
+	return nil
+}
+
+type DeleteSamplesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many objects were deleted.
+	Deleted       uint64 `protobuf:"varint,1,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteSamplesResponse) Reset() {
+	*x = DeleteSamplesResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteSamplesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteSamplesResponse) ProtoMessage() {}
+
+func (x *DeleteSamplesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteSamplesResponse.ProtoReflect.Descriptor instead.
+func (*DeleteSamplesResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *DeleteSamplesResponse) GetDeleted() uint64 {
+	if x != nil {
+		return x.Deleted
+	}
+	return 0
+}
+
 type ListLogRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// First sequence wanted; 0: from the start.
@@ -1260,7 +1519,7 @@ type ListLogRequest struct {
 
 func (x *ListLogRequest) Reset() {
 	*x = ListLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1272,7 +1531,7 @@ func (x *ListLogRequest) String() string {
 func (*ListLogRequest) ProtoMessage() {}
 
 func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1285,7 +1544,7 @@ func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogRequest.ProtoReflect.Descriptor instead.
 func (*ListLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListLogRequest) GetFrom() uint64 {
@@ -1313,7 +1572,7 @@ type ListLogResponse struct {
 
 func (x *ListLogResponse) Reset() {
 	*x = ListLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1325,7 +1584,7 @@ func (x *ListLogResponse) String() string {
 func (*ListLogResponse) ProtoMessage() {}
 
 func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1338,7 +1597,7 @@ func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogResponse.ProtoReflect.Descriptor instead.
 func (*ListLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListLogResponse) GetSegments() []*SegmentInfo {
@@ -1373,7 +1632,7 @@ type SegmentInfo struct {
 
 func (x *SegmentInfo) Reset() {
 	*x = SegmentInfo{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1385,7 +1644,7 @@ func (x *SegmentInfo) String() string {
 func (*SegmentInfo) ProtoMessage() {}
 
 func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1398,7 +1657,7 @@ func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SegmentInfo.ProtoReflect.Descriptor instead.
 func (*SegmentInfo) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *SegmentInfo) GetSequence() uint64 {
@@ -1454,7 +1713,7 @@ var File_healthledger_v1_owner_proto protoreflect.FileDescriptor
 
 const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\n" +
-	"\x1bhealthledger/v1/owner.proto\x12\x0fhealthledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bhealthledger/v1/event.proto\"j\n" +
+	"\x1bhealthledger/v1/owner.proto\x12\x0fhealthledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\"j\n" +
 	"\x12CreateStoreRequest\x12\x18\n" +
 	"\akeyring\x18\x01 \x01(\fR\akeyring\x12:\n" +
 	"\tdecisions\x18\x02 \x03(\v2\x1c.healthledger.v1.NewDecisionR\tdecisions\"\x15\n" +
@@ -1521,7 +1780,18 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x0eDecideResponse\"U\n" +
 	"\x10SetPolicyRequest\x12A\n" +
 	"\fplausibility\x18\x01 \x01(\x0e2\x1d.healthledger.v1.PlausibilityR\fplausibility\"\x13\n" +
-	"\x11SetPolicyResponse\":\n" +
+	"\x11SetPolicyResponse\"b\n" +
+	"\x15SetSourceOrderRequest\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x125\n" +
+	"\asources\x18\x02 \x03(\v2\x1b.healthledger.v1.SourceNameR\asources\"\x18\n" +
+	"\x16SetSourceOrderResponse\"P\n" +
+	"\x18SetPreferredUnitsRequest\x124\n" +
+	"\x05units\x18\x01 \x03(\v2\x1e.healthledger.v1.PreferredUnitR\x05units\"\x1b\n" +
+	"\x19SetPreferredUnitsResponse\"O\n" +
+	"\x14DeleteSamplesRequest\x127\n" +
+	"\tdeletions\x18\x01 \x03(\v2\x19.healthledger.v1.DeletionR\tdeletions\"1\n" +
+	"\x15DeleteSamplesResponse\x12\x18\n" +
+	"\adeleted\x18\x01 \x01(\x04R\adeleted\":\n" +
 	"\x0eListLogRequest\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\"_\n" +
@@ -1541,7 +1811,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x11LOCK_STATE_LOCKED\x10\x01\x12\x18\n" +
 	"\x14LOCK_STATE_UNLOCKING\x10\x02\x12\x17\n" +
 	"\x13LOCK_STATE_UNLOCKED\x10\x03\x12\x16\n" +
-	"\x12LOCK_STATE_LOCKING\x10\x042\xfa\x06\n" +
+	"\x12LOCK_STATE_LOCKING\x10\x042\xa9\t\n" +
 	"\fOwnerService\x12X\n" +
 	"\vCreateStore\x12#.healthledger.v1.CreateStoreRequest\x1a$.healthledger.v1.CreateStoreResponse\x12I\n" +
 	"\x06Status\x12\x1e.healthledger.v1.StatusRequest\x1a\x1f.healthledger.v1.StatusResponse\x12X\n" +
@@ -1552,7 +1822,10 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\tRemoveApp\x12!.healthledger.v1.RemoveAppRequest\x1a\".healthledger.v1.RemoveAppResponse\x12O\n" +
 	"\bListApps\x12 .healthledger.v1.ListAppsRequest\x1a!.healthledger.v1.ListAppsResponse\x12I\n" +
 	"\x06Decide\x12\x1e.healthledger.v1.DecideRequest\x1a\x1f.healthledger.v1.DecideResponse\x12R\n" +
-	"\tSetPolicy\x12!.healthledger.v1.SetPolicyRequest\x1a\".healthledger.v1.SetPolicyResponse\x12L\n" +
+	"\tSetPolicy\x12!.healthledger.v1.SetPolicyRequest\x1a\".healthledger.v1.SetPolicyResponse\x12a\n" +
+	"\x0eSetSourceOrder\x12&.healthledger.v1.SetSourceOrderRequest\x1a'.healthledger.v1.SetSourceOrderResponse\x12j\n" +
+	"\x11SetPreferredUnits\x12).healthledger.v1.SetPreferredUnitsRequest\x1a*.healthledger.v1.SetPreferredUnitsResponse\x12^\n" +
+	"\rDeleteSamples\x12%.healthledger.v1.DeleteSamplesRequest\x1a&.healthledger.v1.DeleteSamplesResponse\x12L\n" +
 	"\aListLog\x12\x1f.healthledger.v1.ListLogRequest\x1a .healthledger.v1.ListLogResponseB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
 
 var (
@@ -1568,84 +1841,102 @@ func file_healthledger_v1_owner_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_owner_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_healthledger_v1_owner_proto_goTypes = []any{
-	(LockState)(0),                // 0: healthledger.v1.LockState
-	(*CreateStoreRequest)(nil),    // 1: healthledger.v1.CreateStoreRequest
-	(*CreateStoreResponse)(nil),   // 2: healthledger.v1.CreateStoreResponse
-	(*NewDecision)(nil),           // 3: healthledger.v1.NewDecision
-	(*StatusRequest)(nil),         // 4: healthledger.v1.StatusRequest
-	(*StatusResponse)(nil),        // 5: healthledger.v1.StatusResponse
-	(*BeginUnlockRequest)(nil),    // 6: healthledger.v1.BeginUnlockRequest
-	(*BeginUnlockResponse)(nil),   // 7: healthledger.v1.BeginUnlockResponse
-	(*UnlockRequest)(nil),         // 8: healthledger.v1.UnlockRequest
-	(*UnlockResponse)(nil),        // 9: healthledger.v1.UnlockResponse
-	(*LockRequest)(nil),           // 10: healthledger.v1.LockRequest
-	(*LockResponse)(nil),          // 11: healthledger.v1.LockResponse
-	(*AddAppRequest)(nil),         // 12: healthledger.v1.AddAppRequest
-	(*AddAppResponse)(nil),        // 13: healthledger.v1.AddAppResponse
-	(*RemoveAppRequest)(nil),      // 14: healthledger.v1.RemoveAppRequest
-	(*RemoveAppResponse)(nil),     // 15: healthledger.v1.RemoveAppResponse
-	(*ListAppsRequest)(nil),       // 16: healthledger.v1.ListAppsRequest
-	(*ListAppsResponse)(nil),      // 17: healthledger.v1.ListAppsResponse
-	(*App)(nil),                   // 18: healthledger.v1.App
-	(*AppRead)(nil),               // 19: healthledger.v1.AppRead
-	(*DecideRequest)(nil),         // 20: healthledger.v1.DecideRequest
-	(*DecideResponse)(nil),        // 21: healthledger.v1.DecideResponse
-	(*SetPolicyRequest)(nil),      // 22: healthledger.v1.SetPolicyRequest
-	(*SetPolicyResponse)(nil),     // 23: healthledger.v1.SetPolicyResponse
-	(*ListLogRequest)(nil),        // 24: healthledger.v1.ListLogRequest
-	(*ListLogResponse)(nil),       // 25: healthledger.v1.ListLogResponse
-	(*SegmentInfo)(nil),           // 26: healthledger.v1.SegmentInfo
-	(*SignedDecision)(nil),        // 27: healthledger.v1.SignedDecision
-	(Plausibility)(0),             // 28: healthledger.v1.Plausibility
-	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
-	(*ShareGrant)(nil),            // 30: healthledger.v1.ShareGrant
-	(*ReadGrant)(nil),             // 31: healthledger.v1.ReadGrant
+	(LockState)(0),                    // 0: healthledger.v1.LockState
+	(*CreateStoreRequest)(nil),        // 1: healthledger.v1.CreateStoreRequest
+	(*CreateStoreResponse)(nil),       // 2: healthledger.v1.CreateStoreResponse
+	(*NewDecision)(nil),               // 3: healthledger.v1.NewDecision
+	(*StatusRequest)(nil),             // 4: healthledger.v1.StatusRequest
+	(*StatusResponse)(nil),            // 5: healthledger.v1.StatusResponse
+	(*BeginUnlockRequest)(nil),        // 6: healthledger.v1.BeginUnlockRequest
+	(*BeginUnlockResponse)(nil),       // 7: healthledger.v1.BeginUnlockResponse
+	(*UnlockRequest)(nil),             // 8: healthledger.v1.UnlockRequest
+	(*UnlockResponse)(nil),            // 9: healthledger.v1.UnlockResponse
+	(*LockRequest)(nil),               // 10: healthledger.v1.LockRequest
+	(*LockResponse)(nil),              // 11: healthledger.v1.LockResponse
+	(*AddAppRequest)(nil),             // 12: healthledger.v1.AddAppRequest
+	(*AddAppResponse)(nil),            // 13: healthledger.v1.AddAppResponse
+	(*RemoveAppRequest)(nil),          // 14: healthledger.v1.RemoveAppRequest
+	(*RemoveAppResponse)(nil),         // 15: healthledger.v1.RemoveAppResponse
+	(*ListAppsRequest)(nil),           // 16: healthledger.v1.ListAppsRequest
+	(*ListAppsResponse)(nil),          // 17: healthledger.v1.ListAppsResponse
+	(*App)(nil),                       // 18: healthledger.v1.App
+	(*AppRead)(nil),                   // 19: healthledger.v1.AppRead
+	(*DecideRequest)(nil),             // 20: healthledger.v1.DecideRequest
+	(*DecideResponse)(nil),            // 21: healthledger.v1.DecideResponse
+	(*SetPolicyRequest)(nil),          // 22: healthledger.v1.SetPolicyRequest
+	(*SetPolicyResponse)(nil),         // 23: healthledger.v1.SetPolicyResponse
+	(*SetSourceOrderRequest)(nil),     // 24: healthledger.v1.SetSourceOrderRequest
+	(*SetSourceOrderResponse)(nil),    // 25: healthledger.v1.SetSourceOrderResponse
+	(*SetPreferredUnitsRequest)(nil),  // 26: healthledger.v1.SetPreferredUnitsRequest
+	(*SetPreferredUnitsResponse)(nil), // 27: healthledger.v1.SetPreferredUnitsResponse
+	(*DeleteSamplesRequest)(nil),      // 28: healthledger.v1.DeleteSamplesRequest
+	(*DeleteSamplesResponse)(nil),     // 29: healthledger.v1.DeleteSamplesResponse
+	(*ListLogRequest)(nil),            // 30: healthledger.v1.ListLogRequest
+	(*ListLogResponse)(nil),           // 31: healthledger.v1.ListLogResponse
+	(*SegmentInfo)(nil),               // 32: healthledger.v1.SegmentInfo
+	(*SignedDecision)(nil),            // 33: healthledger.v1.SignedDecision
+	(Plausibility)(0),                 // 34: healthledger.v1.Plausibility
+	(*timestamppb.Timestamp)(nil),     // 35: google.protobuf.Timestamp
+	(*ShareGrant)(nil),                // 36: healthledger.v1.ShareGrant
+	(*ReadGrant)(nil),                 // 37: healthledger.v1.ReadGrant
+	(*SourceName)(nil),                // 38: healthledger.v1.SourceName
+	(*PreferredUnit)(nil),             // 39: healthledger.v1.PreferredUnit
+	(*Deletion)(nil),                  // 40: healthledger.v1.Deletion
 }
 var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	3,  // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
-	27, // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
+	33, // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
 	0,  // 2: healthledger.v1.StatusResponse.state:type_name -> healthledger.v1.LockState
-	28, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
-	29, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
+	34, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
+	35, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
 	0,  // 5: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
 	18, // 6: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
-	29, // 7: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
+	35, // 7: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
 	19, // 8: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
-	29, // 9: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
-	30, // 10: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
-	31, // 11: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
-	28, // 12: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
-	26, // 13: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
-	29, // 14: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
-	1,  // 15: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
-	4,  // 16: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
-	6,  // 17: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
-	8,  // 18: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
-	10, // 19: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
-	12, // 20: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
-	14, // 21: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
-	16, // 22: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
-	20, // 23: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
-	22, // 24: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
-	24, // 25: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	2,  // 26: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	5,  // 27: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	7,  // 28: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	9,  // 29: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	11, // 30: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	13, // 31: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	15, // 32: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	17, // 33: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	21, // 34: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	23, // 35: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
-	25, // 36: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	26, // [26:37] is the sub-list for method output_type
-	15, // [15:26] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	35, // 9: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
+	36, // 10: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
+	37, // 11: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
+	34, // 12: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
+	38, // 13: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
+	39, // 14: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
+	40, // 15: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
+	32, // 16: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
+	35, // 17: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
+	1,  // 18: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
+	4,  // 19: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
+	6,  // 20: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
+	8,  // 21: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
+	10, // 22: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
+	12, // 23: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
+	14, // 24: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
+	16, // 25: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
+	20, // 26: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
+	22, // 27: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
+	24, // 28: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
+	26, // 29: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
+	28, // 30: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
+	30, // 31: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	2,  // 32: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	5,  // 33: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	7,  // 34: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	9,  // 35: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	11, // 36: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	13, // 37: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	15, // 38: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	17, // 39: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	21, // 40: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	23, // 41: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	25, // 42: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
+	27, // 43: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
+	29, // 44: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
+	31, // 45: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	32, // [32:46] is the sub-list for method output_type
+	18, // [18:32] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_owner_proto_init() }
@@ -1654,13 +1945,14 @@ func file_healthledger_v1_owner_proto_init() {
 		return
 	}
 	file_healthledger_v1_event_proto_init()
+	file_healthledger_v1_health_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_owner_proto_rawDesc), len(file_healthledger_v1_owner_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   26,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

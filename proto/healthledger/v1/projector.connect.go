@@ -39,15 +39,8 @@ const (
 	// ProjectorServiceAdvanceProcedure is the fully-qualified name of the ProjectorService's Advance
 	// RPC.
 	ProjectorServiceAdvanceProcedure = "/healthledger.v1.ProjectorService/Advance"
-	// ProjectorServiceReadSamplesProcedure is the fully-qualified name of the ProjectorService's
-	// ReadSamples RPC.
-	ProjectorServiceReadSamplesProcedure = "/healthledger.v1.ProjectorService/ReadSamples"
-	// ProjectorServiceReadStatisticsProcedure is the fully-qualified name of the ProjectorService's
-	// ReadStatistics RPC.
-	ProjectorServiceReadStatisticsProcedure = "/healthledger.v1.ProjectorService/ReadStatistics"
-	// ProjectorServiceReadPayloadProcedure is the fully-qualified name of the ProjectorService's
-	// ReadPayload RPC.
-	ProjectorServiceReadPayloadProcedure = "/healthledger.v1.ProjectorService/ReadPayload"
+	// ProjectorServiceReadProcedure is the fully-qualified name of the ProjectorService's Read RPC.
+	ProjectorServiceReadProcedure = "/healthledger.v1.ProjectorService/Read"
 	// ProjectorServiceSignDecisionProcedure is the fully-qualified name of the ProjectorService's
 	// SignDecision RPC.
 	ProjectorServiceSignDecisionProcedure = "/healthledger.v1.ProjectorService/SignDecision"
@@ -67,12 +60,8 @@ type ProjectorServiceClient interface {
 	Open(context.Context, *OpenRequest) (*OpenResponse, error)
 	// Advance says how far the log has grown and, when asked to, waits for the view.
 	Advance(context.Context, *AdvanceRequest) (*AdvanceResponse, error)
-	// ReadSamples answers a query with the scope of a reader.
-	ReadSamples(context.Context, *ReadSamplesRequest) (*ReadSamplesResponse, error)
-	// ReadStatistics answers a query with the scope of a reader.
-	ReadStatistics(context.Context, *ReadStatisticsRequest) (*ReadStatisticsResponse, error)
-	// ReadPayload answers a query with the scope of a reader.
-	ReadPayload(context.Context, *ReadPayloadRequest) (*ReadPayloadResponse, error)
+	// Read answers a query with the scope of a reader.
+	Read(context.Context, *ReadRequest) (*ReadResponse, error)
 	// SignDecision makes a decision of the owner ready to be appended.
 	SignDecision(context.Context, *SignDecisionRequest) (*SignDecisionResponse, error)
 	// ReadApps returns the apps and their grants.
@@ -110,22 +99,10 @@ func NewProjectorServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithSchema(projectorServiceMethods.ByName("Advance")),
 			connect.WithClientOptions(opts...),
 		),
-		readSamples: connect.NewClient[ReadSamplesRequest, ReadSamplesResponse](
+		read: connect.NewClient[ReadRequest, ReadResponse](
 			httpClient,
-			baseURL+ProjectorServiceReadSamplesProcedure,
-			connect.WithSchema(projectorServiceMethods.ByName("ReadSamples")),
-			connect.WithClientOptions(opts...),
-		),
-		readStatistics: connect.NewClient[ReadStatisticsRequest, ReadStatisticsResponse](
-			httpClient,
-			baseURL+ProjectorServiceReadStatisticsProcedure,
-			connect.WithSchema(projectorServiceMethods.ByName("ReadStatistics")),
-			connect.WithClientOptions(opts...),
-		),
-		readPayload: connect.NewClient[ReadPayloadRequest, ReadPayloadResponse](
-			httpClient,
-			baseURL+ProjectorServiceReadPayloadProcedure,
-			connect.WithSchema(projectorServiceMethods.ByName("ReadPayload")),
+			baseURL+ProjectorServiceReadProcedure,
+			connect.WithSchema(projectorServiceMethods.ByName("Read")),
 			connect.WithClientOptions(opts...),
 		),
 		signDecision: connect.NewClient[SignDecisionRequest, SignDecisionResponse](
@@ -151,15 +128,13 @@ func NewProjectorServiceClient(httpClient connect.HTTPClient, baseURL string, op
 
 // projectorServiceClient implements ProjectorServiceClient.
 type projectorServiceClient struct {
-	offer          *connect.Client[OfferRequest, OfferResponse]
-	open           *connect.Client[OpenRequest, OpenResponse]
-	advance        *connect.Client[AdvanceRequest, AdvanceResponse]
-	readSamples    *connect.Client[ReadSamplesRequest, ReadSamplesResponse]
-	readStatistics *connect.Client[ReadStatisticsRequest, ReadStatisticsResponse]
-	readPayload    *connect.Client[ReadPayloadRequest, ReadPayloadResponse]
-	signDecision   *connect.Client[SignDecisionRequest, SignDecisionResponse]
-	readApps       *connect.Client[ReadAppsRequest, ReadAppsResponse]
-	close          *connect.Client[CloseRequest, CloseResponse]
+	offer        *connect.Client[OfferRequest, OfferResponse]
+	open         *connect.Client[OpenRequest, OpenResponse]
+	advance      *connect.Client[AdvanceRequest, AdvanceResponse]
+	read         *connect.Client[ReadRequest, ReadResponse]
+	signDecision *connect.Client[SignDecisionRequest, SignDecisionResponse]
+	readApps     *connect.Client[ReadAppsRequest, ReadAppsResponse]
+	close        *connect.Client[CloseRequest, CloseResponse]
 }
 
 // Offer calls healthledger.v1.ProjectorService.Offer.
@@ -189,27 +164,9 @@ func (c *projectorServiceClient) Advance(ctx context.Context, req *AdvanceReques
 	return nil, err
 }
 
-// ReadSamples calls healthledger.v1.ProjectorService.ReadSamples.
-func (c *projectorServiceClient) ReadSamples(ctx context.Context, req *ReadSamplesRequest) (*ReadSamplesResponse, error) {
-	response, err := c.readSamples.CallUnary(ctx, connect.NewRequest(req))
-	if response != nil {
-		return response.Msg, err
-	}
-	return nil, err
-}
-
-// ReadStatistics calls healthledger.v1.ProjectorService.ReadStatistics.
-func (c *projectorServiceClient) ReadStatistics(ctx context.Context, req *ReadStatisticsRequest) (*ReadStatisticsResponse, error) {
-	response, err := c.readStatistics.CallUnary(ctx, connect.NewRequest(req))
-	if response != nil {
-		return response.Msg, err
-	}
-	return nil, err
-}
-
-// ReadPayload calls healthledger.v1.ProjectorService.ReadPayload.
-func (c *projectorServiceClient) ReadPayload(ctx context.Context, req *ReadPayloadRequest) (*ReadPayloadResponse, error) {
-	response, err := c.readPayload.CallUnary(ctx, connect.NewRequest(req))
+// Read calls healthledger.v1.ProjectorService.Read.
+func (c *projectorServiceClient) Read(ctx context.Context, req *ReadRequest) (*ReadResponse, error) {
+	response, err := c.read.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -252,12 +209,8 @@ type ProjectorServiceHandler interface {
 	Open(context.Context, *OpenRequest) (*OpenResponse, error)
 	// Advance says how far the log has grown and, when asked to, waits for the view.
 	Advance(context.Context, *AdvanceRequest) (*AdvanceResponse, error)
-	// ReadSamples answers a query with the scope of a reader.
-	ReadSamples(context.Context, *ReadSamplesRequest) (*ReadSamplesResponse, error)
-	// ReadStatistics answers a query with the scope of a reader.
-	ReadStatistics(context.Context, *ReadStatisticsRequest) (*ReadStatisticsResponse, error)
-	// ReadPayload answers a query with the scope of a reader.
-	ReadPayload(context.Context, *ReadPayloadRequest) (*ReadPayloadResponse, error)
+	// Read answers a query with the scope of a reader.
+	Read(context.Context, *ReadRequest) (*ReadResponse, error)
 	// SignDecision makes a decision of the owner ready to be appended.
 	SignDecision(context.Context, *SignDecisionRequest) (*SignDecisionResponse, error)
 	// ReadApps returns the apps and their grants.
@@ -291,22 +244,10 @@ func NewProjectorServiceHandler(svc ProjectorServiceHandler, opts ...connect.Han
 		connect.WithSchema(projectorServiceMethods.ByName("Advance")),
 		connect.WithHandlerOptions(opts...),
 	)
-	projectorServiceReadSamplesHandler := connect.NewUnaryHandlerSimple(
-		ProjectorServiceReadSamplesProcedure,
-		svc.ReadSamples,
-		connect.WithSchema(projectorServiceMethods.ByName("ReadSamples")),
-		connect.WithHandlerOptions(opts...),
-	)
-	projectorServiceReadStatisticsHandler := connect.NewUnaryHandlerSimple(
-		ProjectorServiceReadStatisticsProcedure,
-		svc.ReadStatistics,
-		connect.WithSchema(projectorServiceMethods.ByName("ReadStatistics")),
-		connect.WithHandlerOptions(opts...),
-	)
-	projectorServiceReadPayloadHandler := connect.NewUnaryHandlerSimple(
-		ProjectorServiceReadPayloadProcedure,
-		svc.ReadPayload,
-		connect.WithSchema(projectorServiceMethods.ByName("ReadPayload")),
+	projectorServiceReadHandler := connect.NewUnaryHandlerSimple(
+		ProjectorServiceReadProcedure,
+		svc.Read,
+		connect.WithSchema(projectorServiceMethods.ByName("Read")),
 		connect.WithHandlerOptions(opts...),
 	)
 	projectorServiceSignDecisionHandler := connect.NewUnaryHandlerSimple(
@@ -335,12 +276,8 @@ func NewProjectorServiceHandler(svc ProjectorServiceHandler, opts ...connect.Han
 			projectorServiceOpenHandler.ServeHTTP(w, r)
 		case ProjectorServiceAdvanceProcedure:
 			projectorServiceAdvanceHandler.ServeHTTP(w, r)
-		case ProjectorServiceReadSamplesProcedure:
-			projectorServiceReadSamplesHandler.ServeHTTP(w, r)
-		case ProjectorServiceReadStatisticsProcedure:
-			projectorServiceReadStatisticsHandler.ServeHTTP(w, r)
-		case ProjectorServiceReadPayloadProcedure:
-			projectorServiceReadPayloadHandler.ServeHTTP(w, r)
+		case ProjectorServiceReadProcedure:
+			projectorServiceReadHandler.ServeHTTP(w, r)
 		case ProjectorServiceSignDecisionProcedure:
 			projectorServiceSignDecisionHandler.ServeHTTP(w, r)
 		case ProjectorServiceReadAppsProcedure:
@@ -368,16 +305,8 @@ func (UnimplementedProjectorServiceHandler) Advance(context.Context, *AdvanceReq
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.Advance is not implemented"))
 }
 
-func (UnimplementedProjectorServiceHandler) ReadSamples(context.Context, *ReadSamplesRequest) (*ReadSamplesResponse, error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.ReadSamples is not implemented"))
-}
-
-func (UnimplementedProjectorServiceHandler) ReadStatistics(context.Context, *ReadStatisticsRequest) (*ReadStatisticsResponse, error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.ReadStatistics is not implemented"))
-}
-
-func (UnimplementedProjectorServiceHandler) ReadPayload(context.Context, *ReadPayloadRequest) (*ReadPayloadResponse, error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.ReadPayload is not implemented"))
+func (UnimplementedProjectorServiceHandler) Read(context.Context, *ReadRequest) (*ReadResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.Read is not implemented"))
 }
 
 func (UnimplementedProjectorServiceHandler) SignDecision(context.Context, *SignDecisionRequest) (*SignDecisionResponse, error) {

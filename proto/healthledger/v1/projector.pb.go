@@ -492,30 +492,40 @@ func (x *Reader) GetApp() uint64 {
 	return 0
 }
 
-type ReadSamplesRequest struct {
+type ReadRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Reader *Reader                `protobuf:"bytes,1,opt,name=reader,proto3" json:"reader,omitempty"`
-	Query  *QuerySamplesRequest   `protobuf:"bytes,2,opt,name=query,proto3" json:"query,omitempty"`
 	// The view must contain the log up to here.
-	Sequence      uint64 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Sequence uint64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// Types that are valid to be assigned to Query:
+	//
+	//	*ReadRequest_Samples
+	//	*ReadRequest_Changes
+	//	*ReadRequest_Statistics
+	//	*ReadRequest_Payload
+	//	*ReadRequest_Sources
+	//	*ReadRequest_PreferredUnits
+	//	*ReadRequest_Outcome
+	//	*ReadRequest_Due
+	Query         isReadRequest_Query `protobuf_oneof:"query"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ReadSamplesRequest) Reset() {
-	*x = ReadSamplesRequest{}
+func (x *ReadRequest) Reset() {
+	*x = ReadRequest{}
 	mi := &file_healthledger_v1_projector_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ReadSamplesRequest) String() string {
+func (x *ReadRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ReadSamplesRequest) ProtoMessage() {}
+func (*ReadRequest) ProtoMessage() {}
 
-func (x *ReadSamplesRequest) ProtoReflect() protoreflect.Message {
+func (x *ReadRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_healthledger_v1_projector_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -527,53 +537,178 @@ func (x *ReadSamplesRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ReadSamplesRequest.ProtoReflect.Descriptor instead.
-func (*ReadSamplesRequest) Descriptor() ([]byte, []int) {
+// Deprecated: Use ReadRequest.ProtoReflect.Descriptor instead.
+func (*ReadRequest) Descriptor() ([]byte, []int) {
 	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{8}
 }
 
-func (x *ReadSamplesRequest) GetReader() *Reader {
+func (x *ReadRequest) GetReader() *Reader {
 	if x != nil {
 		return x.Reader
 	}
 	return nil
 }
 
-func (x *ReadSamplesRequest) GetQuery() *QuerySamplesRequest {
-	if x != nil {
-		return x.Query
-	}
-	return nil
-}
-
-func (x *ReadSamplesRequest) GetSequence() uint64 {
+func (x *ReadRequest) GetSequence() uint64 {
 	if x != nil {
 		return x.Sequence
 	}
 	return 0
 }
 
-type ReadSamplesResponse struct {
+func (x *ReadRequest) GetQuery() isReadRequest_Query {
+	if x != nil {
+		return x.Query
+	}
+	return nil
+}
+
+func (x *ReadRequest) GetSamples() *QuerySamplesRequest {
+	if x != nil {
+		if x, ok := x.Query.(*ReadRequest_Samples); ok {
+			return x.Samples
+		}
+	}
+	return nil
+}
+
+func (x *ReadRequest) GetChanges() *QueryChangesRequest {
+	if x != nil {
+		if x, ok := x.Query.(*ReadRequest_Changes); ok {
+			return x.Changes
+		}
+	}
+	return nil
+}
+
+func (x *ReadRequest) GetStatistics() *QueryStatisticsRequest {
+	if x != nil {
+		if x, ok := x.Query.(*ReadRequest_Statistics); ok {
+			return x.Statistics
+		}
+	}
+	return nil
+}
+
+func (x *ReadRequest) GetPayload() *QueryPayloadRequest {
+	if x != nil {
+		if x, ok := x.Query.(*ReadRequest_Payload); ok {
+			return x.Payload
+		}
+	}
+	return nil
+}
+
+func (x *ReadRequest) GetSources() *QuerySourcesRequest {
+	if x != nil {
+		if x, ok := x.Query.(*ReadRequest_Sources); ok {
+			return x.Sources
+		}
+	}
+	return nil
+}
+
+func (x *ReadRequest) GetPreferredUnits() *QueryPreferredUnitsRequest {
+	if x != nil {
+		if x, ok := x.Query.(*ReadRequest_PreferredUnits); ok {
+			return x.PreferredUnits
+		}
+	}
+	return nil
+}
+
+func (x *ReadRequest) GetOutcome() *Outcome {
+	if x != nil {
+		if x, ok := x.Query.(*ReadRequest_Outcome); ok {
+			return x.Outcome
+		}
+	}
+	return nil
+}
+
+func (x *ReadRequest) GetDue() *DueRequest {
+	if x != nil {
+		if x, ok := x.Query.(*ReadRequest_Due); ok {
+			return x.Due
+		}
+	}
+	return nil
+}
+
+type isReadRequest_Query interface {
+	isReadRequest_Query()
+}
+
+type ReadRequest_Samples struct {
+	Samples *QuerySamplesRequest `protobuf:"bytes,3,opt,name=samples,proto3,oneof"`
+}
+
+type ReadRequest_Changes struct {
+	Changes *QueryChangesRequest `protobuf:"bytes,4,opt,name=changes,proto3,oneof"`
+}
+
+type ReadRequest_Statistics struct {
+	Statistics *QueryStatisticsRequest `protobuf:"bytes,5,opt,name=statistics,proto3,oneof"`
+}
+
+type ReadRequest_Payload struct {
+	Payload *QueryPayloadRequest `protobuf:"bytes,6,opt,name=payload,proto3,oneof"`
+}
+
+type ReadRequest_Sources struct {
+	Sources *QuerySourcesRequest `protobuf:"bytes,7,opt,name=sources,proto3,oneof"`
+}
+
+type ReadRequest_PreferredUnits struct {
+	PreferredUnits *QueryPreferredUnitsRequest `protobuf:"bytes,8,opt,name=preferred_units,json=preferredUnits,proto3,oneof"`
+}
+
+type ReadRequest_Outcome struct {
+	Outcome *Outcome `protobuf:"bytes,9,opt,name=outcome,proto3,oneof"`
+}
+
+type ReadRequest_Due struct {
+	Due *DueRequest `protobuf:"bytes,10,opt,name=due,proto3,oneof"`
+}
+
+func (*ReadRequest_Samples) isReadRequest_Query() {}
+
+func (*ReadRequest_Changes) isReadRequest_Query() {}
+
+func (*ReadRequest_Statistics) isReadRequest_Query() {}
+
+func (*ReadRequest_Payload) isReadRequest_Query() {}
+
+func (*ReadRequest_Sources) isReadRequest_Query() {}
+
+func (*ReadRequest_PreferredUnits) isReadRequest_Query() {}
+
+func (*ReadRequest_Outcome) isReadRequest_Query() {}
+
+func (*ReadRequest_Due) isReadRequest_Query() {}
+
+// Outcome asks what became of a request of the reader's.
+type Outcome struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Answer        *QuerySamplesResponse  `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
+	RequestId     []byte                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ReadSamplesResponse) Reset() {
-	*x = ReadSamplesResponse{}
+func (x *Outcome) Reset() {
+	*x = Outcome{}
 	mi := &file_healthledger_v1_projector_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ReadSamplesResponse) String() string {
+func (x *Outcome) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ReadSamplesResponse) ProtoMessage() {}
+func (*Outcome) ProtoMessage() {}
 
-func (x *ReadSamplesResponse) ProtoReflect() protoreflect.Message {
+func (x *Outcome) ProtoReflect() protoreflect.Message {
 	mi := &file_healthledger_v1_projector_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -585,41 +720,49 @@ func (x *ReadSamplesResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ReadSamplesResponse.ProtoReflect.Descriptor instead.
-func (*ReadSamplesResponse) Descriptor() ([]byte, []int) {
+// Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
+func (*Outcome) Descriptor() ([]byte, []int) {
 	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{9}
 }
 
-func (x *ReadSamplesResponse) GetAnswer() *QuerySamplesResponse {
+func (x *Outcome) GetRequestId() []byte {
 	if x != nil {
-		return x.Answer
+		return x.RequestId
 	}
 	return nil
 }
 
-type ReadStatisticsRequest struct {
-	state         protoimpl.MessageState  `protogen:"open.v1"`
-	Reader        *Reader                 `protobuf:"bytes,1,opt,name=reader,proto3" json:"reader,omitempty"`
-	Query         *QueryStatisticsRequest `protobuf:"bytes,2,opt,name=query,proto3" json:"query,omitempty"`
-	Sequence      uint64                  `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
+type ReadResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Answer:
+	//
+	//	*ReadResponse_Samples
+	//	*ReadResponse_Changes
+	//	*ReadResponse_Statistics
+	//	*ReadResponse_Payload
+	//	*ReadResponse_Sources
+	//	*ReadResponse_PreferredUnits
+	//	*ReadResponse_Outcome
+	//	*ReadResponse_Due
+	Answer        isReadResponse_Answer `protobuf_oneof:"answer"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ReadStatisticsRequest) Reset() {
-	*x = ReadStatisticsRequest{}
+func (x *ReadResponse) Reset() {
+	*x = ReadResponse{}
 	mi := &file_healthledger_v1_projector_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ReadStatisticsRequest) String() string {
+func (x *ReadResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ReadStatisticsRequest) ProtoMessage() {}
+func (*ReadResponse) ProtoMessage() {}
 
-func (x *ReadStatisticsRequest) ProtoReflect() protoreflect.Message {
+func (x *ReadResponse) ProtoReflect() protoreflect.Message {
 	mi := &file_healthledger_v1_projector_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -631,53 +774,165 @@ func (x *ReadStatisticsRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ReadStatisticsRequest.ProtoReflect.Descriptor instead.
-func (*ReadStatisticsRequest) Descriptor() ([]byte, []int) {
+// Deprecated: Use ReadResponse.ProtoReflect.Descriptor instead.
+func (*ReadResponse) Descriptor() ([]byte, []int) {
 	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{10}
 }
 
-func (x *ReadStatisticsRequest) GetReader() *Reader {
+func (x *ReadResponse) GetAnswer() isReadResponse_Answer {
 	if x != nil {
-		return x.Reader
+		return x.Answer
 	}
 	return nil
 }
 
-func (x *ReadStatisticsRequest) GetQuery() *QueryStatisticsRequest {
+func (x *ReadResponse) GetSamples() *QuerySamplesResponse {
 	if x != nil {
-		return x.Query
+		if x, ok := x.Answer.(*ReadResponse_Samples); ok {
+			return x.Samples
+		}
 	}
 	return nil
 }
 
-func (x *ReadStatisticsRequest) GetSequence() uint64 {
+func (x *ReadResponse) GetChanges() *QueryChangesResponse {
 	if x != nil {
-		return x.Sequence
+		if x, ok := x.Answer.(*ReadResponse_Changes); ok {
+			return x.Changes
+		}
 	}
-	return 0
+	return nil
 }
 
-type ReadStatisticsResponse struct {
-	state         protoimpl.MessageState   `protogen:"open.v1"`
-	Answer        *QueryStatisticsResponse `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
+func (x *ReadResponse) GetStatistics() *QueryStatisticsResponse {
+	if x != nil {
+		if x, ok := x.Answer.(*ReadResponse_Statistics); ok {
+			return x.Statistics
+		}
+	}
+	return nil
+}
+
+func (x *ReadResponse) GetPayload() *QueryPayloadResponse {
+	if x != nil {
+		if x, ok := x.Answer.(*ReadResponse_Payload); ok {
+			return x.Payload
+		}
+	}
+	return nil
+}
+
+func (x *ReadResponse) GetSources() *QuerySourcesResponse {
+	if x != nil {
+		if x, ok := x.Answer.(*ReadResponse_Sources); ok {
+			return x.Sources
+		}
+	}
+	return nil
+}
+
+func (x *ReadResponse) GetPreferredUnits() *QueryPreferredUnitsResponse {
+	if x != nil {
+		if x, ok := x.Answer.(*ReadResponse_PreferredUnits); ok {
+			return x.PreferredUnits
+		}
+	}
+	return nil
+}
+
+func (x *ReadResponse) GetOutcome() *QueryOutcomeResponse {
+	if x != nil {
+		if x, ok := x.Answer.(*ReadResponse_Outcome); ok {
+			return x.Outcome
+		}
+	}
+	return nil
+}
+
+func (x *ReadResponse) GetDue() *DueResponse {
+	if x != nil {
+		if x, ok := x.Answer.(*ReadResponse_Due); ok {
+			return x.Due
+		}
+	}
+	return nil
+}
+
+type isReadResponse_Answer interface {
+	isReadResponse_Answer()
+}
+
+type ReadResponse_Samples struct {
+	Samples *QuerySamplesResponse `protobuf:"bytes,1,opt,name=samples,proto3,oneof"`
+}
+
+type ReadResponse_Changes struct {
+	Changes *QueryChangesResponse `protobuf:"bytes,2,opt,name=changes,proto3,oneof"`
+}
+
+type ReadResponse_Statistics struct {
+	Statistics *QueryStatisticsResponse `protobuf:"bytes,3,opt,name=statistics,proto3,oneof"`
+}
+
+type ReadResponse_Payload struct {
+	Payload *QueryPayloadResponse `protobuf:"bytes,4,opt,name=payload,proto3,oneof"`
+}
+
+type ReadResponse_Sources struct {
+	Sources *QuerySourcesResponse `protobuf:"bytes,5,opt,name=sources,proto3,oneof"`
+}
+
+type ReadResponse_PreferredUnits struct {
+	PreferredUnits *QueryPreferredUnitsResponse `protobuf:"bytes,6,opt,name=preferred_units,json=preferredUnits,proto3,oneof"`
+}
+
+type ReadResponse_Outcome struct {
+	Outcome *QueryOutcomeResponse `protobuf:"bytes,7,opt,name=outcome,proto3,oneof"`
+}
+
+type ReadResponse_Due struct {
+	Due *DueResponse `protobuf:"bytes,8,opt,name=due,proto3,oneof"`
+}
+
+func (*ReadResponse_Samples) isReadResponse_Answer() {}
+
+func (*ReadResponse_Changes) isReadResponse_Answer() {}
+
+func (*ReadResponse_Statistics) isReadResponse_Answer() {}
+
+func (*ReadResponse_Payload) isReadResponse_Answer() {}
+
+func (*ReadResponse_Sources) isReadResponse_Answer() {}
+
+func (*ReadResponse_PreferredUnits) isReadResponse_Answer() {}
+
+func (*ReadResponse_Outcome) isReadResponse_Answer() {}
+
+func (*ReadResponse_Due) isReadResponse_Answer() {}
+
+// DueRequest asks which updates are due to the reader.
+type DueRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long to wait for one, in milliseconds.
+	WaitMs        uint32 `protobuf:"varint,1,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ReadStatisticsResponse) Reset() {
-	*x = ReadStatisticsResponse{}
+func (x *DueRequest) Reset() {
+	*x = DueRequest{}
 	mi := &file_healthledger_v1_projector_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ReadStatisticsResponse) String() string {
+func (x *DueRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ReadStatisticsResponse) ProtoMessage() {}
+func (*DueRequest) ProtoMessage() {}
 
-func (x *ReadStatisticsResponse) ProtoReflect() protoreflect.Message {
+func (x *DueRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_healthledger_v1_projector_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -689,99 +944,86 @@ func (x *ReadStatisticsResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ReadStatisticsResponse.ProtoReflect.Descriptor instead.
-func (*ReadStatisticsResponse) Descriptor() ([]byte, []int) {
+// Deprecated: Use DueRequest.ProtoReflect.Descriptor instead.
+func (*DueRequest) Descriptor() ([]byte, []int) {
 	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{11}
 }
 
-func (x *ReadStatisticsResponse) GetAnswer() *QueryStatisticsResponse {
+func (x *DueRequest) GetWaitMs() uint32 {
 	if x != nil {
-		return x.Answer
-	}
-	return nil
-}
-
-type ReadPayloadRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Reader        *Reader                `protobuf:"bytes,1,opt,name=reader,proto3" json:"reader,omitempty"`
-	Query         *QueryPayloadRequest   `protobuf:"bytes,2,opt,name=query,proto3" json:"query,omitempty"`
-	Sequence      uint64                 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ReadPayloadRequest) Reset() {
-	*x = ReadPayloadRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[12]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ReadPayloadRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ReadPayloadRequest) ProtoMessage() {}
-
-func (x *ReadPayloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[12]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ReadPayloadRequest.ProtoReflect.Descriptor instead.
-func (*ReadPayloadRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{12}
-}
-
-func (x *ReadPayloadRequest) GetReader() *Reader {
-	if x != nil {
-		return x.Reader
-	}
-	return nil
-}
-
-func (x *ReadPayloadRequest) GetQuery() *QueryPayloadRequest {
-	if x != nil {
-		return x.Query
-	}
-	return nil
-}
-
-func (x *ReadPayloadRequest) GetSequence() uint64 {
-	if x != nil {
-		return x.Sequence
+		return x.WaitMs
 	}
 	return 0
 }
 
-type ReadPayloadResponse struct {
+// DueResponse holds the updates that are due.
+type DueResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Answer        *QueryPayloadResponse  `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
+	Updates       []*DueUpdate           `protobuf:"bytes,1,rep,name=updates,proto3" json:"updates,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ReadPayloadResponse) Reset() {
-	*x = ReadPayloadResponse{}
+func (x *DueResponse) Reset() {
+	*x = DueResponse{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DueResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DueResponse) ProtoMessage() {}
+
+func (x *DueResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DueResponse.ProtoReflect.Descriptor instead.
+func (*DueResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *DueResponse) GetUpdates() []*DueUpdate {
+	if x != nil {
+		return x.Updates
+	}
+	return nil
+}
+
+// DueUpdate is a type that the reader can see to have changed up to a segment.
+type DueUpdate struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Type          uint32                 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`
+	Sequence      uint64                 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DueUpdate) Reset() {
+	*x = DueUpdate{}
 	mi := &file_healthledger_v1_projector_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ReadPayloadResponse) String() string {
+func (x *DueUpdate) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ReadPayloadResponse) ProtoMessage() {}
+func (*DueUpdate) ProtoMessage() {}
 
-func (x *ReadPayloadResponse) ProtoReflect() protoreflect.Message {
+func (x *DueUpdate) ProtoReflect() protoreflect.Message {
 	mi := &file_healthledger_v1_projector_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -793,16 +1035,23 @@ func (x *ReadPayloadResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ReadPayloadResponse.ProtoReflect.Descriptor instead.
-func (*ReadPayloadResponse) Descriptor() ([]byte, []int) {
+// Deprecated: Use DueUpdate.ProtoReflect.Descriptor instead.
+func (*DueUpdate) Descriptor() ([]byte, []int) {
 	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{13}
 }
 
-func (x *ReadPayloadResponse) GetAnswer() *QueryPayloadResponse {
+func (x *DueUpdate) GetType() uint32 {
 	if x != nil {
-		return x.Answer
+		return x.Type
 	}
-	return nil
+	return 0
+}
+
+func (x *DueUpdate) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
 }
 
 type SignDecisionRequest struct {
@@ -815,6 +1064,9 @@ type SignDecisionRequest struct {
 	//	*SignDecisionRequest_RemoveApp
 	//	*SignDecisionRequest_Decide
 	//	*SignDecisionRequest_SetPolicy
+	//	*SignDecisionRequest_SetSourceOrder
+	//	*SignDecisionRequest_SetPreferredUnits
+	//	*SignDecisionRequest_DeleteSamples
 	Draft         isSignDecisionRequest_Draft `protobuf_oneof:"draft"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -900,6 +1152,33 @@ func (x *SignDecisionRequest) GetSetPolicy() *PolicySet {
 	return nil
 }
 
+func (x *SignDecisionRequest) GetSetSourceOrder() *SourceOrderSet {
+	if x != nil {
+		if x, ok := x.Draft.(*SignDecisionRequest_SetSourceOrder); ok {
+			return x.SetSourceOrder
+		}
+	}
+	return nil
+}
+
+func (x *SignDecisionRequest) GetSetPreferredUnits() *PreferredUnitsSet {
+	if x != nil {
+		if x, ok := x.Draft.(*SignDecisionRequest_SetPreferredUnits); ok {
+			return x.SetPreferredUnits
+		}
+	}
+	return nil
+}
+
+func (x *SignDecisionRequest) GetDeleteSamples() *OwnerDeleted {
+	if x != nil {
+		if x, ok := x.Draft.(*SignDecisionRequest_DeleteSamples); ok {
+			return x.DeleteSamples
+		}
+	}
+	return nil
+}
+
 type isSignDecisionRequest_Draft interface {
 	isSignDecisionRequest_Draft()
 }
@@ -920,6 +1199,18 @@ type SignDecisionRequest_SetPolicy struct {
 	SetPolicy *PolicySet `protobuf:"bytes,5,opt,name=set_policy,json=setPolicy,proto3,oneof"`
 }
 
+type SignDecisionRequest_SetSourceOrder struct {
+	SetSourceOrder *SourceOrderSet `protobuf:"bytes,6,opt,name=set_source_order,json=setSourceOrder,proto3,oneof"`
+}
+
+type SignDecisionRequest_SetPreferredUnits struct {
+	SetPreferredUnits *PreferredUnitsSet `protobuf:"bytes,7,opt,name=set_preferred_units,json=setPreferredUnits,proto3,oneof"`
+}
+
+type SignDecisionRequest_DeleteSamples struct {
+	DeleteSamples *OwnerDeleted `protobuf:"bytes,8,opt,name=delete_samples,json=deleteSamples,proto3,oneof"`
+}
+
 func (*SignDecisionRequest_AddApp) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_RemoveApp) isSignDecisionRequest_Draft() {}
@@ -927,6 +1218,12 @@ func (*SignDecisionRequest_RemoveApp) isSignDecisionRequest_Draft() {}
 func (*SignDecisionRequest_Decide) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_SetPolicy) isSignDecisionRequest_Draft() {}
+
+func (*SignDecisionRequest_SetSourceOrder) isSignDecisionRequest_Draft() {}
+
+func (*SignDecisionRequest_SetPreferredUnits) isSignDecisionRequest_Draft() {}
+
+func (*SignDecisionRequest_DeleteSamples) isSignDecisionRequest_Draft() {}
 
 // AppDraft is an app to be registered.
 type AppDraft struct {
@@ -1240,25 +1537,45 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"incomplete\x12\x14\n" +
 	"\x05fault\x18\x05 \x01(\tR\x05fault\"\x1a\n" +
 	"\x06Reader\x12\x10\n" +
-	"\x03app\x18\x01 \x01(\x04R\x03app\"\x9d\x01\n" +
-	"\x12ReadSamplesRequest\x12/\n" +
-	"\x06reader\x18\x01 \x01(\v2\x17.healthledger.v1.ReaderR\x06reader\x12:\n" +
-	"\x05query\x18\x02 \x01(\v2$.healthledger.v1.QuerySamplesRequestR\x05query\x12\x1a\n" +
-	"\bsequence\x18\x03 \x01(\x04R\bsequence\"T\n" +
-	"\x13ReadSamplesResponse\x12=\n" +
-	"\x06answer\x18\x01 \x01(\v2%.healthledger.v1.QuerySamplesResponseR\x06answer\"\xa3\x01\n" +
-	"\x15ReadStatisticsRequest\x12/\n" +
-	"\x06reader\x18\x01 \x01(\v2\x17.healthledger.v1.ReaderR\x06reader\x12=\n" +
-	"\x05query\x18\x02 \x01(\v2'.healthledger.v1.QueryStatisticsRequestR\x05query\x12\x1a\n" +
-	"\bsequence\x18\x03 \x01(\x04R\bsequence\"Z\n" +
-	"\x16ReadStatisticsResponse\x12@\n" +
-	"\x06answer\x18\x01 \x01(\v2(.healthledger.v1.QueryStatisticsResponseR\x06answer\"\x9d\x01\n" +
-	"\x12ReadPayloadRequest\x12/\n" +
-	"\x06reader\x18\x01 \x01(\v2\x17.healthledger.v1.ReaderR\x06reader\x12:\n" +
-	"\x05query\x18\x02 \x01(\v2$.healthledger.v1.QueryPayloadRequestR\x05query\x12\x1a\n" +
-	"\bsequence\x18\x03 \x01(\x04R\bsequence\"T\n" +
-	"\x13ReadPayloadResponse\x12=\n" +
-	"\x06answer\x18\x01 \x01(\v2%.healthledger.v1.QueryPayloadResponseR\x06answer\"\xab\x02\n" +
+	"\x03app\x18\x01 \x01(\x04R\x03app\"\xf5\x04\n" +
+	"\vReadRequest\x12/\n" +
+	"\x06reader\x18\x01 \x01(\v2\x17.healthledger.v1.ReaderR\x06reader\x12\x1a\n" +
+	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12@\n" +
+	"\asamples\x18\x03 \x01(\v2$.healthledger.v1.QuerySamplesRequestH\x00R\asamples\x12@\n" +
+	"\achanges\x18\x04 \x01(\v2$.healthledger.v1.QueryChangesRequestH\x00R\achanges\x12I\n" +
+	"\n" +
+	"statistics\x18\x05 \x01(\v2'.healthledger.v1.QueryStatisticsRequestH\x00R\n" +
+	"statistics\x12@\n" +
+	"\apayload\x18\x06 \x01(\v2$.healthledger.v1.QueryPayloadRequestH\x00R\apayload\x12@\n" +
+	"\asources\x18\a \x01(\v2$.healthledger.v1.QuerySourcesRequestH\x00R\asources\x12V\n" +
+	"\x0fpreferred_units\x18\b \x01(\v2+.healthledger.v1.QueryPreferredUnitsRequestH\x00R\x0epreferredUnits\x124\n" +
+	"\aoutcome\x18\t \x01(\v2\x18.healthledger.v1.OutcomeH\x00R\aoutcome\x12/\n" +
+	"\x03due\x18\n" +
+	" \x01(\v2\x1b.healthledger.v1.DueRequestH\x00R\x03dueB\a\n" +
+	"\x05query\"(\n" +
+	"\aOutcome\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\fR\trequestId\"\xbe\x04\n" +
+	"\fReadResponse\x12A\n" +
+	"\asamples\x18\x01 \x01(\v2%.healthledger.v1.QuerySamplesResponseH\x00R\asamples\x12A\n" +
+	"\achanges\x18\x02 \x01(\v2%.healthledger.v1.QueryChangesResponseH\x00R\achanges\x12J\n" +
+	"\n" +
+	"statistics\x18\x03 \x01(\v2(.healthledger.v1.QueryStatisticsResponseH\x00R\n" +
+	"statistics\x12A\n" +
+	"\apayload\x18\x04 \x01(\v2%.healthledger.v1.QueryPayloadResponseH\x00R\apayload\x12A\n" +
+	"\asources\x18\x05 \x01(\v2%.healthledger.v1.QuerySourcesResponseH\x00R\asources\x12W\n" +
+	"\x0fpreferred_units\x18\x06 \x01(\v2,.healthledger.v1.QueryPreferredUnitsResponseH\x00R\x0epreferredUnits\x12A\n" +
+	"\aoutcome\x18\a \x01(\v2%.healthledger.v1.QueryOutcomeResponseH\x00R\aoutcome\x120\n" +
+	"\x03due\x18\b \x01(\v2\x1c.healthledger.v1.DueResponseH\x00R\x03dueB\b\n" +
+	"\x06answer\"%\n" +
+	"\n" +
+	"DueRequest\x12\x17\n" +
+	"\await_ms\x18\x01 \x01(\rR\x06waitMs\"C\n" +
+	"\vDueResponse\x124\n" +
+	"\aupdates\x18\x01 \x03(\v2\x1a.healthledger.v1.DueUpdateR\aupdates\";\n" +
+	"\tDueUpdate\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\rR\x04type\x12\x1a\n" +
+	"\bsequence\x18\x02 \x01(\x04R\bsequence\"\x96\x04\n" +
 	"\x13SignDecisionRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x124\n" +
 	"\aadd_app\x18\x02 \x01(\v2\x19.healthledger.v1.AppDraftH\x00R\x06addApp\x12B\n" +
@@ -1266,7 +1583,10 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"remove_app\x18\x03 \x01(\v2!.healthledger.v1.RemoveAppRequestH\x00R\tremoveApp\x128\n" +
 	"\x06decide\x18\x04 \x01(\v2\x1e.healthledger.v1.DecideRequestH\x00R\x06decide\x12;\n" +
 	"\n" +
-	"set_policy\x18\x05 \x01(\v2\x1a.healthledger.v1.PolicySetH\x00R\tsetPolicyB\a\n" +
+	"set_policy\x18\x05 \x01(\v2\x1a.healthledger.v1.PolicySetH\x00R\tsetPolicy\x12K\n" +
+	"\x10set_source_order\x18\x06 \x01(\v2\x1f.healthledger.v1.SourceOrderSetH\x00R\x0esetSourceOrder\x12T\n" +
+	"\x13set_preferred_units\x18\a \x01(\v2\".healthledger.v1.PreferredUnitsSetH\x00R\x11setPreferredUnits\x12F\n" +
+	"\x0edelete_samples\x18\b \x01(\v2\x1d.healthledger.v1.OwnerDeletedH\x00R\rdeleteSamplesB\a\n" +
 	"\x05draft\"l\n" +
 	"\bAppDraft\x12\x1b\n" +
 	"\tbundle_id\x18\x01 \x01(\tR\bbundleId\x12\x12\n" +
@@ -1281,14 +1601,12 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x10ReadAppsResponse\x12(\n" +
 	"\x04apps\x18\x01 \x03(\v2\x14.healthledger.v1.AppR\x04apps\"\x0e\n" +
 	"\fCloseRequest\"\x0f\n" +
-	"\rCloseResponse2\xfa\x05\n" +
+	"\rCloseResponse2\xa8\x04\n" +
 	"\x10ProjectorService\x12F\n" +
 	"\x05Offer\x12\x1d.healthledger.v1.OfferRequest\x1a\x1e.healthledger.v1.OfferResponse\x12C\n" +
 	"\x04Open\x12\x1c.healthledger.v1.OpenRequest\x1a\x1d.healthledger.v1.OpenResponse\x12L\n" +
-	"\aAdvance\x12\x1f.healthledger.v1.AdvanceRequest\x1a .healthledger.v1.AdvanceResponse\x12X\n" +
-	"\vReadSamples\x12#.healthledger.v1.ReadSamplesRequest\x1a$.healthledger.v1.ReadSamplesResponse\x12a\n" +
-	"\x0eReadStatistics\x12&.healthledger.v1.ReadStatisticsRequest\x1a'.healthledger.v1.ReadStatisticsResponse\x12X\n" +
-	"\vReadPayload\x12#.healthledger.v1.ReadPayloadRequest\x1a$.healthledger.v1.ReadPayloadResponse\x12[\n" +
+	"\aAdvance\x12\x1f.healthledger.v1.AdvanceRequest\x1a .healthledger.v1.AdvanceResponse\x12C\n" +
+	"\x04Read\x12\x1c.healthledger.v1.ReadRequest\x1a\x1d.healthledger.v1.ReadResponse\x12[\n" +
 	"\fSignDecision\x12$.healthledger.v1.SignDecisionRequest\x1a%.healthledger.v1.SignDecisionResponse\x12O\n" +
 	"\bReadApps\x12 .healthledger.v1.ReadAppsRequest\x1a!.healthledger.v1.ReadAppsResponse\x12F\n" +
 	"\x05Close\x12\x1d.healthledger.v1.CloseRequest\x1a\x1e.healthledger.v1.CloseResponseB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
@@ -1307,78 +1625,96 @@ func file_healthledger_v1_projector_proto_rawDescGZIP() []byte {
 
 var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_healthledger_v1_projector_proto_goTypes = []any{
-	(*ProjectorConfig)(nil),         // 0: healthledger.v1.ProjectorConfig
-	(*OfferRequest)(nil),            // 1: healthledger.v1.OfferRequest
-	(*OfferResponse)(nil),           // 2: healthledger.v1.OfferResponse
-	(*OpenRequest)(nil),             // 3: healthledger.v1.OpenRequest
-	(*OpenResponse)(nil),            // 4: healthledger.v1.OpenResponse
-	(*AdvanceRequest)(nil),          // 5: healthledger.v1.AdvanceRequest
-	(*AdvanceResponse)(nil),         // 6: healthledger.v1.AdvanceResponse
-	(*Reader)(nil),                  // 7: healthledger.v1.Reader
-	(*ReadSamplesRequest)(nil),      // 8: healthledger.v1.ReadSamplesRequest
-	(*ReadSamplesResponse)(nil),     // 9: healthledger.v1.ReadSamplesResponse
-	(*ReadStatisticsRequest)(nil),   // 10: healthledger.v1.ReadStatisticsRequest
-	(*ReadStatisticsResponse)(nil),  // 11: healthledger.v1.ReadStatisticsResponse
-	(*ReadPayloadRequest)(nil),      // 12: healthledger.v1.ReadPayloadRequest
-	(*ReadPayloadResponse)(nil),     // 13: healthledger.v1.ReadPayloadResponse
-	(*SignDecisionRequest)(nil),     // 14: healthledger.v1.SignDecisionRequest
-	(*AppDraft)(nil),                // 15: healthledger.v1.AppDraft
-	(*SignDecisionResponse)(nil),    // 16: healthledger.v1.SignDecisionResponse
-	(*ReadAppsRequest)(nil),         // 17: healthledger.v1.ReadAppsRequest
-	(*ReadAppsResponse)(nil),        // 18: healthledger.v1.ReadAppsResponse
-	(*CloseRequest)(nil),            // 19: healthledger.v1.CloseRequest
-	(*CloseResponse)(nil),           // 20: healthledger.v1.CloseResponse
-	(*QuerySamplesRequest)(nil),     // 21: healthledger.v1.QuerySamplesRequest
-	(*QuerySamplesResponse)(nil),    // 22: healthledger.v1.QuerySamplesResponse
-	(*QueryStatisticsRequest)(nil),  // 23: healthledger.v1.QueryStatisticsRequest
-	(*QueryStatisticsResponse)(nil), // 24: healthledger.v1.QueryStatisticsResponse
-	(*QueryPayloadRequest)(nil),     // 25: healthledger.v1.QueryPayloadRequest
-	(*QueryPayloadResponse)(nil),    // 26: healthledger.v1.QueryPayloadResponse
-	(*RemoveAppRequest)(nil),        // 27: healthledger.v1.RemoveAppRequest
-	(*DecideRequest)(nil),           // 28: healthledger.v1.DecideRequest
-	(*PolicySet)(nil),               // 29: healthledger.v1.PolicySet
-	(*NewDecision)(nil),             // 30: healthledger.v1.NewDecision
-	(*App)(nil),                     // 31: healthledger.v1.App
+	(*ProjectorConfig)(nil),             // 0: healthledger.v1.ProjectorConfig
+	(*OfferRequest)(nil),                // 1: healthledger.v1.OfferRequest
+	(*OfferResponse)(nil),               // 2: healthledger.v1.OfferResponse
+	(*OpenRequest)(nil),                 // 3: healthledger.v1.OpenRequest
+	(*OpenResponse)(nil),                // 4: healthledger.v1.OpenResponse
+	(*AdvanceRequest)(nil),              // 5: healthledger.v1.AdvanceRequest
+	(*AdvanceResponse)(nil),             // 6: healthledger.v1.AdvanceResponse
+	(*Reader)(nil),                      // 7: healthledger.v1.Reader
+	(*ReadRequest)(nil),                 // 8: healthledger.v1.ReadRequest
+	(*Outcome)(nil),                     // 9: healthledger.v1.Outcome
+	(*ReadResponse)(nil),                // 10: healthledger.v1.ReadResponse
+	(*DueRequest)(nil),                  // 11: healthledger.v1.DueRequest
+	(*DueResponse)(nil),                 // 12: healthledger.v1.DueResponse
+	(*DueUpdate)(nil),                   // 13: healthledger.v1.DueUpdate
+	(*SignDecisionRequest)(nil),         // 14: healthledger.v1.SignDecisionRequest
+	(*AppDraft)(nil),                    // 15: healthledger.v1.AppDraft
+	(*SignDecisionResponse)(nil),        // 16: healthledger.v1.SignDecisionResponse
+	(*ReadAppsRequest)(nil),             // 17: healthledger.v1.ReadAppsRequest
+	(*ReadAppsResponse)(nil),            // 18: healthledger.v1.ReadAppsResponse
+	(*CloseRequest)(nil),                // 19: healthledger.v1.CloseRequest
+	(*CloseResponse)(nil),               // 20: healthledger.v1.CloseResponse
+	(*QuerySamplesRequest)(nil),         // 21: healthledger.v1.QuerySamplesRequest
+	(*QueryChangesRequest)(nil),         // 22: healthledger.v1.QueryChangesRequest
+	(*QueryStatisticsRequest)(nil),      // 23: healthledger.v1.QueryStatisticsRequest
+	(*QueryPayloadRequest)(nil),         // 24: healthledger.v1.QueryPayloadRequest
+	(*QuerySourcesRequest)(nil),         // 25: healthledger.v1.QuerySourcesRequest
+	(*QueryPreferredUnitsRequest)(nil),  // 26: healthledger.v1.QueryPreferredUnitsRequest
+	(*QuerySamplesResponse)(nil),        // 27: healthledger.v1.QuerySamplesResponse
+	(*QueryChangesResponse)(nil),        // 28: healthledger.v1.QueryChangesResponse
+	(*QueryStatisticsResponse)(nil),     // 29: healthledger.v1.QueryStatisticsResponse
+	(*QueryPayloadResponse)(nil),        // 30: healthledger.v1.QueryPayloadResponse
+	(*QuerySourcesResponse)(nil),        // 31: healthledger.v1.QuerySourcesResponse
+	(*QueryPreferredUnitsResponse)(nil), // 32: healthledger.v1.QueryPreferredUnitsResponse
+	(*QueryOutcomeResponse)(nil),        // 33: healthledger.v1.QueryOutcomeResponse
+	(*RemoveAppRequest)(nil),            // 34: healthledger.v1.RemoveAppRequest
+	(*DecideRequest)(nil),               // 35: healthledger.v1.DecideRequest
+	(*PolicySet)(nil),                   // 36: healthledger.v1.PolicySet
+	(*SourceOrderSet)(nil),              // 37: healthledger.v1.SourceOrderSet
+	(*PreferredUnitsSet)(nil),           // 38: healthledger.v1.PreferredUnitsSet
+	(*OwnerDeleted)(nil),                // 39: healthledger.v1.OwnerDeleted
+	(*NewDecision)(nil),                 // 40: healthledger.v1.NewDecision
+	(*App)(nil),                         // 41: healthledger.v1.App
 }
 var file_healthledger_v1_projector_proto_depIdxs = []int32{
-	7,  // 0: healthledger.v1.ReadSamplesRequest.reader:type_name -> healthledger.v1.Reader
-	21, // 1: healthledger.v1.ReadSamplesRequest.query:type_name -> healthledger.v1.QuerySamplesRequest
-	22, // 2: healthledger.v1.ReadSamplesResponse.answer:type_name -> healthledger.v1.QuerySamplesResponse
-	7,  // 3: healthledger.v1.ReadStatisticsRequest.reader:type_name -> healthledger.v1.Reader
-	23, // 4: healthledger.v1.ReadStatisticsRequest.query:type_name -> healthledger.v1.QueryStatisticsRequest
-	24, // 5: healthledger.v1.ReadStatisticsResponse.answer:type_name -> healthledger.v1.QueryStatisticsResponse
-	7,  // 6: healthledger.v1.ReadPayloadRequest.reader:type_name -> healthledger.v1.Reader
-	25, // 7: healthledger.v1.ReadPayloadRequest.query:type_name -> healthledger.v1.QueryPayloadRequest
-	26, // 8: healthledger.v1.ReadPayloadResponse.answer:type_name -> healthledger.v1.QueryPayloadResponse
-	15, // 9: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
-	27, // 10: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
-	28, // 11: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
-	29, // 12: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
-	30, // 13: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
-	31, // 14: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
-	1,  // 15: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
-	3,  // 16: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
-	5,  // 17: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
-	8,  // 18: healthledger.v1.ProjectorService.ReadSamples:input_type -> healthledger.v1.ReadSamplesRequest
-	10, // 19: healthledger.v1.ProjectorService.ReadStatistics:input_type -> healthledger.v1.ReadStatisticsRequest
-	12, // 20: healthledger.v1.ProjectorService.ReadPayload:input_type -> healthledger.v1.ReadPayloadRequest
-	14, // 21: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
-	17, // 22: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
-	19, // 23: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
-	2,  // 24: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
-	4,  // 25: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
-	6,  // 26: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
-	9,  // 27: healthledger.v1.ProjectorService.ReadSamples:output_type -> healthledger.v1.ReadSamplesResponse
-	11, // 28: healthledger.v1.ProjectorService.ReadStatistics:output_type -> healthledger.v1.ReadStatisticsResponse
-	13, // 29: healthledger.v1.ProjectorService.ReadPayload:output_type -> healthledger.v1.ReadPayloadResponse
-	16, // 30: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
-	18, // 31: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
-	20, // 32: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
-	24, // [24:33] is the sub-list for method output_type
-	15, // [15:24] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	7,  // 0: healthledger.v1.ReadRequest.reader:type_name -> healthledger.v1.Reader
+	21, // 1: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
+	22, // 2: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
+	23, // 3: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
+	24, // 4: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
+	25, // 5: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
+	26, // 6: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
+	9,  // 7: healthledger.v1.ReadRequest.outcome:type_name -> healthledger.v1.Outcome
+	11, // 8: healthledger.v1.ReadRequest.due:type_name -> healthledger.v1.DueRequest
+	27, // 9: healthledger.v1.ReadResponse.samples:type_name -> healthledger.v1.QuerySamplesResponse
+	28, // 10: healthledger.v1.ReadResponse.changes:type_name -> healthledger.v1.QueryChangesResponse
+	29, // 11: healthledger.v1.ReadResponse.statistics:type_name -> healthledger.v1.QueryStatisticsResponse
+	30, // 12: healthledger.v1.ReadResponse.payload:type_name -> healthledger.v1.QueryPayloadResponse
+	31, // 13: healthledger.v1.ReadResponse.sources:type_name -> healthledger.v1.QuerySourcesResponse
+	32, // 14: healthledger.v1.ReadResponse.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsResponse
+	33, // 15: healthledger.v1.ReadResponse.outcome:type_name -> healthledger.v1.QueryOutcomeResponse
+	12, // 16: healthledger.v1.ReadResponse.due:type_name -> healthledger.v1.DueResponse
+	13, // 17: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
+	15, // 18: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
+	34, // 19: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
+	35, // 20: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
+	36, // 21: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
+	37, // 22: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
+	38, // 23: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
+	39, // 24: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
+	40, // 25: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
+	41, // 26: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
+	1,  // 27: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
+	3,  // 28: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
+	5,  // 29: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
+	8,  // 30: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
+	14, // 31: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
+	17, // 32: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
+	19, // 33: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
+	2,  // 34: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
+	4,  // 35: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
+	6,  // 36: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
+	10, // 37: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
+	16, // 38: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
+	18, // 39: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
+	20, // 40: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
+	34, // [34:41] is the sub-list for method output_type
+	27, // [27:34] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_projector_proto_init() }
@@ -1389,11 +1725,34 @@ func file_healthledger_v1_projector_proto_init() {
 	file_healthledger_v1_event_proto_init()
 	file_healthledger_v1_health_proto_init()
 	file_healthledger_v1_owner_proto_init()
+	file_healthledger_v1_projector_proto_msgTypes[8].OneofWrappers = []any{
+		(*ReadRequest_Samples)(nil),
+		(*ReadRequest_Changes)(nil),
+		(*ReadRequest_Statistics)(nil),
+		(*ReadRequest_Payload)(nil),
+		(*ReadRequest_Sources)(nil),
+		(*ReadRequest_PreferredUnits)(nil),
+		(*ReadRequest_Outcome)(nil),
+		(*ReadRequest_Due)(nil),
+	}
+	file_healthledger_v1_projector_proto_msgTypes[10].OneofWrappers = []any{
+		(*ReadResponse_Samples)(nil),
+		(*ReadResponse_Changes)(nil),
+		(*ReadResponse_Statistics)(nil),
+		(*ReadResponse_Payload)(nil),
+		(*ReadResponse_Sources)(nil),
+		(*ReadResponse_PreferredUnits)(nil),
+		(*ReadResponse_Outcome)(nil),
+		(*ReadResponse_Due)(nil),
+	}
 	file_healthledger_v1_projector_proto_msgTypes[14].OneofWrappers = []any{
 		(*SignDecisionRequest_AddApp)(nil),
 		(*SignDecisionRequest_RemoveApp)(nil),
 		(*SignDecisionRequest_Decide)(nil),
 		(*SignDecisionRequest_SetPolicy)(nil),
+		(*SignDecisionRequest_SetSourceOrder)(nil),
+		(*SignDecisionRequest_SetPreferredUnits)(nil),
+		(*SignDecisionRequest_DeleteSamples)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
