@@ -16,7 +16,6 @@ import (
 
 	"healthledger/authz"
 	"healthledger/ledger/seal"
-	"healthledger/projector/query"
 	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
 	"healthledger/proto/rpc"
@@ -133,54 +132,6 @@ func (s *service) Advance(ctx context.Context, req *pb.AdvanceRequest) (*pb.Adva
 	return resp, nil
 }
 
-// Read answers a query with the scope of its reader.
-func (s *service) Read(ctx context.Context, req *pb.ReadRequest) (*pb.ReadResponse, error) {
-	open, scope, err := s.scope(ctx, req.GetReader(), req.GetSequence())
-	if err != nil {
-		return nil, err
-	}
-	resp := &pb.ReadResponse{}
-	operation := ""
-	switch query := req.GetQuery().(type) {
-	case *pb.ReadRequest_Samples:
-		operation = "read samples"
-		var answer *pb.QuerySamplesResponse
-		answer, err = open.engine.Samples(ctx, scope, query.Samples)
-		resp.Answer = &pb.ReadResponse_Samples{Samples: answer}
-	case *pb.ReadRequest_Statistics:
-		operation = "read statistics"
-		var answer *pb.QueryStatisticsResponse
-		answer, err = open.engine.Statistics(ctx, scope, query.Statistics)
-		resp.Answer = &pb.ReadResponse_Statistics{Statistics: answer}
-	case *pb.ReadRequest_Payload:
-		operation = "read payload"
-		var answer *pb.QueryPayloadResponse
-		answer, err = open.engine.Payload(ctx, scope, query.Payload)
-		resp.Answer = &pb.ReadResponse_Payload{Payload: answer}
-	default:
-		err = fmt.Errorf("query %T", req.GetQuery())
-	}
-	if err != nil {
-		return nil, s.refuse(open, operation, err)
-	}
-	return resp, nil
-}
-
-func (s *service) scope(ctx context.Context, reader *pb.Reader, sequence uint64) (*openStore, authz.Scope, error) {
-	open, err := s.opened()
-	if err != nil {
-		return nil, authz.Scope{}, err
-	}
-	open.follower.Extend(sequence)
-	if err := open.follower.Wait(ctx, sequence); err != nil {
-		return nil, authz.Scope{}, s.lost(err)
-	}
-	if reader.GetApp() == 0 {
-		return open, open.state.OwnerScope(), nil
-	}
-	return open, open.state.Scope(reader.GetApp()), nil
-}
-
 // SignDecision writes and signs the next decision.
 func (s *service) SignDecision(ctx context.Context, req *pb.SignDecisionRequest) (*pb.SignDecisionResponse, error) {
 	open, _, err := s.scope(ctx, nil, req.GetSequence())
@@ -294,23 +245,6 @@ func (s *service) opened() (*openStore, error) {
 		return nil, rpc.StoreLocked()
 	}
 	return s.open, nil
-}
-
-// refuse turns an error of the query engine into the error of the call.
-func (s *service) refuse(open *openStore, operation string, err error) error {
-	if damage(err) {
-		open.damaged.Store(true)
-	}
-	var argument *query.ArgumentError
-	if errors.As(err, &argument) {
-		return rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{
-			Reason: rpc.ReasonInvalidArgument, Field: argument.Field, Value: argument.Value, Why: argument.Why,
-		}, "%s", argument.Error())
-	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	return s.internal(operation, err)
 }
 
 // lost says that the view does not follow the log any more.

@@ -10,7 +10,6 @@ import (
 	"healthledger/authz"
 	"healthledger/ledger"
 	"healthledger/ledger/seal"
-	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
 	"healthledger/proto/rpc"
 )
@@ -116,80 +115,4 @@ func (s *healthService) SavePart(ctx context.Context, req *pb.SavePartRequest) (
 
 func errOwnerSaves() error {
 	return rpc.Error(connect.CodePermissionDenied, &pb.ErrorDetail{Reason: rpc.ReasonShareDenied}, "samples are saved by apps")
-}
-
-// QuerySamples implements pb.HealthServiceHandler.
-func (s *healthService) QuerySamples(ctx context.Context, req *pb.QuerySamplesRequest) (*pb.QuerySamplesResponse, error) {
-	answer, err := s.read(ctx, "samples", req.GetTypes(), periodOf(req.GetFrom(), req.GetTo()), &pb.ReadRequest{Query: &pb.ReadRequest_Samples{Samples: req}})
-	return answer.GetSamples(), err
-}
-
-// QueryStatistics implements pb.HealthServiceHandler.
-func (s *healthService) QueryStatistics(ctx context.Context, req *pb.QueryStatisticsRequest) (*pb.QueryStatisticsResponse, error) {
-	answer, err := s.read(ctx, "statistics", []string{req.GetType()}, periodOf(req.GetFrom(), req.GetTo()), &pb.ReadRequest{Query: &pb.ReadRequest_Statistics{Statistics: req}})
-	return answer.GetStatistics(), err
-}
-
-// QueryPayload implements pb.HealthServiceHandler.
-func (s *healthService) QueryPayload(ctx context.Context, req *pb.QueryPayloadRequest) (*pb.QueryPayloadResponse, error) {
-	answer, err := s.read(ctx, "payload", []string{req.GetType()}, periodOf(nil, nil), &pb.ReadRequest{Query: &pb.ReadRequest_Payload{Payload: req}})
-	return answer.GetPayload(), err
-}
-
-// read records a query and has it answered for the caller.
-func (s *healthService) read(ctx context.Context, operation string, types []string, p period, req *pb.ReadRequest) (*pb.ReadResponse, error) {
-	c := ctx.Value(callerKey{}).(caller)
-	process, sequence, err := c.prepare(ctx, operation, types, p)
-	if err != nil {
-		return nil, err
-	}
-	req.Reader, req.Sequence = c.reader(), sequence
-	answer, err := process.Read(ctx, req)
-	if err != nil {
-		return nil, c.failed(err)
-	}
-	return answer, nil
-}
-
-// failed is what a reader learns of a query that failed: that the store was locked
-// meanwhile, and nothing of the log, whose sequences are not an app's to know.
-func (c caller) failed(err error) error {
-	err = c.keeper.cut(err)
-	if c.app != nil && rpc.Reason(err) == rpc.ReasonDataLoss {
-		return rpc.Error(connect.CodeDataLoss, &pb.ErrorDetail{Reason: rpc.ReasonDataLoss}, "data of the store is lost or damaged")
-	}
-	return err
-}
-
-func (c caller) reader() *pb.Reader { return &pb.Reader{App: c.number()} }
-
-func (c caller) number() uint64 {
-	if c.app == nil {
-		return 0
-	}
-	return c.app.Number
-}
-
-// prepare writes the read into the log and returns the projector that may answer it,
-// and the sequence that the view must contain: everything acknowledged before.
-func (c caller) prepare(ctx context.Context, operation string, types []string, p period) (Projector, uint64, error) {
-	codes := make([]uint32, len(types))
-	for i, name := range types {
-		t, ok := catalog.Lookup(name)
-		if !ok {
-			return nil, 0, rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{
-				Reason: rpc.ReasonInvalidArgument, Field: "type", Value: name, Why: "unknown type",
-			}, "type: unknown type %q", name)
-		}
-		codes[i] = t.Code
-	}
-	sequence, _, _ := c.store.Head()
-	for _, code := range codes {
-		if err := c.record.Record(ctx, access{c.number(), code, operation}, p); err != nil {
-			return nil, 0, rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable},
-				"the read cannot be recorded, so it is not answered")
-		}
-	}
-	process, err := c.keeper.Reader()
-	return process, sequence, err
 }

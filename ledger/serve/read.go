@@ -1,0 +1,104 @@
+package serve
+
+import (
+	"context"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"healthledger/proto/catalog"
+	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
+)
+
+// question is a query as the record of reads sees it.
+type question struct {
+	operation string
+	// Short names of the types that are read.
+	types  []string
+	period period
+	// receipt of a save or a delete that the answer must contain; empty: none.
+	receipt string
+	// waits is how long the caller waits for something to answer, 0: not at all.
+	waits time.Duration
+}
+
+// QuerySamples implements pb.HealthServiceHandler.
+func (s *healthService) QuerySamples(ctx context.Context, req *pb.QuerySamplesRequest) (*pb.QuerySamplesResponse, error) {
+	answer, err := s.read(ctx, question{
+		operation: "samples", types: req.GetTypes(), period: periodOf(req.GetFrom(), req.GetTo()), receipt: req.GetReceipt(),
+	}, &pb.ReadRequest{Query: &pb.ReadRequest_Samples{Samples: req}})
+	return answer.GetSamples(), err
+}
+
+// QueryStatistics implements pb.HealthServiceHandler.
+func (s *healthService) QueryStatistics(ctx context.Context, req *pb.QueryStatisticsRequest) (*pb.QueryStatisticsResponse, error) {
+	answer, err := s.read(ctx, question{
+		operation: "statistics", types: []string{req.GetType()}, period: periodOf(req.GetFrom(), req.GetTo()), receipt: req.GetReceipt(),
+	}, &pb.ReadRequest{Query: &pb.ReadRequest_Statistics{Statistics: req}})
+	return answer.GetStatistics(), err
+}
+
+// QueryPayload implements pb.HealthServiceHandler.
+func (s *healthService) QueryPayload(ctx context.Context, req *pb.QueryPayloadRequest) (*pb.QueryPayloadResponse, error) {
+	answer, err := s.read(ctx, question{
+		operation: "payload", types: []string{req.GetType()}, period: periodOf(nil, nil),
+	}, &pb.ReadRequest{Query: &pb.ReadRequest_Payload{Payload: req}})
+	return answer.GetPayload(), err
+}
+
+// read records a question and has the query answered for the caller.
+func (s *healthService) read(ctx context.Context, q question, req *pb.ReadRequest) (*pb.ReadResponse, error) {
+	c := ctx.Value(callerKey{}).(caller)
+	codes, err := typeCodes(q.types)
+	if err != nil {
+		return nil, err
+	}
+	// Everything acknowledged before must be in the answer.
+	sequence, _, _ := c.store.Head()
+	for _, code := range codes {
+		if err := c.record.Record(ctx, access{c.number(), code, q.operation}, q.period); err != nil {
+			return nil, rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable},
+				"the read cannot be recorded, so it is not answered")
+		}
+	}
+	process, err := c.keeper.Reader()
+	if err != nil {
+		return nil, err
+	}
+	req.Reader, req.Sequence = &pb.Reader{App: c.number()}, sequence
+	answer, err := process.Read(ctx, req)
+	if err != nil {
+		return nil, c.failed(err)
+	}
+	return answer, nil
+}
+
+func typeCodes(names []string) ([]uint32, error) {
+	codes := make([]uint32, len(names))
+	for i, name := range names {
+		t, ok := catalog.Lookup(name)
+		if !ok {
+			return nil, argument("type", name, "unknown type")
+		}
+		codes[i] = t.Code
+	}
+	return codes, nil
+}
+
+// failed is what a reader learns of a query that failed: that the store was locked
+// meanwhile, and nothing of the log, whose sequences are not an app's to know.
+func (c caller) failed(err error) error {
+	err = c.keeper.cut(err)
+	if c.app != nil && rpc.Reason(err) == rpc.ReasonDataLoss {
+		return rpc.Error(connect.CodeDataLoss, &pb.ErrorDetail{Reason: rpc.ReasonDataLoss}, "data of the store is lost or damaged")
+	}
+	return err
+}
+
+func (c caller) number() uint64 {
+	if c.app == nil {
+		return 0
+	}
+	return c.app.Number
+}

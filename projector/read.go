@@ -1,0 +1,83 @@
+package projector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"connectrpc.com/connect"
+
+	"healthledger/authz"
+	"healthledger/projector/query"
+	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
+)
+
+// Read answers a query with the scope of its reader.
+func (s *service) Read(ctx context.Context, req *pb.ReadRequest) (*pb.ReadResponse, error) {
+	open, scope, err := s.scope(ctx, req.GetReader(), req.GetSequence())
+	if err != nil {
+		return nil, err
+	}
+	answer, err := open.answer(ctx, scope, req)
+	if err != nil {
+		return nil, s.refuse(open, fmt.Sprintf("read %T", req.GetQuery()), err)
+	}
+	return answer, nil
+}
+
+// answer has one kind of query answered.
+func (o *openStore) answer(ctx context.Context, scope authz.Scope, req *pb.ReadRequest) (*pb.ReadResponse, error) {
+	switch query := req.GetQuery().(type) {
+	case *pb.ReadRequest_Samples:
+		answer, err := o.engine.Samples(ctx, scope, query.Samples)
+		return &pb.ReadResponse{Answer: &pb.ReadResponse_Samples{Samples: answer}}, err
+	case *pb.ReadRequest_Statistics:
+		answer, err := o.engine.Statistics(ctx, scope, query.Statistics)
+		return &pb.ReadResponse{Answer: &pb.ReadResponse_Statistics{Statistics: answer}}, err
+	case *pb.ReadRequest_Payload:
+		answer, err := o.engine.Payload(ctx, scope, query.Payload)
+		return &pb.ReadResponse{Answer: &pb.ReadResponse_Payload{Payload: answer}}, err
+	default:
+		return nil, errors.New("unknown query")
+	}
+}
+
+// scope waits until the view contains the log up to a sequence and returns what the
+// reader may see of it.
+func (s *service) scope(ctx context.Context, reader *pb.Reader, sequence uint64) (*openStore, authz.Scope, error) {
+	open, err := s.opened()
+	if err != nil {
+		return nil, authz.Scope{}, err
+	}
+	open.follower.Extend(sequence)
+	if err := open.follower.Wait(ctx, sequence); err != nil {
+		return nil, authz.Scope{}, s.lost(err)
+	}
+	return open, open.scope(reader), nil
+}
+
+// scope returns what a reader may see as of now.
+func (o *openStore) scope(reader *pb.Reader) authz.Scope {
+	if reader.GetApp() == 0 {
+		return o.state.OwnerScope()
+	}
+	return o.state.Scope(reader.GetApp())
+}
+
+// refuse turns an error of the query engine into the error of the call.
+func (s *service) refuse(open *openStore, operation string, err error) error {
+	if damage(err) {
+		open.damaged.Store(true)
+	}
+	var argument *query.ArgumentError
+	if errors.As(err, &argument) {
+		return rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{
+			Reason: rpc.ReasonInvalidArgument, Field: argument.Field, Value: argument.Value, Why: argument.Why,
+		}, "%s", argument.Error())
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return s.internal(operation, err)
+}
