@@ -136,6 +136,10 @@ func (b *Batch) apply(sequence uint64, event int, ev *pb.Event) error {
 		return b.save(ev.GetTime(), body.SamplesSaved)
 	case *pb.Event_PartSaved:
 		return b.savePart(body.PartSaved)
+	case *pb.Event_UpdatesSet:
+		return b.setUpdates(body.UpdatesSet)
+	case *pb.Event_UpdatesAcked:
+		return b.ackUpdates(ev.GetTime(), body.UpdatesAcked)
 	}
 	return nil
 }

@@ -134,7 +134,24 @@ func goldenLog() []logged {
 	upload := bytes.Repeat([]byte{9}, 16)
 	part := &pb.PartSaved{App: 7, Upload: upload, Chunk: &pb.Chunk{Beats: &pb.Beats{Offset: []int64{5, 900_000}, AfterGap: []uint32{1}}}}
 	log = append(log, logged{70_000, 1, &pb.Event{Body: &pb.Event_PartSaved{PartSaved: part}}})
-	return append(log, logged{70_000, 2, event(7, 3, false, goldenObjects(upload)...)})
+	log = append(log, logged{70_000, 2, event(7, 3, false, goldenObjects(upload)...)})
+	return append(log, goldenUpdates()...)
+}
+
+// goldenUpdates are subscriptions without and with an acknowledgement, and one that ended.
+func goldenUpdates() []logged {
+	set := func(typeCode uint32, f pb.Frequency) *pb.Event {
+		return &pb.Event{Body: &pb.Event_UpdatesSet{UpdatesSet: &pb.UpdatesSet{App: 7, Type: typeCode, Frequency: f}}}
+	}
+	return []logged{
+		{70_000, 3, set(1, pb.Frequency_FREQUENCY_IMMEDIATE)},
+		{70_000, 4, set(300, pb.Frequency_FREQUENCY_WEEKLY)},
+		{70_000, 5, set(2, pb.Frequency_FREQUENCY_HOURLY)},
+		{70_001, 0, &pb.Event{
+			Time: 1_700_000_000_000_000, Body: &pb.Event_UpdatesAcked{UpdatesAcked: &pb.UpdatesAcked{App: 7, Type: 300, Sequence: 70_001}},
+		}},
+		{70_001, 1, set(2, pb.Frequency_FREQUENCY_NEVER)},
+	}
 }
 
 // goldenObjects are a correlation with a member that has an identity and outlasts it, a
@@ -224,6 +241,13 @@ func FuzzRows(f *testing.F) {
 			}
 		}
 		fuzzObjects(t, key, value)
+		if len(key) > 0 {
+			if u, ok := readSubscription(key, value); ok {
+				if again, ok := readSubscription(key, u.appendRow(nil)); !ok || again != u {
+					t.Errorf("subscription %x = %x does not read back", key, value)
+				}
+			}
+		}
 		if source, ok := readSource(value); ok {
 			if again, ok := readSource(appendSource(nil, source)); !ok || !bytes.Equal(appendSource(nil, again), appendSource(nil, source)) {
 				t.Errorf("source %x does not read back", value)

@@ -23,6 +23,7 @@ const (
 	familyUUID     byte = 0x31
 	familyIdentity byte = 0x32
 	familyPart     byte = 0x33
+	familyUpdates  byte = 0x36
 	familySample   byte = 0x40
 )
 
@@ -211,6 +212,10 @@ func appendPartKey(dst []byte, app uint64, upload *[16]byte, number uint32) []by
 
 func appendIdentityKey(dst []byte, app uint64, typeCode uint32, name *[32]byte) []byte {
 	return append(appendOrdered(appendOrdered(append(dst, familyIdentity), app), uint64(typeCode)), name[:]...)
+}
+
+func appendUpdatesKey(dst []byte, app uint64, typeCode uint32) []byte {
+	return appendOrdered(appendOrdered(append(dst, familyUpdates), app), uint64(typeCode))
 }
 
 func appendMetadataKey(dst []byte, sequence uint64, event, number uint32) []byte {
