@@ -32,6 +32,7 @@ func (o order) first(start int64) view.Place {
 type selection struct {
 	order  order
 	period period
+	match  match
 	// after is the last sample of the page before, nil for the first page.
 	after *view.Place
 	// at most so many samples will be taken.
@@ -39,12 +40,13 @@ type selection struct {
 }
 
 func (s *selection) holds(p *view.Place) bool {
-	return s.period.overlaps(p.Start, p.End) && (s.after == nil || s.order.before(s.after, p))
+	return s.match.holds(s.period, p.Start, p.End) && (s.after == nil || s.order.before(s.after, p))
 }
 
 // merge yields the samples of several streams in one order.
 type merge struct {
 	selection *selection
+	filter    *filter
 	patience  *patience
 	streams   []*stream // a heap by next
 }
@@ -64,8 +66,8 @@ type stream struct {
 }
 
 // newMerge prepares the streams of the sources. It reads nothing.
-func newMerge(p *patience, s *selection, sources []view.Source) *merge {
-	m := &merge{selection: s, patience: p}
+func newMerge(p *patience, s *selection, f *filter, sources []view.Source) *merge {
+	m := &merge{selection: s, filter: f, patience: p}
 	low, until := s.period.from, s.period.to-1
 	if s.after != nil && s.order.newest {
 		until = min(until, s.after.Start)
@@ -137,7 +139,14 @@ func (m *merge) settle(st *stream) error {
 			return err
 		}
 		sample := st.scan.Sample()
-		if m.selection.holds(&sample.Place) {
+		fits := m.selection.holds(&sample.Place)
+		if fits {
+			var err error
+			if fits, err = m.filter.matches(st.source, sample); err != nil {
+				return err
+			}
+		}
+		if fits {
 			heap.Push(&st.waiting, sample)
 			st.waiting.cut(m.selection.limit)
 		}

@@ -124,6 +124,8 @@ func parsePeriod(from, to *timestamppb.Timestamp) (period, error) {
 
 func (p period) empty() bool { return p.from >= p.to }
 
+func (p period) contains(t int64) bool { return p.from <= t && t < p.to }
+
 // overlaps says whether a sample belongs to the period.
 func (p period) overlaps(start, end int64) bool {
 	return start < p.to && (end > p.from || end == p.from && start == end) && !p.empty()

@@ -45,6 +45,7 @@ type samplesQuery struct {
 	scope     authz.Scope
 	typ       *catalog.Type
 	selection selection
+	predicate *predicate
 	context   []byte // of page tokens
 	limit     uint32
 	taken     uint32 // by the pages before
@@ -70,6 +71,12 @@ func (e *Engine) parseSamples(scope authz.Scope, r *pb.QuerySamplesRequest) (*sa
 	default:
 		return nil, refuse("order", strconv.Itoa(int(r.GetOrder())), "no such order")
 	}
+	if q.selection.match, err = parseMatch(r.GetMatch()); err != nil {
+		return nil, err
+	}
+	if q.predicate, err = parsePredicate(r.GetPredicate(), []*catalog.Type{q.typ}); err != nil {
+		return nil, err
+	}
 	q.context = pageContext(scope, q.typ, q.selection.period, q.limit, q.selection.order.newest)
 	if r.GetPageToken() != "" {
 		p, err := openPage(e.options.Tokens, q.context, r.GetPageToken())
@@ -91,10 +98,9 @@ func (e *Engine) parseSamples(scope authz.Scope, r *pb.QuerySamplesRequest) (*sa
 
 func (q *samplesQuery) run(ctx context.Context, snapshot *view.Snapshot) (*pb.QuerySamplesResponse, error) {
 	p := &patience{ctx: ctx, snapshot: snapshot}
-	m := newMerge(p, &q.selection, sources(snapshot, q.scope, q.typ, q.selection.period))
-	answer, err := q.fill(m, &writer{
-		scope: q.scope, options: q.options, snapshot: snapshot, details: snapshot.Details(), origins: map[*pb.Source]*pb.Source{},
-	})
+	w := newWriter(q.scope, q.options, snapshot)
+	m := newMerge(p, &q.selection, q.predicate.bind(w, p), sources(snapshot, q.scope, q.typ, q.selection.period))
+	answer, err := q.fill(m, w)
 	return answer, errors.Join(err, m.close())
 }
 

@@ -68,25 +68,15 @@ func timestamps(p period) (from, to *timestamppb.Timestamp) {
 	return from, to
 }
 
-// expected answers a request the slow and obvious way.
-func expected(seen []reference, q *pb.QuerySamplesRequest) []*pb.Sample {
+// expected answers a request the slow and obvious way, from what the reader sees of the
+// types and of all types.
+func expected(seen, all []reference, q *pb.QuerySamplesRequest) []*pb.Sample {
 	newest := q.GetOrder() != pb.Order_ORDER_ASCENDING
 	var chosen []reference
 	for _, r := range seen {
-		start, end := r.message.GetStart().AsTime(), r.message.GetEnd().AsTime()
-		if q.GetTo() != nil && !start.Before(q.GetTo().AsTime()) {
-			continue
+		if belongs(r.message, q.From, q.To, q.Match) && (q.Predicate == nil || fulfils(q.Predicate, r.message, all)) {
+			chosen = append(chosen, r)
 		}
-		if q.GetFrom() != nil {
-			from := q.GetFrom().AsTime()
-			if end.Before(from) || end.Equal(from) && !start.Equal(from) {
-				continue
-			}
-			if q.GetTo() != nil && from.Equal(q.GetTo().AsTime()) {
-				continue
-			}
-		}
-		chosen = append(chosen, r)
 	}
 	slices.SortFunc(chosen, func(a, b reference) int {
 		if newest {
@@ -139,9 +129,13 @@ func TestSamplesAreWhatTheReferenceGives(t *testing.T) {
 		s.engine.pageBytes = rapid.SampledFrom([]int{1, 700, 2000, pageBytes}).Draw(r, "page")
 		for range 3 {
 			q := drawRequestOf(r, allNames)
+			q.Match = drawMatch(r)
+			if rapid.Bool().Draw(r, "predicate") {
+				q.Predicate = drawPredicate(r, q.Types, s, 0)
+			}
 			typ, _ := catalog.Lookup(q.GetTypes()[0])
 			for _, reader := range []uint64{0, anna, bert, carl} {
-				want := expected(s.visible(reader, reads, typ), q)
+				want := expected(s.visible(reader, reads, typ), s.visible(reader, reads, nil), q)
 				got := opaque(pages(t, s, scopeOf(state, reader), q, nil))
 				if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
 					r.Fatalf("reader %d, %v: %s", reader, q, diff)
@@ -160,14 +154,14 @@ func TestPagesStayInPlaceWhileSamplesArrive(t *testing.T) {
 		q := drawRequest(r)
 		q.Limit = 0
 		typ, _ := catalog.Lookup(q.GetTypes()[0])
-		before := expected(s.visible(0, nil, typ), q)
+		before := expected(s.visible(0, nil, typ), nil, q)
 		got := pages(t, s, state.OwnerScope(), q, func() {
 			s.save(t, anna, 0, drawColumns(r, q.GetTypes()[0], someTypes[q.GetTypes()[0]]))
 			if len(s.samples) > 200 {
 				r.Skip("endless")
 			}
 		})
-		after := expected(s.visible(0, nil, typ), q)
+		after := expected(s.visible(0, nil, typ), nil, q)
 		// Everything that was there comes, once; what else comes is new and in order.
 		at := 0
 		ids := map[string]bool{}
@@ -206,7 +200,7 @@ func TestLongSamplesComeInOrderUnderALimit(t *testing.T) {
 		q := &pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: rapid.Uint32Range(1, 6).Draw(r, "limit"), Order: pb.Order(rapid.Int32Range(1, 2).Draw(r, "order"))}
 		typ, _ := catalog.Lookup(q.GetTypes()[0])
 		got := pages(t, s, grants(t, nil).OwnerScope(), q, nil)
-		if diff := cmp.Diff(expected(s.visible(0, nil, typ), q), got, protocmp.Transform()); diff != "" {
+		if diff := cmp.Diff(expected(s.visible(0, nil, typ), nil, q), got, protocmp.Transform()); diff != "" {
 			r.Fatal(diff)
 		}
 		s.close(t)

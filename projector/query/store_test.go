@@ -177,19 +177,20 @@ func (s *store) save(t testing.TB, app uint64, gap uint64, columns ...*pb.Sample
 	}
 }
 
-// visible returns what a reader may see of a type, decided by the rules and not by scopes.
+// visible returns what a reader may see of a type, nil for any, decided by the rules and
+// not by scopes.
 func (s *store) visible(reader uint64, reads map[uint64][]*pb.ReadGrant, typ *catalog.Type) []reference {
 	var seen []reference
 	sees := rules(reader, reads)
 	for _, r := range s.samples {
 		switch {
-		case r.typ != typ:
+		case typ != nil && r.typ != typ:
 		case r.input != nil:
 			if left := strip(r.input, r.app, sees); left != nil {
 				r.message = answered(left, r.app)
 				seen = append(seen, r)
 			}
-		case sees(r.app, typ.Short(), r.place.End):
+		case sees(r.app, r.typ.Short(), r.place.End):
 			seen = append(seen, r)
 		}
 	}
@@ -244,9 +245,11 @@ func drawColumns(t *rapid.T, typeName string, units []string) *pb.SampleColumns 
 		last, value = start, next
 	}
 	if rapid.Bool().Draw(t, "metadatas") {
-		c.Metadata = []*pb.Metadata{{Entries: []*pb.MetadataEntry{{Key: "k", Value: &pb.MetadataEntry_Text{Text: "v"}}}}}
+		c.Metadata = []*pb.Metadata{{Entries: []*pb.MetadataEntry{drawEntry(t, "k")}}, {Entries: []*pb.MetadataEntry{
+			drawEntry(t, "k"), drawEntry(t, "k"), {Key: "HKMaximumLightIntensity", Value: &pb.MetadataEntry_Number{Number: 1}},
+		}}}
 		for range c.Start {
-			c.MetadataIndex = append(c.MetadataIndex, rapid.Uint32Range(0, 1).Draw(t, "metadata"))
+			c.MetadataIndex = append(c.MetadataIndex, rapid.Uint32Range(0, 2).Draw(t, "metadata"))
 		}
 	}
 	return c

@@ -23,6 +23,12 @@ type writer struct {
 	origins map[*pb.Source]*pb.Source
 }
 
+func newWriter(scope authz.Scope, options *Options, snapshot *view.Snapshot) *writer {
+	return &writer{
+		scope: scope, options: options, snapshot: snapshot, details: snapshot.Details(), origins: map[*pb.Source]*pb.Source{},
+	}
+}
+
 // sample makes the wire form of a sample with its members.
 func (w *writer) sample(source *view.Source, s *view.Sample) (*pb.Sample, error) {
 	object, err := w.details.Object(source.App(), s)
