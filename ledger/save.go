@@ -39,13 +39,14 @@ func (s *Store) Save(ctx context.Context, app *authz.App, req *pb.SaveRequest) (
 	for _, c := range columns {
 		count += health.Count(c)
 	}
-	err = s.put(ctx, app, &pb.Event{Body: &pb.Event_SamplesSaved{SamplesSaved: &pb.SamplesSaved{
+	sequence, err := s.put(ctx, app, &pb.Event{Body: &pb.Event_SamplesSaved{SamplesSaved: &pb.SamplesSaved{
 		App: app.Number, RequestId: req.GetRequestId(), ByContent: req.GetByContent(), Columns: columns,
 	}}})
 	if err != nil {
 		return nil, err
 	}
-	return &pb.SaveResponse{Accepted: uint32(count), Warnings: warnings}, nil
+	receipt, err := s.receipt(app, sequence, req.GetRequestId())
+	return &pb.SaveResponse{Accepted: uint32(count), Warnings: warnings, Receipt: receipt}, err
 }
 
 // SavePart appends a part of a payload that goes ahead of its object. It is checked as
@@ -69,7 +70,7 @@ func (s *Store) SavePart(ctx context.Context, app *authz.App, req *pb.SavePartRe
 	if err := mayShare(app, t.Code, "type"); err != nil {
 		return nil, err
 	}
-	err := s.put(ctx, app, &pb.Event{Body: &pb.Event_PartSaved{PartSaved: &pb.PartSaved{
+	_, err := s.put(ctx, app, &pb.Event{Body: &pb.Event_PartSaved{PartSaved: &pb.PartSaved{
 		App: app.Number, Upload: req.GetUpload(), Number: req.GetNumber(), Chunk: req.GetChunk(),
 	}}})
 	if err != nil {
@@ -78,18 +79,19 @@ func (s *Store) SavePart(ctx context.Context, app *authz.App, req *pb.SavePartRe
 	return &pb.SavePartResponse{}, nil
 }
 
-// put appends what an app saved. The error is that of the call.
-func (s *Store) put(ctx context.Context, app *authz.App, event *pb.Event) error {
-	_, err := s.Record(ctx, app.Number, event)
+// put appends what an app saved or deleted, and returns its sequence. The error is that
+// of the call.
+func (s *Store) put(ctx context.Context, app *authz.App, event *pb.Event) (uint64, error) {
+	sequence, err := s.Record(ctx, app.Number, event)
 	switch {
 	case err == nil:
-		return nil
+		return sequence, nil
 	case errors.Is(err, ErrNotEnrolled):
-		return rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable, Why: ErrNotEnrolled.Error()}, "%s", ErrNotEnrolled)
+		return 0, rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable, Why: ErrNotEnrolled.Error()}, "%s", ErrNotEnrolled)
 	case errors.Is(err, errEncoding):
-		return rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{Reason: rpc.ReasonInvalidArgument}, "the samples cannot be encoded")
+		return 0, rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{Reason: rpc.ReasonInvalidArgument}, "the samples cannot be encoded")
 	}
-	return appendError(err)
+	return 0, appendError(err)
 }
 
 // admit returns the request's samples as valid columns of types that the app may write,

@@ -44,6 +44,7 @@ type Store struct {
 	admin     jetstream.JetStream
 	reader    *log.Reader
 	device    *seal.DeviceKey
+	receipts  *seal.TokenKey
 	state     *authz.State
 	decisions *decisionCache
 	head      *headFile
@@ -151,6 +152,7 @@ func (s *Store) openKeys(pinPath string) error {
 }
 
 func (s *Store) startAppender(l *Ledger, at head) {
+	s.receipts = s.device.TokenKey("receipt")
 	s.epochs = &epochs{
 		store: s.id, directory: s.directory, open: map[seal.Class]*writing{},
 		recipients: map[seal.Class][][]byte{
@@ -235,6 +237,7 @@ func (s *Store) Close() {
 	if s.appender != nil {
 		s.appender.Close()
 		s.epochs.destroy()
+		s.receipts.Destroy()
 	}
 	if s.decisions != nil {
 		s.decisions.Close()

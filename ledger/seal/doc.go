@@ -23,7 +23,9 @@ locked.
 
 All public-key encryption is HPKE with MLKEM768X25519, a hybrid: it holds as long
 as either X25519 or ML-KEM does. All signatures are Ed25519. Everything else is
-AES-256-GCM and HKDF-SHA256.
+AES-256-GCM and HKDF-SHA256, except for the tokens that callers carry ([TokenKey]):
+a locked daemon makes one with every write, under one key with random nonces, which
+takes the long ones of XChaCha20-Poly1305.
 
 # Writing
 
@@ -93,6 +95,7 @@ tests read the process's own memory and look for all of these.
 	opener.go    the reader
 	offer.go     the passphrase on its way
 	box.go       small things under a symmetric key
+	token.go     what callers carry away and bring back
 	suite.go     algorithms and labels
 	secret.go    memory for keys (do_erasing.go, do_plain.go: Do)
 */

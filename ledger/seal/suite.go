@@ -9,6 +9,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"reflect"
+
+	"golang.org/x/crypto/chacha20poly1305"
 )
 
 // Sizes in bytes.
@@ -39,6 +41,7 @@ const (
 	labelDecision        = "healthledger/v1 decision\x00"
 	labelOffer           = "healthledger/v1 offer\x00"
 	labelBox             = "healthledger/v1 box\x00"
+	labelToken           = "healthledger/v1 token\x00"
 	labelDerivedOfOwner  = "healthledger/v1 derived of owner\x00"
 	labelDerivedOfDaemon = "healthledger/v1 derived of device\x00"
 )
@@ -202,9 +205,23 @@ func newGCM(key []byte) gcm {
 }
 
 func (g gcm) wipe() {
-	for _, v := range [...]any{g.block, g.aead} {
-		if p := reflect.ValueOf(v); p.Kind() == reflect.Pointer {
-			p.Elem().SetZero()
-		}
+	wipe(g.block)
+	wipe(g.aead)
+}
+
+// newXChaCha returns XChaCha20-Poly1305. It must be called inside Do, and what it
+// returned wiped after use: it holds a copy of the key.
+func newXChaCha(key []byte) cipher.AEAD {
+	aead, err := chacha20poly1305.NewX(key)
+	if err != nil {
+		panic("seal: XChaCha20-Poly1305 takes 32 bytes")
+	}
+	return aead
+}
+
+// wipe zeroes what a pointer points to.
+func wipe(v any) {
+	if p := reflect.ValueOf(v); p.Kind() == reflect.Pointer {
+		p.Elem().SetZero()
 	}
 }
