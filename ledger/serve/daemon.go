@@ -53,6 +53,7 @@ type Daemon struct {
 	local   LocalAddress
 	clock   clock
 	slow    *throttle
+	waiting *waiting
 	conns   []*nats.Conn
 	closers []func()
 
@@ -69,7 +70,10 @@ const drainTimeout = 10 * time.Second
 // owner's credentials are in a file in the data directory until Close, unless it is
 // private.
 func Start(ctx context.Context, options Options) (*Daemon, error) {
-	d := &Daemon{options: options, clock: systemClock{}, keepers: map[seal.StoreID]*keeper{}, records: map[seal.StoreID]*recorder{}}
+	d := &Daemon{
+		options: options, clock: systemClock{}, waiting: newWaiting(),
+		keepers: map[seal.StoreID]*keeper{}, records: map[seal.StoreID]*recorder{},
+	}
 	if err := d.start(ctx); err != nil {
 		d.Close()
 		return nil, fmt.Errorf("serve %s: %w", options.Dir, err)

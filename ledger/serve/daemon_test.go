@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"reflect"
 	"testing"
@@ -14,7 +15,7 @@ import (
 	"healthledger/proto/rpc"
 )
 
-// reading is a projector that answers payloads.
+// reading is a projector that answers.
 type reading struct {
 	*fake
 	asked chan *pb.ReadRequest
@@ -22,6 +23,12 @@ type reading struct {
 
 func (r reading) Read(_ context.Context, req *pb.ReadRequest) (*pb.ReadResponse, error) {
 	r.asked <- req
+	switch req.GetQuery().(type) {
+	case *pb.ReadRequest_Outcome:
+		return &pb.ReadResponse{Answer: &pb.ReadResponse_Outcome{Outcome: &pb.QueryOutcomeResponse{}}}, nil
+	case *pb.ReadRequest_Samples:
+		return &pb.ReadResponse{Answer: &pb.ReadResponse_Samples{Samples: &pb.QuerySamplesResponse{}}}, nil
+	}
 	return &pb.ReadResponse{Answer: &pb.ReadResponse_Payload{Payload: &pb.QueryPayloadResponse{Chunks: []*pb.Chunk{{Data: []byte("FHIR")}}, Done: true}}}, nil
 }
 
@@ -102,7 +109,7 @@ func TestLockedStoreTakesWritesAndAnswersReadsAlike(t *testing.T) {
 		out := service.Method(i).Call([]reflect.Value{reflect.ValueOf(t.Context()), reflect.New(method.Type.In(2).Elem())})
 		err, _ := out[1].Interface().(error)
 		want := rpc.ReasonStoreLocked
-		if method.Name == "Save" || method.Name == "SavePart" {
+		if writes(method.Name) {
 			want = rpc.ReasonInvalidArgument
 		}
 		if rpc.Reason(err) != want {
@@ -219,5 +226,73 @@ func TestGrantsThatMeanNothingAreRefused(t *testing.T) {
 		if err := checkGrants(req, false); rpc.Reason(err) != rpc.ReasonInvalidArgument {
 			t.Errorf("%v: %v", req, err)
 		}
+	}
+}
+
+func aDelete(id string) *pb.DeleteRequest {
+	return &pb.DeleteRequest{RequestId: []byte(id), Deletions: []*pb.Deletion{{Type: "stepCount", Uuids: []string{"6ba7b810-9dad-41d1-80b4-00c04fd40001"}}}}
+}
+
+// Whatever the lock state is, a delete is taken alike: one segment, a receipt, no more.
+func TestDeleteIsAnsweredAlikeLockedAndUnlocked(t *testing.T) {
+	f := newFront(t)
+	try := func(state string) string {
+		t.Helper()
+		before, _, _ := f.store.Head()
+		answer, err := f.app.Health().Delete(t.Context(), aDelete("0123456789abcdef"))
+		if err != nil {
+			t.Fatal(state, err)
+		}
+		if after, _, _ := f.store.Head(); after != before+1 {
+			t.Errorf("%s: %d segments", state, after-before)
+		}
+		_, refused := f.app.Health().Delete(t.Context(), aDelete("short"))
+		if _, err := f.owner.Health().Delete(t.Context(), aDelete("0123456789abcdef")); state == "unlocked" && rpc.Reason(err) != rpc.ReasonShareDenied {
+			t.Error("the owner deletes as an app:", err)
+		}
+		return fmt.Sprint(len(answer.GetReceipt()), refused, rpc.Detail(refused))
+	}
+	locked := try("locked")
+	f.unlock(t)
+	if unlocked := try("unlocked"); unlocked != locked {
+		t.Errorf("%s\n%s", locked, unlocked)
+	}
+}
+
+func TestReceiptOfAnotherIsNone(t *testing.T) {
+	f := newFront(t)
+	f.unlock(t)
+	answer, err := f.app.Health().Delete(t.Context(), aDelete("0123456789abcdef"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.app.Health().QueryOutcome(t.Context(), &pb.QueryOutcomeRequest{Receipt: answer.GetReceipt()}); err != nil {
+		t.Fatal(err)
+	}
+	if asked := <-f.projector.asked; string(asked.GetOutcome().GetRequestId()) != "0123456789abcdef" || asked.GetReader().GetApp() != 2 {
+		t.Error(asked)
+	}
+	query := &pb.QuerySamplesRequest{Types: []string{"stepCount"}, Receipt: answer.GetReceipt()}
+	if _, err := f.app.Health().QuerySamples(t.Context(), query); err != nil {
+		t.Error(err)
+	}
+	<-f.projector.asked
+	before, _, _ := f.store.Head()
+	for who, service := range map[string]pb.HealthServiceClient{"owner": f.owner.Health(), "app": f.app.Health()} {
+		receipt := answer.GetReceipt()
+		if who == "app" {
+			receipt = "A" + receipt[1:]
+		}
+		_, outcome := service.QueryOutcome(t.Context(), &pb.QueryOutcomeRequest{Receipt: receipt})
+		_, none := service.QueryOutcome(t.Context(), &pb.QueryOutcomeRequest{})
+		_, samples := service.QuerySamples(t.Context(), &pb.QuerySamplesRequest{Types: []string{"heartRate"}, Receipt: receipt})
+		for _, err := range []error{outcome, none, samples} {
+			if d := rpc.Detail(err); d.GetReason() != rpc.ReasonInvalidArgument || d.GetField() != "receipt" {
+				t.Errorf("%s: %v", who, err)
+			}
+		}
+	}
+	if after, _, _ := f.store.Head(); after != before {
+		t.Error("a refused read is recorded")
 	}
 }

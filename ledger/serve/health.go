@@ -56,7 +56,13 @@ func (d *Daemon) admit(ctx context.Context, method string, next rpc.Next) (proto
 }
 
 // writes tells whether a method writes, which it may in every lock state.
-func writes(method string) bool { return method == "Save" || method == "SavePart" }
+func writes(method string) bool {
+	switch method {
+	case "Save", "SavePart", "Delete":
+		return true
+	}
+	return false
+}
 
 // leave returns at the next quantum after arrival.
 func leave(arrived time.Time) {
@@ -113,6 +119,15 @@ func (s *healthService) SavePart(ctx context.Context, req *pb.SavePartRequest) (
 	return c.store.SavePart(ctx, c.app, req)
 }
 
+// Delete implements pb.HealthServiceHandler.
+func (s *healthService) Delete(ctx context.Context, req *pb.DeleteRequest) (*pb.DeleteResponse, error) {
+	c := ctx.Value(callerKey{}).(caller)
+	if c.app == nil {
+		return nil, errOwnerSaves()
+	}
+	return c.store.Delete(ctx, c.app, req)
+}
+
 func errOwnerSaves() error {
-	return rpc.Error(connect.CodePermissionDenied, &pb.ErrorDetail{Reason: rpc.ReasonShareDenied}, "samples are saved by apps")
+	return rpc.Error(connect.CodePermissionDenied, &pb.ErrorDetail{Reason: rpc.ReasonShareDenied}, "samples are saved, and taken back, by apps")
 }

@@ -59,8 +59,10 @@ type keeper struct {
 	revoke   func()
 	sessions *sessions
 	fault    string
-	stop     chan struct{}
-	stopped  *sync.WaitGroup
+	// life ends, by stop, when the projector is being ended.
+	life    context.Context
+	stop    context.CancelFunc
+	stopped *sync.WaitGroup
 	// When the grace period and the automatic lock end, 0: not at all.
 	graceAt, autoAt time.Duration
 	// How long the machine had been suspended when the projector was started.
@@ -100,13 +102,19 @@ func (k *keeper) over() bool {
 // Reader returns the projector if the store may be read now, and otherwise the one
 // locked error, which is the same for everybody.
 func (k *keeper) Reader() (Projector, error) {
+	process, _, err := k.Reading()
+	return process, err
+}
+
+// Reading is Reader, with a context that ends when the store is locked.
+func (k *keeper) Reading() (process Projector, life context.Context, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	open := k.state == pb.LockState_LOCK_STATE_UNLOCKED || k.state == pb.LockState_LOCK_STATE_LOCKING
 	if open && !k.over() {
-		return k.process, nil
+		return k.process, k.life, nil
 	}
-	return nil, rpc.StoreLocked()
+	return nil, nil, rpc.StoreLocked()
 }
 
 // current returns the projector in whatever state it is, nil if there is none.
@@ -169,7 +177,6 @@ func (k *keeper) start(ctx context.Context) (Projector, error) {
 		revoke()
 		return nil, err
 	}
-	stop := make(chan struct{})
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed {
@@ -179,8 +186,9 @@ func (k *keeper) start(ctx context.Context) (Projector, error) {
 		revoke()
 		return nil, errStopping
 	}
-	k.process, k.revoke, k.stop, k.stopped, k.away = process, revoke, stop, new(sync.WaitGroup), k.clock.away()
-	k.stopped.Go(func() { k.watch(process, stop) })
+	life, stop := context.WithCancel(context.Background())
+	k.process, k.revoke, k.life, k.stop, k.stopped, k.away = process, revoke, life, stop, new(sync.WaitGroup), k.clock.away()
+	k.stopped.Go(func() { k.watch(life, process) })
 	return process, nil
 }
 
@@ -215,8 +223,8 @@ func (k *keeper) Unlock(ctx context.Context, caller string, sealed []byte) (stri
 	switch k.state {
 	case pb.LockState_LOCK_STATE_LOCKED:
 		k.state, k.fault = pb.LockState_LOCK_STATE_UNLOCKING, ""
-		stop := k.stop
-		k.stopped.Go(func() { k.feed(process, target, stop) })
+		life := k.life
+		k.stopped.Go(func() { k.feed(life, process, target) })
 	case pb.LockState_LOCK_STATE_LOCKING:
 		k.state, k.graceAt = pb.LockState_LOCK_STATE_UNLOCKED, 0
 	}
@@ -226,15 +234,15 @@ func (k *keeper) Unlock(ctx context.Context, caller string, sealed []byte) (stri
 
 // feed waits for the catch-up, opens the store for reading, and from then on tells
 // the projector of everything that is appended.
-func (k *keeper) feed(process Projector, target uint64, stop <-chan struct{}) {
-	ctx, cancel := context.WithCancel(context.Background())
+func (k *keeper) feed(life context.Context, process Projector, target uint64) {
+	ctx, cancel := context.WithCancel(life)
 	defer cancel()
 	go func() {
 		select {
-		case <-stop:
+		case <-ctx.Done():
 		case <-process.Done():
+			cancel()
 		}
-		cancel()
 	}()
 	if !k.caughtUp(ctx, process, target) {
 		return
@@ -293,12 +301,12 @@ func (k *keeper) report(err error) {
 
 // watch locks when the projector dies, when time is up, and when the machine was
 // suspended.
-func (k *keeper) watch(process Projector, stop <-chan struct{}) {
+func (k *keeper) watch(life context.Context, process Projector) {
 	tick := time.NewTicker(k.every)
 	defer tick.Stop()
 	for {
 		select {
-		case <-stop:
+		case <-life.Done():
 			return
 		case <-process.Done():
 			go k.end(process)
@@ -380,7 +388,7 @@ func (k *keeper) end(process Projector) {
 	k.state, k.process, k.revoke, k.graceAt, k.autoAt = pb.LockState_LOCK_STATE_LOCKED, nil, nil, 0, 0
 	k.ending = ending
 	k.sessions.Clear()
-	close(k.stop)
+	k.stop()
 	k.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()

@@ -2,10 +2,13 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"connectrpc.com/connect"
 
+	"healthledger/ledger"
+	"healthledger/ledger/seal"
 	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
 	"healthledger/proto/rpc"
@@ -47,12 +50,43 @@ func (s *healthService) QueryPayload(ctx context.Context, req *pb.QueryPayloadRe
 	return answer.GetPayload(), err
 }
 
+// QueryOutcome implements pb.HealthServiceHandler. What an app has done itself is not
+// recorded as a read.
+func (s *healthService) QueryOutcome(ctx context.Context, req *pb.QueryOutcomeRequest) (*pb.QueryOutcomeResponse, error) {
+	receipt, err := ctx.Value(callerKey{}).(caller).receipt(req.GetReceipt())
+	if err != nil {
+		return nil, err
+	}
+	answer, err := s.read(ctx, question{receipt: req.GetReceipt()},
+		&pb.ReadRequest{Query: &pb.ReadRequest_Outcome{Outcome: &pb.Outcome{RequestId: receipt.RequestID[:]}}})
+	return answer.GetOutcome(), err
+}
+
+// QueryPreferredUnits implements pb.HealthServiceHandler. It reads no samples, so it is
+// not recorded.
+func (s *healthService) QueryPreferredUnits(ctx context.Context, req *pb.QueryPreferredUnitsRequest) (*pb.QueryPreferredUnitsResponse, error) {
+	answer, err := s.read(ctx, question{}, &pb.ReadRequest{Query: &pb.ReadRequest_PreferredUnits{PreferredUnits: req}})
+	return answer.GetPreferredUnits(), err
+}
+
 // read records a question and has the query answered for the caller.
 func (s *healthService) read(ctx context.Context, q question, req *pb.ReadRequest) (*pb.ReadResponse, error) {
 	c := ctx.Value(callerKey{}).(caller)
 	codes, err := typeCodes(q.types)
 	if err != nil {
 		return nil, err
+	}
+	if q.waits < 0 || q.waits > maxWait {
+		return nil, argument("wait_ms", "", "at most 60000")
+	}
+	if q.receipt != "" {
+		receipt, err := c.receipt(q.receipt)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.daemon.awaitView(ctx, c, receipt.Sequence); err != nil {
+			return nil, err
+		}
 	}
 	// Everything acknowledged before must be in the answer.
 	sequence, _, _ := c.store.Head()
@@ -62,11 +96,19 @@ func (s *healthService) read(ctx context.Context, q question, req *pb.ReadReques
 				"the read cannot be recorded, so it is not answered")
 		}
 	}
+	req.Reader, req.Sequence = &pb.Reader{App: c.number()}, sequence
+	if q.waits > 0 {
+		var answer *pb.ReadResponse
+		err := s.daemon.await(ctx, c, func(ctx context.Context, process Projector) (err error) {
+			answer, err = process.Read(ctx, req)
+			return err
+		})
+		return answer, err
+	}
 	process, err := c.keeper.Reader()
 	if err != nil {
 		return nil, err
 	}
-	req.Reader, req.Sequence = &pb.Reader{App: c.number()}, sequence
 	answer, err := process.Read(ctx, req)
 	if err != nil {
 		return nil, c.failed(err)
@@ -84,6 +126,27 @@ func typeCodes(names []string) ([]uint32, error) {
 		codes[i] = t.Code
 	}
 	return codes, nil
+}
+
+// receipt opens a receipt of the caller's. One of others and one that is made up are the
+// same; the owner has none.
+func (c caller) receipt(text string) (ledger.Receipt, error) {
+	invalid := argument("receipt", "", "it is not a receipt of this app")
+	if c.app == nil {
+		return ledger.Receipt{}, invalid
+	}
+	receipt, err := c.store.Receipt(c.app, text)
+	if errors.Is(err, seal.ErrToken) {
+		return receipt, invalid
+	}
+	if err != nil {
+		return receipt, rpc.Internal(err)
+	}
+	if head, _, _ := c.store.Head(); receipt.Sequence > head {
+		return receipt, rpc.Error(connect.CodeDataLoss, &pb.ErrorDetail{Reason: rpc.ReasonDataLoss, Field: "receipt"},
+			"what the receipt is of is lost: the log was cut short")
+	}
+	return receipt, nil
 }
 
 // failed is what a reader learns of a query that failed: that the store was locked
