@@ -3,6 +3,7 @@ package query
 import (
 	"math"
 
+	"healthledger/projector/aggregate"
 	"healthledger/projector/view"
 	"healthledger/proto/catalog"
 	"healthledger/proto/health"
@@ -19,7 +20,7 @@ const (
 type bucket struct {
 	period       period
 	count        uint64
-	sum, weights sum
+	sum, weights aggregate.Sum
 	least, most  float64
 	// recent is the sample that ends last; first and last are the extremes of all.
 	recent      view.Place
@@ -34,25 +35,25 @@ func (b *bucket) add(s *view.Sample, value float64, style catalog.Aggregation) {
 	}
 	b.least, b.most = min(b.least, value), max(b.most, value)
 	b.first, b.last = min(b.first, s.Start), max(b.last, s.End)
-	if b.count == 0 || laterEnd(&s.Place, &b.recent) {
+	if b.count == 0 || s.Place.Later(&b.recent) {
 		b.recent, b.recentValue = s.Place, value
 	}
 	b.count++
 	// The conversions to float64 keep the compiler from fusing the operations.
 	switch style {
 	case catalog.Cumulative:
-		b.sum.add(b.part(s, value))
+		b.sum.Add(b.part(s, value))
 	case catalog.DiscreteTemporallyWeighted:
 		weight := b.weight(s)
-		b.sum.add(float64(weight * value))
-		b.weights.add(weight)
+		b.sum.Add(float64(weight * value))
+		b.weights.Add(weight)
 	case catalog.DiscreteEquivalentContinuousLevel:
 		weight := b.weight(s)
-		b.sum.add(float64(weight * math.Pow(10, value/10)))
-		b.weights.add(weight)
+		b.sum.Add(float64(weight * math.Pow(10, value/10)))
+		b.weights.Add(weight)
 	default:
-		b.sum.add(value)
-		b.weights.add(1)
+		b.sum.Add(value)
+		b.weights.Add(1)
 	}
 }
 
@@ -67,15 +68,6 @@ func (b *bucket) part(s *view.Sample, value float64) float64 {
 
 func (b *bucket) weight(s *view.Sample) float64 {
 	return float64(max(b.period.overlap(s.Start, s.End), 1))
-}
-
-// laterEnd orders samples by end; of two that end together the one that starts later, or
-// came later, is the more recent.
-func laterEnd(p, q *view.Place) bool {
-	if p.End != q.End {
-		return p.End > q.End
-	}
-	return p.Compare(q) > 0
 }
 
 func (b *bucket) statistics(style catalog.Aggregation, unitText string) *pb.Statistics {
@@ -93,12 +85,12 @@ func (b *bucket) statistics(style catalog.Aggregation, unitText string) *pb.Stat
 		Start: health.Timestamp(p.from), End: health.Timestamp(p.to), Unit: unitText, Count: b.count,
 		MostRecent: &value, MostRecentEnd: health.Timestamp(b.recent.End),
 	}
-	total := b.sum.value()
+	total := b.sum.Float64()
 	if style == catalog.Cumulative {
 		s.Sum = &total
 		return s
 	}
-	average := total / b.weights.value()
+	average := total / b.weights.Float64()
 	if style == catalog.DiscreteEquivalentContinuousLevel {
 		average = 10 * math.Log10(average)
 	}

@@ -44,7 +44,7 @@ func TestKeysAreInOrderOfTypeSourceEndStartLog(t *testing.T) {
 		sources := []uint32{rapid.Uint32().Draw(r, "source"), rapid.Uint32().Draw(r, "source")}
 		want := slices.Compare([]uint32{types[0], sources[0]}, []uint32{types[1], sources[1]})
 		if want == 0 && p.End != q.End {
-			want = less(p.End < q.End)
+			want = slices.Compare([]int64{p.End}, []int64{q.End})
 		} else if want == 0 {
 			want = p.Compare(&q)
 		}

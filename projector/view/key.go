@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+
+	"healthledger/projector/aggregate"
 )
 
 // The families of keys. Numbers are forever within a format version; FORMAT.md
@@ -27,41 +29,8 @@ const (
 	familySample   byte = 0x40
 )
 
-// Place is where a sample stands: its period, then its place in the log. Index counts
-// the samples of one type in one request. No two samples of a type share a Place.
-type Place struct {
-	// Start and End are microseconds since the Unix epoch.
-	Start, End int64
-	// Sequence of the segment and ordinal of the event in it.
-	Sequence uint64
-	Event    uint32
-	Index    uint32
-}
-
-// Compare orders places by start, end and place in the log. It depends on nothing
-// that other samples could change, so that hidden ones cannot reorder visible ones.
-func (p *Place) Compare(q *Place) int {
-	switch {
-	case p.Start != q.Start:
-		return less(p.Start < q.Start)
-	case p.End != q.End:
-		return less(p.End < q.End)
-	case p.Sequence != q.Sequence:
-		return less(p.Sequence < q.Sequence)
-	case p.Event != q.Event:
-		return less(p.Event < q.Event)
-	case p.Index != q.Index:
-		return less(p.Index < q.Index)
-	}
-	return 0
-}
-
-func less(is bool) int {
-	if is {
-		return -1
-	}
-	return 1
-}
+// Place is where a sample stands: its period, then its place in the log.
+type Place = aggregate.Place
 
 // Small numbers are most of a key, so they are written short: one byte below
 // shortLimit, else a byte that tells the length and that many bytes, most significant

@@ -31,16 +31,17 @@ var rooms = map[string][]string{
 	"ledger/serve":          {"proto/...", "authz", "ledger/..."},
 	"ledger/importer":       {"proto/..."},
 	"projector":             {"proto/...", "authz", "ledger/log", "ledger/seal", "ledger/tree", "projector/..."},
+	"projector/aggregate":   {"proto/catalog"},
 	"projector/cryptfs":     {},
 	"projector/export":      {"proto/..."},
-	"projector/view":        {"proto/...", "authz", "projector/cryptfs"},
-	"projector/query":       {"proto/...", "authz", "projector/view"},
+	"projector/view":        {"proto/...", "authz", "projector/aggregate", "projector/cryptfs"},
+	"projector/query":       {"proto/...", "authz", "projector/aggregate", "projector/view"},
 	"cmd/healthledger":      {"..."},
 	"scripts":               {"..."},
 }
 
 // pure packages take values and give values: no clock, no network, no files.
-var pure = []string{"proto/catalog", "proto/unit", "proto/health", "ledger/seal", "ledger/tree", "authz"}
+var pure = []string{"proto/catalog", "proto/unit", "proto/health", "ledger/seal", "ledger/tree", "authz", "projector/aggregate"}
 
 // impure is what a pure package does not import.
 var impure = []string{"os", "os/exec", "net", "net/http", "log/slog", "github.com/nats-io/nats.go", "github.com/cockroachdb/pebble/v2"}
