@@ -76,9 +76,15 @@ type draft struct {
 	stored      bool
 	storedMax   int64
 	monthsOwned bool
-	changed     map[int32]uint64 // months whose longest duration grew
-	emptied     bool             // all samples that were there are gone
+	changed     map[int32]bool // months whose row is written anew
 	places      pendingPlaces
+	// ranges are where samples came in the segment rangesOf.
+	ranges   []changeRange
+	rangesOf uint64
+	// derivedOf is the last event that brought samples without a UUID, counted in the
+	// batch, and derivedEnd when the last of them ends.
+	derivedOf  uint64
+	derivedEnd int64
 }
 
 // Begin starts a batch. The one before it must have been committed or closed.
@@ -171,31 +177,19 @@ func (b *Batch) Commit(c Cursor) error {
 }
 
 func (b *Batch) putDraft(key draftKey, d *draft) {
-	if d.emptied {
-		b.dropEntry(key)
-	}
-	if d.count == 0 {
+	if len(d.months) == 0 {
 		return
 	}
+	b.putRanges(d)
 	b.key = appendEntryKey(b.key[:0], familyEntry, key.typeCode, key.source)
 	b.value = d.appendRow(b.value[:0])
 	b.set(b.key, b.value)
-	for number, longest := range d.changed {
-		b.key = appendMonthKey(b.key[:0], key.typeCode, key.source, number)
-		b.value = binary.AppendUvarint(b.value[:0], longest)
-		b.set(b.key, b.value)
-	}
-}
-
-// dropEntry deletes what the view itself has of an entry and its months.
-func (b *Batch) dropEntry(key draftKey) {
-	e := b.view.current.directory.find(key.typeCode, b.origin(key.source))
-	if e == nil {
-		return
-	}
-	b.drop(appendEntryKey(nil, familyEntry, key.typeCode, key.source))
-	for _, m := range e.months {
-		b.drop(appendMonthKey(nil, key.typeCode, key.source, m.number))
+	for _, m := range d.months {
+		if d.changed[m.number] {
+			b.key = appendMonthKey(b.key[:0], key.typeCode, key.source, m.number)
+			b.value = binary.AppendUvarint(binary.AppendUvarint(b.value[:0], m.longest), m.changed)
+			b.set(b.key, b.value)
+		}
 	}
 }
 

@@ -19,3 +19,11 @@ func isPair(typeCode uint32) bool { return typeCode >= 1<<pairShift }
 
 // accessType is the type whose grant opens the rows under a type code.
 func accessType(typeCode uint32) uint32 { return typeCode & (1<<pairShift - 1) }
+
+// ownType is the type of the samples that lie under a type code.
+func ownType(typeCode uint32) uint32 {
+	if isPair(typeCode) {
+		return typeCode >> pairShift
+	}
+	return typeCode
+}

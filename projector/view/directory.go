@@ -34,22 +34,24 @@ type origin struct {
 }
 
 // entry describes the samples of one type from one source. A published one never changes.
-// While samples are replaced by later versions, the greatest end and the longest durations
-// stay bounds from above; when the last one is gone the entry is gone.
+// When samples go, the greatest end, the longest durations and the members stay bounds from
+// above. An entry never goes away: readers still have to hear what was there.
 type entry struct {
 	origin *origin
 	count  uint64
 	maxEnd int64
 	// members is how many came as members of other objects and have no identity.
 	members uint64
-	// months in which a sample with a length ends, in order.
+	// months in which samples end, in order.
 	months []month
 }
 
-// month is the longest duration, in microseconds, of the samples that end in it.
+// month is the longest duration, in microseconds, of the samples that end in it, and the
+// last segment that added or removed one.
 type month struct {
 	number  int32
 	longest uint64
+	changed uint64
 }
 
 func monthOf(end int64) int32 {
@@ -108,7 +110,7 @@ func (dir directory) with(drafts map[draftKey]*draft) directory {
 	}
 	copied := map[uint32]map[uint64]bool{}
 	for key, d := range drafts {
-		if d.count == 0 && !d.emptied {
+		if len(d.months) == 0 {
 			continue
 		}
 		if copied[key.typeCode] == nil {
@@ -118,15 +120,12 @@ func (dir directory) with(drafts map[draftKey]*draft) directory {
 		next.put(key.typeCode, &entry{
 			origin: d.origin, count: d.count, maxEnd: d.maxEnd, members: d.members, months: d.months,
 		}, copied[key.typeCode])
-		if len(next[key.typeCode]) == 0 {
-			delete(next, key.typeCode)
-		}
 	}
 	return next
 }
 
-// put sets an entry in slices that are this directory's own, or removes it if nothing is
-// left of it; copied tells of which apps they are already.
+// put sets an entry in slices that are this directory's own; copied tells of which apps
+// they are already.
 func (dir directory) put(typeCode uint32, e *entry, copied map[uint64]bool) {
 	apps := dir[typeCode]
 	i, ok := findApp(apps, e.origin.app)
@@ -137,17 +136,10 @@ func (dir directory) put(typeCode uint32, e *entry, copied map[uint64]bool) {
 	}
 	copied[e.origin.app] = true
 	j, ok := findEntry(apps[i].entries, e.origin.id)
-	switch {
-	case e.count == 0 && ok:
-		apps[i].entries = slices.Delete(apps[i].entries, j, j+1)
-	case e.count == 0:
-	case ok:
+	if ok {
 		apps[i].entries[j] = e
-	default:
+	} else {
 		apps[i].entries = slices.Insert(apps[i].entries, j, e)
-	}
-	if len(apps[i].entries) == 0 {
-		apps = slices.Delete(apps, i, i+1)
 	}
 	dir[typeCode] = apps
 }
@@ -165,7 +157,7 @@ func readEntry(key, value []byte) (typeCode, source uint32, e *entry, ok bool) {
 	source, rest, ok = readOrdered32(rest)
 	r := reader{b: value}
 	e = &entry{count: r.uvarint(), maxEnd: r.varint(), members: r.uvarint()}
-	return typeCode, source, e, ok && len(rest) == 0 && r.done() && e.count > 0 && e.members <= e.count
+	return typeCode, source, e, ok && len(rest) == 0 && r.done()
 }
 
 func readMonth(key, value []byte) (typeCode, source uint32, m month, ok bool) {
@@ -179,8 +171,8 @@ func readMonth(key, value []byte) (typeCode, source uint32, m month, ok bool) {
 	}
 	m.number = int32(binary.BigEndian.Uint32(rest) ^ 1<<31)
 	r := reader{b: value}
-	m.longest = r.uvarint()
-	return typeCode, source, m, r.done() && m.longest > 0 &&
+	m.longest, m.changed = r.uvarint(), r.uvarint()
+	return typeCode, source, m, r.done() && m.changed > 0 &&
 		m.number >= monthOf(math.MinInt64) && m.number <= monthOf(math.MaxInt64)
 }
 

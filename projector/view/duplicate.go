@@ -25,22 +25,25 @@ func (b *Batch) knownUUID(o *origin, id [16]byte) (Locator, bool, error) {
 		return row, true, nil
 	}
 	b.key = appendObjectKey(b.key[:0], familyUUID, b.column.app, &id)
-	key, there, err := b.stored(b.key)
+	value, there, err := b.stored(b.key)
 	if err != nil || !there {
 		return Locator{}, false, err
 	}
-	row, ok := readLocator(key)
+	rows, ok := readObjectRows(value)
 	if !ok {
-		return row, false, errDamaged
+		return Locator{}, false, errDamaged
 	}
-	return row, true, nil
+	return rows[0].Locator, true, nil
 }
 
-// rememberUUID notes an object's own UUID with its first row.
-func (b *Batch) rememberUUID(o *origin, id [16]byte, row Locator) {
+// rememberUUID notes an object's own UUID with its rows.
+func (b *Batch) rememberUUID(o *origin, id [16]byte, rows []objectRow) {
 	id = o.ownUUID(id)
-	b.uuids[named{b.column.app, id}] = row
-	b.value = row.appendKey(b.value[:0])
+	b.uuids[named{b.column.app, id}] = rows[0].Locator
+	b.value = b.value[:0]
+	for i := range rows {
+		b.value = rows[i].append(b.value)
+	}
 	b.key = appendObjectKey(b.key[:0], familyUUID, b.column.app, &id)
 	b.set(b.key, b.value)
 }

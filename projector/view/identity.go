@@ -154,7 +154,7 @@ func (b *Batch) replace(k *known) error {
 		if d.count == 0 {
 			return errDamaged
 		}
-		d.remove()
+		d.count--
 		b.drop(row.appendKey([]byte{familySample}))
 	}
 	if k.body > 0 {

@@ -21,10 +21,12 @@ const (
 	familyChunk    byte = 0x15
 	familyEntry    byte = 0x20
 	familyMonth    byte = 0x21
+	familyChange   byte = 0x22
 	familyRequest  byte = 0x30
 	familyUUID     byte = 0x31
 	familyIdentity byte = 0x32
 	familyPart     byte = 0x33
+	familyDerived  byte = 0x35
 	familyUpdates  byte = 0x36
 	familySample   byte = 0x40
 )
@@ -196,7 +198,19 @@ func appendEntryKey(dst []byte, family byte, typeCode, source uint32) []byte {
 }
 
 func appendMonthKey(dst []byte, typeCode, source uint32, month int32) []byte {
-	return binary.BigEndian.AppendUint32(appendEntryKey(dst, familyMonth, typeCode, source), uint32(month)^1<<31)
+	return appendMonth(appendEntryKey(dst, familyMonth, typeCode, source), month)
+}
+
+func appendMonth(dst []byte, month int32) []byte {
+	return binary.BigEndian.AppendUint32(dst, uint32(month)^1<<31)
+}
+
+func appendChangeKey(dst []byte, typeCode, source uint32, month int32, sequence uint64) []byte {
+	return appendOrdered(appendMonth(appendEntryKey(dst, familyChange, typeCode, source), month), sequence)
+}
+
+func appendDerivedKey(dst []byte, app uint64, typeCode uint32, prefix [12]byte) []byte {
+	return append(appendOrdered(appendOrdered(append(dst, familyDerived), app), uint64(typeCode)), prefix[:]...)
 }
 
 // appendObjectKey makes the keys of requests and of UUIDs, both an app's own.

@@ -26,6 +26,39 @@ func readLocator(b []byte) (l Locator, ok bool) {
 	return l, readPlace(b, &l.Place)
 }
 
+// objectRow is a row of an object and, of a correlation, when the last member of the type
+// ends: what a reader who may not see that must not look up.
+type objectRow struct {
+	Locator
+	memberEnd int64
+}
+
+func (o *objectRow) append(dst []byte) []byte {
+	dst = appendText(dst, string(o.appendKey(nil)))
+	if isPair(o.Type) {
+		dst = binary.AppendUvarint(dst, uint64(o.End)-uint64(o.memberEnd))
+	}
+	return dst
+}
+
+func readObjectRows(b []byte) (rows []objectRow, ok bool) {
+	for r := (reader{b: b}); len(r.b) > 0; {
+		var o objectRow
+		if o.Locator, ok = readLocator(r.take(r.count())); !ok {
+			return nil, false
+		}
+		o.memberEnd = o.End
+		if isPair(o.Type) {
+			o.memberEnd = int64(uint64(o.End) - r.uvarint())
+		}
+		if r.bad {
+			return nil, false
+		}
+		rows = append(rows, o)
+	}
+	return rows, len(rows) > 0
+}
+
 // reference is what an object keeps of one that belongs to it: where its row lies or, of
 // a member that a later version can replace, its identity.
 type reference struct {

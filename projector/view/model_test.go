@@ -187,6 +187,10 @@ func (m *model) add(o *modelObject, body *pb.Sample) (modelRef, bool) {
 		return modelRef{object: m.uuids[uuid]}, m.uuids[uuid].typeCode == o.typeCode && len(m.uuids[uuid].pairs) == 0
 	}
 	m.addMembers(o, body)
+	if o.sample.HasUUID && m.uuids[uuid] != nil {
+		m.counts.Duplicates++
+		return modelRef{}, false
+	}
 	if o.typeCode == 2001 && len(o.pairs) == 0 {
 		m.counts.Incomplete++
 		return modelRef{}, false

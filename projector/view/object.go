@@ -69,6 +69,13 @@ func (b *Batch) saveObject(o *incoming) (reference, bool, error) {
 	if err := b.saveMembers(o); err != nil {
 		return reference{}, false, err
 	}
+	if o.sample.HasUUID {
+		// One of its own members may have taken it.
+		if _, taken, err := b.knownUUID(o.origin, o.sample.UUID); err != nil || taken {
+			b.counts.Duplicates++
+			return reference{}, false, err
+		}
+	}
 	if isCorrelation(o.typeCode) && len(o.pairs) == 0 {
 		b.counts.Incomplete++
 		return reference{}, false, nil
@@ -274,6 +281,7 @@ func (b *Batch) putObject(o *incoming, next *known) error {
 		}
 	}
 	next.body = s.body
+	var rows []objectRow
 	for i, row := range o.rows() {
 		d := b.draft(row.typeCode, o.origin)
 		memberEnd := s.End
@@ -292,13 +300,14 @@ func (b *Batch) putObject(o *incoming, next *known) error {
 		place := s.Place
 		place.End = row.end
 		next.rows = append(next.rows, Locator{row.typeCode, o.origin.id, place})
+		rows = append(rows, objectRow{next.rows[i], memberEnd})
 	}
 	b.counts.Samples++
 	if o.identity != nil {
 		b.keep(appendIdentityKey(nil, b.column.app, o.identity.name.typeCode, &o.identity.name.hash), next.append(nil))
 	}
 	if s.HasUUID {
-		b.rememberUUID(o.origin, s.UUID, next.rows[0])
+		b.rememberUUID(o.origin, s.UUID, rows)
 	}
 	return nil
 }

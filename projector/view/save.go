@@ -34,6 +34,7 @@ func (b *Batch) save(time int64, saved *pb.SamplesSaved) error {
 			return err
 		}
 	}
+	b.putDerived(request)
 	return nil
 }
 
@@ -90,6 +91,10 @@ type column struct {
 	ofMembers map[string]*metadataUse
 	// relaxed are where members may lie that a column repeats.
 	relaxed []*draft
+	// event counts the events of the batch, and derived are where those samples lie that
+	// came in this one without a UUID.
+	event   uint64
+	derived []*draft
 }
 
 type typeIndex struct{ typeCode, next uint32 }
@@ -104,7 +109,8 @@ type metadataUse struct {
 
 func (c *column) begin(saved *pb.SamplesSaved) {
 	c.app, c.byContent, c.all, c.base, c.bodies = saved.GetApp(), saved.GetByContent(), saved.GetColumns(), 0, 0
-	c.indexes, c.members = c.indexes[:0], c.members[:0]
+	c.indexes, c.members, c.derived = c.indexes[:0], c.members[:0], c.derived[:0]
+	c.event++
 	clear(c.ofMembers)
 }
 
@@ -244,7 +250,7 @@ func (b *Batch) saveSample(d *draft, s *Sample, exponent uint32, use *metadataUs
 	d.places.add(s, known)
 	b.counts.Samples++
 	if s.HasUUID {
-		b.rememberUUID(d.origin, s.UUID, Locator{d.typeCode, d.origin.id, s.Place})
+		b.rememberUUID(d.origin, s.UUID, []objectRow{{Locator{d.typeCode, d.origin.id, s.Place}, s.End}})
 	}
 	return nil
 }
@@ -283,50 +289,58 @@ func (b *Batch) write(d *draft, s *Sample, keyEnd, memberEnd int64, exponent uin
 	if err := op.Finish(); err != nil {
 		return err
 	}
-	d.add(s.Start, keyEnd)
+	b.noteAdded(d, s.Start, keyEnd)
+	if !s.HasUUID {
+		b.noteDerived(d, memberEnd)
+	}
 	return nil
 }
 
-// add notes a row in the entry.
-func (d *draft) add(start, end int64) {
-	if d.count == 0 || end > d.maxEnd {
+// noteAdded notes a row in the entry and in the changes of the segment.
+func (b *Batch) noteAdded(d *draft, start, end int64) {
+	if len(d.months) == 0 || end > d.maxEnd {
 		d.maxEnd = end
 	}
 	d.count++
+	number := monthOf(end)
+	b.extend(d, number, end)
 	if duration := uint64(end) - uint64(start); duration > 0 {
-		d.lengthen(monthOf(end), duration)
+		d.lengthen(number, duration)
 	}
 }
 
-// remove notes that a row is gone. With the last one everything is as if nothing had
-// ever been there.
-func (d *draft) remove() {
-	if d.count--; d.count == 0 {
-		d.maxEnd, d.members, d.months, d.monthsOwned, d.changed = 0, 0, nil, false, nil
-		d.emptied = true
-	}
-}
-
-// lengthen notes a duration of a month.
+// lengthen notes a duration of a month that is there.
 func (d *draft) lengthen(number int32, duration uint64) {
-	i := len(d.months)
-	for i > 0 && d.months[i-1].number > number {
-		i--
+	if i := d.findMonth(number); d.months[i].longest < duration {
+		d.ownMonths()
+		d.months[i].longest = duration
+		d.changed[number] = true
 	}
-	if i > 0 && d.months[i-1].number == number {
-		if d.months[i-1].longest >= duration {
-			return
-		}
-		i--
+}
+
+// touch notes that a segment changed a month.
+func (d *draft) touch(number int32, sequence uint64) {
+	d.ownMonths()
+	i := d.findMonth(number)
+	if i == len(d.months) || d.months[i].number != number {
+		d.months = slices.Insert(d.months, i, month{number: number})
 	}
+	d.months[i].changed = sequence
+	d.changed[number] = true
+}
+
+func (d *draft) ownMonths() {
 	if !d.monthsOwned {
 		d.months, d.monthsOwned = slices.Clone(d.months), true
-		d.changed = map[int32]uint64{}
+		d.changed = map[int32]bool{}
 	}
-	if i < len(d.months) && d.months[i].number == number {
-		d.months[i].longest = duration
-	} else {
-		d.months = slices.Insert(d.months, i, month{number, duration})
+}
+
+// findMonth returns where a month is or belongs; mostly it is the last.
+func (d *draft) findMonth(number int32) int {
+	i := len(d.months)
+	for i > 0 && d.months[i-1].number >= number {
+		i--
 	}
-	d.changed[number] = duration
+	return i
 }

@@ -116,12 +116,7 @@ func (s *Snapshot) Sources(scope authz.Scope, typeCode uint32) []Source {
 func (s *Source) App() uint64 { return s.entry.origin.app }
 
 // Type returns the code of the type. That of a pair is the correlation's.
-func (s *Source) Type() uint32 {
-	if isPair(s.typeCode) {
-		return s.typeCode >> pairShift
-	}
-	return s.typeCode
-}
+func (s *Source) Type() uint32 { return ownType(s.typeCode) }
 
 // Locate says where a sample of the source lies.
 func (s *Source) Locate(sample *Sample) Locator {

@@ -17,11 +17,15 @@ type trusting struct{}
 func (trusting) VerifyDecision([]byte, []byte) error { return nil }
 
 // since makes the scope of an app that may read type 1 since a time.
-func since(t *testing.T, time int64) authz.Scope {
+func since(t testing.TB, time int64) authz.Scope {
 	t.Helper()
-	detail, err := proto.Marshal(&pb.DecisionDetail{Number: 1, Body: &pb.DecisionDetail_ReadsDecided{ReadsDecided: &pb.ReadsDecided{
-		App: 1, Reads: []*pb.ReadGrant{{Type: 1, Extent: pb.ReadExtent_READ_EXTENT_SINCE, Since: time}},
-	}}})
+	return granted(t, &pb.ReadGrant{Type: 1, Extent: pb.ReadExtent_READ_EXTENT_SINCE, Since: time})
+}
+
+// granted makes the scope of app 1 with grants.
+func granted(t testing.TB, reads ...*pb.ReadGrant) authz.Scope {
+	t.Helper()
+	detail, err := proto.Marshal(&pb.DecisionDetail{Number: 1, Body: &pb.DecisionDetail_ReadsDecided{ReadsDecided: &pb.ReadsDecided{App: 1, Reads: reads}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +79,7 @@ func TestScanCannotLeaveTheScope(t *testing.T) {
 
 // One sample that never ends must not make a query read all that came after it started.
 func TestEndlessSampleDoesNotWidenOtherMonths(t *testing.T) {
-	e := &entry{maxEnd: 1000 * monthLength, months: []month{{0, 60}, {3, 60}, {999, 1001 * monthLength}}}
+	e := &entry{maxEnd: 1000 * monthLength, months: []month{{0, 60, 1}, {3, 60, 1}, {999, 1001 * monthLength, 1}}}
 	spans := e.spans(0, monthLength)
 	if len(spans) != 2 || spans[0].Last != monthLength+60 || spans[1].First != 999*monthLength {
 		t.Errorf("spans %v", spans)
