@@ -17,8 +17,13 @@
 //
 //	for chunk, err := range c.QueryPayload(ctx, sample.Type, sample.PayloadToken) { … }
 //
-// A connection that is lost is made again. Save then repeats itself under the same
-// request id, so that the samples are stored once; other calls fail with
+// A save or a delete answers with a receipt, which a query of the same app takes to
+// wait until the view contains it. What Client has no method for is in Health:
+//
+//	changes, err := c.Health().QueryChanges(ctx, &pb.QueryChangesRequest{Type: "stepCount", Anchor: anchor})
+//
+// A connection that is lost is made again. Save and Delete then repeat themselves under
+// the same request id, so that they happen once; other calls fail with
 // rpc.ReasonUnavailable and are the caller's to repeat.
 package client
 
@@ -92,8 +97,7 @@ const (
 func (c *Client) Save(ctx context.Context, request *pb.SaveRequest) (*pb.SaveResponse, error) {
 	if len(request.GetRequestId()) == 0 {
 		request = shallow(request)
-		request.RequestId = make([]byte, 16)
-		rand.Read(request.RequestId)
+		request.RequestId = newRequestID()
 	}
 	request, uploads, err := ahead(request)
 	if err != nil {
@@ -105,6 +109,23 @@ func (c *Client) Save(ctx context.Context, request *pb.SaveRequest) (*pb.SaveRes
 		}
 	}
 	return repeat(ctx, c, func(ctx context.Context) (*pb.SaveResponse, error) { return c.health.Save(ctx, request) })
+}
+
+// Delete takes back samples that the app has saved and returns when that is durable.
+// Without a request id it makes one. It is repeated like Save, with errors like those of
+// Save: after a repetition under the same id nothing more is deleted.
+func (c *Client) Delete(ctx context.Context, request *pb.DeleteRequest) (*pb.DeleteResponse, error) {
+	if len(request.GetRequestId()) == 0 {
+		request = shallow(request)
+		request.RequestId = newRequestID()
+	}
+	return repeat(ctx, c, func(ctx context.Context) (*pb.DeleteResponse, error) { return c.health.Delete(ctx, request) })
+}
+
+func newRequestID() []byte {
+	id := make([]byte, 16)
+	rand.Read(id)
+	return id
 }
 
 // repeat calls until there is an answer that calling again would not change.

@@ -41,6 +41,10 @@ type ledger struct {
 	before, after func(n int) error
 	saves         int
 
+	// deletes are the ids of the deletes that came; deleteBefore runs before the n-th is taken.
+	deletes      []string
+	deleteBefore func(n int) error
+
 	// parts by upload and number; partBefore runs before the n-th part is taken.
 	parts      map[string]map[uint32]*pb.Chunk
 	partBefore func(n int) error
@@ -52,6 +56,13 @@ func (l *ledger) counts() (saves, requests, samples int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.saves, len(l.requests), len(l.samples)
+}
+
+func (l *ledger) Delete(_ context.Context, r *pb.DeleteRequest) (*pb.DeleteResponse, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.deletes = append(l.deletes, string(r.RequestId))
+	return &pb.DeleteResponse{Receipt: "receipt"}, l.deleteBefore(len(l.deletes))
 }
 
 func (l *ledger) Save(_ context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
@@ -296,6 +307,35 @@ func TestSaveRepeatsOnlyWhatMaySucceed(t *testing.T) {
 		if saves, _, _ := l.counts(); saves != c.saves || (err == nil) != (c.saves == 3) {
 			t.Errorf("%v: %d attempts and %v, want %d", c.err, saves, err, c.saves)
 		}
+	}
+}
+
+func TestDeleteIsRepeatedUnderTheSameID(t *testing.T) {
+	l := &ledger{deleteBefore: func(n int) error {
+		if n < 3 {
+			return rpc.Error(connect.CodeUnavailable, nil, "going down")
+		}
+		return nil
+	}}
+	c := dial(t, run(t, l, t.TempDir(), ""))
+	request := &pb.DeleteRequest{Deletions: []*pb.Deletion{{Type: "stepCount"}}}
+	resp, err := c.Delete(t.Context(), request)
+	if err != nil || resp.GetReceipt() != "receipt" {
+		t.Fatal(resp, err)
+	}
+	l.mu.Lock()
+	deletes := l.deletes
+	l.mu.Unlock()
+	if len(deletes) != 3 || deletes[0] != deletes[2] || len(deletes[0]) != 16 || len(request.RequestId) > 0 {
+		t.Fatalf("deletes under %q", deletes)
+	}
+	if _, err := c.Delete(t.Context(), request); err != nil {
+		t.Fatal(err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.deletes[3] == l.deletes[0] {
+		t.Fatal("two deletes under the same id")
 	}
 }
 
