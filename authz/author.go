@@ -91,6 +91,11 @@ func (a *Author) SetPolicy(now int64, policy *pb.PolicySet) (*pb.NewDecision, er
 	return a.sign(&pb.Decision{Time: now, Body: &pb.Decision_PolicySet{PolicySet: policy}}, nil)
 }
 
+// DeleteSamples deletes samples, whoever saved them.
+func (a *Author) DeleteSamples(now int64, d *pb.OwnerDeleted) (*pb.NewDecision, error) {
+	return a.sign(&pb.Decision{Time: now}, &pb.DecisionDetail{Body: &pb.DecisionDetail_OwnerDeleted{OwnerDeleted: d}})
+}
+
 // EnrolDevice makes a daemon the writer of the log.
 func (a *Author) EnrolDevice(now int64, device *pb.DeviceEnrolled) (*pb.NewDecision, error) {
 	return a.sign(&pb.Decision{Time: now, Body: &pb.Decision_DeviceEnrolled{DeviceEnrolled: device}}, nil)

@@ -63,6 +63,8 @@ type App struct {
 	tokenHash []byte
 	shares    map[uint32]bool
 	reads     map[uint32]Read
+	// asked are the types about whose reading the owner ever decided, either way.
+	asked map[uint32]bool
 }
 
 // Share tells whether the app may write a type.
@@ -105,6 +107,9 @@ type State struct {
 	policy pb.Plausibility
 	apps   map[uint64]*App
 	byKey  map[string]*App
+	// By type; only with details.
+	orders map[uint32][]*pb.SourceName
+	units  map[uint32]string
 }
 
 // NewState returns the state before the first decision. With details it wants the
@@ -113,6 +118,7 @@ func NewState(v Verifier, details bool) *State {
 	return &State{
 		verifier: v, details: details, policy: pb.Plausibility_PLAUSIBILITY_WARN,
 		apps: map[uint64]*App{}, byKey: map[string]*App{},
+		orders: map[uint32][]*pb.SourceName{}, units: map[uint32]string{},
 	}
 }
 
@@ -139,9 +145,20 @@ func (s *State) Decide(d *pb.SignedDecision, detail []byte) error {
 	if touched != nil {
 		s.apps[touched.Number], s.byKey[touched.Key] = touched, touched
 	}
+	s.prefer(parsed)
 	sum := sha256.Sum256(d.GetDecision())
 	s.number, s.head = decision.GetNumber(), sum[:]
 	return nil
+}
+
+// prefer takes what a detail says of no app.
+func (s *State) prefer(detail *pb.DecisionDetail) {
+	if order := detail.GetSourceOrderSet(); order != nil {
+		s.orders[order.GetType()] = order.GetSources()
+	}
+	for _, u := range detail.GetPreferredUnitsSet().GetUnits() {
+		s.units[u.GetType()] = u.GetUnit()
+	}
 }
 
 // Check tells whether Decide will take the next decision, without applying it. It
@@ -218,6 +235,10 @@ func (s *State) follow(d *pb.Decision, detail *pb.DecisionDetail) (*App, error) 
 			return nil, fmt.Errorf("%w: decision %d speaks of two apps", ErrForged, d.GetNumber())
 		}
 		setReads(touched, body.ReadsDecided.GetReads())
+	case *pb.DecisionDetail_SourceOrderSet, *pb.DecisionDetail_PreferredUnitsSet, *pb.DecisionDetail_OwnerDeleted:
+		if d.GetBody() != nil {
+			return nil, fmt.Errorf("%w: decision %d decides two things", ErrForged, d.GetNumber())
+		}
 	}
 	return touched, nil
 }
@@ -232,7 +253,7 @@ func (s *State) decided(d *pb.Decision) (*App, error) {
 		}
 		app := &App{
 			Number: d.GetNumber(), Key: r.GetKey(), Importer: r.GetImporter(), Registered: d.GetTime(),
-			tokenHash: r.GetTokenHash(), shares: map[uint32]bool{}, reads: map[uint32]Read{},
+			tokenHash: r.GetTokenHash(), shares: map[uint32]bool{}, reads: map[uint32]Read{}, asked: map[uint32]bool{},
 		}
 		setShares(app, r.GetShares())
 		return app, nil
@@ -248,7 +269,7 @@ func (s *State) decided(d *pb.Decision) (*App, error) {
 		if err != nil {
 			return nil, err
 		}
-		app.Removed, app.shares, app.reads = true, nil, nil
+		app.Removed, app.shares, app.reads, app.asked = true, nil, nil, nil
 		return app, nil
 	case *pb.Decision_PolicySet:
 		if !isPolicy(body.PolicySet) {
@@ -273,7 +294,7 @@ func (s *State) standing(d *pb.Decision, number uint64) (*App, error) {
 		return nil, fmt.Errorf("%w: decision %d speaks of app %d, which is not there", ErrForged, d.GetNumber(), number)
 	}
 	b := *a
-	b.shares, b.reads = maps.Clone(a.shares), maps.Clone(a.reads)
+	b.shares, b.reads, b.asked = maps.Clone(a.shares), maps.Clone(a.reads), maps.Clone(a.asked)
 	return &b, nil
 }
 
@@ -285,6 +306,9 @@ func setShares(a *App, grants []*pb.ShareGrant) {
 
 func setReads(a *App, grants []*pb.ReadGrant) {
 	for _, g := range grants {
+		if g.GetExtent() != pb.ReadExtent_READ_EXTENT_UNSPECIFIED {
+			a.asked[g.GetType()] = true
+		}
 		switch g.GetExtent() {
 		case pb.ReadExtent_READ_EXTENT_ALL:
 			a.reads[g.GetType()] = Read{Extent: ExtentAll}

@@ -39,6 +39,8 @@ type model struct {
 	order  []string
 	apps   map[string]*modelApp
 	policy pb.Plausibility
+	orders map[uint32][]string
+	units  map[uint32]string
 }
 
 var policies = []pb.Plausibility{pb.Plausibility_PLAUSIBILITY_WARN, pb.Plausibility_PLAUSIBILITY_REFUSE}
@@ -50,6 +52,7 @@ type modelApp struct {
 	token    string
 	shares   map[uint32]bool
 	reads    map[uint32]Read
+	asked    map[uint32]bool
 }
 
 // chain is a history of the owner's decisions with the model at its end.
@@ -75,11 +78,43 @@ func drawReads(r *rapid.T) []*pb.ReadGrant {
 	}), 0, 3).Draw(r, "reads")
 }
 
+// drawOrder draws an order of the sources of one of the types.
+func drawOrder(r *rapid.T) *pb.SourceOrderSet {
+	source := rapid.Custom(func(r *rapid.T) *pb.SourceName {
+		return &pb.SourceName{App: rapid.StringN(1, 3, -1).Draw(r, "app"), Name: rapid.StringN(0, 2, -1).Draw(r, "name")}
+	})
+	return &pb.SourceOrderSet{
+		Type:    rapid.Uint32Range(1, 4).Draw(r, "type"),
+		Sources: rapid.SliceOfNDistinct(source, 0, 4, func(s *pb.SourceName) string { return s.GetApp() + "\x00" + s.GetName() }).Draw(r, "sources"),
+	}
+}
+
+func namesOf(order []*pb.SourceName) (names []string) {
+	for _, source := range order {
+		names = append(names, source.GetApp()+"\x00"+source.GetName())
+	}
+	return names
+}
+
+// unitsOf are units for the types that are drawn.
+var unitsOf = map[uint32][]string{1: {"", "kJ", "kcal"}, 2: {"", "s"}, 3: {"", "hr"}, 4: {"", "count", "%"}}
+
+func drawUnits(r *rapid.T) *pb.PreferredUnitsSet {
+	set := &pb.PreferredUnitsSet{}
+	for _, code := range rapid.SliceOfNDistinct(rapid.Uint32Range(1, 4), 1, 4, rapid.ID).Draw(r, "types") {
+		set.Units = append(set.Units, &pb.TypeUnit{Type: code, Unit: rapid.SampledFrom(unitsOf[code]).Draw(r, "unit")})
+	}
+	return set
+}
+
 func (m *modelApp) grant(shares []*pb.ShareGrant, reads []*pb.ReadGrant) {
 	for _, g := range shares {
 		m.shares[g.GetType()] = g.GetAllowed()
 	}
 	for _, g := range reads {
+		if g.GetExtent() != 0 {
+			m.asked[g.GetType()] = true
+		}
 		switch g.GetExtent() {
 		case pb.ReadExtent_READ_EXTENT_ALL:
 			m.reads[g.GetType()] = Read{Extent: ExtentAll}
@@ -95,7 +130,9 @@ func (m *modelApp) grant(shares []*pb.ShareGrant, reads []*pb.ReadGrant) {
 func drawChain(r *rapid.T, most int) chain {
 	state := NewState(anna, true)
 	author := &Author{State: state, Signer: anna, Random: rand.Reader}
-	c := chain{model: model{apps: map[string]*modelApp{}, policy: pb.Plausibility_PLAUSIBILITY_WARN}}
+	c := chain{model: model{
+		apps: map[string]*modelApp{}, policy: pb.Plausibility_PLAUSIBILITY_WARN, orders: map[uint32][]string{}, units: map[uint32]string{},
+	}}
 	take := func(d *pb.NewDecision, err error) {
 		if err != nil {
 			r.Fatal(err)
@@ -111,8 +148,20 @@ func drawChain(r *rapid.T, most int) chain {
 	take(author.EnrolDevice(1, &pb.DeviceEnrolled{SigningKey: []byte("signing"), SealingKey: []byte("sealing")}))
 	for n := rapid.IntRange(0, most).Draw(r, "decisions"); n > 0; n-- {
 		now := int64(len(c.decisions))
-		what := rapid.IntRange(0, 4).Draw(r, "what")
+		what := rapid.IntRange(0, 7).Draw(r, "what")
 		switch {
+		case what == 5:
+			order := drawOrder(r)
+			c.model.orders[order.GetType()] = namesOf(order.GetSources())
+			take(author.SetSourceOrder(now, order))
+		case what == 6:
+			set := drawUnits(r)
+			for _, u := range set.GetUnits() {
+				c.model.units[u.GetType()] = u.GetUnit()
+			}
+			take(author.SetPreferredUnits(now, set))
+		case what == 7:
+			take(author.DeleteSamples(now, &pb.OwnerDeleted{Deletions: []*pb.DeletedSamples{{Type: 1, Uuids: [][]byte{make([]byte, 16)}}}}))
 		case what == 4:
 			c.model.policy = rapid.SampledFrom(policies).Draw(r, "policy")
 			take(author.SetPolicy(now, &pb.PolicySet{Plausibility: c.model.policy}))
@@ -120,7 +169,7 @@ func drawChain(r *rapid.T, most int) chain {
 			bundle := fmt.Sprintf("org.example.app%d", len(c.decisions))
 			app := &modelApp{
 				number: uint64(len(c.decisions)) + 1, key: "key" + bundle, token: "token" + bundle,
-				importer: rapid.Bool().Draw(r, "importer"), shares: map[uint32]bool{}, reads: map[uint32]Read{},
+				importer: rapid.Bool().Draw(r, "importer"), shares: map[uint32]bool{}, reads: map[uint32]Read{}, asked: map[uint32]bool{},
 			}
 			shares := drawShares(r)
 			app.grant(shares, nil)
@@ -171,6 +220,18 @@ func checkModel(r *rapid.T, c chain, state *State, details bool) {
 	if got := state.Plausibility(); got != c.model.policy {
 		r.Fatalf("policy %v, want %v", got, c.model.policy)
 	}
+	for code := range uint32(6) {
+		order, unit := c.model.orders[code], c.model.units[code]
+		if !details {
+			order, unit = nil, ""
+		}
+		if got := namesOf(state.SourceOrder(code)); !slices.Equal(got, order) {
+			r.Fatalf("order %q of type %d, want %q", got, code, order)
+		}
+		if got := state.PreferredUnit(0, code); got != unit {
+			r.Fatalf("the owner sees type %d in %q, want %q", code, got, unit)
+		}
+	}
 	apps := state.Apps()
 	if len(apps) != len(c.model.order) {
 		r.Fatalf("%d apps, want %d", len(apps), len(c.model.order))
@@ -212,6 +273,13 @@ func checkModel(r *rapid.T, c chain, state *State, details bool) {
 			if got.Share(code) != standing {
 				r.Fatalf("share of type %d is %d, want %d", code, got.Share(code), standing)
 			}
+			unit := ""
+			if details && want.asked[code] {
+				unit = c.model.units[code]
+			}
+			if prefers := state.PreferredUnit(want.number, code); prefers != unit {
+				r.Fatalf("unit %q of type %d, want %q", prefers, code, unit)
+			}
 			checkAccess(r, state.Scope(want.number).Access(code), want.number, reads[code])
 		}
 		if !slices.Equal(got.Shares(), may) {
@@ -225,6 +293,9 @@ func checkModel(r *rapid.T, c chain, state *State, details bool) {
 			}
 		}
 		for code := range uint32(6) {
+			if number != 0 && state.PreferredUnit(number, code) != "" {
+				r.Fatalf("app %d learns a unit", number)
+			}
 			if _, ok := state.Scope(number).Access(code).Since(7); ok || state.Scope(number).Reader() != 0 {
 				r.Fatalf("app %d sees something", number)
 			}
@@ -261,7 +332,7 @@ const minTime = -1 << 63
 // picture is all that can be asked of a state.
 func picture(s *State) string {
 	number, head := s.Head()
-	out := fmt.Sprintf("%d %x %v %v\n", number, head, s.Device(), s.Plausibility())
+	out := fmt.Sprintf("%d %x %v %v %v %v\n", number, head, s.Device(), s.Plausibility(), s.orders, s.units)
 	for _, n := range slices.Sorted(maps.Keys(s.apps)) {
 		out += fmt.Sprintf("%+v\n", *s.apps[n])
 	}
@@ -396,7 +467,13 @@ func drawAnyDecision(r *rapid.T, state *State) (*pb.SignedDecision, []byte) {
 	if rapid.Bool().Draw(r, "detailed") {
 		body := &pb.DecisionDetail{Number: number + 1, Salt: make([]byte, 16)}
 		of := rapid.SampledFrom([]uint64{app, number + 1}).Draw(r, "of")
-		switch rapid.IntRange(0, 2).Draw(r, "detail") {
+		switch rapid.IntRange(0, 5).Draw(r, "detail") {
+		case 3:
+			body.Body = &pb.DecisionDetail_SourceOrderSet{SourceOrderSet: drawOrder(r)}
+		case 4:
+			body.Body = &pb.DecisionDetail_PreferredUnitsSet{PreferredUnitsSet: drawUnits(r)}
+		case 5:
+			body.Body = &pb.DecisionDetail_OwnerDeleted{OwnerDeleted: &pb.OwnerDeleted{}}
 		case 0:
 			body.Body = &pb.DecisionDetail_AppDescribed{AppDescribed: &pb.AppDescribed{BundleId: "org.example.new", Name: "N"}}
 		case 1:

@@ -38,6 +38,9 @@ func (o *openStore) answer(ctx context.Context, scope authz.Scope, req *pb.ReadR
 	case *pb.ReadRequest_Payload:
 		answer, err := o.engine.Payload(ctx, scope, query.Payload)
 		return &pb.ReadResponse{Answer: &pb.ReadResponse_Payload{Payload: answer}}, err
+	case *pb.ReadRequest_PreferredUnits:
+		answer, err := o.preferredUnits(req.GetReader(), query.PreferredUnits)
+		return &pb.ReadResponse{Answer: &pb.ReadResponse_PreferredUnits{PreferredUnits: answer}}, err
 	default:
 		return nil, errors.New("unknown query")
 	}

@@ -2,7 +2,6 @@ package projector
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -130,52 +129,6 @@ func (s *service) Advance(ctx context.Context, req *pb.AdvanceRequest) (*pb.Adva
 		resp.Fault = err.Error()
 	}
 	return resp, nil
-}
-
-// SignDecision writes and signs the next decision.
-func (s *service) SignDecision(ctx context.Context, req *pb.SignDecisionRequest) (*pb.SignDecisionResponse, error) {
-	open, _, err := s.scope(ctx, nil, req.GetSequence())
-	if err != nil {
-		return nil, err
-	}
-	author := &authz.Author{State: open.state, Signer: signer{open.keys, s.store}, Random: rand.Reader}
-	now := time.Now().UnixMicro()
-	var decision *pb.NewDecision
-	switch draft := req.GetDraft().(type) {
-	case *pb.SignDecisionRequest_AddApp:
-		decision, err = author.AddApp(now, draft.AddApp, false, nil)
-	case *pb.SignDecisionRequest_RemoveApp:
-		decision, err = author.RemoveApp(now, draft.RemoveApp.GetBundleId())
-	case *pb.SignDecisionRequest_Decide:
-		decision, err = author.Grant(now, draft.Decide)
-	case *pb.SignDecisionRequest_SetPolicy:
-		decision, err = author.SetPolicy(now, draft.SetPolicy)
-	default:
-		err = errors.New("no draft")
-	}
-	switch {
-	case errors.Is(err, authz.ErrExists):
-		return nil, rpc.Error(connect.CodeAlreadyExists, &pb.ErrorDetail{Reason: rpc.ReasonAlreadyExists, Field: "bundle_id"}, "%s", err)
-	case errors.Is(err, authz.ErrNoApp):
-		return nil, rpc.Error(connect.CodeNotFound, &pb.ErrorDetail{Reason: rpc.ReasonNotFound, Field: "bundle_id"}, "%s", err)
-	case errors.Is(err, authz.ErrBundleID):
-		return nil, rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{Reason: rpc.ReasonInvalidArgument, Field: "bundle_id"}, "%s", err)
-	case errors.Is(err, authz.ErrPolicy):
-		return nil, rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{Reason: rpc.ReasonInvalidArgument, Field: "plausibility"}, "%s", err)
-	case err != nil:
-		return nil, s.internal("sign decision", err)
-	}
-	return &pb.SignDecisionResponse{Decision: decision}, nil
-}
-
-// signer signs decisions for one store.
-type signer struct {
-	keys  *seal.OwnerKeys
-	store seal.StoreID
-}
-
-func (s signer) SignDecision(decision []byte) []byte {
-	return seal.SignDecision(s.keys, s.store, decision)
 }
 
 // ReadApps lists the apps with what they may do.

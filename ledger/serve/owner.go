@@ -215,6 +215,35 @@ func (s *ownerService) SetPolicy(ctx context.Context, req *pb.SetPolicyRequest) 
 	return &pb.SetPolicyResponse{}, nil
 }
 
+// SetSourceOrder implements pb.OwnerServiceHandler.
+func (s *ownerService) SetSourceOrder(ctx context.Context, req *pb.SetSourceOrderRequest) (*pb.SetSourceOrderResponse, error) {
+	codes, err := typeCodes([]string{req.GetType()})
+	if err != nil {
+		return nil, err
+	}
+	order := &pb.SourceOrderSet{Type: codes[0], Sources: req.GetSources()}
+	if err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_SetSourceOrder{SetSourceOrder: order}}); err != nil {
+		return nil, err
+	}
+	return &pb.SetSourceOrderResponse{}, nil
+}
+
+// SetPreferredUnits implements pb.OwnerServiceHandler.
+func (s *ownerService) SetPreferredUnits(ctx context.Context, req *pb.SetPreferredUnitsRequest) (*pb.SetPreferredUnitsResponse, error) {
+	set := &pb.PreferredUnitsSet{}
+	for _, u := range req.GetUnits() {
+		codes, err := typeCodes([]string{u.GetType()})
+		if err != nil {
+			return nil, err
+		}
+		set.Units = append(set.Units, &pb.TypeUnit{Type: codes[0], Unit: u.GetUnit()})
+	}
+	if err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_SetPreferredUnits{SetPreferredUnits: set}}); err != nil {
+		return nil, err
+	}
+	return &pb.SetPreferredUnitsResponse{}, nil
+}
+
 // decide has a decision signed, appends it, and returns when the projector has
 // taken it up; a projector that cannot is ended, so that no older grants live on.
 func (s *ownerService) decide(ctx context.Context, draft *pb.SignDecisionRequest) error {

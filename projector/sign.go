@@ -1,0 +1,75 @@
+package projector
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"healthledger/authz"
+	"healthledger/ledger/seal"
+	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
+)
+
+// SignDecision writes and signs the next decision.
+func (s *service) SignDecision(ctx context.Context, req *pb.SignDecisionRequest) (*pb.SignDecisionResponse, error) {
+	open, _, err := s.scope(ctx, nil, req.GetSequence())
+	if err != nil {
+		return nil, err
+	}
+	author := &authz.Author{State: open.state, Signer: signer{open.keys, s.store}, Random: rand.Reader}
+	decision, err := write(author, time.Now().UnixMicro(), req)
+	var draft *authz.DraftError
+	switch {
+	case errors.Is(err, authz.ErrExists):
+		return nil, rpc.Error(connect.CodeAlreadyExists, &pb.ErrorDetail{Reason: rpc.ReasonAlreadyExists, Field: "bundle_id"}, "%s", err)
+	case errors.Is(err, authz.ErrNoApp):
+		return nil, rpc.Error(connect.CodeNotFound, &pb.ErrorDetail{Reason: rpc.ReasonNotFound, Field: "bundle_id"}, "%s", err)
+	case errors.Is(err, authz.ErrBundleID):
+		return nil, rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{Reason: rpc.ReasonInvalidArgument, Field: "bundle_id"}, "%s", err)
+	case errors.Is(err, authz.ErrPolicy):
+		return nil, rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{Reason: rpc.ReasonInvalidArgument, Field: "plausibility"}, "%s", err)
+	case errors.As(err, &draft):
+		return nil, rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{
+			Reason: rpc.ReasonInvalidArgument, Field: draft.Field, Value: draft.Value, Why: draft.Why,
+		}, "%s", err)
+	case err != nil:
+		return nil, s.internal("sign decision", err)
+	}
+	return &pb.SignDecisionResponse{Decision: decision}, nil
+}
+
+// write writes the decision that a draft asks for.
+func write(author *authz.Author, now int64, req *pb.SignDecisionRequest) (*pb.NewDecision, error) {
+	switch draft := req.GetDraft().(type) {
+	case *pb.SignDecisionRequest_AddApp:
+		return author.AddApp(now, draft.AddApp, false, nil)
+	case *pb.SignDecisionRequest_RemoveApp:
+		return author.RemoveApp(now, draft.RemoveApp.GetBundleId())
+	case *pb.SignDecisionRequest_Decide:
+		return author.Grant(now, draft.Decide)
+	case *pb.SignDecisionRequest_SetPolicy:
+		return author.SetPolicy(now, draft.SetPolicy)
+	case *pb.SignDecisionRequest_SetSourceOrder:
+		return author.SetSourceOrder(now, draft.SetSourceOrder)
+	case *pb.SignDecisionRequest_SetPreferredUnits:
+		return author.SetPreferredUnits(now, draft.SetPreferredUnits)
+	case *pb.SignDecisionRequest_DeleteSamples:
+		return author.DeleteSamples(now, draft.DeleteSamples)
+	default:
+		return nil, errors.New("no draft")
+	}
+}
+
+// signer signs decisions for one store.
+type signer struct {
+	keys  *seal.OwnerKeys
+	store seal.StoreID
+}
+
+func (s signer) SignDecision(decision []byte) []byte {
+	return seal.SignDecision(s.keys, s.store, decision)
+}
