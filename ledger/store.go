@@ -45,6 +45,7 @@ type Store struct {
 	reader    *log.Reader
 	device    *seal.DeviceKey
 	receipts  *seal.TokenKey
+	updates   *seal.TokenKey
 	state     *authz.State
 	decisions *decisionCache
 	head      *headFile
@@ -152,7 +153,7 @@ func (s *Store) openKeys(pinPath string) error {
 }
 
 func (s *Store) startAppender(l *Ledger, at head) {
-	s.receipts = s.device.TokenKey("receipt")
+	s.receipts, s.updates = s.device.TokenKey("receipt"), s.device.TokenKey("update")
 	s.epochs = &epochs{
 		store: s.id, directory: s.directory, open: map[seal.Class]*writing{},
 		recipients: map[seal.Class][][]byte{
@@ -238,6 +239,7 @@ func (s *Store) Close() {
 		s.appender.Close()
 		s.epochs.destroy()
 		s.receipts.Destroy()
+		s.updates.Destroy()
 	}
 	if s.decisions != nil {
 		s.decisions.Close()

@@ -58,7 +58,7 @@ func (d *Daemon) admit(ctx context.Context, method string, next rpc.Next) (proto
 // writes tells whether a method writes, which it may in every lock state.
 func writes(method string) bool {
 	switch method {
-	case "Save", "SavePart", "Delete":
+	case "Save", "SavePart", "Delete", "SetUpdates", "AckUpdates":
 		return true
 	}
 	return false

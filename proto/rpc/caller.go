@@ -61,3 +61,6 @@ func IsStore(s string) bool {
 	}
 	return true
 }
+
+// UpdatesSubject is where the updates of an app come without being asked for.
+func UpdatesSubject(store, key string) string { return "updates." + store + "." + key }

@@ -100,7 +100,7 @@ func (id Identity) permissions() *server.Permissions {
 	}
 	return allow(
 		[]string{"health." + id.Store + "." + id.Key + ".*"},
-		[]string{inbox, "updates." + id.Store + "." + id.Key + ".>"},
+		[]string{inbox, rpc.UpdatesSubject(id.Store, id.Key)},
 	)
 }
 
@@ -108,7 +108,7 @@ func (id Identity) permissions() *server.Permissions {
 func (k Kind) permissions() *server.Permissions {
 	switch k {
 	case Service:
-		return allow([]string{"_INBOX.>", "updates.>"}, []string{"health.>", "owner.>"})
+		return allow([]string{"_INBOX.>", rpc.UpdatesSubject("*", "*")}, []string{"health.>", "owner.>"})
 	case Administrator:
 		return allow([]string{"$JS.API.>"}, []string{"_INBOX.>"})
 	}

@@ -126,7 +126,7 @@ func TestConnectionsReachOnlyTheirOwnSubjects(t *testing.T) {
 	}{{
 		user:      anna,
 		publish:   []string{"health." + store + "." + anna + ".Save", "health." + store + "." + anna + ".Anything"},
-		subscribe: []string{"_INBOX." + anna + ".x", "_INBOX." + anna + ".>", "updates." + store + "." + anna + ".>"},
+		subscribe: []string{"_INBOX." + anna + ".x", "_INBOX." + anna + ".>", "updates." + store + "." + anna},
 		noPublish: []string{
 			"health." + store + "." + berta + ".Save",
 			"health.another." + anna + ".Save",
@@ -135,7 +135,7 @@ func TestConnectionsReachOnlyTheirOwnSubjects(t *testing.T) {
 			"health." + store + "." + anna,
 			"health." + store + "." + anna + ".Save.more",
 			"owner." + store + "." + anna + ".Status",
-			"updates." + store + "." + anna + ".x",
+			"updates." + store + "." + anna, "updates." + store + "." + anna + ".x",
 			"_INBOX." + berta + ".x", "_INBOX." + anna + ".x",
 			"ledger." + store, "LEDGER_" + store,
 			"$JS.API.INFO", "$JS.API.STREAM.DELETE.LEDGER_" + store, "$JS.API.STREAM.NAMES", "$JS.ACK.x",
@@ -145,8 +145,8 @@ func TestConnectionsReachOnlyTheirOwnSubjects(t *testing.T) {
 		noSubs: []string{
 			">", "*", "*.>", "health.>", "health." + store + "." + anna + ".*", "health." + store + "." + anna + ".Save",
 			"health." + store + "." + berta + ".*", "ledger.>", "$JS.API.>", "$JS.>", "$SRV.>", "$SRV.PING", "$SYS.>",
-			"_INBOX.>", "_INBOX.*.>", "_INBOX." + berta + ".>", "_INBOX." + anna, "updates.>", "updates.*." + anna + ".>",
-			"updates." + store + "." + berta + ".>", "updates." + store + ".*.>", "owner.>",
+			"_INBOX.>", "_INBOX.*.>", "_INBOX." + berta + ".>", "_INBOX." + anna, "updates.>", "updates.*." + anna, "updates.*.*",
+			"updates." + store + "." + berta, "updates." + store + ".*", "updates." + store + "." + anna + ".>", "owner.>",
 		},
 	}, {
 		user:      rpc.LocalPrefix + owner,

@@ -910,7 +910,8 @@ func (*ReadResponse_Outcome) isReadResponse_Answer() {}
 
 func (*ReadResponse_Due) isReadResponse_Answer() {}
 
-// DueRequest asks which updates are due to the reader.
+// DueRequest asks which updates are due to the reader; the owner is told those of all
+// apps.
 type DueRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How long to wait for one, in milliseconds.
@@ -1001,11 +1002,15 @@ func (x *DueResponse) GetUpdates() []*DueUpdate {
 	return nil
 }
 
-// DueUpdate is a type that the reader can see to have changed up to a segment.
+// DueUpdate is a type that an app can see to have changed up to a segment.
 type DueUpdate struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Type          uint32                 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`
-	Sequence      uint64                 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Type     uint32                 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`
+	Sequence uint64                 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// Number of the app.
+	App uint64 `protobuf:"varint,3,opt,name=app,proto3" json:"app,omitempty"`
+	// Up to where the app has been told before: the same until it acknowledges.
+	After         uint64 `protobuf:"varint,4,opt,name=after,proto3" json:"after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1050,6 +1055,20 @@ func (x *DueUpdate) GetType() uint32 {
 func (x *DueUpdate) GetSequence() uint64 {
 	if x != nil {
 		return x.Sequence
+	}
+	return 0
+}
+
+func (x *DueUpdate) GetApp() uint64 {
+	if x != nil {
+		return x.App
+	}
+	return 0
+}
+
+func (x *DueUpdate) GetAfter() uint64 {
+	if x != nil {
+		return x.After
 	}
 	return 0
 }
@@ -1572,10 +1591,12 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"DueRequest\x12\x17\n" +
 	"\await_ms\x18\x01 \x01(\rR\x06waitMs\"C\n" +
 	"\vDueResponse\x124\n" +
-	"\aupdates\x18\x01 \x03(\v2\x1a.healthledger.v1.DueUpdateR\aupdates\";\n" +
+	"\aupdates\x18\x01 \x03(\v2\x1a.healthledger.v1.DueUpdateR\aupdates\"c\n" +
 	"\tDueUpdate\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x1a\n" +
-	"\bsequence\x18\x02 \x01(\x04R\bsequence\"\x96\x04\n" +
+	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x10\n" +
+	"\x03app\x18\x03 \x01(\x04R\x03app\x12\x14\n" +
+	"\x05after\x18\x04 \x01(\x04R\x05after\"\x96\x04\n" +
 	"\x13SignDecisionRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x124\n" +
 	"\aadd_app\x18\x02 \x01(\v2\x19.healthledger.v1.AppDraftH\x00R\x06addApp\x12B\n" +

@@ -1,0 +1,96 @@
+package ledger
+
+import (
+	"context"
+	"encoding/binary"
+	"sync"
+
+	"healthledger/authz"
+	"healthledger/ledger/seal"
+	"healthledger/proto/catalog"
+	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
+)
+
+// SetUpdates appends how often an app wants to be told that a type has changed. It
+// returns after the fsync, whatever the lock state is. Any type will do: what the app may
+// see of it is decided when there is something to tell, and nothing is said about it here.
+//
+// Errors: INVALID_ARGUMENT, NO_SPACE, UNAVAILABLE.
+func (s *Store) SetUpdates(ctx context.Context, app *authz.App, req *pb.SetUpdatesRequest) (*pb.SetUpdatesResponse, error) {
+	t, ok := catalog.Lookup(req.GetType())
+	if !ok {
+		return nil, rpc.InvalidArgument("type", "no such type")
+	}
+	if f := req.GetFrequency(); f < pb.Frequency_FREQUENCY_NEVER || f > pb.Frequency_FREQUENCY_WEEKLY {
+		return nil, rpc.InvalidArgument("frequency", "no such frequency")
+	}
+	_, err := s.put(ctx, app, &pb.Event{Body: &pb.Event_UpdatesSet{UpdatesSet: &pb.UpdatesSet{
+		App: app.Number, Type: t.Code, Frequency: req.GetFrequency(),
+	}}})
+	if err != nil {
+		return nil, err
+	}
+	return &pb.SetUpdatesResponse{}, nil
+}
+
+// AckUpdates appends that an app has dealt with updates, of each type with the last one
+// named. It returns after the fsync, whatever the lock state is. Where it fails some may
+// be in the log; acknowledging again changes nothing.
+//
+// Errors: INVALID_ARGUMENT, alike for everything that is no token of the app's; NO_SPACE,
+// UNAVAILABLE.
+func (s *Store) AckUpdates(ctx context.Context, app *authz.App, req *pb.AckUpdatesRequest) (*pb.AckUpdatesResponse, error) {
+	if len(req.GetTokens()) == 0 {
+		return nil, rpc.InvalidArgument("tokens", "it names no update")
+	}
+	last := map[uint32]uint64{}
+	for _, token := range req.GetTokens() {
+		code, sequence, err := s.openUpdate(app, token)
+		if err != nil {
+			return nil, rpc.InvalidArgument("tokens", "not the token of an update of this app")
+		}
+		last[code] = max(last[code], sequence)
+	}
+	// Side by side, they share a segment.
+	var putting sync.WaitGroup
+	failed := make(chan error, len(last))
+	for code, sequence := range last {
+		putting.Go(func() {
+			_, err := s.put(ctx, app, &pb.Event{Body: &pb.Event_UpdatesAcked{UpdatesAcked: &pb.UpdatesAcked{
+				App: app.Number, Type: code, Sequence: sequence,
+			}}})
+			failed <- err
+		})
+	}
+	putting.Wait()
+	close(failed)
+	for err := range failed {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return &pb.AckUpdatesResponse{}, nil
+}
+
+// Update is what an app is told: that a type has changed, up to the segment with this
+// sequence, which only the daemon finds in the token.
+func (s *Store) Update(app *authz.App, t *catalog.Type, sequence uint64) (*pb.Update, error) {
+	plain := binary.BigEndian.AppendUint32(make([]byte, 0, 4+8), t.Code)
+	token, err := s.updates.Seal(s.tokenContext(app), binary.BigEndian.AppendUint64(plain, sequence))
+	if err != nil {
+		return nil, err
+	}
+	return &pb.Update{Type: t.Short(), Token: token}, nil
+}
+
+func (s *Store) openUpdate(app *authz.App, token string) (code uint32, sequence uint64, err error) {
+	plain, err := s.updates.Open(s.tokenContext(app), token)
+	if err == nil && len(plain) != 4+8 {
+		err = seal.ErrToken
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	return binary.BigEndian.Uint32(plain), binary.BigEndian.Uint64(plain[4:]), nil
+}
