@@ -228,7 +228,10 @@ func foreignReplies(t *testing.T, s *store, first, second string) {
 	before := s.segments(first) + s.segments(second)
 
 	save := aSave(t)
-	query := encoded(t, &pb.QuerySamplesRequest{Types: []string{"stepCount"}})
+	bodies := map[string][]byte{"NoSuchMethod": nil}
+	for method, request := range oneOfEach(t) {
+		bodies[method] = encoded(t, request)
+	}
 	replies := []string{
 		"",
 		"$JS.API.STREAM.DELETE.LEDGER_" + first, "$JS.API.STREAM.PURGE.LEDGER_" + first,
@@ -241,7 +244,7 @@ func foreignReplies(t *testing.T, s *store, first, second string) {
 		"updates." + first + "." + one.key + ".x", "updates." + first + "." + other.Key + ".x",
 	}
 	for _, reply := range replies {
-		for method, body := range map[string][]byte{"Save": save, "QuerySamples": query, "QueryStatistics": query, "NoSuchMethod": nil} {
+		for method, body := range bodies {
 			if err := one.nc.PublishMsg(&nats.Msg{Subject: one.subject(method), Reply: reply, Data: body}); err != nil {
 				t.Fatal(err)
 			}
@@ -410,66 +413,6 @@ func foreignTokens(t *testing.T, s *store, first, second string) {
 	if after := s.segments(first); after != before {
 		t.Errorf("the log differs:\n%s\n---\n%s", before, after)
 	}
-}
-
-// reads are requests to read, good and bad, that concern a type.
-func reads(t *testing.T, typeName, pageToken string) map[string]*nats.Msg {
-	t.Helper()
-	from, to := timestamppb.New(time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)), timestamppb.New(time.Date(2024, 6, 1, 0, 0, 0, 0, time.UTC))
-	m := map[string]*nats.Msg{}
-	add := func(name, method, contentType string, body []byte) {
-		msg := &nats.Msg{Subject: method, Data: body}
-		if contentType != "" {
-			msg.Header = nats.Header{"Content-Type": {contentType}}
-		}
-		m[name] = msg
-	}
-	for name, r := range map[string]*pb.QuerySamplesRequest{
-		"all": {}, "period": {From: from, To: to}, "oldest": {Order: pb.Order_ORDER_ASCENDING}, "one": {Limit: 1}, "many": {Limit: 1 << 31},
-		"backwards": {From: to, To: from}, "no order": {Order: 77}, "made-up token": {PageToken: "AAAA"}, "another's token": {PageToken: pageToken},
-		"another's token and limit": {PageToken: pageToken, Limit: 2}, "long token": {PageToken: strings.Repeat("A", 100)},
-	} {
-		r.Types = []string{typeName}
-		add("samples, "+name, "QuerySamples", "", encoded(t, r))
-	}
-	for name, r := range map[string]*pb.QueryStatisticsRequest{
-		"all": {}, "period": {From: from, To: to}, "days": {From: from, To: to, Interval: &pb.Interval{Unit: pb.CalendarUnit_CALENDAR_UNIT_DAY}, TimeZone: "Europe/Berlin"},
-		"hours": {From: from, To: to, Interval: &pb.Interval{Unit: pb.CalendarUnit_CALENDAR_UNIT_HOUR}}, "days without end": {Interval: &pb.Interval{Unit: pb.CalendarUnit_CALENDAR_UNIT_DAY}},
-		"backwards": {From: to, To: from}, "no zone": {TimeZone: "Mars/Olympus", Interval: &pb.Interval{Unit: pb.CalendarUnit_CALENDAR_UNIT_DAY}}, "no bucket": {Interval: &pb.Interval{Unit: 77}}, "no unit": {Unit: "furlong"}, "wrong unit": {Unit: "kg"},
-	} {
-		r.Type = typeName
-		add("statistics, "+name, "QueryStatistics", "", encoded(t, r))
-	}
-	for name, r := range map[string]*pb.QueryPayloadRequest{
-		"no token": {}, "made-up token": {PayloadToken: "AAAA"}, "another's token": {PayloadToken: pageToken}, "long token": {PayloadToken: strings.Repeat("A", 100)},
-		"another's page": {PayloadToken: pageToken, PageToken: pageToken},
-	} {
-		r.Type = typeName
-		add("payload, "+name, "QueryPayload", "", encoded(t, r))
-	}
-	for _, method := range []string{"QuerySamples", "QueryStatistics", "QueryPayload"} {
-		add(method+", JSON", method, "application/json", []byte(`{"type":"`+typeName+`"}`))
-		add(method+", malformed JSON", method, "application/json", []byte(`{"type":`))
-		add(method+", unknown field", method, "application/json", []byte(`{"typ":1}`))
-		add(method+", malformed", method, "", []byte{0xff, 0xff, 0xff})
-		add(method+", empty", method, "", nil)
-		add(method+", other content type", method, "text/plain", []byte("x"))
-		add(method+", unknown type", method, "", encoded(t, &pb.QuerySamplesRequest{Types: []string{"noSuchType"}}))
-		add(method+", category type", method, "", encoded(t, &pb.QuerySamplesRequest{Types: []string{"sleepAnalysis"}}))
-		add(method+", huge", method, "", bytes.Repeat([]byte{0x0a}, 1<<20))
-	}
-	return m
-}
-
-// observe returns every answer to the reads.
-func (s *stranger) observe(requests map[string]*nats.Msg) map[string]string {
-	s.t.Helper()
-	seen := map[string]string{}
-	for _, name := range slices.Sorted(maps.Keys(requests)) {
-		m := requests[name]
-		seen[name] = s.ask(s.subject(m.Subject), m.Header, m.Data)
-	}
-	return seen
 }
 
 func wantSame(t *testing.T, what string, got, want map[string]string) {
