@@ -52,9 +52,12 @@ func (c *appAddCmd) Run(ctx context.Context, g *globals) error {
 		return fmt.Errorf("the app is registered, but its credentials could not be kept: %w", err)
 	}
 	if g.JSON {
-		return g.printJSON(map[string]any{"bundleId": c.ID, "key": resp.GetKey(), "token": resp.GetToken(), "credentials": path})
+		return g.printJSON(map[string]any{
+			"bundleId": c.ID, "key": resp.GetKey(), "token": resp.GetToken(), "bearer": credentials.Bearer(), "credentials": path,
+		})
 	}
-	fmt.Fprintf(g.out, "App    %s\nKey    %s\nToken  %s (not shown again)\nThis machine's copy: %s\n", c.ID, resp.GetKey(), resp.GetToken(), path)
+	fmt.Fprintf(g.out, "App    %s\nKey    %s\nToken  %s (not shown again)\nHTTP   Authorization: Bearer %s\nThis machine's copy: %s\n",
+		c.ID, resp.GetKey(), resp.GetToken(), credentials.Bearer(), path)
 	return nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +21,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"healthledger/ledger/serve"
+	"healthledger/proto/client"
 	"healthledger/scripts/genexport/export"
 )
 
@@ -69,7 +72,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "daemon": awaitDaemon, "genexport": genexport, "unchanged": unchanged,
-			"longroute": longRoute, "longline": longLine,
+			"longroute": longRoute, "longline": longLine, "post": post,
 		},
 	})
 }
@@ -117,6 +120,34 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 func awaitDaemon(ts *testscript.TestScript, neg bool, _ []string) {
 	if err := untilServed(ts.Getenv("HEALTHLEDGER_DIR"), !neg); err != nil {
 		ts.Fatalf("%v", err)
+	}
+}
+
+// post STATUS APP METHOD BODY calls the service as curl would, and prints the answer.
+func post(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: post status app method body")
+	}
+	address, err := serve.ReadAddress(ts.Getenv("HEALTHLEDGER_DIR"))
+	ts.Check(err)
+	files, err := filepath.Glob(filepath.Join(ts.Getenv("HEALTHLEDGER_DIR"), "credentials", "*", args[1]+".json"))
+	ts.Check(err)
+	if len(files) != 1 {
+		ts.Fatalf("credentials of %s: %q", args[1], files)
+	}
+	credentials, err := client.ReadCredentials(files[0])
+	ts.Check(err)
+	request, err := http.NewRequest(http.MethodPost, address.HTTP+"/healthledger.v1.HealthService/"+args[2], strings.NewReader(args[3]))
+	ts.Check(err)
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Authorization", "Bearer "+credentials.Bearer())
+	answer, err := http.DefaultClient.Do(request)
+	ts.Check(err)
+	defer answer.Body.Close()
+	_, err = io.Copy(ts.Stdout(), answer.Body)
+	ts.Check(err)
+	if strconv.Itoa(answer.StatusCode) != args[0] {
+		ts.Fatalf("status %d, not %s", answer.StatusCode, args[0])
 	}
 }
 

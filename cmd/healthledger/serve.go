@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,6 +16,9 @@ import (
 
 type serveCmd struct {
 	Listen   string        `help:"Address for NATS clients, on loopback." default:"127.0.0.1:0"`
+	HTTP     string        `name:"http" help:"Also answer over HTTP (Connect, gRPC, JSON) at this address."`
+	Cert     string        `name:"tls-cert" help:"Certificate for HTTP (PEM); with it HTTP may listen beyond loopback." type:"existingfile" and:"tls"`
+	CertKey  string        `name:"tls-key" help:"Key of the certificate (PEM)." type:"existingfile" and:"tls"`
 	AutoLock time.Duration `help:"Lock a store so long after its owner was last there (0: never)." default:"12h"`
 }
 
@@ -28,6 +32,7 @@ func (c *serveCmd) Run(ctx context.Context, g *globals) error {
 		return err
 	}
 	options.Listen, options.AutoLock = c.Listen, c.AutoLock
+	options.HTTP, options.TLS = c.HTTP, serve.TLS{Certificate: c.Cert, Key: c.CertKey}
 	d, err := serve.Start(ctx, options)
 	if err != nil {
 		return err
@@ -38,11 +43,12 @@ func (c *serveCmd) Run(ctx context.Context, g *globals) error {
 		return err
 	}
 	if g.JSON {
-		if err := g.printJSON(map[string]any{"url": d.Address().URL, "pid": os.Getpid(), "stores": len(ids)}); err != nil {
+		a := d.Address()
+		if err := g.printJSON(map[string]any{"url": a.URL, "http": a.HTTP, "pid": os.Getpid(), "stores": len(ids)}); err != nil {
 			return err
 		}
 	} else {
-		fmt.Fprintf(g.out, "Serving %d locked store(s) of %s on %s\n", len(ids), g.Dir, d.Address().URL)
+		fmt.Fprintf(g.out, "Serving %d locked store(s) of %s on %s\n", len(ids), g.Dir, strings.TrimSpace(d.Address().URL+" "+d.Address().HTTP))
 	}
 	<-ctx.Done()
 	return nil

@@ -18,7 +18,9 @@ import (
 // LocalAddress is how whoever may read the data directory reaches its daemon. It
 // gives access to the owner's service; what a store holds needs a session on top.
 type LocalAddress struct {
-	URL   string `json:"url"`
+	URL string `json:"url"`
+	// HTTP is the address for HTTP clients, if they are served.
+	HTTP  string `json:"http,omitempty"`
 	Key   string `json:"key"`
 	Token string `json:"token"`
 	PID   int    `json:"pid"`

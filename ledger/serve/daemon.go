@@ -36,6 +36,10 @@ type Options struct {
 	Dir string
 	// Listen is the address for NATS clients; empty: a free port on loopback.
 	Listen string
+	// HTTP is the address for HTTP clients; empty: none.
+	HTTP string
+	// TLS of HTTP clients; without it only loopback is served.
+	TLS TLS
 	// Launch starts projectors.
 	Launch Launch
 	// AutoLock locks a store so long after its owner was last there; 0: never.
@@ -113,13 +117,13 @@ func (d *Daemon) start(ctx context.Context) error {
 		prefix     string
 		descriptor protoreflect.ServiceDescriptor
 		impl       any
-		intercept  rpc.Interceptor
+		gate       rpc.Gate
 	}{
 		{"health", pb.File_healthledger_v1_health_proto.Services().ByName("HealthService"), &healthService{daemon: d}, d.admit},
 		{"owner", pb.File_healthledger_v1_owner_proto.Services().ByName("OwnerService"), &ownerService{daemon: d}, nil},
 	} {
 		endpoint, err := rpc.ServeNATS(service, s.prefix, s.descriptor, s.impl, rpc.NATSOptions{
-			Logger: d.options.Logger, Interceptor: s.intercept,
+			Logger: d.options.Logger, Gate: s.gate,
 		})
 		if err != nil {
 			return err
@@ -135,6 +139,9 @@ func (d *Daemon) start(ctx context.Context) error {
 		return err
 	}
 	d.local.URL = d.nats.URL()
+	if err := d.serveHTTP(); err != nil {
+		return err
+	}
 	if d.options.Private {
 		return nil
 	}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"google.golang.org/protobuf/proto"
 
 	"healthledger/authz"
 	"healthledger/ledger"
@@ -37,22 +36,24 @@ type callerKey struct{}
 
 // admit runs before a request is even decoded. It finds out who calls, and answers
 // the reads of a locked store, which are decided by nothing else.
-func (d *Daemon) admit(ctx context.Context, method string, next rpc.Next) (proto.Message, error) {
+func (d *Daemon) admit(ctx context.Context, method string) (context.Context, func(), error) {
 	arrived := time.Now()
-	if !writes(method) {
-		defer leave(arrived)
+	depart := func() { leave(arrived) }
+	if writes(method) {
+		depart = nil
 	}
 	from, _ := rpc.CallerFrom(ctx)
 	c, err := d.identify(from)
+	if err == nil && !writes(method) {
+		_, err = c.keeper.Reader()
+	}
 	if err != nil {
-		return nil, err
-	}
-	if !writes(method) {
-		if _, err := c.keeper.Reader(); err != nil {
-			return nil, err
+		if depart != nil {
+			depart()
 		}
+		return nil, nil, err
 	}
-	return next(context.WithValue(ctx, callerKey{}, c))
+	return context.WithValue(ctx, callerKey{}, c), depart, nil
 }
 
 // writes tells whether a method writes, which it may in every lock state.

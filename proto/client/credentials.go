@@ -56,6 +56,10 @@ func (c LocalCredentials) String() string { return fmt.Sprintf("local owner %s a
 // GoString leaves the token out.
 func (c LocalCredentials) GoString() string { return c.String() }
 
+// Bearer is what the app sends over HTTP as "Authorization: Bearer …". It is as secret as
+// the token.
+func (c Credentials) Bearer() string { return rpc.Bearer(c.Store, c.Key, c.Token) }
+
 func (c Credentials) check() error {
 	if !rpc.IsStore(c.Store) {
 		return errors.New("store is not valid")

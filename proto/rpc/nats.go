@@ -33,8 +33,8 @@ const (
 
 // NATSOptions of an endpoint.
 type NATSOptions struct {
-	// Interceptor stands around every call; nil: none.
-	Interceptor Interceptor
+	// Gate stands before every call; nil: none.
+	Gate Gate
 	// MaxRequests under way at once; 0: DefaultMaxRequests. What exceeds it is
 	// answered with ReasonBusy at once, so that nothing piles up unseen.
 	MaxRequests int
@@ -236,25 +236,19 @@ func (e *Endpoint) serve(r request, size int64) {
 	e.send(&r, &nats.Msg{Subject: r.msg.Reply, Data: body})
 }
 
-// call runs the interceptor and the method; a panic is an internal error.
+// call passes the gate and runs the method; a panic is an internal error.
 func (e *Endpoint) call(r *request) (response proto.Message, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			response, err = nil, panicked(cause)
 		}
 	}()
-	ctx := WithCaller(e.ctx, r.caller)
-	next := func(ctx context.Context) (proto.Message, error) {
-		return r.method.invoke(ctx, r.contentType, r.msg.Data)
+	ctx, leave, err := e.opts.Gate.open(WithCaller(e.ctx, r.caller), r.method.name)
+	if err != nil {
+		return nil, err
 	}
-	if e.opts.Interceptor == nil {
-		return next(ctx)
-	}
-	response, err = e.opts.Interceptor(ctx, r.method.name, next)
-	if err == nil && response == nil {
-		err = errors.New("neither a response nor an error")
-	}
-	return response, err
+	defer leave()
+	return r.method.invoke(ctx, r.contentType, r.msg.Data)
 }
 
 // panicked describes a panic by its type and place. Its value and the arguments in

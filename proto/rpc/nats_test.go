@@ -55,7 +55,7 @@ func (service) QueryPayload(_ context.Context, r *pb.QueryPayloadRequest) (*pb.Q
 }
 
 func (service) QuerySamples(_ context.Context, r *pb.QuerySamplesRequest) (*pb.QuerySamplesResponse, error) {
-	return &pb.QuerySamplesResponse{Samples: []*pb.Sample{{Type: r.Types[0]}}}, nil
+	return &pb.QuerySamplesResponse{Samples: []*pb.Sample{{Type: strings.Join(r.Types, " ")}}}, nil
 }
 
 func (service) QueryStatistics(context.Context, *pb.QueryStatisticsRequest) (*pb.QueryStatisticsResponse, error) {
@@ -159,18 +159,18 @@ func TestCallsReachTheImplementation(t *testing.T) {
 // The clients name their methods in text; each name must be the schema's.
 func TestEveryMethodOfTheSchemaIsCalledByItsName(t *testing.T) {
 	called := make(chan string, 1)
-	record := func(_ context.Context, method string, _ rpc.Next) (proto.Message, error) {
+	record := func(_ context.Context, method string) (context.Context, func(), error) {
 		called <- method
-		return nil, rpc.StoreLocked()
+		return nil, nil, rpc.StoreLocked()
 	}
-	w := serve(t, service{save: accept}, rpc.NATSOptions{Interceptor: record})
+	w := serve(t, service{save: accept}, rpc.NATSOptions{Gate: record})
 	nc, err := w.srv.Connect(natsserver.Service)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
 	owner := pb.File_healthledger_v1_owner_proto.Services().ByName("OwnerService")
-	endpoint, err := rpc.ServeNATS(nc, "owner", owner, pb.UnimplementedOwnerServiceHandler{}, rpc.NATSOptions{Interceptor: record})
+	endpoint, err := rpc.ServeNATS(nc, "owner", owner, pb.UnimplementedOwnerServiceHandler{}, rpc.NATSOptions{Gate: record})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,12 +264,12 @@ func TestRequestWithForeignReplyIsNotExecuted(t *testing.T) {
 	}
 }
 
-func TestInterceptorRunsBeforeTheRequestIsLookedAt(t *testing.T) {
+func TestGateRunsBeforeTheRequestIsLookedAt(t *testing.T) {
 	var seen atomic.Value
-	w := serve(t, service{save: accept}, rpc.NATSOptions{Interceptor: func(ctx context.Context, method string, next rpc.Next) (proto.Message, error) {
+	w := serve(t, service{save: accept}, rpc.NATSOptions{Gate: func(ctx context.Context, method string) (context.Context, func(), error) {
 		caller, _ := rpc.CallerFrom(ctx)
 		seen.Store(method + " " + caller.Key)
-		return nil, rpc.StoreLocked()
+		return nil, nil, rpc.StoreLocked()
 	}})
 	nc := w.connect(t, anna)
 	var first *nats.Msg
@@ -292,7 +292,7 @@ func TestInterceptorRunsBeforeTheRequestIsLookedAt(t *testing.T) {
 		}
 	}
 	if got := seen.Load(); got != "Save "+anna {
-		t.Errorf("interceptor saw %v", got)
+		t.Errorf("the gate saw %v", got)
 	}
 }
 

@@ -1,10 +1,15 @@
 // Package rpc serves one implementation of a service over several transports, and
 // calls it. The implementation is the generated Connect handler interface
-// (pb.HealthServiceHandler, pb.OwnerServiceHandler), so it can be mounted on HTTP
-// as it is; ServeNATS puts the same value on NATS. NewHealthClient and
-// NewOwnerClient implement the generated client interfaces over NATS.
+// (pb.HealthServiceHandler, pb.OwnerServiceHandler): ServeNATS puts it on NATS and
+// NewHTTPHandler the same value on HTTP. NewHealthClient and NewOwnerClient implement
+// the generated client interfaces over NATS; over HTTP the generated clients do.
 //
-// # On the wire
+// # On HTTP
+//
+// Every method is at /healthledger.v1.<Service>/<Method>, for Connect (POST of JSON or
+// protobuf), gRPC and gRPC-Web. The header Authorization is "Bearer <store>.<key>.<token>".
+//
+// # On NATS
 //
 // A request goes to the subject <prefix>.<store>.<key>.<Method>, prefix being
 // "health" or "owner". Its body is the request message, as protobuf or, with the
@@ -31,15 +36,25 @@ import (
 // MaxRequest is the largest body of a request, in bytes.
 const MaxRequest = 1 << 20
 
-// Next runs the rest of a call: it decodes the request, calls the method and
-// returns the response.
-type Next func(ctx context.Context) (proto.Message, error)
+// Gate stands before every call of a known method. It runs when the caller is known
+// and before anything of the request has been looked at, so that what it refuses it
+// refuses alike for every request. method is the name in the schema ("Save"). The call
+// goes on with the context that it returns. Leave, unless it is nil, is called when the
+// answer is known and returns when it may be sent; a refusal goes out at once.
+type Gate func(ctx context.Context, method string) (entered context.Context, leave func(), err error)
 
-// Interceptor stands around every call of a known method. It runs when the caller
-// is known and before anything of the request has been looked at, so that what it
-// refuses it refuses alike for every request. method is the name in the schema
-// ("Save").
-type Interceptor func(ctx context.Context, method string, next Next) (proto.Message, error)
+// open passes the gate; without one everything may pass.
+func (g Gate) open(ctx context.Context, method string) (context.Context, func(), error) {
+	leave := func() {}
+	if g == nil {
+		return ctx, leave, nil
+	}
+	ctx, wait, err := g(ctx, method)
+	if wait != nil {
+		leave = wait
+	}
+	return ctx, leave, err
+}
 
 // method is one method of an implementation.
 type method struct {

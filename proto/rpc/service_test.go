@@ -10,18 +10,12 @@ import (
 	pb "healthledger/proto/healthledger/v1"
 )
 
-type echo struct{}
+type echo struct {
+	pb.UnimplementedHealthServiceHandler
+}
 
 func (echo) Save(_ context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
 	return &pb.SaveResponse{Accepted: uint32(len(r.Samples))}, nil
-}
-
-func (echo) SavePart(_ context.Context, r *pb.SavePartRequest) (*pb.SavePartResponse, error) {
-	return &pb.SavePartResponse{}, nil
-}
-
-func (echo) QueryPayload(_ context.Context, r *pb.QueryPayloadRequest) (*pb.QueryPayloadResponse, error) {
-	return &pb.QueryPayloadResponse{Done: true}, nil
 }
 
 func (echo) QuerySamples(context.Context, *pb.QuerySamplesRequest) (*pb.QuerySamplesResponse, error) {

@@ -1,0 +1,117 @@
+package serve
+
+import (
+	"context"
+	"crypto/subtle"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"healthledger/ledger/seal"
+	"healthledger/ledger/serve/natsserver"
+	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
+)
+
+// Limits of HTTP connections. The longest answer waits a minute for what may come.
+const (
+	headerTimeout = 5 * time.Second
+	bodyTimeout   = 30 * time.Second
+	answerTimeout = 2 * time.Minute
+	idleTimeout   = 2 * time.Minute
+	headerBytes   = 16 << 10
+)
+
+// TLS names the files of a certificate chain and its key, both PEM.
+type TLS struct{ Certificate, Key string }
+
+// serveHTTP answers the services over HTTP: Connect, gRPC and gRPC-Web, on HTTP/1.1
+// and HTTP/2.
+func (d *Daemon) serveHTTP() error {
+	if d.options.HTTP == "" {
+		return nil
+	}
+	listener, err := d.listenHTTP()
+	if err != nil {
+		return fmt.Errorf("http: %w", err)
+	}
+	mux := http.NewServeMux()
+	options := rpc.HTTPOptions{Authenticate: d.authenticateBearer, Logger: d.options.Logger}
+	mux.Handle(rpc.NewHTTPHandler(func(o ...connect.HandlerOption) (string, http.Handler) {
+		return pb.NewOwnerServiceHandler(&ownerService{daemon: d}, o...)
+	}, options))
+	options.Gate = d.admit
+	mux.Handle(rpc.NewHTTPHandler(func(o ...connect.HandlerOption) (string, http.Handler) {
+		return pb.NewHealthServiceHandler(&healthService{daemon: d}, o...)
+	}, options))
+	server := &http.Server{
+		Handler: mux, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: answerTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: headerBytes, Protocols: new(http.Protocols),
+		// What is wrong with a connection is its client's to know.
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+	}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetHTTP2(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			d.options.Logger.Error("http", "error", err.Error())
+		}
+	}()
+	d.local.HTTP = "http://" + listener.Addr().String()
+	if d.options.TLS != (TLS{}) {
+		d.local.HTTP = "https://" + listener.Addr().String()
+	}
+	d.closers = append(d.closers, func() {
+		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+		defer cancel()
+		if server.Shutdown(ctx) != nil {
+			_ = server.Close()
+		}
+		<-ended
+	})
+	return nil
+}
+
+// listenHTTP listens, beyond loopback only if what goes over the wire is encrypted.
+func (d *Daemon) listenHTTP() (net.Listener, error) {
+	address, err := net.ResolveTCPAddr("tcp", d.options.HTTP)
+	if err != nil {
+		return nil, err
+	}
+	if d.options.TLS == (TLS{}) {
+		if !address.IP.IsLoopback() {
+			return nil, natsserver.ErrNotLoopback
+		}
+		return net.ListenTCP("tcp", address)
+	}
+	certificate, err := tls.LoadX509KeyPair(d.options.TLS.Certificate, d.options.TLS.Key)
+	if err != nil {
+		return nil, err
+	}
+	return tls.Listen("tcp", address.String(), &tls.Config{
+		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2", "http/1.1"},
+	})
+}
+
+// authenticateBearer says whether a token is that of an app of the store, or of the local
+// owner. Tokens are compared in constant time.
+func (d *Daemon) authenticateBearer(store, key, token string) bool {
+	if key == d.local.Key {
+		return subtle.ConstantTimeCompare([]byte(token), []byte(d.local.Token)) == 1
+	}
+	id, err := seal.ParseStoreID(store)
+	if err != nil {
+		return false
+	}
+	found, app, ok := d.ledger.AppByKey(key)
+	return ok && found.ID() == id && app.Holds(token)
+}

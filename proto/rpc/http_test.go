@@ -1,0 +1,246 @@
+package rpc_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"connectrpc.com/connect"
+
+	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
+)
+
+const secret = "the token"
+
+// web serves over HTTP to whoever has the secret.
+func web(t *testing.T, impl pb.HealthServiceHandler, opts rpc.HTTPOptions) *httptest.Server {
+	opts.Authenticate = func(s, key, token string) bool { return s == store && key == anna && token == secret }
+	mux := http.NewServeMux()
+	mux.Handle(rpc.NewHTTPHandler(func(o ...connect.HandlerOption) (string, http.Handler) {
+		return pb.NewHealthServiceHandler(impl, o...)
+	}, opts))
+	server := httptest.NewUnstartedServer(mux)
+	server.Config.Protocols = new(http.Protocols)
+	server.Config.Protocols.SetHTTP1(true)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
+	t.Cleanup(server.Close)
+	return server
+}
+
+// bearing puts the token on every call.
+func bearing(token string) connect.ClientOption {
+	return connect.WithInterceptors(connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, r connect.AnyRequest) (connect.AnyResponse, error) {
+			r.Header().Set("Authorization", "Bearer "+token)
+			r.Header().Set(rpc.HeaderSession, "the session")
+			return next(ctx, r)
+		}
+	}))
+}
+
+// protocols are the ways to call over HTTP.
+func protocols(t *testing.T, server *httptest.Server, token string) map[string]pb.HealthServiceClient {
+	plain := new(http.Protocols)
+	plain.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{Protocols: plain}
+	t.Cleanup(transport.CloseIdleConnections)
+	two := &http.Client{Transport: transport}
+	with := func(c *http.Client, o ...connect.ClientOption) pb.HealthServiceClient {
+		return pb.NewHealthServiceClient(c, server.URL, append(o, bearing(token))...)
+	}
+	return map[string]pb.HealthServiceClient{
+		"connect":      with(server.Client()),
+		"connect json": with(server.Client(), connect.WithProtoJSON()),
+		"connect h2":   with(two),
+		"grpc":         with(two, connect.WithGRPC()),
+		"grpc-web":     with(server.Client(), connect.WithGRPCWeb()),
+	}
+}
+
+func post(t *testing.T, server *httptest.Server, method, authorization, contentType, body string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodPost, server.URL+"/healthledger.v1.HealthService/"+method, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", contentType)
+	if authorization != "" {
+		r.Header.Set("Authorization", authorization)
+	}
+	response, err := server.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
+}
+
+func TestEveryProtocolOfHTTPReachesTheImplementation(t *testing.T) {
+	callers := make(chan rpc.Caller, 1)
+	server := web(t, service{save: func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+		caller, _ := rpc.CallerFrom(ctx)
+		callers <- caller
+		return accept(ctx, r)
+	}}, rpc.HTTPOptions{})
+	for name, client := range protocols(t, server, rpc.Bearer(store, anna, secret)) {
+		t.Run(name, func(t *testing.T) {
+			answer, err := client.Save(t.Context(), &pb.SaveRequest{Samples: []*pb.Sample{{Type: "stepCount"}, {Type: "stepCount"}}})
+			if err != nil || answer.Accepted != 2 {
+				t.Fatalf("save: %v, %v", answer, err)
+			}
+			if got, want := <-callers, (rpc.Caller{Store: store, Key: anna, Session: "the session"}); got != want {
+				t.Fatalf("caller %+v, want %+v", got, want)
+			}
+			if _, err := client.QueryStatistics(t.Context(), &pb.QueryStatisticsRequest{}); rpc.Reason(err) != rpc.ReasonStoreLocked {
+				t.Fatalf("statistics: %v", err)
+			}
+			if _, err := client.QueryOutcome(t.Context(), &pb.QueryOutcomeRequest{}); connect.CodeOf(err) != connect.CodeUnimplemented {
+				t.Fatalf("a method that is not there: %v", err)
+			}
+		})
+	}
+}
+
+func TestNobodyCallsOverHTTPWithoutTheToken(t *testing.T) {
+	var reached atomic.Int32
+	server := web(t, service{save: func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+		reached.Add(1)
+		return accept(ctx, r)
+	}}, rpc.HTTPOptions{Gate: func(ctx context.Context, _ string) (context.Context, func(), error) {
+		reached.Add(1)
+		return ctx, nil, nil
+	}})
+	first := ""
+	for _, authorization := range []string{
+		"", "Bearer", "Bearer ", "Bearer x", "Basic " + rpc.Bearer(store, anna, secret), "Bearer " + rpc.Bearer(store, anna, "another"),
+		"Bearer " + rpc.Bearer("another", anna, secret), "Bearer " + rpc.Bearer(store, strings.Repeat("b", len(anna)), secret),
+		"Bearer " + rpc.Bearer(store, ">", secret), "Bearer " + rpc.Bearer(store, anna, secret+"x"),
+	} {
+		for _, method := range []string{"Save", "Nonesuch"} {
+			status, body := post(t, server, method, authorization, "application/json", "{")
+			if first == "" {
+				first = body
+			}
+			if status != http.StatusUnauthorized || body != first || !strings.Contains(body, "unauthenticated") {
+				t.Errorf("%q: %d %s", authorization, status, body)
+			}
+		}
+	}
+	if n := reached.Load(); n > 0 {
+		t.Errorf("%d calls without a token went on", n)
+	}
+	for name, client := range protocols(t, server, "nonsense") {
+		if _, err := client.Save(t.Context(), &pb.SaveRequest{}); rpc.Reason(err) != rpc.ReasonUnauthenticated {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestGateOfHTTPRunsBeforeTheRequestIsLookedAt(t *testing.T) {
+	server := web(t, service{save: accept}, rpc.HTTPOptions{Gate: func(context.Context, string) (context.Context, func(), error) {
+		return nil, nil, rpc.StoreLocked()
+	}})
+	first := ""
+	for _, body := range []string{"", "{", `{"samples":[]}`, `{"nonsense":1}`, strings.Repeat(" ", 2*rpc.MaxRequest)} {
+		status, text := post(t, server, "Save", "Bearer "+rpc.Bearer(store, anna, secret), "application/json", body)
+		if first == "" {
+			first = text
+		}
+		if text != first || status != http.StatusBadRequest || !strings.Contains(text, rpc.ReasonStoreLocked) && !strings.Contains(text, "details") {
+			t.Errorf("the locked error depends on the request: %d %s", status, text)
+		}
+	}
+}
+
+func TestAnswersOfHTTPWaitUntilTheyMayLeave(t *testing.T) {
+	left := make(chan struct{}, 1)
+	server := web(t, service{save: accept}, rpc.HTTPOptions{Gate: func(ctx context.Context, method string) (context.Context, func(), error) {
+		return ctx, func() { left <- struct{}{} }, nil
+	}})
+	for name, client := range protocols(t, server, rpc.Bearer(store, anna, secret)) {
+		if _, err := client.Save(t.Context(), &pb.SaveRequest{}); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		select {
+		case <-left:
+		default:
+			t.Errorf("%s: the answer did not wait", name)
+		}
+	}
+}
+
+func TestBadRequestsOverHTTPSayWhatIsWrong(t *testing.T) {
+	server := web(t, service{save: accept}, rpc.HTTPOptions{})
+	token := "Bearer " + rpc.Bearer(store, anna, secret)
+	for body, want := range map[string]string{
+		`{"nonsense":1}`:                       "nonsense",
+		`{`:                                    "invalid_argument",
+		strings.Repeat(" ", rpc.MaxRequest+10): "resource_exhausted",
+	} {
+		if status, text := post(t, server, "Save", token, "application/json", body); status == http.StatusOK || !strings.Contains(text, want) {
+			t.Errorf("%.20q: %d %s", body, status, text)
+		}
+	}
+	if status, _ := post(t, server, "Save", token, "text/plain", "hello"); status != http.StatusUnsupportedMediaType {
+		t.Errorf("plain text: status %d", status)
+	}
+}
+
+func TestPanicOverHTTPIsAnInternalErrorWithoutPayload(t *testing.T) {
+	var log bytes.Buffer
+	server := web(t, service{save: func(_ context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+		panic("heart rate of " + r.Samples[0].Type)
+	}}, rpc.HTTPOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	status, text := post(t, server, "Save", "Bearer "+rpc.Bearer(store, anna, secret), "application/json", `{"samples":[{"type":"a secret"}]}`)
+	if status != http.StatusInternalServerError || strings.Contains(text+log.String(), "secret") || !strings.Contains(log.String(), "panic of type string") {
+		t.Errorf("%d %s\n%s", status, text, log.String())
+	}
+}
+
+func TestRequestsOverHTTPAreBounded(t *testing.T) {
+	impl, began, release := held()
+	server := web(t, impl, rpc.HTTPOptions{MaxRequests: 1})
+	client := protocols(t, server, rpc.Bearer(store, anna, secret))["connect"]
+	ended := make(chan error, 1)
+	go func() {
+		_, err := client.Save(t.Context(), &pb.SaveRequest{})
+		ended <- err
+	}()
+	<-began
+	if _, err := client.Save(t.Context(), &pb.SaveRequest{}); rpc.Reason(err) != rpc.ReasonBusy {
+		t.Errorf("too much at once: %v", err)
+	}
+	close(release)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func FuzzBearer(f *testing.F) {
+	f.Add("Bearer " + rpc.Bearer(store, anna, secret))
+	f.Add("bearer a.b.c")
+	f.Fuzz(func(t *testing.T, header string) {
+		s, key, token, ok := rpc.ParseBearer(header)
+		if !ok {
+			return
+		}
+		if !rpc.IsStore(s) || !rpc.IsKey(key) || token == "" {
+			t.Fatalf("%q gave %q %q %q", header, s, key, token)
+		}
+		if s2, key2, token2, ok := rpc.ParseBearer("Bearer " + rpc.Bearer(s, key, token)); !ok || s2 != s || key2 != key || token2 != token {
+			t.Fatalf("%q does not come back", header)
+		}
+	})
+}
