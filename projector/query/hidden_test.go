@@ -81,7 +81,10 @@ func TestHiddenMembersAndFiguresEqualNone(t *testing.T) {
 		full, bare := drawObjectPair(r, t, reads)
 		full.engine.pageBytes, bare.engine.pageBytes = 1500, 1500
 		for _, name := range allNames {
-			a := drawRequestOf(r, []string{name})
+			a := drawRequestOf(r, []string{name, rapid.SampledFrom(allNames).Draw(r, "another")})
+			if rapid.Bool().Draw(r, "predicate") {
+				a.Predicate = drawPredicate(r, a.Types, full, 0)
+			}
 			b := proto.CloneOf(a)
 			for {
 				x, errX := full.engine.Samples(context.Background(), state.Scope(bert), a)

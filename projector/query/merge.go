@@ -7,26 +7,8 @@ import (
 	"slices"
 
 	"healthledger/projector/view"
+	pb "healthledger/proto/healthledger/v1"
 )
-
-// order is the direction of an answer by Place.
-type order struct{ newest bool }
-
-// before says whether p comes before q in the answer.
-func (o order) before(p, q *view.Place) bool {
-	if o.newest {
-		return p.Compare(q) > 0
-	}
-	return p.Compare(q) < 0
-}
-
-// first returns the Place before or at every one with this start in the answer.
-func (o order) first(start int64) view.Place {
-	if o.newest {
-		return view.Place{Start: start, End: math.MaxInt64, Sequence: math.MaxUint64, Event: math.MaxUint32, Index: math.MaxUint32}
-	}
-	return view.Place{Start: start, End: math.MinInt64}
-}
 
 // selection is what a page is made of.
 type selection struct {
@@ -34,16 +16,18 @@ type selection struct {
 	period period
 	match  match
 	// after is the last sample of the page before, nil for the first page.
-	after *view.Place
+	after *rank
 	// at most so many samples will be taken.
 	limit int
 }
 
-func (s *selection) holds(p *view.Place) bool {
-	return s.match.holds(s.period, p.Start, p.End) && (s.after == nil || s.order.before(s.after, p))
+// holds says whether a sample belongs to an answer in order of time, but for the predicate.
+func (s *selection) holds(p *view.Place, typeCode uint32) bool {
+	return s.match.holds(s.period, p.Start, p.End) &&
+		(s.after == nil || s.order.beforeInTime(&s.after.place, p, s.after.typeCode, typeCode))
 }
 
-// merge yields the samples of several streams in one order.
+// merge yields the samples of several streams in one order of time.
 type merge struct {
 	selection *selection
 	filter    *filter
@@ -51,50 +35,81 @@ type merge struct {
 	streams   []*stream // a heap by next
 }
 
-// stream yields the samples of one span of a source. They lie in order of end, so one
-// that was read waits until nothing unread can come before it; how far apart start and
-// end can be is what the span's longest duration tells.
+// stream yields the samples of one span of a source. They lie in order of end, so for an
+// order by start one that was read waits until nothing unread can come before it; how far
+// apart start and end can be is what the span's longest duration tells.
 type stream struct {
 	source *view.Source
 	span   view.Span
+	// late says that samples may lie at a later end than their own: correlations.
+	late   bool
 	scan   *view.Scan // nil until the stream's turn comes
 	unread bool       // the scan is at a sample that was not taken yet
 	// next is the first that waits, or while the stream is not open a Place that none of
 	// its samples comes before.
 	next    view.Place
+	limit   int
 	waiting waiting
 }
 
 // newMerge prepares the streams of the sources. It reads nothing.
 func newMerge(p *patience, s *selection, f *filter, sources []view.Source) *merge {
 	m := &merge{selection: s, filter: f, patience: p}
-	low, until := s.period.from, s.period.to-1
-	if s.after != nil && s.order.newest {
-		until = min(until, s.after.Start)
-	} else if s.after != nil {
-		low = max(low, s.after.Start)
-	}
 	for i := range sources {
-		for _, span := range sources[i].Spans(low, until) {
-			st := &stream{source: &sources[i], span: span, waiting: waiting{order: s.order}}
-			start := span.Last
-			if !s.order.newest {
-				start = earliest(span.First, span.Longest)
-			}
-			st.next = s.order.first(start)
-			m.streams = append(m.streams, st)
-		}
+		m.add(&sources[i])
 	}
 	heap.Init(m)
 	return m
 }
 
-// earliest returns when a sample can have started that ends then and is no longer than that.
-func earliest(end int64, longest uint64) int64 {
-	if longest > uint64(end)-1<<63 {
+// add makes the streams of a source, from where the page before ended.
+func (m *merge) add(source *view.Source) {
+	s := m.selection
+	late, byEnd := isCorrelation(source), s.order.by == pb.SortBy_SORT_BY_END
+	low, until, last := s.period.from, s.period.to-1, int64(math.MaxInt64)
+	if s.after != nil {
+		edge := s.after.place.Start
+		if byEnd {
+			edge = s.after.place.End
+		}
+		if !s.order.descending {
+			low = max(low, edge)
+		} else if until = min(until, edge); byEnd && !late {
+			last = edge
+		}
+	}
+	for _, span := range source.Spans(low, until) {
+		if span.Last = min(span.Last, last); span.First > span.Last {
+			continue
+		}
+		st := &stream{source: source, span: span, late: late, limit: s.limit, waiting: waiting{order: s.order, typeCode: source.Type()}}
+		if late {
+			// Some may turn out to have no members left, and then others count.
+			st.limit = math.MaxInt32
+		}
+		t := span.Last
+		if !s.order.descending {
+			t = m.earliest(st, span.First)
+		}
+		st.next = s.order.first(t)
+		m.streams = append(m.streams, st)
+	}
+}
+
+// earliest returns by what time of the order a sample that lies at an end or later can come.
+func (m *merge) earliest(st *stream, end int64) int64 {
+	if m.exact(st) {
+		return end
+	}
+	if st.span.Longest > uint64(end)-1<<63 {
 		return math.MinInt64
 	}
-	return int64(uint64(end) - longest)
+	return int64(uint64(end) - st.span.Longest)
+}
+
+// exact says that the samples lie in the order of the answer.
+func (m *merge) exact(st *stream) bool {
+	return m.selection.order.by == pb.SortBy_SORT_BY_END && !st.late
 }
 
 // take moves the next sample of the answer to s; false at the end.
@@ -123,7 +138,7 @@ func (m *merge) open(st *stream) error {
 		return err
 	}
 	st.scan = scan
-	if m.selection.order.newest {
+	if m.selection.order.descending {
 		st.unread = scan.Last()
 	} else {
 		st.unread = scan.First()
@@ -138,19 +153,10 @@ func (m *merge) settle(st *stream) error {
 		if err := m.patience.spend(); err != nil {
 			return err
 		}
-		sample := st.scan.Sample()
-		fits := m.selection.holds(&sample.Place)
-		if fits {
-			var err error
-			if fits, err = m.filter.matches(st.source, sample); err != nil {
-				return err
-			}
+		if err := m.read(st); err != nil {
+			return err
 		}
-		if fits {
-			heap.Push(&st.waiting, sample)
-			st.waiting.cut(m.selection.limit)
-		}
-		if m.selection.order.newest {
+		if m.selection.order.descending {
 			st.unread = st.scan.Prev()
 		} else {
 			st.unread = st.scan.Next()
@@ -165,16 +171,36 @@ func (m *merge) settle(st *stream) error {
 	return st.scan.Close()
 }
 
+// read lets the sample that the scan is at wait, if it belongs to the answer.
+func (m *merge) read(st *stream) error {
+	sample := st.scan.Sample()
+	if !m.selection.holds(&sample.Place, st.waiting.typeCode) {
+		return nil
+	}
+	fits, err := m.filter.matches(st.source, sample)
+	if fits && err == nil {
+		heap.Push(&st.waiting, sample)
+		st.waiting.cut(st.limit)
+	}
+	return err
+}
+
 // certain says that no unread sample can come before the first that waits.
 func (m *merge) certain(st *stream) bool {
 	if len(st.waiting.samples) == 0 {
 		return false
 	}
+	if m.exact(st) {
+		return true
+	}
 	first, end := st.waiting.samples[0].Start, st.scan.End()
-	if m.selection.order.newest {
+	if m.selection.order.by == pb.SortBy_SORT_BY_END {
+		first = st.waiting.samples[0].End
+	}
+	if m.selection.order.descending {
 		return first > end
 	}
-	return first < earliest(end, st.span.Longest)
+	return first < m.earliest(st, end)
 }
 
 // close ends the scans that are still open.
@@ -191,7 +217,8 @@ func (m *merge) close() error {
 
 func (m *merge) Len() int { return len(m.streams) }
 func (m *merge) Less(i, j int) bool {
-	return m.selection.order.before(&m.streams[i].next, &m.streams[j].next)
+	a, b := m.streams[i], m.streams[j]
+	return m.selection.order.beforeInTime(&a.next, &b.next, a.waiting.typeCode, b.waiting.typeCode)
 }
 func (m *merge) Swap(i, j int) { m.streams[i], m.streams[j] = m.streams[j], m.streams[i] }
 func (m *merge) Push(x any)    { m.streams = append(m.streams, x.(*stream)) }
@@ -202,11 +229,16 @@ func (m *merge) Pop() any {
 	return last
 }
 
-// waiting is a heap of samples by their place in the answer.
+// waiting is a heap of samples of a type by their place in the answer.
 type waiting struct {
-	order   order
-	samples []view.Sample
-	popped  view.Sample
+	order    order
+	typeCode uint32
+	samples  []view.Sample
+	popped   view.Sample
+}
+
+func (w *waiting) before(a, b *view.Sample) bool {
+	return w.order.beforeInTime(&a.Place, &b.Place, w.typeCode, w.typeCode)
 }
 
 // cut forgets samples that cannot be among the first limit of the answer.
@@ -215,7 +247,7 @@ func (w *waiting) cut(limit int) {
 		return
 	}
 	slices.SortFunc(w.samples, func(a, b view.Sample) int {
-		if w.order.before(&a.Place, &b.Place) {
+		if w.before(&a, &b) {
 			return -1
 		}
 		return 1
@@ -223,12 +255,10 @@ func (w *waiting) cut(limit int) {
 	w.samples = w.samples[:limit+1]
 }
 
-func (w *waiting) Len() int { return len(w.samples) }
-func (w *waiting) Less(i, j int) bool {
-	return w.order.before(&w.samples[i].Place, &w.samples[j].Place)
-}
-func (w *waiting) Swap(i, j int) { w.samples[i], w.samples[j] = w.samples[j], w.samples[i] }
-func (w *waiting) Push(x any)    { w.samples = append(w.samples, *x.(*view.Sample)) }
+func (w *waiting) Len() int           { return len(w.samples) }
+func (w *waiting) Less(i, j int) bool { return w.before(&w.samples[i], &w.samples[j]) }
+func (w *waiting) Swap(i, j int)      { w.samples[i], w.samples[j] = w.samples[j], w.samples[i] }
+func (w *waiting) Push(x any)         { w.samples = append(w.samples, *x.(*view.Sample)) }
 
 func (w *waiting) Pop() any {
 	w.popped = w.samples[len(w.samples)-1]

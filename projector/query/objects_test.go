@@ -149,6 +149,7 @@ func (s *store) saveSamples(t testing.TB, app, gap uint64, samples ...*pb.Sample
 
 func (s *store) note(app uint64, sample *pb.Sample, index uint32) {
 	typ, _ := catalog.Lookup(sample.Type)
+	s.ids[sample.Type] = append(s.ids[sample.Type], sample.Uuid)
 	s.samples = append(s.samples, reference{app: app, typ: typ, input: sample, message: answered(sample, app), place: view.Place{
 		Start: sample.Start.AsTime().UnixMicro(), End: endOf(sample), Sequence: s.sequence, Index: index,
 	}})

@@ -50,7 +50,7 @@ func (e *Engine) parsePayload(scope authz.Scope, r *pb.QueryPayloadRequest) (*pa
 		return q, nil
 	}
 	plain, ok := openToken(q.tokens, q.context, r.GetPageToken())
-	if !ok || len(plain) != 5 || plain[0] != pageVersion {
+	if !ok || len(plain) != 5 || plain[0] != payloadVersion {
 		return nil, refuse("page_token", "", whyToken)
 	}
 	q.next = binary.BigEndian.Uint32(plain[1:])
@@ -85,7 +85,7 @@ func (q *payloadQuery) run(ctx context.Context, snapshot *view.Snapshot) (*pb.Qu
 		}
 		size += protowire.SizeTag(1) + protowire.SizeBytes(proto.Size(chunk))
 		if size > q.bytes && number > q.next {
-			answer.NextPageToken, err = sealToken(q.tokens, q.context, binary.BigEndian.AppendUint32([]byte{pageVersion}, number))
+			answer.NextPageToken, err = sealToken(q.tokens, q.context, binary.BigEndian.AppendUint32([]byte{payloadVersion}, number))
 			return answer, err
 		}
 		answer.Chunks = append(answer.Chunks, chunk)
@@ -94,31 +94,21 @@ func (q *payloadQuery) run(ctx context.Context, snapshot *view.Snapshot) (*pb.Qu
 	return answer, nil
 }
 
-// A payload token says whose payload it is. Its plaintext always has the same length,
-// big-endian: version 1, then source (4 bytes), start and end (8 each), sequence (8), event
-// and index (4 each) of the sample.
-const payloadSize = 1 + 4 + 8 + 8 + 8 + 4 + 4
+// FORMAT.md describes the tokens of payloads.
+const (
+	payloadVersion = 1
+	payloadSize    = 1 + 4 + placeSize
+)
 
 func appendSample(b []byte, l *view.Locator) []byte {
-	b = binary.BigEndian.AppendUint32(append(b, pageVersion), l.Source)
-	b = binary.BigEndian.AppendUint64(b, uint64(l.Start))
-	b = binary.BigEndian.AppendUint64(b, uint64(l.End))
-	b = binary.BigEndian.AppendUint64(b, l.Sequence)
-	b = binary.BigEndian.AppendUint32(b, l.Event)
-	return binary.BigEndian.AppendUint32(b, l.Index)
+	return appendPlace(binary.BigEndian.AppendUint32(append(b, payloadVersion), l.Source), &l.Place)
 }
 
 func readSample(typeCode uint32, b []byte) (view.Locator, bool) {
-	if len(b) != payloadSize || b[0] != pageVersion {
+	if len(b) != payloadSize || b[0] != payloadVersion {
 		return view.Locator{}, false
 	}
-	return view.Locator{Type: typeCode, Source: binary.BigEndian.Uint32(b[1:]), Place: view.Place{
-		Start:    int64(binary.BigEndian.Uint64(b[5:])),
-		End:      int64(binary.BigEndian.Uint64(b[13:])),
-		Sequence: binary.BigEndian.Uint64(b[21:]),
-		Event:    binary.BigEndian.Uint32(b[29:]),
-		Index:    binary.BigEndian.Uint32(b[33:]),
-	}}, true
+	return view.Locator{Type: typeCode, Source: binary.BigEndian.Uint32(b[1:]), Place: readPlace(b[5:])}, true
 }
 
 // payloadContext is what tokens of payloads are bound to: what they are for, the reader

@@ -80,7 +80,6 @@ type filter struct {
 	root     test
 	writer   *writer
 	patience *patience
-	units    converter
 	origins  map[originKey]bool
 	members  map[memberKey]map[view.Locator]struct{}
 }

@@ -1,9 +1,6 @@
 package query
 
 import (
-	"errors"
-	"math"
-
 	"healthledger/projector/view"
 	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
@@ -57,35 +54,17 @@ func (f *filter) membersOf(t memberTest) (map[view.Locator]struct{}, error) {
 		if typ.Kind != t.kind {
 			continue
 		}
-		whole, sample, found, err := f.find(typ, t.id)
-		if err == nil && found {
-			err = f.addMembers(members, whole, sample)
-		}
+		all, err := f.writer.snapshot.AllByUUID(f.writer.scope, typ.Code, t.id)
 		if err != nil {
 			return nil, err
 		}
-	}
-	return members, nil
-}
-
-// find returns the sample with a UUID if the reader may see it.
-func (f *filter) find(t *catalog.Type, id [16]byte) (*view.Source, *view.Sample, bool, error) {
-	all := sources(f.writer.snapshot, f.writer.scope, t, period{math.MinInt64, math.MaxInt64})
-	for i := range all {
-		var found view.Sample
-		there := false
-		err := f.scan(&all[i], func(s *view.Sample) error {
-			at, err := f.writer.details.UUID(t.Code, s)
-			if err == nil && at == id {
-				found, there = *s, true
+		for _, whole := range all {
+			if err := f.addMembers(members, whole.Source, whole.Sample); err != nil {
+				return nil, err
 			}
-			return err
-		})
-		if there || err != nil {
-			return &all[i], &found, there, err
 		}
 	}
-	return nil, nil, false, nil
+	return members, nil
 }
 
 // addMembers adds the members of an object that the reader may see.
@@ -128,25 +107,8 @@ func (aloneTest) holds(f *filter, source *view.Source, s *view.Sample) (bool, er
 // addMembersOf adds the members of all correlations that lie under a pair. Nothing tells
 // where the correlation of a sample lies, so that all are read, once for a filter.
 func (f *filter) addMembersOf(members map[view.Locator]struct{}, pair uint32) error {
-	for _, source := range f.writer.snapshot.Sources(f.writer.scope, pair) {
-		err := f.scan(&source, func(s *view.Sample) error { return f.addMembers(members, &source, s) })
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// scan calls fn with all that a source has, until it fails.
-func (f *filter) scan(source *view.Source, fn func(*view.Sample) error) error {
-	scan, err := source.Scan(math.MinInt64, math.MaxInt64)
-	if err != nil {
-		return err
-	}
-	for ok := scan.First(); ok && err == nil; ok = scan.Next() {
-		if err = f.patience.spend(); err == nil {
-			err = fn(scan.Sample())
-		}
-	}
-	return errors.Join(err, scan.Close())
+	all := f.writer.snapshot.Sources(f.writer.scope, pair)
+	return scanAll(f.patience, always, all, func(source *view.Source, s *view.Sample) error {
+		return f.addMembers(members, source, s)
+	})
 }

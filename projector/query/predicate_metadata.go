@@ -125,7 +125,7 @@ func (f *filter) compare(e, value *pb.MetadataEntry) (int, bool) {
 		if !ok {
 			return 0, false
 		}
-		converted, ok := f.units.convert(e.GetQuantity().GetValue(), e.GetQuantity().GetUnit(), v.Quantity.Unit)
+		converted, ok := f.writer.units.convert(e.GetQuantity().GetValue(), e.GetQuantity().GetUnit(), v.Quantity.Unit)
 		return cmp.Compare(converted, v.Quantity.Value), ok
 	}
 	return 0, false

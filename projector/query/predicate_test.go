@@ -105,7 +105,7 @@ func isMember(id, typeName string, s *pb.Sample, seen []reference) bool {
 
 func metadataFulfils(p *pb.MetadataPredicate, entries []*pb.MetadataEntry) bool {
 	for _, e := range entries {
-		if strings.TrimPrefix(e.Key, "HKMetadataKey") != strings.TrimPrefix(p.Key, "HKMetadataKey") {
+		if strings.Replace(e.Key, "HKMetadataKey", "HK", 1) != strings.Replace(p.Key, "HKMetadataKey", "HK", 1) {
 			continue
 		}
 		if len(p.Values) == 0 {
@@ -279,11 +279,12 @@ func drawMatch(t *rapid.T) pb.PeriodMatch {
 // drawID draws UUIDs of what a store has of a type, of any if it is empty, or of nothing.
 func drawID(s *store, typeName string) *rapid.Generator[string] {
 	ids := []string{"99999999-0000-4000-8000-000000000000"}
-	for _, r := range s.samples {
-		if typeName == "" || r.typ.Short() == typeName {
-			ids = append(ids, r.message.Uuid)
+	for name, some := range s.ids {
+		if typeName == "" || typeName == name {
+			ids = append(ids, some...)
 		}
 	}
+	slices.Sort(ids)
 	return rapid.SampledFrom(ids)
 }
 

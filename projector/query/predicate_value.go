@@ -83,7 +83,7 @@ func (t quantityTest) holds(f *filter, _ *view.Source, s *view.Sample) (bool, er
 	if !s.HasValue || from == "" {
 		return false, nil
 	}
-	value, ok := f.units.convert(s.Value, from, t.unit)
+	value, ok := f.writer.units.convert(s.Value, from, t.unit)
 	return ok && t.comparison.holds(cmp.Compare(value, t.value)), nil
 }
 

@@ -103,8 +103,11 @@ func refuse(field, value, why string) *ArgumentError {
 // the last number there is.
 type period struct{ from, to int64 }
 
+// always is the period that has no bounds.
+var always = period{math.MinInt64, math.MaxInt64}
+
 func parsePeriod(from, to *timestamppb.Timestamp) (period, error) {
-	p := period{math.MinInt64, math.MaxInt64}
+	p := always
 	var err error
 	if from != nil {
 		if p.from, err = health.Micros(from); err != nil {
@@ -178,5 +181,7 @@ func (p *patience) spend() error {
 	if p.read++; p.read%checkEvery != 0 {
 		return nil
 	}
-	return errors.Join(p.ctx.Err(), p.snapshot.Err())
+	return p.exhausted()
 }
+
+func (p *patience) exhausted() error { return errors.Join(p.ctx.Err(), p.snapshot.Err()) }

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -9,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -17,9 +18,9 @@ import (
 
 	"healthledger/authz"
 	"healthledger/projector/view"
-	"healthledger/proto/catalog"
 	"healthledger/proto/health"
 	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/unit"
 )
 
 func drawStore(r *rapid.T, t testing.TB) *store {
@@ -48,11 +49,14 @@ func drawRequest(r *rapid.T) *pb.QuerySamplesRequest {
 	return drawRequestOf(r, typeNames)
 }
 
+// drawRequestOf draws a request for some of these types.
 func drawRequestOf(r *rapid.T, names []string) *pb.QuerySamplesRequest {
 	q := &pb.QuerySamplesRequest{
-		Types: []string{rapid.SampledFrom(names).Draw(r, "type")},
-		Limit: rapid.Uint32Range(0, 12).Draw(r, "limit"),
-		Order: pb.Order(rapid.Int32Range(0, 2).Draw(r, "order")),
+		Types:  rapid.SliceOfN(rapid.SampledFrom(names), 1, 3).Draw(r, "types"),
+		Limit:  rapid.Uint32Range(0, 12).Draw(r, "limit"),
+		Order:  pb.Order(rapid.Int32Range(0, 2).Draw(r, "order")),
+		SortBy: pb.SortBy(rapid.Int32Range(0, 3).Draw(r, "sort by")),
+		Match:  drawMatch(r),
 	}
 	q.From, q.To = timestamps(drawPeriod(r))
 	return q
@@ -68,21 +72,34 @@ func timestamps(p period) (from, to *timestamppb.Timestamp) {
 	return from, to
 }
 
-// expected answers a request the slow and obvious way, from what the reader sees of the
-// types and of all types.
-func expected(seen, all []reference, q *pb.QuerySamplesRequest) []*pb.Sample {
-	newest := q.GetOrder() != pb.Order_ORDER_ASCENDING
+// expected answers a request the slow and obvious way, from all that the reader sees.
+func expected(seen []reference, q *pb.QuerySamplesRequest) []*pb.Sample {
 	var chosen []reference
 	for _, r := range seen {
-		if belongs(r.message, q.From, q.To, q.Match) && (q.Predicate == nil || fulfils(q.Predicate, r.message, all)) {
+		ofType := slices.ContainsFunc(q.Types, func(name string) bool { return code(name) == r.typ.Code })
+		if ofType && belongs(r.message, q.From, q.To, q.Match) && (q.Predicate == nil || fulfils(q.Predicate, r.message, seen)) {
 			chosen = append(chosen, r)
 		}
 	}
+	sign := -1
+	if q.Order == pb.Order_ORDER_ASCENDING {
+		sign = 1
+	}
 	slices.SortFunc(chosen, func(a, b reference) int {
-		if newest {
-			a, b = b, a
+		x, okX := number(a)
+		y, okY := number(b)
+		inOrder := cmp.Or(a.place.Compare(&b.place), cmp.Compare(a.typ.Code, b.typ.Code))
+		switch {
+		case q.SortBy == pb.SortBy_SORT_BY_END:
+			inOrder = cmp.Or(cmp.Compare(a.place.End, b.place.End), inOrder)
+		case q.SortBy == pb.SortBy_SORT_BY_VALUE && okX && okY:
+			inOrder = cmp.Or(cmp.Compare(x, y), inOrder)
+		case q.SortBy == pb.SortBy_SORT_BY_VALUE && okX != okY && okX:
+			return -1
+		case q.SortBy == pb.SortBy_SORT_BY_VALUE && okX != okY:
+			return 1
 		}
-		return a.place.Compare(&b.place)
+		return sign * inOrder
 	})
 	if n := int(q.GetLimit()); n > 0 && len(chosen) > n {
 		chosen = chosen[:n]
@@ -92,6 +109,17 @@ func expected(seen, all []reference, q *pb.QuerySamplesRequest) []*pb.Sample {
 		samples = append(samples, r.message)
 	}
 	return samples
+}
+
+// number is by what a sample is sorted by value.
+func number(r reference) (float64, bool) {
+	if r.message.Value == nil || !r.typ.Kind.HasUnit() {
+		return r.message.GetValue(), r.message.Value != nil
+	}
+	from, errFrom := unit.Parse(r.message.Unit)
+	to, errTo := unit.Parse(r.typ.Unit)
+	v, err := unit.Convert(*r.message.Value, from, to)
+	return v, errors.Join(errFrom, errTo, err) == nil
 }
 
 // pages asks until there is no token any more.
@@ -129,15 +157,13 @@ func TestSamplesAreWhatTheReferenceGives(t *testing.T) {
 		s.engine.pageBytes = rapid.SampledFrom([]int{1, 700, 2000, pageBytes}).Draw(r, "page")
 		for range 3 {
 			q := drawRequestOf(r, allNames)
-			q.Match = drawMatch(r)
 			if rapid.Bool().Draw(r, "predicate") {
 				q.Predicate = drawPredicate(r, q.Types, s, 0)
 			}
-			typ, _ := catalog.Lookup(q.GetTypes()[0])
 			for _, reader := range []uint64{0, anna, bert, carl} {
-				want := expected(s.visible(reader, reads, typ), s.visible(reader, reads, nil), q)
+				want := expected(s.visible(reader, reads, nil), q)
 				got := opaque(pages(t, s, scopeOf(state, reader), q, nil))
-				if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
+				if diff := gocmp.Diff(want, got, protocmp.Transform()); diff != "" {
 					r.Fatalf("reader %d, %v: %s", reader, q, diff)
 				}
 			}
@@ -153,15 +179,14 @@ func TestPagesStayInPlaceWhileSamplesArrive(t *testing.T) {
 		s.engine.pageBytes = 700
 		q := drawRequest(r)
 		q.Limit = 0
-		typ, _ := catalog.Lookup(q.GetTypes()[0])
-		before := expected(s.visible(0, nil, typ), nil, q)
+		before := expected(s.visible(0, nil, nil), q)
 		got := pages(t, s, state.OwnerScope(), q, func() {
 			s.save(t, anna, 0, drawColumns(r, q.GetTypes()[0], someTypes[q.GetTypes()[0]]))
 			if len(s.samples) > 200 {
 				r.Skip("endless")
 			}
 		})
-		after := expected(s.visible(0, nil, typ), nil, q)
+		after := expected(s.visible(0, nil, nil), q)
 		// Everything that was there comes, once; what else comes is new and in order.
 		at := 0
 		ids := map[string]bool{}
@@ -198,9 +223,8 @@ func TestLongSamplesComeInOrderUnderALimit(t *testing.T) {
 		}
 		s.save(t, anna, 0, c)
 		q := &pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: rapid.Uint32Range(1, 6).Draw(r, "limit"), Order: pb.Order(rapid.Int32Range(1, 2).Draw(r, "order"))}
-		typ, _ := catalog.Lookup(q.GetTypes()[0])
 		got := pages(t, s, grants(t, nil).OwnerScope(), q, nil)
-		if diff := cmp.Diff(expected(s.visible(0, nil, typ), nil, q), got, protocmp.Transform()); diff != "" {
+		if diff := gocmp.Diff(expected(s.visible(0, nil, nil), q), got, protocmp.Transform()); diff != "" {
 			r.Fatal(diff)
 		}
 		s.close(t)
@@ -249,6 +273,9 @@ func TestDeniedReadEqualsEmptyStore(t *testing.T) {
 			clear(s.touched)
 		}
 		q := drawRequest(r)
+		if rapid.Bool().Draw(r, "predicate") {
+			q.Predicate = drawPredicate(r, q.Types, full, 0)
+		}
 		for {
 			a, errA := full.engine.Samples(context.Background(), state.Scope(bert), q)
 			b, errB := bare.engine.Samples(context.Background(), state.Scope(bert), q)
@@ -280,7 +307,7 @@ func compareAnswers(r *rapid.T, a, b proto.Message) {
 		r.Fatal(err)
 	}
 	if string(x) != string(y) {
-		r.Fatal(cmp.Diff(a, b, protocmp.Transform()))
+		r.Fatal(gocmp.Diff(a, b, protocmp.Transform()))
 	}
 }
 
@@ -337,7 +364,7 @@ func TestLimitedHistoryTouchesOnlyItsRange(t *testing.T) {
 		touched[i] = s.touched
 		s.close(t)
 	}
-	if diff := cmp.Diff(touched[0], touched[1]); diff != "" {
+	if diff := gocmp.Diff(touched[0], touched[1]); diff != "" {
 		t.Error(diff)
 	}
 	if len(touched[0]) == 0 {
@@ -369,6 +396,9 @@ func TestRefusedSampleRequestsNameTheField(t *testing.T) {
 		"from after to":  {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, From: health.Timestamp(2), To: health.Timestamp(1)}, 0, "from"},
 		"fine from":      {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, From: &timestamppb.Timestamp{Nanos: 1}}, 0, "from"},
 		"far to":         {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, To: &timestamppb.Timestamp{Seconds: 1 << 60}}, 0, "to"},
+		"second type":    {&pb.QuerySamplesRequest{Types: []string{"heartRate", "x"}}, 0, "type"},
+		"sort":           {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, SortBy: 9}, 0, "sort_by"},
+		"match":          {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, Match: 9}, 0, "match"},
 		"order":          {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, Order: 9}, 0, "order"},
 		"token text":     {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: 3, PageToken: "%"}, 0, "page_token"},
 		"short token":    {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: 3, PageToken: short}, 0, "page_token"},
@@ -377,6 +407,10 @@ func TestRefusedSampleRequestsNameTheField(t *testing.T) {
 		"other limit":    {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: 4, PageToken: token}, 0, "page_token"},
 		"other order":    {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: 3, Order: 1, PageToken: token}, 0, "page_token"},
 		"other from":     {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: 3, From: health.Timestamp(0), PageToken: token}, 0, "page_token"},
+		"other match":    {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: 3, Match: 2, PageToken: token}, 0, "page_token"},
+		"other sort":     {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: 3, SortBy: 2, PageToken: token}, 0, "page_token"},
+		"another type":   {&pb.QuerySamplesRequest{Types: []string{"heartRate", "stepCount"}, Limit: 3, PageToken: token}, 0, "page_token"},
+		"with predicate": {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: 3, PageToken: token, Predicate: &pb.Predicate{Kind: &pb.Predicate_Workout{Workout: id()}}}, 0, "page_token"},
 		"other to":       {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: 3, To: health.Timestamp(9), PageToken: token}, 0, "page_token"},
 		"another reader": {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: 3, PageToken: token}, anna, "page_token"},
 	}
@@ -392,7 +426,10 @@ func TestRefusedSampleRequestsNameTheField(t *testing.T) {
 		})
 	}
 	// The same request under another name of the type, with the order said, is the same.
-	same := &pb.QuerySamplesRequest{Types: []string{"HKQuantityTypeIdentifierHeartRate"}, Limit: 3, Order: pb.Order_ORDER_DESCENDING, PageToken: token}
+	same := &pb.QuerySamplesRequest{
+		Types: []string{"HKQuantityTypeIdentifierHeartRate", "heartRate"}, Limit: 3, PageToken: token,
+		Order: pb.Order_ORDER_DESCENDING, SortBy: pb.SortBy_SORT_BY_START, Match: pb.PeriodMatch_PERIOD_MATCH_OVERLAP,
+	}
 	if answer, err := s.engine.Samples(context.Background(), state.OwnerScope(), same); err != nil || len(answer.GetSamples()) != 1 {
 		t.Errorf("answer %v, error %v", answer, err)
 	}
@@ -405,10 +442,10 @@ func TestRefusedSampleRequestsNameTheField(t *testing.T) {
 func TestTokensHaveOneLength(t *testing.T) {
 	lengths := map[int]bool{}
 	rapid.Check(t, func(r *rapid.T) {
-		p := page{view.Place{
+		p := page{rank{view.Place{
 			Start: rapid.Int64().Draw(r, "start"), End: rapid.Int64().Draw(r, "end"), Sequence: rapid.Uint64().Draw(r, "sequence"),
 			Event: rapid.Uint32().Draw(r, "event"), Index: rapid.Uint32().Draw(r, "index"),
-		}, rapid.Uint32().Draw(r, "taken")}
+		}, rapid.Uint32().Draw(r, "type"), rapid.Float64().Draw(r, "value"), rapid.Bool().Draw(r, "has value")}, rapid.Uint32().Draw(r, "taken")}
 		token, err := sealPage(newSealed(), []byte("c"), p)
 		if err != nil {
 			r.Fatal(err)

@@ -99,6 +99,7 @@ type store struct {
 	view     *view.View
 	engine   *Engine
 	samples  []reference
+	ids      map[string][]string // UUIDs of all that was saved, by type
 	sequence uint64
 	touched  map[string]int
 }
@@ -115,7 +116,7 @@ type reference struct {
 
 func newStore(t testing.TB) *store {
 	t.Helper()
-	s := &store{touched: map[string]int{}}
+	s := &store{touched: map[string]int{}, ids: map[string][]string{}}
 	v, err := view.Open(vfs.NewMem(), "view", view.Options{CacheSize: 1 << 20, Touched: func(lower, upper []byte) {
 		s.touched[fmt.Sprintf("%x-%x", lower, upper)]++
 	}})
@@ -170,7 +171,9 @@ func (s *store) save(t testing.TB, app uint64, gap uint64, columns ...*pb.Sample
 			if !row.HasUUID {
 				row.UUID, row.HasUUID = health.DeriveUUID([16]byte(request), app, c.GetType(), index), true
 			}
-			s.samples = append(s.samples, reference{app: app, typ: typ, message: health.Sample(typ, c.GetUnit(), source, row, nil), place: view.Place{
+			message := health.Sample(typ, c.GetUnit(), source, row, nil)
+			s.ids[typ.Short()] = append(s.ids[typ.Short()], message.Uuid)
+			s.samples = append(s.samples, reference{app: app, typ: typ, message: message, place: view.Place{
 				Start: row.Start, End: row.End, Sequence: s.sequence, Index: index,
 			}})
 		}

@@ -1,67 +1,97 @@
 package query
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"math"
 
-	"healthledger/authz"
+	"google.golang.org/protobuf/proto"
+
 	"healthledger/projector/view"
-	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
 )
 
-// A page token says where the page before ended. Its plaintext always has the same
-// length, big-endian: version 1, start and end of the last sample (8 bytes each), its
-// sequence (8), event and index (4 each), and how many samples went out so far (4).
+// FORMAT.md describes tokens.
 const (
-	pageVersion = 1
-	pageSize    = 1 + 8 + 8 + 8 + 4 + 4 + 4
+	pageVersion = 2
+	pageSize    = 1 + 1 + 8 + 4 + placeSize + 4
 )
 
+// page says where a page ended: after its last sample, and how many went out so far.
 type page struct {
-	after view.Place
+	after rank
 	taken uint32
 }
 
 func (p *page) appendTo(b []byte) []byte {
-	b = append(b, pageVersion)
-	b = binary.BigEndian.AppendUint64(b, uint64(p.after.Start))
-	b = binary.BigEndian.AppendUint64(b, uint64(p.after.End))
-	b = binary.BigEndian.AppendUint64(b, p.after.Sequence)
-	b = binary.BigEndian.AppendUint32(b, p.after.Event)
-	b = binary.BigEndian.AppendUint32(b, p.after.Index)
+	b = append(b, pageVersion, 0)
+	if p.after.hasValue {
+		b[len(b)-1] = 1
+	}
+	b = binary.BigEndian.AppendUint64(b, math.Float64bits(p.after.value))
+	b = binary.BigEndian.AppendUint32(b, p.after.typeCode)
+	b = appendPlace(b, &p.after.place)
 	return binary.BigEndian.AppendUint32(b, p.taken)
 }
 
+func appendPlace(b []byte, p *view.Place) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(p.Start))
+	b = binary.BigEndian.AppendUint64(b, uint64(p.End))
+	b = binary.BigEndian.AppendUint64(b, p.Sequence)
+	b = binary.BigEndian.AppendUint32(b, p.Event)
+	return binary.BigEndian.AppendUint32(b, p.Index)
+}
+
+const placeSize = 8 + 8 + 8 + 4 + 4
+
+func readPlace(b []byte) view.Place {
+	return view.Place{
+		Start:    int64(binary.BigEndian.Uint64(b)),
+		End:      int64(binary.BigEndian.Uint64(b[8:])),
+		Sequence: binary.BigEndian.Uint64(b[16:]),
+		Event:    binary.BigEndian.Uint32(b[24:]),
+		Index:    binary.BigEndian.Uint32(b[28:]),
+	}
+}
+
 func readPage(b []byte) (page, bool) {
-	if len(b) != pageSize || b[0] != pageVersion {
+	if len(b) != pageSize || b[0] != pageVersion || b[1] > 1 {
 		return page{}, false
 	}
 	return page{
-		after: view.Place{
-			Start:    int64(binary.BigEndian.Uint64(b[1:])),
-			End:      int64(binary.BigEndian.Uint64(b[9:])),
-			Sequence: binary.BigEndian.Uint64(b[17:]),
-			Event:    binary.BigEndian.Uint32(b[25:]),
-			Index:    binary.BigEndian.Uint32(b[29:]),
+		after: rank{
+			hasValue: b[1] == 1,
+			value:    math.Float64frombits(binary.BigEndian.Uint64(b[2:])),
+			typeCode: binary.BigEndian.Uint32(b[10:]),
+			place:    readPlace(b[14:]),
 		},
-		taken: binary.BigEndian.Uint32(b[33:]),
+		taken: binary.BigEndian.Uint32(b[14+placeSize:]),
 	}, true
 }
 
-// pageContext is what a token is bound to: the reader and everything else in the request.
-func pageContext(scope authz.Scope, t *catalog.Type, p period, limit uint32, newest bool) []byte {
-	b := []byte("healthledger samples page 1")
-	b = binary.BigEndian.AppendUint64(b, scope.Reader())
-	b = binary.BigEndian.AppendUint32(b, t.Code)
-	b = binary.BigEndian.AppendUint64(b, uint64(p.from))
-	b = binary.BigEndian.AppendUint64(b, uint64(p.to))
-	b = binary.BigEndian.AppendUint32(b, limit)
-	if newest {
-		return append(b, byte(pb.Order_ORDER_DESCENDING))
+// pageContext is what a token is bound to: the reader and everything in the request but
+// the token itself and the receipt, in one form whatever way it was said.
+func (q *samplesQuery) pageContext(predicate *pb.Predicate) ([]byte, error) {
+	normal := &pb.QuerySamplesRequest{
+		Limit: q.limit, SortBy: q.selection.order.by, Order: pb.Order_ORDER_ASCENDING, Match: pb.PeriodMatch(q.selection.match), Predicate: predicate,
 	}
-	return append(b, byte(pb.Order_ORDER_ASCENDING))
+	for _, t := range q.types {
+		normal.Types = append(normal.Types, t.Short())
+	}
+	if q.selection.order.descending {
+		normal.Order = pb.Order_ORDER_DESCENDING
+	}
+	request, err := proto.MarshalOptions{Deterministic: true}.Marshal(normal)
+	if err != nil {
+		return nil, refuse("predicate", "", "a text is not UTF-8")
+	}
+	b := binary.BigEndian.AppendUint64([]byte("healthledger samples page 2"), q.scope.Reader())
+	b = binary.BigEndian.AppendUint64(b, uint64(q.selection.period.from))
+	b = binary.BigEndian.AppendUint64(b, uint64(q.selection.period.to))
+	sum := sha256.Sum256(request)
+	return append(b, sum[:]...), nil
 }
 
 var tokenText = base64.RawURLEncoding.Strict()

@@ -21,6 +21,7 @@ type writer struct {
 	details  *view.Details
 	// origins as they go out, by what the view has.
 	origins map[*pb.Source]*pb.Source
+	units   converter
 }
 
 func newWriter(scope authz.Scope, options *Options, snapshot *view.Snapshot) *writer {

@@ -16,29 +16,47 @@ import (
 
 // ByUUID returns the sample of a type that has this UUID in the answers to the scope, and
 // its source. Of an UUID that several apps gave, it is that of the app registered first.
-// What is looked up depends on nothing that the scope may not see: a row that names a
-// place there is not followed. A UUID that was derived costs the samples of the source
-// that end among those of its segment.
+// See AllByUUID.
 func (s *Snapshot) ByUUID(scope authz.Scope, typeCode uint32, id [16]byte) (*Source, *Sample, bool, error) {
+	all, err := s.AllByUUID(scope, typeCode, id)
+	if err != nil || len(all) == 0 {
+		return nil, nil, false, err
+	}
+	return all[0].Source, all[0].Sample, true, nil
+}
+
+// Found is a sample with its source.
+type Found struct {
+	Source *Source
+	Sample *Sample
+}
+
+// AllByUUID returns the samples of a type that have this UUID in the answers to the scope,
+// those of an app registered earlier first: apps, and what an importer brought of several,
+// may give the same ones. A correlation may come by way of several of its types. What is
+// looked up depends on nothing that the scope may not see: a row that names a place there
+// is not followed. A UUID that was derived costs the samples of the source that end among
+// those of its segment.
+func (s *Snapshot) AllByUUID(scope authz.Scope, typeCode uint32, id [16]byte) ([]Found, error) {
+	var all []Found
 	sources := s.ofType(scope, typeCode)
 	for len(sources) > 0 {
 		n := 1
 		for n < len(sources) && sources[n].App() == sources[0].App() {
 			n++
 		}
-		source, sample, err := s.byOwnUUID(sources[:n], id)
-		if sample == nil && err == nil {
-			source, sample, err = s.byDerivedUUID(sources[:n], typeCode, id)
+		own, err := s.byOwnUUID(sources[:n], id)
+		if err == nil {
+			all = append(all, own...)
+			own, err = s.byDerivedUUID(sources[:n], typeCode, id)
 		}
 		if err != nil {
-			return nil, nil, false, fmt.Errorf("find a sample by UUID: %w", s.view.damage(err))
+			return nil, fmt.Errorf("find a sample by UUID: %w", s.view.damage(err))
 		}
-		if sample != nil {
-			return source, sample, true, nil
-		}
+		all = append(all, own...)
 		sources = sources[n:]
 	}
-	return nil, nil, false, nil
+	return all, nil
 }
 
 // ofType returns where samples of a type lie that the scope may see, by app.
@@ -55,8 +73,8 @@ func (s *Snapshot) ofType(scope authz.Scope, typeCode uint32) []Source {
 	return sources
 }
 
-// byOwnUUID looks for an object of an app that brought the UUID.
-func (s *Snapshot) byOwnUUID(sources []Source, id [16]byte) (*Source, *Sample, error) {
+// byOwnUUID looks for the objects of an app that brought the UUID.
+func (s *Snapshot) byOwnUUID(sources []Source, id [16]byte) (all []Found, err error) {
 	var tried [][16]byte
 	for i := range sources {
 		own := sources[i].entry.origin.ownUUID(id)
@@ -69,23 +87,28 @@ func (s *Snapshot) byOwnUUID(sources []Source, id [16]byte) (*Source, *Sample, e
 			continue
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		rows, ok := readObjectRows(value)
 		if !ok {
-			return nil, nil, errDamaged
+			return nil, errDamaged
 		}
 		for _, row := range rows {
 			source := find(sources, row.Type, row.Source)
 			if source == nil || row.memberEnd < source.since {
 				continue
 			}
-			if sample, err := source.at(row.Place); err != nil || sample != nil {
-				return source, sample, err
+			sample, err := source.at(row.Place)
+			if err != nil {
+				return nil, err
+			}
+			if sample != nil {
+				all = append(all, Found{source, sample})
+				break
 			}
 		}
 	}
-	return nil, nil, nil
+	return all, nil
 }
 
 func find(sources []Source, typeCode, id uint32) *Source {
@@ -113,8 +136,8 @@ func (s *Source) at(p Place) (*Sample, error) {
 	return sample, nil
 }
 
-// byDerivedUUID looks for a sample of an app whose UUID was derived from its request.
-func (s *Snapshot) byDerivedUUID(sources []Source, typeCode uint32, id [16]byte) (*Source, *Sample, error) {
+// byDerivedUUID looks for the samples of an app whose UUID was derived from their request.
+func (s *Snapshot) byDerivedUUID(sources []Source, typeCode uint32, id [16]byte) (all []Found, err error) {
 	var tried []uint32
 	for i := range sources {
 		code := sources[i].typeCode
@@ -127,23 +150,28 @@ func (s *Snapshot) byDerivedUUID(sources []Source, typeCode uint32, id [16]byte)
 			continue
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		d, ok := readDerived(value)
 		if !ok {
-			return nil, nil, errDamaged
+			return nil, errDamaged
 		}
 		for _, at := range d.sources {
 			source := find(sources, code, at.id)
 			if source == nil || at.end < source.since {
 				continue
 			}
-			if sample, err := source.derived(typeCode, &d, id); err != nil || sample != nil {
-				return source, sample, err
+			sample, err := source.derived(typeCode, &d, id)
+			if err != nil {
+				return nil, err
+			}
+			if sample != nil {
+				all = append(all, Found{source, sample})
+				break
 			}
 		}
 	}
-	return nil, nil, nil
+	return all, nil
 }
 
 // derived looks for a sample among those that a request brought without UUIDs.
