@@ -29,6 +29,8 @@ type Batch struct {
 	uuids    map[named]Locator
 	// fresh are rows of this batch that it may have to find again; nil: deleted.
 	fresh map[string][]byte
+	// gone are the keys of samples that the batch removes.
+	gone map[string]struct{}
 
 	// What the batch adds to the dictionaries; the view's own change at Commit.
 	units     []string
@@ -95,6 +97,7 @@ func (v *View) Begin() *Batch {
 	b := &Batch{
 		view: v, batch: v.db.NewBatch(), sequence: v.current.cursor.Sequence, event: -1, counts: v.current.counts,
 		drafts: map[draftKey]*draft{}, requests: map[named]struct{}{}, uuids: map[named]Locator{}, fresh: map[string][]byte{},
+		gone:    map[string]struct{}{},
 		unitIDs: map[string]uint32{}, sourceIDs: map[string]uint32{}, kin: map[string][]*origin{},
 	}
 	v.open = b
@@ -129,12 +132,9 @@ func (b *Batch) Apply(sequence uint64, event int, ev *pb.Event) error {
 }
 
 func (b *Batch) apply(sequence uint64, event int, ev *pb.Event) error {
-	first := b.event < 0 && sequence > b.sequence
-	next := b.event >= 0 && (sequence > b.sequence || sequence == b.sequence && event > b.event)
-	if event < 0 || event > 1<<31-1 || !first && !next {
-		return fmt.Errorf("%w: it is out of order", ErrEvent)
+	if err := b.advance(sequence, event); err != nil {
+		return err
 	}
-	b.sequence, b.event = sequence, event
 	switch body := ev.GetBody().(type) {
 	case nil:
 		return fmt.Errorf("%w: it is of no known kind", ErrEvent)
@@ -142,11 +142,24 @@ func (b *Batch) apply(sequence uint64, event int, ev *pb.Event) error {
 		return b.save(ev.GetTime(), body.SamplesSaved)
 	case *pb.Event_PartSaved:
 		return b.savePart(body.PartSaved)
+	case *pb.Event_SamplesDeleted:
+		return b.remove(body.SamplesDeleted)
 	case *pb.Event_UpdatesSet:
 		return b.setUpdates(body.UpdatesSet)
 	case *pb.Event_UpdatesAcked:
 		return b.ackUpdates(ev.GetTime(), body.UpdatesAcked)
 	}
+	return nil
+}
+
+// advance moves to the next event.
+func (b *Batch) advance(sequence uint64, event int) error {
+	first := b.event < 0 && sequence > b.sequence
+	next := b.event >= 0 && (sequence > b.sequence || sequence == b.sequence && event > b.event)
+	if event < 0 || event > 1<<31-1 || !first && !next {
+		return fmt.Errorf("%w: it is out of order", ErrEvent)
+	}
+	b.sequence, b.event = sequence, event
 	return nil
 }
 
@@ -207,8 +220,16 @@ func (b *Batch) Close() {
 	_ = b.batch.Close()
 }
 
-// stored returns a row of the view itself. It is good until the next call.
+// stored returns a row of the view itself, and of the batch if that is indexed. It is
+// good until the next call.
 func (b *Batch) stored(key []byte) (row []byte, there bool, err error) {
+	if b.batch.Indexed() {
+		row, err := get(b.batch, key)
+		if errors.Is(err, pebble.ErrNotFound) {
+			return nil, false, nil
+		}
+		return row, err == nil, err
+	}
 	if b.keys == nil {
 		iter, err := b.view.db.NewIter(&pebble.IterOptions{UseL6Filters: true})
 		if err != nil {

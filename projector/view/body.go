@@ -90,6 +90,12 @@ func readObject(row []byte) (o object, ok bool) {
 	return o, r.done()
 }
 
+// readRest decodes a body without what lies elsewhere.
+func (o *object) readRest() (*pb.Sample, bool) {
+	body := &pb.Sample{}
+	return body, proto.Unmarshal(o.rest, body) == nil
+}
+
 // restOf encodes a body without what lies elsewhere, with the counts that the ledger sets.
 func restOf(body *pb.Sample, items uint64) ([]byte, error) {
 	if body == nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
 	"healthledger/proto/health"
@@ -135,7 +136,23 @@ func goldenLog() []logged {
 	part := &pb.PartSaved{App: 7, Upload: upload, Chunk: &pb.Chunk{Beats: &pb.Beats{Offset: []int64{5, 900_000}, AfterGap: []uint32{1}}}}
 	log = append(log, logged{70_000, 1, &pb.Event{Body: &pb.Event_PartSaved{PartSaved: part}}})
 	log = append(log, logged{70_000, 2, event(7, 3, false, goldenObjects(upload)...)})
-	return append(log, goldenUpdates()...)
+	return slices.Concat(log, goldenUpdates(), goldenRemovals())
+}
+
+// goldenRemovals delete a sample with a UUID of its own, one without and with metadata, a
+// correlation and, for the owner, what has an identity.
+func goldenRemovals() []logged {
+	derived := health.DeriveUUID([16]byte(bytes.Repeat([]byte{1}, 16)), 7, 1, 2)
+	deleted := func(app uint64, request []byte, all ...*pb.DeletedSamples) *pb.Event {
+		return &pb.Event{Body: &pb.Event_SamplesDeleted{SamplesDeleted: &pb.SamplesDeleted{App: app, RequestId: request, Deletions: all}}}
+	}
+	owner := OwnerRequest(5)
+	return []logged{
+		{70_002, 0, deleted(7, bytes.Repeat([]byte{4}, 16),
+			&pb.DeletedSamples{Type: 300, Uuids: [][]byte{[]byte("0123456789abcdef")}}, &pb.DeletedSamples{Type: 1, Uuids: [][]byte{derived[:]}},
+			&pb.DeletedSamples{Type: 2001, To: proto.Int64(8)})},
+		{70_002, 1, deleted(0, owner[:], &pb.DeletedSamples{Type: 2502})},
+	}
 }
 
 // goldenUpdates are subscriptions without and with an acknowledgement, and one that ended.
@@ -191,11 +208,11 @@ func TestRowsAreTheGoldenOnes(t *testing.T) {
 	b := v.Begin()
 	b.PutDecision(3, []byte("decision"))
 	for _, l := range goldenLog() {
-		if err := b.Apply(l.sequence, l.event, l.body); err != nil {
+		if err := applyLogged(b, l); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := b.Commit(Cursor{Sequence: 70_001, Tree: []byte("tree")}); err != nil {
+	if err := b.Commit(Cursor{Sequence: 70_002, Tree: []byte("tree")}); err != nil {
 		t.Fatal(err)
 	}
 	got := strings.Join(dump(t, v), "\n") + "\n"
@@ -269,12 +286,41 @@ func FuzzRows(f *testing.F) {
 				t.Errorf("state %x does not read back", value)
 			}
 		}
+		fuzzChanges(t, key, value)
 		if len(key) > 0 {
 			readEntry(key, value)
 			readMonth(key, value)
 		}
 		readOrigin(0, value)
 	})
+}
+
+// fuzzChanges reads rows of what changed; what reads, reads the same once written again.
+func fuzzChanges(t *testing.T, key, value []byte) {
+	if c, ok := readChange(-3, value); ok {
+		if again, ok := readChange(-3, c.append(nil)); !ok || again != c {
+			t.Errorf("change %x does not read back", value)
+		}
+	}
+	for _, code := range [...]uint32{1, Pair(2001, 13)} {
+		if sequence, s, memberEnd, ok := readDeletion(code, key, value); ok {
+			row := &Locator{Type: code, Place: s.Place}
+			if at, again, end, ok := readDeletion(code, key, appendDeletion(nil, row, &s, memberEnd)); !ok || again != s || at != sequence || end != memberEnd {
+				t.Errorf("deletion %x = %x does not read back", key, value)
+			}
+		}
+	}
+	if rows, ok := readObjectRows(value); ok {
+		var b []byte
+		for i := range rows {
+			b = rows[i].append(b)
+		}
+		if again, ok := readObjectRows(b); !ok || !slices.Equal(again, rows) {
+			t.Errorf("rows %x do not read back", value)
+		}
+	}
+	readDerived(value)
+	readOutcome(value)
 }
 
 // fuzzObjects reads rows of objects; what reads, reads the same once written again.

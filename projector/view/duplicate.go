@@ -163,6 +163,9 @@ func (r *run) find(b *Batch, d *draft, s *sought) (Place, bool, error) {
 	r.seek(b.key)
 	var other Sample
 	for ; r.iter.Valid() && bytes.HasPrefix(r.iter.Key(), b.key); r.iter.Next() {
+		if _, gone := b.gone[string(r.iter.Key())]; gone {
+			continue
+		}
 		value, err := r.iter.ValueAndErr()
 		if err != nil {
 			return Place{}, false, err

@@ -54,21 +54,29 @@ func implied(o *incoming) (string, bool) {
 	return health.IdentityOf(t, o.body)
 }
 
-// identityOf returns an object's identity, nil if it has none. An importer stands for
-// many apps, so what it brings is told apart by the source's app and name.
+// identityOf returns an object's identity, nil if it has none.
 func (b *Batch) identityOf(o *incoming) *identity {
+	var mark *syncMark
+	if o.metadata != nil {
+		mark = b.metadata[o.metadata.at].sync
+	}
+	return identify(o, mark, b.column.byContent)
+}
+
+// identify returns the identity of an object with a mark. An importer stands for many
+// apps, so what it brings is told apart by the source's app and name.
+func identify(o *incoming, mark *syncMark, importing bool) *identity {
 	id := &identity{name: identityName{typeCode: o.typeCode}}
-	way, text, importing := namedSync, "", b.column.byContent || o.origin.source.GetApp() != ""
+	way, text := namedSync, ""
 	if name, ok := implied(o); ok {
 		way, text, importing = namedImplied, name, true
-	} else if o.metadata != nil && b.metadata[o.metadata.at].sync != nil {
-		mark := b.metadata[o.metadata.at].sync
+	} else if mark != nil {
 		text, id.version = mark.identifier, &mark.version
 	} else {
 		return nil
 	}
 	hashed := appendText([]byte{way}, text)
-	if importing {
+	if importing || o.origin.source.GetApp() != "" {
 		hashed = appendText(appendText(hashed, o.origin.source.GetApp()), o.origin.source.GetName())
 	}
 	id.name.hash = sha256.Sum256(hashed)
@@ -145,17 +153,11 @@ func (b *Batch) knownAs(id *identity) (*known, error) {
 // replace removes an object for which another one comes. Its UUID stays known.
 func (b *Batch) replace(k *known) error {
 	for i := range k.rows {
-		row := &k.rows[i]
-		o := b.origin(row.Source)
-		if o == nil {
+		if s, err := b.removeRow(&k.rows[i]); err != nil {
+			return err
+		} else if s == nil {
 			return errDamaged
 		}
-		d := b.draft(row.Type, o)
-		if d.count == 0 {
-			return errDamaged
-		}
-		d.count--
-		b.drop(row.appendKey([]byte{familySample}))
 	}
 	if k.body > 0 {
 		if err := b.dropBody(k.rows[0].Sequence, k.rows[0].Event, k.body-1); err != nil {

@@ -22,6 +22,7 @@ const (
 	familyEntry    byte = 0x20
 	familyMonth    byte = 0x21
 	familyChange   byte = 0x22
+	familyDeletion byte = 0x23
 	familyRequest  byte = 0x30
 	familyUUID     byte = 0x31
 	familyIdentity byte = 0x32

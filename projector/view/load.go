@@ -119,6 +119,7 @@ func appendState(dst []byte, c Cursor, n Counts) []byte {
 	dst = binary.AppendUvarint(dst, n.Duplicates)
 	dst = binary.AppendUvarint(dst, n.Incomplete)
 	dst = binary.AppendUvarint(dst, n.Replaced)
+	dst = binary.AppendUvarint(dst, n.Deleted)
 	return append(dst, c.Tree...)
 }
 
@@ -126,7 +127,7 @@ func readState(b []byte) (c Cursor, n Counts, ok bool) {
 	r := reader{b: b}
 	version := r.byte()
 	c.Sequence, n.Samples, n.Duplicates = r.uvarint(), r.uvarint(), r.uvarint()
-	n.Incomplete, n.Replaced = r.uvarint(), r.uvarint()
+	n.Incomplete, n.Replaced, n.Deleted = r.uvarint(), r.uvarint(), r.uvarint()
 	c.Tree = append([]byte(nil), r.b...)
 	return c, n, version == formatVersion && !r.bad
 }

@@ -2,6 +2,7 @@ package view
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -32,7 +33,10 @@ func drawLog(t *rapid.T, segments int) []logged {
 		sequence += uint64(rapid.IntRange(1, 300).Draw(t, "skipped"))
 		for event := range rapid.IntRange(1, 3).Draw(t, "events") {
 			body := drawEvent(t)
-			if len(log) > 0 && rapid.Bool().Draw(t, "imported again") {
+			switch {
+			case len(log) > 0 && rapid.IntRange(0, 3).Draw(t, "deleted") == 0:
+				body = drawRemoval(t, log)
+			case len(log) > 0 && rapid.Bool().Draw(t, "imported again"):
 				body = again(t, rapid.SampledFrom(log).Draw(t, "what").body)
 			}
 			log = append(log, logged{sequence, event, body})
@@ -156,13 +160,24 @@ func commitLog(t testing.TB, v *View, log []logged) {
 	}
 	b := v.Begin()
 	for _, l := range log {
-		if err := b.Apply(l.sequence, l.event, l.body); err != nil {
+		if err := applyLogged(b, l); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := b.Commit(cursorAt(log)); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// applyLogged applies an event; a deletion of app 0 is the owner's.
+func applyLogged(b *Batch, l logged) error {
+	d := l.body.GetSamplesDeleted()
+	if d == nil || d.GetApp() != 0 {
+		return b.Apply(l.sequence, l.event, l.body)
+	}
+	number := int(binary.BigEndian.Uint64(d.GetRequestId()[8:]))
+	_, err := b.DeleteForOwner(l.sequence, l.event, number, d.GetDeletions())
+	return err
 }
 
 func cursorAt(log []logged) Cursor {

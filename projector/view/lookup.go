@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
-	"google.golang.org/protobuf/proto"
 
 	"healthledger/authz"
 	"healthledger/proto/health"
@@ -167,8 +166,8 @@ func (d *Details) Object(app uint64, s *Sample) (*Object, error) {
 	if !ok {
 		return nil, fmt.Errorf("look up a body: %w", errDamaged)
 	}
-	body := &pb.Sample{}
-	if err := proto.Unmarshal(stored.rest, body); err != nil {
+	body, ok := stored.readRest()
+	if !ok {
 		return nil, fmt.Errorf("look up a body: %w", errDamaged)
 	}
 	return &Object{

@@ -32,6 +32,7 @@ type modelObject struct {
 	from string
 	modelSample
 	kin      string // app and source without the device
+	uuid     [16]byte
 	member   bool
 	refs     []modelRef
 	pairs    []uint32
@@ -69,6 +70,9 @@ type model struct {
 	uuids      map[string]*modelObject
 	requests   map[string]bool
 	parts      map[string]*pb.Chunk
+	sources    []string // in order of appearance
+	deletions  []string
+	outcomes   map[named]Outcome
 	counts     Counts
 	// of the event
 	saved *pb.SamplesSaved
@@ -77,7 +81,7 @@ type model struct {
 }
 
 func newModel(log []logged) *model {
-	m := &model{identities: map[string]*modelObject{}, uuids: map[string]*modelObject{}, requests: map[string]bool{}, parts: map[string]*pb.Chunk{}}
+	m := &model{identities: map[string]*modelObject{}, uuids: map[string]*modelObject{}, requests: map[string]bool{}, parts: map[string]*pb.Chunk{}, outcomes: map[named]Outcome{}}
 	for _, l := range log {
 		switch body := l.body.GetBody().(type) {
 		case *pb.Event_PartSaved:
@@ -87,10 +91,73 @@ func newModel(log []logged) *model {
 			}
 		case *pb.Event_SamplesSaved:
 			m.saved, m.place, m.next = body.SamplesSaved, Place{Sequence: l.sequence, Event: uint32(l.event)}, map[uint32]uint32{}
+			before, known := m.counts, len(m.objects)
 			m.save()
+			stored := uint64(len(m.objects)-known) + m.counts.Replaced - before.Replaced
+			m.finish(body.SamplesSaved.GetApp(), body.SamplesSaved.GetRequestId(), Outcome{
+				Stored: stored, Duplicates: m.counts.Duplicates - before.Duplicates, Incomplete: m.counts.Incomplete - before.Incomplete,
+			})
+		case *pb.Event_SamplesDeleted:
+			m.place = Place{Sequence: l.sequence, Event: uint32(l.event)}
+			before := m.counts
+			m.remove(body.SamplesDeleted)
+			m.finish(body.SamplesDeleted.GetApp(), body.SamplesDeleted.GetRequestId(), Outcome{Deleted: m.counts.Deleted - before.Deleted})
 		}
 	}
 	return m
+}
+
+// finish notes what a request did the first time.
+func (m *model) finish(app uint64, request []byte, o Outcome) {
+	id := named{app, [16]byte(request)}
+	if _, ok := m.outcomes[id]; !ok {
+		m.outcomes[id] = o
+	}
+	m.requests[fmt.Sprint(app, request)] = true
+}
+
+func (m *model) remove(deleted *pb.SamplesDeleted) {
+	if m.requests[fmt.Sprint(deleted.GetApp(), deleted.GetRequestId())] {
+		return
+	}
+	for _, d := range deleted.GetDeletions() {
+		for _, o := range slices.Clone(m.objects) {
+			switch s := &o.sample; {
+			case o.typeCode != d.GetType() || deleted.GetApp() != 0 && deleted.GetApp() != o.app:
+			case len(d.GetUuids()) > 0:
+				if slices.ContainsFunc(d.GetUuids(), func(id []byte) bool { return [16]byte(id) == o.uuid }) {
+					m.delete(o)
+				}
+			case d.From != nil && s.End < *d.From, d.From != nil && s.End == *d.From && s.Start < s.End:
+			case d.To != nil && s.Start >= *d.To, d.From != nil && d.To != nil && *d.From >= *d.To:
+			default:
+				m.delete(o)
+			}
+		}
+	}
+}
+
+func (m *model) delete(o *modelObject) {
+	m.gone(o)
+	m.counts.Deleted++
+	if m.identities[o.identity] == o {
+		delete(m.identities, o.identity)
+	}
+}
+
+// gone takes an object out and notes its deletion under each code that it lies under.
+func (m *model) gone(o *modelObject) {
+	m.objects = slices.DeleteFunc(m.objects, func(other *modelObject) bool { return other == o })
+	codes := []uint32{o.typeCode}
+	if o.pairs != nil {
+		codes = nil
+		for _, p := range o.pairs {
+			codes = append(codes, Pair(o.typeCode, p))
+		}
+	}
+	for _, code := range codes {
+		m.deletions = append(m.deletions, fmt.Sprintf("segment %d, code %d, app %d, %q, %x, %q", m.place.Sequence, code, o.app, o.source, o.uuid, o.metadata))
+	}
 }
 
 func (m *model) save() {
@@ -118,7 +185,6 @@ func (m *model) save() {
 			m.add(m.object(c.GetType(), c.GetUnit(), c.GetSource(), row, body, index, hasValue), body)
 		}
 	}
-	m.requests[request] = true
 }
 
 func (m *model) object(typeCode uint32, unit string, source *pb.Source, row health.Row, body *pb.Sample, index uint32, hasValue bool) *modelObject {
@@ -129,6 +195,12 @@ func (m *model) object(typeCode uint32, unit string, source *pb.Source, row heal
 	o.sample.Start, o.sample.End, o.sample.Index = row.Start, row.End, index
 	o.sample.Value, o.sample.HasValue, o.sample.Created, o.sample.HasCreated = row.Value, hasValue, row.Created, row.HasCreated
 	o.sample.UUID, o.sample.HasUUID = row.UUID, row.HasUUID
+	if o.uuid = row.UUID; !row.HasUUID {
+		o.uuid = health.DeriveUUID([16]byte(m.saved.GetRequestId()), o.app, typeCode, index)
+	}
+	if id := fmt.Sprint(o.app, o.source); !slices.Contains(m.sources, id) {
+		m.sources = append(m.sources, id)
+	}
 	if row.Metadata != nil {
 		o.metadata = string(appendMetadata(nil, row.Metadata))
 	}
@@ -202,7 +274,7 @@ func (m *model) add(o *modelObject, body *pb.Sample) (modelRef, bool) {
 			return modelRef{identity: o.identity}, true
 		}
 		if before != nil {
-			m.objects = slices.DeleteFunc(m.objects, func(other *modelObject) bool { return other == before })
+			m.gone(before)
 			m.counts.Replaced++
 		}
 		m.identities[o.identity] = o
@@ -255,7 +327,7 @@ func (m *model) sameContent(o *modelObject) *modelObject {
 		if other.source == o.source {
 			return -1
 		}
-		return slices.IndexFunc(m.objects, func(x *modelObject) bool { return x.app == other.app && x.source == other.source })
+		return slices.Index(m.sources, fmt.Sprint(other.app, other.source))
 	}
 	for _, other := range m.objects {
 		alike := other.source == o.source || other.kin == o.kin && (o.member || other.member)

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"bytes"
 	"fmt"
 
 	"healthledger/proto/catalog"
@@ -290,6 +291,9 @@ func (b *Batch) putObject(o *incoming, next *known) error {
 		}
 		if err := b.write(d, s, row.end, memberEnd, o.exponent, o.metadata); err != nil {
 			return err
+		}
+		if o.identity != nil {
+			b.fresh[string(b.key)] = bytes.Clone(b.value) // a later version in the same batch removes it
 		}
 		if o.identity == nil {
 			d.places.add(s, b.contentOf(o))

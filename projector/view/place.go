@@ -39,6 +39,7 @@ type pending struct {
 	content
 	index uint32
 	next  int32 // the one before it at the same place, -1: none
+	gone  bool  // it was removed again
 }
 
 // pendingPlaces holds the samples that a batch adds to one (type, source), so that later
@@ -92,14 +93,28 @@ func (p *pendingPlaces) link(i int32) {
 // none. That is not always the one that came first: members of an object come before
 // samples of their type whose index is lower.
 func (p *pendingPlaces) find(start, end int64, equal func(*content) bool) int {
-	if len(p.list) == 0 {
-		return -1
-	}
 	found := -1
-	look := func(i int) {
-		if equal(&p.list[i].content) && (found < 0 || p.before(i, found)) {
+	p.each(start, end, func(i int) {
+		if !p.list[i].gone && equal(&p.list[i].content) && (found < 0 || p.before(i, found)) {
 			found = i
 		}
+	})
+	return found
+}
+
+// remove takes out the sample at a place, if it is there.
+func (p *pendingPlaces) remove(at Place) {
+	p.each(at.Start, at.End, func(i int) {
+		if p.place(i) == at {
+			p.list[i].gone = true
+		}
+	})
+}
+
+// each calls look with all of one period.
+func (p *pendingPlaces) each(start, end int64, look func(int)) {
+	if len(p.list) == 0 {
+		return
 	}
 	if p.sorted && p.index == nil {
 		i, _ := slices.BinarySearchFunc(p.list, period{start, end}, func(s pending, at period) int {
@@ -108,7 +123,7 @@ func (p *pendingPlaces) find(start, end int64, equal func(*content) bool) int {
 		for ; i < len(p.list) && p.list[i].end == end && p.list[i].start == start; i++ {
 			look(i)
 		}
-		return found
+		return
 	}
 	if p.index == nil {
 		p.index = make(map[period]int32, len(p.list))
@@ -121,7 +136,6 @@ func (p *pendingPlaces) find(start, end int64, equal func(*content) bool) int {
 		look(int(i))
 		i = p.list[i].next
 	}
-	return found
 }
 
 // before compares the places of two samples of one period.

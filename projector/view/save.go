@@ -22,8 +22,7 @@ func (b *Batch) save(time int64, saved *pb.SamplesSaved) error {
 	if seen {
 		return b.countAgain(saved)
 	}
-	b.value = appendOrdered(appendOrdered(b.value[:0], b.sequence), uint64(b.event))
-	b.set(b.key, b.value)
+	before := b.counts
 	b.key = appendEventKey(b.key[:0], b.sequence, uint32(b.event))
 	b.value = appendEvent(b.value[:0], request.id, request.app, time)
 	b.set(b.key, b.value)
@@ -35,10 +34,11 @@ func (b *Batch) save(time int64, saved *pb.SamplesSaved) error {
 		}
 	}
 	b.putDerived(request)
+	b.putRequest(request, before)
 	return nil
 }
 
-// seenRequest says whether a request is known, and remembers it. Its key is left in b.key.
+// seenRequest says whether a request is known, and remembers it.
 func (b *Batch) seenRequest(request named) (bool, error) {
 	b.key = appendObjectKey(b.key[:0], familyRequest, request.app, &request.id)
 	if _, ok := b.requests[request]; ok {
@@ -272,12 +272,17 @@ func (b *Batch) sameAnywhere(d *draft, s *sought) (bool, error) {
 	return false, nil
 }
 
-// write writes a row of a sample under the type of the draft.
+// write writes a row of a sample under the type of the draft, and leaves it in b.key and
+// b.value. Every row comes this way.
 func (b *Batch) write(d *draft, s *Sample, keyEnd, memberEnd int64, exponent uint32, use *metadataUse) error {
 	if use != nil && !use.written {
 		use.written = true
 		b.key = appendMetadataKey(b.key[:0], s.Sequence, s.Event, use.number)
 		b.set(b.key, b.metadata[use.at].row)
+	}
+	b.noteAdded(d, s.Start, keyEnd)
+	if !s.HasUUID {
+		b.noteDerived(d, memberEnd)
 	}
 	b.key = append(b.key[:0], d.prefix...)
 	b.key = appendPeriod(b.key, s.Start, keyEnd)
@@ -286,14 +291,7 @@ func (b *Batch) write(d *draft, s *Sample, keyEnd, memberEnd int64, exponent uin
 	op := b.batch.SetDeferred(len(b.key), len(b.value))
 	copy(op.Key, b.key)
 	copy(op.Value, b.value)
-	if err := op.Finish(); err != nil {
-		return err
-	}
-	b.noteAdded(d, s.Start, keyEnd)
-	if !s.HasUUID {
-		b.noteDerived(d, memberEnd)
-	}
-	return nil
+	return op.Finish()
 }
 
 // noteAdded notes a row in the entry and in the changes of the segment.
@@ -320,8 +318,11 @@ func (d *draft) lengthen(number int32, duration uint64) {
 
 // touch notes that a segment changed a month.
 func (d *draft) touch(number int32, sequence uint64) {
-	d.ownMonths()
 	i := d.findMonth(number)
+	if i < len(d.months) && d.months[i].number == number && d.months[i].changed == sequence {
+		return
+	}
+	d.ownMonths()
 	if i == len(d.months) || d.months[i].number != number {
 		d.months = slices.Insert(d.months, i, month{number: number})
 	}

@@ -114,8 +114,25 @@ func TestViewHoldsWhatTheModelHolds(t *testing.T) {
 			r.Fatal(diff)
 		}
 		checkDirectory(r, v, want)
+		checkOutcomes(r, v, m)
 		closeView(t, v)
 	})
+}
+
+func checkOutcomes(r *rapid.T, v *View, m *model) {
+	s, err := v.Snapshot()
+	if err != nil {
+		r.Fatal(err)
+	}
+	defer s.Close()
+	for id, want := range m.outcomes {
+		if got, ok, err := s.Outcome(id.app, id.id); err != nil || !ok || got != want {
+			r.Fatalf("request %x of app %d: %+v, %v, %v, want %+v", id.id, id.app, got, ok, err, want)
+		}
+	}
+	if _, ok, err := s.Outcome(99, [16]byte{}); ok || err != nil {
+		r.Fatalf("a request that was never made: %v, %v", ok, err)
+	}
 }
 
 // checkDirectory compares the directory with what is stored, and that every sample lies

@@ -74,6 +74,8 @@ type Counts struct {
 	Incomplete uint64
 	// Replaced ones have given way to a later version.
 	Replaced uint64
+	// Deleted ones were taken back by their app or deleted by the owner.
+	Deleted uint64
 }
 
 // View is an open view.
