@@ -22,6 +22,11 @@
 //
 //	changes, err := c.Health().QueryChanges(ctx, &pb.QueryChangesRequest{Type: "stepCount", Anchor: anchor})
 //
+// An app that wants to know when there is something new says so once, and listens:
+//
+//	err := c.SetUpdates(ctx, "stepCount", pb.Frequency_FREQUENCY_IMMEDIATE)
+//	for update, err := range c.Updates(ctx) { … err = c.AckUpdates(ctx, update) }
+//
 // A connection that is lost is made again. Save and Delete then repeat themselves under
 // the same request id, so that they happen once; other calls fail with
 // rpc.ReasonUnavailable and are the caller's to repeat.
@@ -46,8 +51,9 @@ import (
 
 // Client is an app's connection to its store. It may be used from many goroutines.
 type Client struct {
-	nc     *nats.Conn
-	health pb.HealthServiceClient
+	nc      *nats.Conn
+	health  pb.HealthServiceClient
+	subject string // of its updates
 }
 
 // How long connecting may take if the context does not end before.
@@ -66,7 +72,7 @@ func Dial(ctx context.Context, c Credentials, opts ...nats.Option) (*Client, err
 	if err != nil {
 		return nil, err
 	}
-	return &Client{nc: nc, health: rpc.NewHealthClient(services[0])}, nil
+	return &Client{nc: nc, health: rpc.NewHealthClient(services[0]), subject: rpc.UpdatesSubject(c.Store, c.Key)}, nil
 }
 
 // Health returns the service itself: one call for each method, nothing repeated.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
@@ -49,6 +50,8 @@ type ledger struct {
 	parts      map[string]map[uint32]*pb.Chunk
 	partBefore func(n int) error
 	partCalls  int
+
+	updates updates
 }
 
 // counts returns how many saves came, under how many ids, with how many samples kept.
@@ -120,7 +123,8 @@ func (l *ledger) Status(ctx context.Context, _ *pb.StatusRequest) (*pb.StatusRes
 
 // daemon is a server with both services over a ledger.
 type daemon struct {
-	srv *natsserver.Server
+	srv     *natsserver.Server
+	service *nats.Conn
 	// removed: the app's token opens nothing any more.
 	removed atomic.Bool
 }
@@ -144,7 +148,7 @@ func run(t testing.TB, l *ledger, dir, listen string) *daemon {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.srv = srv
+	d.srv, d.service = srv, nc
 	t.Cleanup(func() {
 		d.kill()
 		nc.Close()
