@@ -80,6 +80,7 @@ type draft struct {
 	monthsOwned bool
 	changed     map[int32]bool // months whose row is written anew
 	places      pendingPlaces
+	quarters    quarters
 	// ranges are where samples came in the segment rangesOf.
 	ranges   []changeRange
 	rangesOf uint64
@@ -175,6 +176,9 @@ func (b *Batch) Commit(c Cursor) error {
 	}
 	if c.Sequence < b.sequence {
 		return fmt.Errorf("view: commit: cursor %d is before event %d of segment %d", c.Sequence, b.event, b.sequence)
+	}
+	if err := b.commitFigures(); err != nil {
+		return fmt.Errorf("view: commit: %w", b.view.damage(err))
 	}
 	for key, d := range b.drafts {
 		b.putDraft(key, d)
@@ -343,6 +347,7 @@ func (b *Batch) draft(typeCode uint32, o *origin) *draft {
 	if e := b.view.current.directory.find(typeCode, o); e != nil {
 		d.entry, d.stored, d.storedMax = *e, true, e.maxEnd
 	}
+	d.quarters.style = styleOf(typeCode)
 	b.drafts[key] = d
 	return d
 }

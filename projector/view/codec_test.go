@@ -349,6 +349,9 @@ func fuzzObjects(t *testing.T, key, value []byte) {
 			t.Errorf("identity %x does not read back", value)
 		}
 	}
+	if q, ok := readQuarter(key); ok && !bytes.Equal(appendOrdered(appendTime(nil, q.start), uint64(q.unit)), key) {
+		t.Errorf("quarter %x has two forms", key)
+	}
 	if l, ok := readLocator(key); ok && !bytes.Equal(l.appendKey(nil), key) {
 		t.Errorf("place %x has two forms", key)
 	}

@@ -23,6 +23,8 @@ const (
 	familyMonth    byte = 0x21
 	familyChange   byte = 0x22
 	familyDeletion byte = 0x23
+	familyFigures  byte = 0x24
+	familyBeside   byte = 0x25
 	familyRequest  byte = 0x30
 	familyUUID     byte = 0x31
 	familyIdentity byte = 0x32
@@ -154,6 +156,31 @@ func successor(prefix []byte) []byte {
 		}
 	}
 	return nil
+}
+
+// appendQuarterKey begins the keys of the figures of a quarter.
+func appendQuarterKey(dst []byte, typeCode, source uint32, start int64) []byte {
+	return appendTime(appendEntryKey(dst, familyFigures, typeCode, source), start)
+}
+
+func appendFiguresKey(dst []byte, typeCode, source uint32, q quarterOfUnit) []byte {
+	return appendOrdered(appendQuarterKey(dst, typeCode, source, q.start), uint64(q.unit))
+}
+
+// readQuarter decodes what follows the source in the key of figures.
+func readQuarter(b []byte) (q quarterOfUnit, ok bool) {
+	if len(b) < 8 {
+		return q, false
+	}
+	q.start = readTime(b)
+	q.unit, b, ok = readOrdered32(b[8:])
+	return q, ok && len(b) == 0 && quarterOf(q.start) == q.start
+}
+
+// appendBesideKey is like the key of the sample.
+func appendBesideKey(dst []byte, typeCode, source uint32, p *Place) []byte {
+	dst = appendPeriod(appendEntryKey(dst, familyBeside, typeCode, source), p.Start, p.End)
+	return appendTie(dst, p.Sequence, p.Event, p.Index)
 }
 
 func stateKey() []byte { return []byte{familyState} }

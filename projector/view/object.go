@@ -289,7 +289,7 @@ func (b *Batch) putObject(o *incoming, next *known) error {
 		if len(o.pairs) > 0 {
 			memberEnd = o.pairs[i].end
 		}
-		if err := b.write(d, s, row.end, memberEnd, o.exponent, o.metadata); err != nil {
+		if err := b.write(d, s, row.end, memberEnd, o.exponent, o.metadata, o.object.payload.chunks > 0); err != nil {
 			return err
 		}
 		if o.identity != nil {

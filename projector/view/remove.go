@@ -395,6 +395,7 @@ func (b *Batch) removeRow(row *Locator) (*Sample, error) {
 	}
 	b.drop(key)
 	b.gone[string(key)] = struct{}{}
+	b.dropFigures(d, s)
 	d.count--
 	d.places.remove(s.Place)
 	d.touch(monthOf(row.End), b.sequence)

@@ -244,7 +244,7 @@ func (b *Batch) saveSample(d *draft, s *Sample, exponent uint32, use *metadataUs
 			return err
 		}
 	}
-	if err := b.write(d, s, s.End, s.End, exponent, use); err != nil {
+	if err := b.write(d, s, s.End, s.End, exponent, use, false); err != nil {
 		return err
 	}
 	d.places.add(s, known)
@@ -273,8 +273,9 @@ func (b *Batch) sameAnywhere(d *draft, s *sought) (bool, error) {
 }
 
 // write writes a row of a sample under the type of the draft, and leaves it in b.key and
-// b.value. Every row comes this way.
-func (b *Batch) write(d *draft, s *Sample, keyEnd, memberEnd int64, exponent uint32, use *metadataUse) error {
+// b.value. Every row comes this way. Series says whether the sample stands for the entries
+// of its payload.
+func (b *Batch) write(d *draft, s *Sample, keyEnd, memberEnd int64, exponent uint32, use *metadataUse, series bool) error {
 	if use != nil && !use.written {
 		use.written = true
 		b.key = appendMetadataKey(b.key[:0], s.Sequence, s.Event, use.number)
@@ -291,6 +292,7 @@ func (b *Batch) write(d *draft, s *Sample, keyEnd, memberEnd int64, exponent uin
 	op := b.batch.SetDeferred(len(b.key), len(b.value))
 	copy(op.Key, b.key)
 	copy(op.Value, b.value)
+	b.putFigures(d, s, series)
 	return op.Finish()
 }
 

@@ -149,9 +149,11 @@ type Scan struct {
 
 // Scan opens the samples of the source that end from first to last, both inclusive. What
 // the reader may not see is outside whatever the bounds are. The scan must be closed.
-func (s *Source) Scan(first, last int64) (*Scan, error) {
+func (s *Source) Scan(first, last int64) (*Scan, error) { return s.scan(familySample, first, last) }
+
+func (s *Source) scan(family byte, first, last int64) (*Scan, error) {
 	first = max(first, s.since)
-	prefix := appendSamplePrefix(nil, s.typeCode, s.entry.origin.id)
+	prefix := appendEntryKey(nil, family, s.typeCode, s.entry.origin.id)
 	lower := appendTime(prefix[:len(prefix):len(prefix)], first)
 	upper := successor(appendTime(prefix[:len(prefix):len(prefix)], last))
 	if first > last {
