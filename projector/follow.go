@@ -45,6 +45,14 @@ type opened struct {
 	leaf     tree.Hash
 	events   []*pb.Event
 	records  []*pb.NewDecision
+	// deletions that the owner decided, by the place of the decision among the events.
+	deletions map[int]ownerDeletion
+}
+
+// ownerDeletion is what a decision deletes.
+type ownerDeletion struct {
+	number  int
+	samples []*pb.DeletedSamples
 }
 
 // A commit covers at most so many segments and samples' worth of bytes, so that a
@@ -229,8 +237,8 @@ func (f *follower) open(e log.Entry) (opened, error) {
 		}
 		o.events = append(o.events, events...)
 	}
-	for _, event := range o.events {
-		if err := f.learn(&o, event); err != nil {
+	for i, event := range o.events {
+		if err := f.learn(&o, i, event); err != nil {
 			return o, fmt.Errorf("segment %d: %w", e.Sequence, err)
 		}
 	}
@@ -261,7 +269,7 @@ func (f *follower) verify(segment seal.Segment, sequence uint64) error {
 	return segment.Verify(f.store, sequence, device.GetSigningKey())
 }
 
-func (f *follower) learn(o *opened, event *pb.Event) error {
+func (f *follower) learn(o *opened, at int, event *pb.Event) error {
 	switch body := event.GetBody().(type) {
 	case *pb.Event_DecisionDetail:
 		detail := &pb.DecisionDetail{}
@@ -284,9 +292,23 @@ func (f *follower) learn(o *opened, event *pb.Event) error {
 			return err
 		}
 		delete(f.details, decision.GetNumber())
+		o.deletes(at, decision, detail)
 		o.records = append(o.records, &pb.NewDecision{Decision: body.Decision, Detail: detail})
 	}
 	return nil
+}
+
+// deletes notes what a decision deletes that the owner was found to have signed. Only a
+// detail that the decision names is his.
+func (o *opened) deletes(at int, decision *pb.Decision, detail []byte) {
+	parsed := &pb.DecisionDetail{}
+	if len(decision.GetDetailHash()) == 0 || proto.Unmarshal(detail, parsed) != nil || parsed.GetOwnerDeleted() == nil {
+		return
+	}
+	if o.deletions == nil {
+		o.deletions = map[int]ownerDeletion{}
+	}
+	o.deletions[at] = ownerDeletion{int(decision.GetNumber()), parsed.GetOwnerDeleted().GetDeletions()}
 }
 
 func (f *follower) applyAll(segments <-chan opened) error {
@@ -323,7 +345,13 @@ func ready(segments <-chan opened) (opened, bool) {
 
 func (f *follower) apply(batch *view.Batch, o opened) (uint64, error) {
 	for i, event := range o.events {
-		if err := batch.Apply(o.sequence, i, event); err != nil {
+		var err error
+		if d, ok := o.deletions[i]; ok {
+			_, err = batch.DeleteForOwner(o.sequence, i, d.number, d.samples)
+		} else {
+			err = batch.Apply(o.sequence, i, event)
+		}
+		if err != nil {
 			return 0, fmt.Errorf("apply segment %d: %w", o.sequence, err)
 		}
 	}

@@ -41,6 +41,9 @@ func (o *openStore) answer(ctx context.Context, scope authz.Scope, req *pb.ReadR
 	case *pb.ReadRequest_PreferredUnits:
 		answer, err := o.preferredUnits(req.GetReader(), query.PreferredUnits)
 		return &pb.ReadResponse{Answer: &pb.ReadResponse_PreferredUnits{PreferredUnits: answer}}, err
+	case *pb.ReadRequest_Outcome:
+		answer, err := o.outcome(req.GetReader(), query.Outcome)
+		return &pb.ReadResponse{Answer: &pb.ReadResponse_Outcome{Outcome: answer}}, err
 	default:
 		return nil, errors.New("unknown query")
 	}

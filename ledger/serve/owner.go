@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"healthledger/authz"
@@ -150,7 +151,7 @@ func (s *ownerService) AddApp(ctx context.Context, req *pb.AddAppRequest) (*pb.A
 	resp := &pb.AddAppResponse{Key: ledger.NewAppKey(), Token: ledger.NewAppToken()}
 	hash := sha256.Sum256([]byte(resp.GetToken()))
 	draft := &pb.AppDraft{BundleId: req.GetBundleId(), Name: req.GetName(), Key: resp.GetKey(), TokenHash: hash[:]}
-	if err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_AddApp{AddApp: draft}}); err != nil {
+	if _, err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_AddApp{AddApp: draft}}); err != nil {
 		return nil, err
 	}
 	return resp, nil
@@ -162,7 +163,7 @@ func (s *ownerService) RemoveApp(ctx context.Context, req *pb.RemoveAppRequest) 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_RemoveApp{RemoveApp: req}}); err != nil {
+	if _, err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_RemoveApp{RemoveApp: req}}); err != nil {
 		return nil, err
 	}
 	if app != nil {
@@ -195,7 +196,7 @@ func (s *ownerService) Decide(ctx context.Context, req *pb.DecideRequest) (*pb.D
 	if err := checkGrants(req, app.GetImporter()); err != nil {
 		return nil, err
 	}
-	if err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_Decide{Decide: req}}); err != nil {
+	if _, err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_Decide{Decide: req}}); err != nil {
 		return nil, err
 	}
 	return &pb.DecideResponse{}, nil
@@ -209,7 +210,7 @@ func (s *ownerService) SetPolicy(ctx context.Context, req *pb.SetPolicyRequest) 
 		return nil, argument("plausibility", req.GetPlausibility().String(), authz.ErrPolicy.Error())
 	}
 	policy := &pb.PolicySet{Plausibility: req.GetPlausibility()}
-	if err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_SetPolicy{SetPolicy: policy}}); err != nil {
+	if _, err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_SetPolicy{SetPolicy: policy}}); err != nil {
 		return nil, err
 	}
 	return &pb.SetPolicyResponse{}, nil
@@ -222,7 +223,7 @@ func (s *ownerService) SetSourceOrder(ctx context.Context, req *pb.SetSourceOrde
 		return nil, err
 	}
 	order := &pb.SourceOrderSet{Type: codes[0], Sources: req.GetSources()}
-	if err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_SetSourceOrder{SetSourceOrder: order}}); err != nil {
+	if _, err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_SetSourceOrder{SetSourceOrder: order}}); err != nil {
 		return nil, err
 	}
 	return &pb.SetSourceOrderResponse{}, nil
@@ -238,43 +239,73 @@ func (s *ownerService) SetPreferredUnits(ctx context.Context, req *pb.SetPreferr
 		}
 		set.Units = append(set.Units, &pb.TypeUnit{Type: codes[0], Unit: u.GetUnit()})
 	}
-	if err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_SetPreferredUnits{SetPreferredUnits: set}}); err != nil {
+	if _, err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_SetPreferredUnits{SetPreferredUnits: set}}); err != nil {
 		return nil, err
 	}
 	return &pb.SetPreferredUnitsResponse{}, nil
 }
 
-// decide has a decision signed, appends it, and returns when the projector has
+// DeleteSamples implements pb.OwnerServiceHandler. It returns when the view has none of
+// them any more.
+func (s *ownerService) DeleteSamples(ctx context.Context, req *pb.DeleteSamplesRequest) (*pb.DeleteSamplesResponse, error) {
+	deletions, err := ledger.Deletions(req.GetDeletions())
+	if err != nil {
+		return nil, err
+	}
+	number, err := s.decide(ctx, &pb.SignDecisionRequest{
+		Draft: &pb.SignDecisionRequest_DeleteSamples{DeleteSamples: &pb.OwnerDeleted{Deletions: deletions}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	k, process, err := s.session(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := process.Read(ctx, &pb.ReadRequest{
+		Reader: &pb.Reader{}, Query: &pb.ReadRequest_Outcome{Outcome: &pb.Outcome{Decision: number}},
+	})
+	if err != nil {
+		return nil, k.cut(err)
+	}
+	return &pb.DeleteSamplesResponse{Deleted: answer.GetOutcome().GetDeleted()}, nil
+}
+
+// decide has a decision signed, appends it, and returns its number when the projector has
 // taken it up; a projector that cannot is ended, so that no older grants live on.
-func (s *ownerService) decide(ctx context.Context, draft *pb.SignDecisionRequest) error {
+func (s *ownerService) decide(ctx context.Context, draft *pb.SignDecisionRequest) (number uint64, err error) {
 	k, process, err := s.session(ctx, true)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	k.deciding.Lock()
 	defer k.deciding.Unlock()
 	draft.Sequence, _, _ = k.store.Head()
 	signed, err := process.SignDecision(ctx, draft)
 	if err != nil {
-		return k.cut(err)
+		return 0, k.cut(err)
+	}
+	decision := &pb.Decision{}
+	if err := proto.Unmarshal(signed.GetDecision().GetDecision().GetDecision(), decision); err != nil {
+		return 0, rpc.Internal(err)
 	}
 	// A decision that was begun is finished, whether its caller waits or not.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	sequence, err := k.store.Decide(ctx, signed.GetDecision())
 	if errors.Is(err, authz.ErrForged) {
-		return rpc.Internal(err)
+		return 0, rpc.Internal(err)
 	}
 	if errors.Is(err, log.ErrNoSpace) {
-		return rpc.Error(connect.CodeResourceExhausted, &pb.ErrorDetail{Reason: rpc.ReasonNoSpace}, "no space is left for the log")
+		return 0, rpc.Error(connect.CodeResourceExhausted, &pb.ErrorDetail{Reason: rpc.ReasonNoSpace}, "no space is left for the log")
 	}
 	if err != nil {
-		return rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable}, "the log cannot be written")
+		return 0, rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable}, "the log cannot be written")
 	}
 	if _, err := process.Advance(ctx, &pb.AdvanceRequest{Sequence: sequence, Wait: true}); err != nil {
 		k.Lock(0)
 	}
-	return nil
+	return decision.GetNumber(), nil
 }
 
 // ListApps implements pb.OwnerServiceHandler.

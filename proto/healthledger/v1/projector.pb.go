@@ -687,10 +687,13 @@ func (*ReadRequest_Outcome) isReadRequest_Query() {}
 
 func (*ReadRequest_Due) isReadRequest_Query() {}
 
-// Outcome asks what became of a request of the reader's.
+// Outcome asks what became of a request of the reader's: of an app's save or delete, or of
+// the owner's decision to delete.
 type Outcome struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	RequestId     []byte                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	RequestId []byte                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Number of the decision; only of the owner.
+	Decision      uint64 `protobuf:"varint,2,opt,name=decision,proto3" json:"decision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -730,6 +733,13 @@ func (x *Outcome) GetRequestId() []byte {
 		return x.RequestId
 	}
 	return nil
+}
+
+func (x *Outcome) GetDecision() uint64 {
+	if x != nil {
+		return x.Decision
+	}
+	return 0
 }
 
 type ReadResponse struct {
@@ -1571,10 +1581,11 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\aoutcome\x18\t \x01(\v2\x18.healthledger.v1.OutcomeH\x00R\aoutcome\x12/\n" +
 	"\x03due\x18\n" +
 	" \x01(\v2\x1b.healthledger.v1.DueRequestH\x00R\x03dueB\a\n" +
-	"\x05query\"(\n" +
+	"\x05query\"D\n" +
 	"\aOutcome\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x01 \x01(\fR\trequestId\"\xbe\x04\n" +
+	"request_id\x18\x01 \x01(\fR\trequestId\x12\x1a\n" +
+	"\bdecision\x18\x02 \x01(\x04R\bdecision\"\xbe\x04\n" +
 	"\fReadResponse\x12A\n" +
 	"\asamples\x18\x01 \x01(\v2%.healthledger.v1.QuerySamplesResponseH\x00R\asamples\x12A\n" +
 	"\achanges\x18\x02 \x01(\v2%.healthledger.v1.QueryChangesResponseH\x00R\achanges\x12J\n" +
