@@ -22,6 +22,7 @@ demo: build
 # What .ci/run runs: the rules of the house, then every test with the race detector.
 test: check
 	go test -race -timeout 20m ./...
+	cd scripts/sqlcipher && CGO_ENABLED=0 go test .
 	@# The race detector keeps memory from being erased, and needs much of it: what is about
 	@# memory runs without it.
 	go test -run 'Forgets|LeaveNothing' ./ledger/seal
@@ -34,6 +35,8 @@ check:
 	go mod tidy -diff
 	go vet ./...
 	$(tool) staticcheck ./...
+	@# The peer of the benchmark is a module of its own; without cgo there is nothing to compile.
+	cd scripts/sqlcipher && go mod tidy -diff && CGO_ENABLED=0 go vet . && CGO_ENABLED=0 $(tool) staticcheck .
 	cd proto && $(tool) buf lint
 	@fresh=$$(mktemp -d) && (cd proto && $(tool) buf generate -o $$fresh) && \
 		for f in $$(cd $$fresh && find . -name '*.go'); do cmp proto/$$f $$fresh/$$f || { echo "generated code is stale: make proto"; exit 1; }; done && rm -r $$fresh

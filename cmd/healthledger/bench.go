@@ -2,20 +2,64 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"healthledger/scripts/bench"
 )
 
 type benchCmd struct {
+	Limits benchLimitsCmd `cmd:"" default:"withargs" help:"Saves, imports and catching up, next to what this machine can do at most."`
+	Query  benchQueryCmd  `cmd:"" help:"Queries, next to SQLite with SQLCipher."`
+}
+
+type benchLimitsCmd struct {
 	Duration time.Duration `help:"How long each rate is measured." default:"3s"`
 	Records  int           `help:"Records of the export that is imported." default:"3000000"`
 }
 
-func (c *benchCmd) Run(ctx context.Context, g *globals) error {
+func (c *benchLimitsCmd) Run(ctx context.Context, g *globals) error {
 	options, err := g.serveOptions()
 	if err != nil {
 		return err
 	}
 	return bench.Run(ctx, bench.Options{Launch: options.Launch, Duration: c.Duration, Records: c.Records, Out: g.out})
+}
+
+type benchQueryCmd struct {
+	Samples  []size        `help:"Samples in the store; several for several tables." default:"1M,10M"`
+	Duration time.Duration `help:"How long each query is repeated." default:"3s"`
+	NoPeer   bool          `help:"Do not measure SQLCipher, whose first build takes a minute."`
+}
+
+func (c *benchQueryCmd) Run(ctx context.Context, g *globals) error {
+	o := bench.QueryOptions{NoPeer: c.NoPeer, Duration: c.Duration, JSON: g.JSON, Out: g.out}
+	for _, s := range c.Samples {
+		o.Samples = append(o.Samples, int(s))
+	}
+	o.Tell = func(what string) { fmt.Fprintln(g.err, what) }
+	return bench.Queries(ctx, o)
+}
+
+// size is a number like 50k or 10M.
+type size int
+
+const maxSize = 100_000_000
+
+// UnmarshalText reads a positive number.
+func (s *size) UnmarshalText(text []byte) error {
+	digits, factor := string(text), 1
+	for suffix, f := range map[string]int{"k": 1000, "M": 1_000_000} {
+		if cut, ok := strings.CutSuffix(digits, suffix); ok {
+			digits, factor = cut, f
+		}
+	}
+	n, err := strconv.Atoi(digits)
+	if err != nil || n < 1 || n > maxSize/factor {
+		return fmt.Errorf("%q is no number of samples up to 100M: write it like 50k or 10M", text)
+	}
+	*s = size(n * factor)
+	return nil
 }

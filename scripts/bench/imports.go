@@ -2,18 +2,14 @@ package bench
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"healthledger/scripts/genexport/export"
@@ -22,19 +18,12 @@ import (
 // imports runs the program itself: an import into a locked store, the catch-up after
 // unlock, and what a sample costs on disk.
 func imports(ctx context.Context, o Options, dir string, _ *slog.Logger) ([]Row, error) {
-	p := &program{dir: filepath.Join(dir, "data"), passphrase: filepath.Join(dir, "passphrase")}
-	var err error
-	if p.self, err = os.Executable(); err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(p.passphrase, []byte("bench\n"), 0o600); err != nil {
+	p, err := newProgram(ctx, dir)
+	if err != nil {
 		return nil, err
 	}
 	file := filepath.Join(dir, "export.xml")
 	if err := generate(file, o.Records); err != nil {
-		return nil, err
-	}
-	if _, err := p.run(ctx, "init", "--words-file", filepath.Join(dir, "words")); err != nil {
 		return nil, err
 	}
 	stop, err := p.serve()
@@ -126,50 +115,4 @@ func generate(path string, records int) error {
 	}
 	_, err = export.WriteXML(f, export.Options{Seed: 1, Records: records})
 	return errors.Join(err, f.Close())
-}
-
-// program is the command line on a data directory.
-type program struct{ self, dir, passphrase string }
-
-func (p *program) run(ctx context.Context, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, p.self, append([]string{"--dir", p.dir, "--passphrase-file", p.passphrase}, args...)...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("healthledger %v: %w: %s", args, err, stderr.String())
-	}
-	return out, nil
-}
-
-func (p *program) unlock(ctx context.Context) (time.Duration, error) {
-	started := time.Now()
-	_, err := p.run(ctx, "unlock")
-	return time.Since(started), err
-}
-
-func (p *program) serve() (stop func(), err error) {
-	cmd := exec.Command(p.self, "--dir", p.dir, "serve")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	if _, err := out.Read(make([]byte, 1024)); err != nil {
-		return nil, errors.Join(err, cmd.Wait())
-	}
-	return func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
-	}, nil
-}
-
-func (p *program) viewSize() (int64, error) {
-	views, err := filepath.Glob(filepath.Join(p.dir, "stores", "*", "view"))
-	if err != nil || len(views) != 1 {
-		return 0, fmt.Errorf("%d views in %s", len(views), p.dir)
-	}
-	return sizeOf(views[0])
 }

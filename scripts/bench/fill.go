@@ -1,0 +1,170 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"path/filepath"
+	"time"
+
+	"healthledger/ledger"
+	"healthledger/ledger/importer/send"
+	"healthledger/ledger/serve"
+	"healthledger/proto/client"
+	"healthledger/proto/health"
+)
+
+// readerID is the app that queries.
+const readerID = "com.example.bench"
+
+// filled is a daemon with a decade in its store, unlocked, and how it got there.
+type filled struct {
+	*program
+	decade *decade
+	reader *client.Client
+	stop   func()
+	// samples there are, and how large log and view are with them.
+	samples             int
+	logBytes, viewBytes int64
+}
+
+// fill starts a daemon and fills its store as an import does, while it is locked. What
+// is measured then has the machine for itself: the view was calm for a while.
+func fill(ctx context.Context, dir string, d *decade, calm time.Duration) (*filled, error) {
+	p, err := newProgram(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	l := &filled{program: p, decade: d}
+	if l.stop, err = p.serve(); err != nil {
+		return nil, err
+	}
+	if err := l.populate(ctx, calm); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *filled) close() {
+	if l.reader != nil {
+		l.reader.Close()
+	}
+	l.stop()
+}
+
+func (l *filled) populate(ctx context.Context, calm time.Duration) (err error) {
+	if l.samples, err = l.save(ctx, l.decade.points(), 0); err != nil {
+		return err
+	}
+	if l.logBytes, err = sizeOf(filepath.Join(l.dir, "jetstream")); err != nil {
+		return err
+	}
+	if _, err := l.unlock(ctx); err != nil {
+		return err
+	}
+	if err := l.calm(ctx, calm); err != nil {
+		return err
+	}
+	// Locking writes everything out.
+	if _, err := l.run(ctx, "lock", "--now"); err != nil {
+		return err
+	}
+	if l.viewBytes, err = l.viewSize(); err != nil {
+		return err
+	}
+	if _, err := l.unlock(ctx); err != nil {
+		return err
+	}
+	if err := l.connect(ctx); err != nil {
+		return err
+	}
+	return l.calm(ctx, calm)
+}
+
+// connect makes an app that may read everything, and connects it.
+func (l *filled) connect(ctx context.Context) error {
+	file := filepath.Join(filepath.Dir(l.dir), "reader.json")
+	if _, err := l.run(ctx, "app", "add", readerID, "--credentials", file); err != nil {
+		return err
+	}
+	if _, err := l.run(ctx, "grant", readerID, "--read", "all"); err != nil {
+		return err
+	}
+	credentials, err := client.ReadCredentials(file)
+	if err != nil {
+		return err
+	}
+	l.reader, err = client.Dial(ctx, credentials)
+	return err
+}
+
+// inFlight is how many requests the importer has on their way.
+const inFlight = 4
+
+// save brings points as the importer, so many with each request (0: as many as fit), and
+// returns how many there were.
+func (l *filled) save(ctx context.Context, points iter.Seq[point], together int) (int, error) {
+	importer, err := l.importer(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer importer.Close()
+	from := allSources()
+	sender := send.New(ctx, importer.Save, inFlight)
+	batch, count := send.NewBatch(sender), 0
+	for at := range points {
+		s := &l.decade.series[at.series]
+		if err = batch.Add(s.typ, s.unit, from[at.source], &health.Row{Start: at.start, End: at.end, Value: at.value}); err != nil {
+			break
+		}
+		if count++; together > 0 && count%together == 0 {
+			if err = batch.Flush(); err != nil {
+				break
+			}
+		}
+	}
+	if err == nil {
+		err = batch.Flush()
+	}
+	return count, errors.Join(err, sender.Close())
+}
+
+func (l *filled) importer(ctx context.Context) (*client.Client, error) {
+	files, err := filepath.Glob(filepath.Join(l.dir, "credentials", "*", ledger.ImporterID+".json"))
+	if err != nil || len(files) != 1 {
+		return nil, fmt.Errorf("%d stores with an importer in %s", len(files), l.dir)
+	}
+	credentials, err := client.ReadCredentials(files[0])
+	if err != nil {
+		return nil, err
+	}
+	address, err := serve.ReadAddress(l.dir)
+	if err != nil {
+		return nil, err
+	}
+	credentials.URL = address.URL
+	return client.Dial(ctx, credentials)
+}
+
+// calm returns when the view has not changed for a while: compactions are over.
+func (l *filled) calm(ctx context.Context, while time.Duration) error {
+	const atMost = 2 * time.Minute
+	last, since := int64(-1), time.Now()
+	for began := time.Now(); time.Since(since) < while && time.Since(began) < atMost; {
+		size, err := l.viewSize()
+		if err != nil {
+			return err
+		}
+		if size != last {
+			last, since = size, time.Now()
+		}
+		select {
+		case <-time.After(while / 10):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
