@@ -21,24 +21,23 @@ import (
 )
 
 type exportCmd struct {
+	span
+	zoned
 	App         string   `help:"Export what this app may read." xor:"who"`
 	Owner       bool     `help:"Export what the owner may read: everything (the default)." xor:"who"`
 	Credentials string   `help:"The app's credentials, if not in the data directory." type:"path"`
 	Format      string   `help:"ndjson: lines of JSON, without loss. csv: a table for each type. apple: as Apple's Health app exports." enum:"ndjson,csv,apple" default:"ndjson"`
 	Type        []string `help:"Only these types (may be repeated)."`
-	From        string   `help:"Start of the period (RFC 3339 or 2024-05-01)."`
-	To          string   `help:"End of the period, not included."`
-	TimeZone    string   `name:"tz" help:"Time zone of days, and of the dates in an export for Apple (IANA name; default: this machine's)."`
 	Output      string   `short:"o" help:"File to write; standard output if absent. For Apple, and for tables of several types, FILE.zip is an archive." type:"path"`
 }
 
 func (c *exportCmd) Run(ctx context.Context, g *globals) error {
-	r := reading{App: c.App, Owner: c.App == "", Credentials: c.Credentials, From: c.From, To: c.To, TimeZone: c.TimeZone}
-	loc, err := r.zone()
+	r := asWhom{App: c.App, Owner: c.App == "", Credentials: c.Credentials}
+	loc, err := c.zone()
 	if err != nil {
 		return err
 	}
-	sel, err := c.selection(&r, loc)
+	sel, err := c.selection(loc)
 	if err != nil {
 		return err
 	}
@@ -73,7 +72,7 @@ func expected(ctx context.Context, from reader, c *exportCmd) int64 {
 	return int64(status.GetViewSamples())
 }
 
-func (c *exportCmd) selection(r *reading, loc *time.Location) (sel export.Selection, err error) {
+func (c *exportCmd) selection(loc *time.Location) (sel export.Selection, err error) {
 	for _, name := range c.Type {
 		t, ok := catalog.Lookup(name)
 		if !ok {
@@ -83,7 +82,7 @@ func (c *exportCmd) selection(r *reading, loc *time.Location) (sel export.Select
 			sel.Types = append(sel.Types, t)
 		}
 	}
-	sel.From, sel.To, err = r.period(loc)
+	sel.From, sel.To, err = c.period(loc)
 	return sel, err
 }
 

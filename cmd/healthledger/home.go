@@ -208,11 +208,6 @@ func (o *owner) sendPassphrase(ctx context.Context, passphrase []byte) (*pb.Unlo
 	return o.Owner().Unlock(ctx, &pb.UnlockRequest{SealedPassphrase: sealed})
 }
 
-// QueryStatistics asks as the owner.
-func (o *owner) QueryStatistics(ctx context.Context, req *pb.QueryStatisticsRequest) (*pb.QueryStatisticsResponse, error) {
-	return o.Health().QueryStatistics(ctx, req)
-}
-
 // await returns when the store is readable, telling of the catch-up meanwhile.
 func (o *owner) await(ctx context.Context, progress func(done, total uint64)) error {
 	for {

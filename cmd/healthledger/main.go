@@ -31,10 +31,13 @@ type commands struct {
 	Policy    policyCmd    `cmd:"" help:"Show or set what becomes of implausible values."`
 	Import    importCmd    `cmd:"" help:"Import an export of Apple's Health app or of Health Auto Export, lines of JSON, or CSV."`
 	Save      saveCmd      `cmd:"" help:"Save samples, one JSON object a line, as an app."`
+	Delete    deleteCmd    `cmd:"" help:"Delete samples: as an app its own, as the owner anybody's."`
 	Query     queryCmd     `cmd:"" help:"Read samples and statistics."`
 	Export    exportCmd    `cmd:"" help:"Write samples to a file: without loss, as tables, or as Apple's Health app does."`
+	Updates   updatesCmd   `cmd:"" help:"Be told, as an app, that types have changed."`
+	Order     orderCmd     `cmd:"" help:"Show or set which source counts where several have samples at once."`
 	Types     typesCmd     `cmd:"" help:"List the health types."`
-	Units     unitsCmd     `cmd:"" help:"List, check and convert units."`
+	Units     unitsCmd     `cmd:"" help:"List, check, convert and prefer units."`
 	Log       logCmd       `cmd:"" help:"Look at the log without opening it."`
 	Bench     benchCmd     `cmd:"" help:"Measure this machine against its limits."`
 	Demo      demoCmd      `cmd:"" help:"Show the main job on a made-up export."`

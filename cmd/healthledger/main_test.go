@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -72,7 +73,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "daemon": awaitDaemon, "genexport": genexport, "unchanged": unchanged,
-			"longroute": longRoute, "longline": longLine, "post": post,
+			"longroute": longRoute, "longline": longLine, "post": post, "remember": remember,
 		},
 	})
 }
@@ -176,6 +177,19 @@ func genexport(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	_, err = writeExport(ts.MkAbs(args[0]), export.Options{Seed: 7, Records: records})
 	ts.Check(err)
+}
+
+// remember NAME PATTERN keeps what the pattern's group matches in the last output, as a
+// variable.
+func remember(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: remember name pattern")
+	}
+	found := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) != 2 {
+		ts.Fatalf("no match for %s", args[1])
+	}
+	ts.Setenv(args[0], found[1])
 }
 
 // longroute FILE LOCATIONS writes a route as a line of JSON.

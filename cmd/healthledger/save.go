@@ -76,9 +76,12 @@ func (c *saveCmd) Run(ctx context.Context, g *globals) error {
 		return fmt.Errorf("%w (%d samples were saved before)", err, l.saved)
 	}
 	if g.JSON {
-		return g.printJSON(map[string]int{"accepted": l.saved})
+		return g.printJSON(map[string]any{"accepted": l.saved, "receipt": l.receipt})
 	}
-	_, err = fmt.Fprintf(g.out, "%d samples saved\n", l.saved)
+	fmt.Fprintf(g.out, "%d samples saved\n", l.saved)
+	if l.receipt != "" {
+		_, err = fmt.Fprintf(g.out, "Receipt  %s\n", l.receipt)
+	}
 	return err
 }
 
@@ -99,7 +102,9 @@ type lineSaver struct {
 
 	// saved is how many samples are in the log.
 	saved int
-	batch []*pb.Sample
+	// receipt is that of the last batch.
+	receipt string
+	batch   []*pb.Sample
 	// lines of the batch, and how large it is.
 	lines []int
 	bytes int
@@ -160,6 +165,7 @@ func (l *lineSaver) flush(ctx context.Context) error {
 		}
 	}
 	l.saved += int(resp.GetAccepted())
+	l.receipt = resp.GetReceipt()
 	l.batch, l.lines, l.bytes = nil, nil, 0
 	return nil
 }

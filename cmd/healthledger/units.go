@@ -12,12 +12,17 @@ import (
 )
 
 type unitsCmd struct {
+	Of  unitsOfCmd  `cmd:"" default:"withargs" hidden:""`
+	Set unitsSetCmd `cmd:"" help:"Set the unit in which the owner likes to see a type (\"query units\" shows them)."`
+}
+
+type unitsOfCmd struct {
 	Args  []string `arg:"" optional:"" help:"Nothing (lists atoms and prefixes), a UNIT (checks it), or a VALUE, its UNIT and the one it becomes."`
 	Exact bool     `help:"Convert with the exact factors instead of HealthKit's rounded ones."`
 	UCUM  bool     `name:"ucum" help:"The units given are UCUM codes."`
 }
 
-func (c *unitsCmd) Run(g *globals) error {
+func (c *unitsOfCmd) Run(g *globals) error {
 	switch {
 	case c.UCUM && c.Exact:
 		return usagef("--ucum: UCUM has one set of factors, --exact does not go with it")
@@ -106,7 +111,7 @@ func (g *globals) checkUnit(text string) error {
 	})
 }
 
-func (c *unitsCmd) convert(g *globals) error {
+func (c *unitsOfCmd) convert(g *globals) error {
 	v, err := strconv.ParseFloat(c.Args[0], 64)
 	if err != nil {
 		return usagef("%q is not a number", c.Args[0])
@@ -121,7 +126,7 @@ func (c *unitsCmd) convert(g *globals) error {
 	return err
 }
 
-func (c *unitsCmd) converted(v float64, from, to string) (float64, error) {
+func (c *unitsOfCmd) converted(v float64, from, to string) (float64, error) {
 	if c.UCUM {
 		a, err := ucum.Parse(from)
 		if err != nil {
