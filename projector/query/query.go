@@ -2,6 +2,7 @@
 //
 //	engine := query.New(v, query.Options{Tokens: tokens, BundleID: bundleID})
 //	answer, err := engine.Samples(ctx, scope, request)
+//	answer, err := engine.Changes(ctx, scope, request)
 //	answer, err := engine.Statistics(ctx, scope, request)
 //	answer, err := engine.Payload(ctx, scope, request)
 //
@@ -18,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -35,11 +37,13 @@ type Tokens interface {
 	Open(context, token []byte) ([]byte, error)
 }
 
-// Options of an Engine; both are needed.
+// Options of an Engine. Tokens and BundleID are needed.
 type Options struct {
 	Tokens Tokens
 	// BundleID names the app with this number, "" if there is none.
 	BundleID func(app uint64) string
+	// Now is the clock that anchors grow old by; nil: time.Now.
+	Now func() time.Time
 }
 
 // Engine answers queries from a view. It may be used from several goroutines.
@@ -51,6 +55,9 @@ type Engine struct {
 
 // New returns an engine over the view.
 func New(v *view.View, options Options) *Engine {
+	if options.Now == nil {
+		options.Now = time.Now
+	}
 	return &Engine{view: v, options: options, pageBytes: pageBytes}
 }
 

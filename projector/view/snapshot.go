@@ -140,11 +140,14 @@ func (s *Snapshot) Unit(sample *Sample) string { return s.state.units[sample.uni
 // where its last member of the type ends, if that is later than its own end.
 type Scan struct {
 	source *Source
-	prefix int
+	// prefix of the keys; behind it is room for a time.
+	prefix []byte
+	fixed  int
 	iter   *pebble.Iterator
 	sample Sample
-	end    int64
-	err    error
+	// end of the key, and of the last member of the type.
+	end, memberEnd int64
+	err            error
 }
 
 // Scan opens the samples of the source that end from first to last, both inclusive. What
@@ -164,7 +167,7 @@ func (s *Source) scan(family byte, first, last int64) (*Scan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("scan samples: %w", s.snapshot.view.damage(err))
 	}
-	return &Scan{source: s, prefix: len(prefix), iter: iter}, nil
+	return &Scan{source: s, prefix: prefix, fixed: len(prefix), iter: iter}, nil
 }
 
 // First, Last, Next and Prev move and say whether there is a sample.
@@ -179,16 +182,21 @@ func (s *Scan) Next() bool { return s.read(s.iter.Next(), false) }
 // Prev moves to an earlier end.
 func (s *Scan) Prev() bool { return s.read(s.iter.Prev(), true) }
 
+// seek moves to the first sample that ends then or later.
+func (s *Scan) seek(end int64) bool {
+	s.prefix = appendTime(s.prefix[:s.fixed], end)
+	return s.read(s.iter.SeekGE(s.prefix), false)
+}
+
 // read reads the row the iterator is at, if it is at one.
 func (s *Scan) read(valid, back bool) bool {
 	for valid && s.err == nil {
-		memberEnd, ok := s.row()
-		if !ok {
+		if !s.row() {
 			return false
 		}
 		// Only a correlation that goes on after the last of its members can be in the range
 		// and have none of the type that may be seen. It is passed over.
-		if memberEnd >= s.source.since {
+		if s.memberEnd >= s.source.since {
 			return true
 		}
 		if back {
@@ -200,22 +208,23 @@ func (s *Scan) read(valid, back bool) bool {
 	return false
 }
 
-// row decodes the row the iterator is at, and returns when the last member ends.
-func (s *Scan) row() (memberEnd int64, ok bool) {
+// row decodes the row the iterator is at.
+func (s *Scan) row() bool {
 	value, err := s.iter.ValueAndErr()
 	if err != nil {
 		s.err = err
-		return 0, false
+		return false
 	}
-	if ok = readPlace(s.iter.Key()[s.prefix:], &s.sample.Place); ok {
+	ok := false
+	if ok = readPlace(s.iter.Key()[s.fixed:], &s.sample.Place); ok {
 		s.end = s.sample.End
-		memberEnd, ok = readRow(value, s.source.typeCode, &s.sample)
+		s.memberEnd, ok = readRow(value, s.source.typeCode, &s.sample)
 	}
 	if !ok || int(s.sample.unit) >= len(s.source.snapshot.state.units) {
 		s.err = errDamaged
-		return 0, false
+		return false
 	}
-	return memberEnd, true
+	return true
 }
 
 // End returns the end by which the scan is in order; the sample's own is not later.

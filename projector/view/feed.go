@@ -1,0 +1,207 @@
+package view
+
+import (
+	"cmp"
+	"container/heap"
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Point is where in a feed a reader stands: after the row that it names.
+type Point struct {
+	// Sequence of the segment that changed something; 0 for the samples of a region.
+	Sequence uint64
+	// Whole says that the reader stands after everything of the segment.
+	Whole bool
+	// In a segment samples come before deletions, then sources in order of their ids, then
+	// rows in order of end, start and place in the log. End is that of the key.
+	Deleted bool
+	Source  uint32
+	Place
+}
+
+// Beginning is the point before every row.
+var Beginning = Point{Place: Place{Start: math.MinInt64, End: math.MinInt64}}
+
+func (p *Point) compare(q *Point) int {
+	return cmp.Or(
+		cmp.Compare(p.Sequence, q.Sequence), falseFirst(p.Whole, q.Whole), falseFirst(p.Deleted, q.Deleted),
+		cmp.Compare(p.Source, q.Source), cmp.Compare(p.End, q.End), cmp.Compare(p.Start, q.Start),
+		cmp.Compare(p.Place.Sequence, q.Place.Sequence), cmp.Compare(p.Event, q.Event), cmp.Compare(p.Index, q.Index),
+	)
+}
+
+func falseFirst(p, q bool) int {
+	switch {
+	case p == q:
+		return 0
+	case q:
+		return -1
+	}
+	return 1
+}
+
+// Region is a part of what may be seen of a source: what ends before a time, which is
+// exclusive unless it is the last there is. Of a correlation the last member of the type
+// counts.
+type Region struct {
+	Source *Source
+	Before int64
+}
+
+func (r *Region) holds(memberEnd int64) bool {
+	return memberEnd >= r.Source.since && (memberEnd < r.Before || r.Before == math.MaxInt64)
+}
+
+// Feed goes through changes of the samples of one type. It must be closed.
+type Feed struct {
+	after   Point
+	spend   func() error
+	streams streams
+	// current is the stream that the change is of.
+	current *stream
+	err     error
+}
+
+// Changes opens what segments after a point added and is still there, and what they
+// deleted. Spend is called for every row that is read, and ends the feed with its error.
+func (s *Snapshot) Changes(sources []Source, after Point, spend func() error) *Feed {
+	f := &Feed{after: after, spend: spend}
+	from := after.Sequence
+	if after.Whole {
+		from++
+	}
+	for i := range sources {
+		region := Region{Source: &sources[i], Before: math.MaxInt64}
+		for _, number := range sources[i].monthsChanged(from) {
+			f.add(&deletedRows{region: region, month: number, from: from, until: math.MaxUint64}, Point{Sequence: from, Deleted: true})
+			added := from
+			if after.Deleted && !after.Whole {
+				added++
+			}
+			f.add(&addedRows{region: region, month: number, from: added, after: after}, Point{Sequence: added})
+		}
+	}
+	heap.Init(&f.streams)
+	return f
+}
+
+// Entered opens what is in regions and was added by segments up to one and, if asked to,
+// what they deleted there.
+func (s *Snapshot) Entered(regions []Region, until uint64, deletions bool, after Point, spend func() error) *Feed {
+	f := &Feed{after: after, spend: spend}
+	for _, region := range regions {
+		if after.Sequence == 0 && region.Source.entry.origin.id >= after.Source {
+			f.add(&regionRows{region: region, until: until, after: after}, Point{})
+		}
+		if !deletions {
+			continue
+		}
+		from := max(after.Sequence, 1)
+		for _, number := range region.Source.months() {
+			f.add(&deletedRows{region: region, month: number, from: from, until: until}, Point{Sequence: from, Deleted: true})
+		}
+	}
+	heap.Init(&f.streams)
+	return f
+}
+
+// add adds rows of which none comes before a point.
+func (f *Feed) add(rows rows, from Point) {
+	from.Source = rows.source().entry.origin.id
+	from.Start, from.End = math.MinInt64, math.MinInt64
+	f.streams = append(f.streams, &stream{rows: rows, at: from})
+}
+
+// Next moves to the next change and says whether there is one.
+func (f *Feed) Next() bool {
+	for f.err == nil {
+		if f.current != nil {
+			f.advance(f.current)
+			f.current = nil
+			continue
+		}
+		if len(f.streams) == 0 {
+			return false
+		}
+		st := f.streams[0]
+		if !st.open {
+			st.open = true
+			f.advance(st)
+			continue
+		}
+		f.current = st
+		if st.at.compare(&f.after) > 0 {
+			f.after = st.at
+			return true
+		}
+	}
+	return false
+}
+
+// advance moves the first stream to its next row.
+func (f *Feed) advance(st *stream) {
+	ok, err := st.rows.next(&st.at, f.spend)
+	switch {
+	case err != nil:
+		f.err = err
+	case ok:
+		heap.Fix(&f.streams, 0)
+	default:
+		heap.Pop(&f.streams)
+		f.err = st.rows.close()
+	}
+}
+
+// At returns where a reader stands who has seen the change and all before it.
+func (f *Feed) At() Point { return f.after }
+
+// Source returns the source that the change is of. It is good while the feed is open.
+func (f *Feed) Source() *Source { return f.current.rows.source() }
+
+// Sample returns the sample that was added, until the next move. Of a deleted one only
+// its place in the log, its own UUID and its metadata are there.
+func (f *Feed) Sample() *Sample { return f.current.rows.sample() }
+
+// Close ends the feed and returns what went wrong with it.
+func (f *Feed) Close() error {
+	errs := []error{f.err}
+	for _, st := range f.streams {
+		errs = append(errs, st.rows.close())
+	}
+	f.streams = nil
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("read changes: %w", err)
+	}
+	return nil
+}
+
+// stream is a part of a feed, and where it is.
+type stream struct {
+	rows rows
+	at   Point
+	open bool
+}
+
+// rows are changes of one source in order.
+type rows interface {
+	// next moves to the next row and sets where that stands.
+	next(at *Point, spend func() error) (bool, error)
+	sample() *Sample
+	source() *Source
+	close() error
+}
+
+type streams []*stream
+
+func (s streams) Len() int           { return len(s) }
+func (s streams) Less(i, j int) bool { return s[i].at.compare(&s[j].at) < 0 }
+func (s streams) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
+func (s *streams) Push(x any)        { *s = append(*s, x.(*stream)) }
+
+func (s *streams) Pop() any {
+	last := (*s)[len(*s)-1]
+	*s = (*s)[:len(*s)-1]
+	return last
+}
