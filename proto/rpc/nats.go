@@ -121,7 +121,7 @@ func (e *Endpoint) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("rpc: stop %s: %w", e.prefix, context.Cause(ctx))
 	}
-	ctx, cancel := limited(ctx)
+	ctx, cancel := limited(ctx, 0)
 	defer cancel()
 	if err := e.nc.FlushWithContext(ctx); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		return fmt.Errorf("rpc: stop %s: flush: %w", e.prefix, err)

@@ -15,7 +15,8 @@ import (
 	pb "healthledger/proto/healthledger/v1"
 )
 
-// DefaultTimeout of a call whose context has no deadline.
+// DefaultTimeout of a call whose context has no deadline. How long the request itself
+// lets the service wait comes on top.
 const DefaultTimeout = time.Minute
 
 // NATSClient calls the methods of one service for one caller. It may be used from
@@ -75,7 +76,7 @@ func (c *NATSClient) Invoke(ctx context.Context, method string, request, respons
 	if len(body) > MaxRequest {
 		return tooLarge(len(body))
 	}
-	ctx, cancel := limited(ctx)
+	ctx, cancel := limited(ctx, waitOf(request))
 	defer cancel()
 	ctx, lost := context.WithCancelCause(ctx)
 	defer lost(nil)
@@ -131,12 +132,20 @@ func refused(err error) bool {
 	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthRevoked) || errors.Is(err, nats.ErrAuthExpired)
 }
 
-// limited gives a context without a deadline one.
-func limited(ctx context.Context) (context.Context, context.CancelFunc) {
+// limited gives a context without a deadline one: DefaultTimeout and a wait from now.
+func limited(ctx context.Context, wait time.Duration) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return ctx, func() {}
 	}
-	return context.WithTimeout(ctx, DefaultTimeout)
+	return context.WithTimeout(ctx, DefaultTimeout+wait)
+}
+
+// waitOf returns how long a request lets the service wait for something to happen.
+func waitOf(request proto.Message) time.Duration {
+	if r, ok := request.(interface{ GetWaitMs() uint32 }); ok {
+		return time.Duration(r.GetWaitMs()) * time.Millisecond
+	}
+	return 0
 }
 
 func call[Request, Response any, P interface {
