@@ -65,9 +65,23 @@ func drawQuantityBody(t *rapid.T) []byte {
 func drawHistory(t *rapid.T) []logged {
 	var log []logged
 	for i := range rapid.IntRange(1, 6).Draw(t, "segments") {
-		log = append(log, logged{uint64(i + 1), 0, drawQuantities(t)})
+		body := drawQuantities(t)
+		if rapid.IntRange(0, 3).Draw(t, "deletion") == 0 {
+			body = drawDeletion(t)
+		}
+		log = append(log, logged{uint64(i + 1), 0, body})
 	}
 	return log
+}
+
+// drawDeletion draws a deletion of what overlaps a few quarters.
+func drawDeletion(t *rapid.T) *pb.Event {
+	from := 450e6 * rapid.Int64Range(-4, 12).Draw(t, "from")
+	to := from + 450e6*rapid.Int64Range(1, 4).Draw(t, "length")
+	return &pb.Event{Body: &pb.Event_SamplesDeleted{SamplesDeleted: &pb.SamplesDeleted{
+		App: rapid.Uint64Range(1, 2).Draw(t, "app"), RequestId: rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "request"),
+		Deletions: []*pb.DeletedSamples{{Type: mustType(rapid.SampledFrom(quantities).Draw(t, "type")), From: &from, To: &to}},
+	}}}
 }
 
 // figuresBySamples computes what Quarters and Beside give from the samples of a source.
@@ -192,7 +206,8 @@ func TestFiguresAreThoseOfTheSamples(t *testing.T) {
 func TestFiguresTouchNothingThatIsHidden(t *testing.T) {
 	since := int64(400 * 86_400e6)
 	rapid.Check(t, func(r *rapid.T) {
-		hidden, seen := drawHistory(r), drawHistory(r)
+		deletes := func(l logged) bool { return l.body.GetSamplesSaved() == nil }
+		hidden, seen := slices.DeleteFunc(drawHistory(r), deletes), slices.DeleteFunc(drawHistory(r), deletes)
 		for i, l := range append(slices.Clone(hidden), seen...) {
 			// An app may see its own.
 			saved := l.body.GetSamplesSaved()

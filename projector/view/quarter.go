@@ -26,9 +26,6 @@ func quarterOf(t int64) int64 {
 	return saturate(n, quarterLength)
 }
 
-// lastQuarter returns the start of the last quarter that a sample lies in.
-func lastQuarter(start, end int64) int64 { return quarterOf(max(start, end-1)) }
-
 // isBeside says whether a sample is read beside the quarters: one of a series counts with
 // its entries, and one at either end of time is in a quarter that is cut off.
 func isBeside(s *Sample, series bool) bool {
@@ -53,9 +50,9 @@ type quarters struct {
 	figures *aggregate.Figures
 }
 
-// add counts a sample in every quarter that it lies in.
-func (q *quarters) add(s *Sample) {
-	for start := quarterOf(s.Start); ; start += quarterLength {
+// add counts a sample in every quarter between two times that it lies in.
+func (q *quarters) add(s *Sample, from, to int64) {
+	for start := max(quarterOf(s.Start), from); start < to; start += quarterLength {
 		q.at(quarterOfUnit{start, s.unit}).Add(&s.Place, s.Value, start, start+quarterLength)
 		if start >= s.End-quarterLength {
 			return
@@ -84,9 +81,17 @@ func (q *quarters) spoil(p *Place) {
 	if q.stale == nil {
 		q.stale = map[int64]struct{}{}
 	}
-	for start, last := quarterOf(p.Start), lastQuarter(p.Start, p.End); start <= last; start += quarterLength {
+	for start := quarterOf(p.Start); ; start += quarterLength {
 		q.stale[start] = struct{}{}
+		if start >= p.End-quarterLength {
+			return
+		}
 	}
+}
+
+func (q *quarters) isStale(start int64) bool {
+	_, stale := q.stale[start]
+	return stale
 }
 
 // putFigures keeps the figures up with a sample whose row is in b.value.
@@ -96,7 +101,7 @@ func (b *Batch) putFigures(d *draft, s *Sample, series bool) {
 	case isBeside(s, series):
 		b.keep(appendBesideKey(nil, d.typeCode, d.origin.id, &s.Place), slices.Clone(b.value))
 	default:
-		d.quarters.add(s)
+		d.quarters.add(s, math.MinInt64, math.MaxInt64)
 	}
 }
 
@@ -123,9 +128,8 @@ func (b *Batch) commitFigures() error {
 	for _, d := range b.drafts {
 		for key, f := range d.quarters.added {
 			b.key = appendFiguresKey(b.key[:0], d.typeCode, d.origin.id, key)
-			_, stale := d.quarters.stale[key.start]
 			// Where no sample ends there is nothing yet.
-			if !stale && d.stored && key.start <= d.storedMax {
+			if !d.quarters.isStale(key.start) && d.stored && key.start <= d.storedMax {
 				row, there, err := b.stored(b.key)
 				if err != nil {
 					return err

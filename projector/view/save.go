@@ -292,8 +292,11 @@ func (b *Batch) write(d *draft, s *Sample, keyEnd, memberEnd int64, exponent uin
 	op := b.batch.SetDeferred(len(b.key), len(b.value))
 	copy(op.Key, b.key)
 	copy(op.Value, b.value)
+	if err := op.Finish(); err != nil {
+		return err
+	}
 	b.putFigures(d, s, series)
-	return op.Finish()
+	return nil
 }
 
 // noteAdded notes a row in the entry and in the changes of the segment.
