@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,6 +20,8 @@ import (
 // objects, members of objects, and figures that restate other types.
 func drawObjectPair(r *rapid.T, t testing.TB, reads map[uint64][]*pb.ReadGrant) (full, bare *store) {
 	full, bare = newStore(t), newStore(t)
+	full.saveSources(t)
+	bare.saveSources(t)
 	gap := uint64(0)
 	for range rapid.IntRange(1, 5).Draw(r, "requests") {
 		app := rapid.SampledFrom([]uint64{anna, carl}).Draw(r, "app")
@@ -116,6 +119,55 @@ func (s *store) touchedBy(t testing.TB, scope authz.Scope) map[string]int {
 	}
 	s.close(t)
 	return s.touched
+}
+
+// Whatever is asked, the keys that are touched are those of a store without what the reader
+// may not see. A reader's past ends where a month of the view does: within one the longest
+// duration is that of hidden samples too, and says only how far a query looks. Nor is there
+// a bound for what correlations have: one that outlasts its members lies among those that
+// may be seen, and is passed over.
+func TestHiddenDataMovesNoQuery(t *testing.T) {
+	const month = 30 * day
+	rapid.Check(t, func(r *rapid.T) {
+		reads := drawGrants(r)
+		for _, g := range reads[bert] {
+			g.Since -= g.Since % month
+			if t, _ := catalog.ByCode(g.Type); strings.HasPrefix(t.Short(), "dietary") && g.Extent == pb.ReadExtent_READ_EXTENT_SINCE {
+				g.Extent = pb.ReadExtent_READ_EXTENT_NONE
+			}
+		}
+		state := grants(t, reads)
+		draw := drawPair
+		if rapid.Bool().Draw(r, "objects") {
+			draw = drawObjectPair
+		}
+		full, bare := draw(r, t, reads)
+		for range 4 {
+			a := drawRequestOf(r, allNames)
+			if rapid.IntRange(0, 3).Draw(r, "predicate") > 0 {
+				a.Predicate = drawPredicate(r, a.Types, full, 0)
+			}
+			b := proto.CloneOf(a)
+			for {
+				clear(full.touched)
+				clear(bare.touched)
+				x, errX := full.engine.Samples(context.Background(), state.Scope(bert), a)
+				y, errY := bare.engine.Samples(context.Background(), state.Scope(bert), b)
+				if errX != nil || errY != nil {
+					r.Fatal(errX, errY)
+				}
+				compareAnswers(r, lengths(x), lengths(y))
+				if diff := cmp.Diff(bare.touched, full.touched); diff != "" {
+					r.Fatalf("%v touched %s", a, diff)
+				}
+				if a.PageToken, b.PageToken = x.GetNextPageToken(), y.GetNextPageToken(); a.PageToken == "" {
+					break
+				}
+			}
+		}
+		full.close(t)
+		bare.close(t)
+	})
 }
 
 // A reader of neither workouts nor members of correlations touches what it touches in a

@@ -173,7 +173,7 @@ func id() string {
 }
 
 func drawSource(t *rapid.T) *pb.Source {
-	return proto.CloneOf(rapid.SampledFrom([]*pb.Source{{Name: "watch"}, {Name: "phone", Device: &pb.Device{Model: "m"}}, {Name: "x", App: "org.other"}}).Draw(t, "source"))
+	return proto.CloneOf(rapid.SampledFrom(someSources[1:]).Draw(t, "source"))
 }
 
 // drawObject draws an object with a UUID, every one different from all others.

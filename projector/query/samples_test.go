@@ -235,6 +235,8 @@ func TestLongSamplesComeInOrderUnderALimit(t *testing.T) {
 // either, may not read.
 func drawPair(r *rapid.T, t testing.TB, reads map[uint64][]*pb.ReadGrant) (full, bare *store) {
 	full, bare = newStore(t), newStore(t)
+	full.saveSources(t)
+	bare.saveSources(t)
 	gap := uint64(0)
 	for range rapid.IntRange(1, 6).Draw(r, "requests") {
 		name := rapid.SampledFrom(typeNames).Draw(r, "type")

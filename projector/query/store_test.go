@@ -180,6 +180,17 @@ func (s *store) save(t testing.TB, app uint64, gap uint64, columns ...*pb.Sample
 	}
 }
 
+// saveSources makes the sources that samples are drawn from, so that their numbers in the
+// view do not depend on what else is saved.
+func (s *store) saveSources(t testing.TB) {
+	t.Helper()
+	for _, app := range []uint64{anna, bert, carl} {
+		for _, source := range someSources {
+			s.save(t, app, 0, &pb.SampleColumns{Type: code("height"), Unit: "m", Tick: 1, Source: source, Start: []int64{0}, Mantissa: []int64{1}})
+		}
+	}
+}
+
 // visible returns what a reader may see of a type, nil for any, decided by the rules and
 // not by scopes.
 func (s *store) visible(reader uint64, reads map[uint64][]*pb.ReadGrant, typ *catalog.Type) []reference {
@@ -232,7 +243,7 @@ var durations = rapid.OneOf(
 func drawColumns(t *rapid.T, typeName string, units []string) *pb.SampleColumns {
 	c := &pb.SampleColumns{
 		Type: code(typeName), Unit: rapid.SampledFrom(units).Draw(t, "unit"), Tick: 1, Exponent: 1,
-		Source: rapid.SampledFrom([]*pb.Source{nil, {Name: "watch"}, {Name: "phone", Device: &pb.Device{Model: "m"}}}).Draw(t, "source"),
+		Source: rapid.SampledFrom(someSources[:3]).Draw(t, "source"),
 	}
 	long := rapid.Bool().Draw(t, "long")
 	last, value := int64(0), int64(0)
@@ -257,6 +268,8 @@ func drawColumns(t *rapid.T, typeName string, units []string) *pb.SampleColumns 
 	}
 	return c
 }
+
+var someSources = []*pb.Source{nil, {Name: "watch"}, {Name: "phone", Device: &pb.Device{Model: "m"}}, {Name: "x", App: "org.other"}}
 
 // someTypes have a style each and several units.
 var someTypes = map[string][]string{
