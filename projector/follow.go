@@ -149,6 +149,13 @@ func (f *follower) Applied() (uint64, error) {
 	return f.applied, f.fault
 }
 
+// Changed returns a channel that is closed when the view may contain more.
+func (f *follower) Changed() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.changed
+}
+
 func (f *follower) broadcast() {
 	close(f.changed)
 	f.changed = make(chan struct{})

@@ -39,6 +39,8 @@ type openStore struct {
 
 	stop context.CancelFunc
 	done sync.WaitGroup
+	// ending is closed when the store is being closed.
+	ending <-chan struct{}
 
 	// discard removes the view for good; at close, if it turned out to be damaged.
 	discard func() error
@@ -206,7 +208,7 @@ func (t pageTokens) Open(context, token []byte) ([]byte, error) {
 // target and its Merkle root there is the daemon's.
 func (o *openStore) follow(target uint64, root []byte) {
 	ctx, cancel := context.WithCancel(context.Background())
-	o.stop, o.target, o.root = cancel, target, root
+	o.stop, o.ending, o.target, o.root = cancel, ctx.Done(), target, root
 	o.follower.Watch(target)
 	applied, _ := o.follower.Applied()
 	if applied == target {

@@ -44,6 +44,9 @@ func (o *openStore) answer(ctx context.Context, scope authz.Scope, req *pb.ReadR
 	case *pb.ReadRequest_Outcome:
 		answer, err := o.outcome(req.GetReader(), query.Outcome)
 		return &pb.ReadResponse{Answer: &pb.ReadResponse_Outcome{Outcome: answer}}, err
+	case *pb.ReadRequest_Due:
+		answer, err := o.due(ctx, req.GetReader(), query.Due)
+		return &pb.ReadResponse{Answer: &pb.ReadResponse_Due{Due: answer}}, err
 	default:
 		return nil, errors.New("unknown query")
 	}

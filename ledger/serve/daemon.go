@@ -59,6 +59,7 @@ type Daemon struct {
 	slow    *throttle
 	waiting *waiting
 	conns   []*nats.Conn
+	service *nats.Conn // answers, and pushes updates
 	closers []func()
 
 	mu      sync.Mutex
@@ -108,11 +109,10 @@ func (d *Daemon) start(ctx context.Context) error {
 	}
 	device := d.ledger.Device()
 	d.local.SigningKey, d.local.SealingKey = device.GetSigningKey(), device.GetSealingKey()
-	service, err := d.nats.Connect(natsserver.Service, nats.MaxReconnects(-1))
-	if err != nil {
+	if d.service, err = d.nats.Connect(natsserver.Service, nats.MaxReconnects(-1)); err != nil {
 		return err
 	}
-	d.conns = append(d.conns, service)
+	d.conns = append(d.conns, d.service)
 	for _, s := range []struct {
 		prefix     string
 		descriptor protoreflect.ServiceDescriptor
@@ -122,7 +122,7 @@ func (d *Daemon) start(ctx context.Context) error {
 		{"health", pb.File_healthledger_v1_health_proto.Services().ByName("HealthService"), &healthService{daemon: d}, d.admit},
 		{"owner", pb.File_healthledger_v1_owner_proto.Services().ByName("OwnerService"), &ownerService{daemon: d}, nil},
 	} {
-		endpoint, err := rpc.ServeNATS(service, s.prefix, s.descriptor, s.impl, rpc.NATSOptions{
+		endpoint, err := rpc.ServeNATS(d.service, s.prefix, s.descriptor, s.impl, rpc.NATSOptions{
 			Logger: d.options.Logger, Gate: s.gate,
 		})
 		if err != nil {
@@ -205,8 +205,11 @@ func (d *Daemon) keeper(id seal.StoreID) (*keeper, error) {
 			closed:    d.closed,
 			configure: func() (*pb.ProjectorConfig, func(), error) { return d.configure(store) },
 		}
-		d.keepers[id] = k
-		d.records[id] = newRecorder(store)
+		record := newRecorder(store)
+		k.push = func(ctx context.Context, process Projector) {
+			(&pusher{keeper: k, process: process, record: record, send: d.service.PublishMsg}).run(ctx)
+		}
+		d.keepers[id], d.records[id] = k, record
 	}
 	return k, nil
 }

@@ -19,9 +19,13 @@ import (
 type reading struct {
 	*fake
 	asked chan *pb.ReadRequest
+	*updating
 }
 
-func (r reading) Read(_ context.Context, req *pb.ReadRequest) (*pb.ReadResponse, error) {
+func (r reading) Read(ctx context.Context, req *pb.ReadRequest) (*pb.ReadResponse, error) {
+	if req.GetDue() != nil {
+		return r.due(ctx, req)
+	}
 	r.asked <- req
 	switch req.GetQuery().(type) {
 	case *pb.ReadRequest_Outcome:
@@ -46,7 +50,7 @@ type front struct {
 }
 
 func newFront(t *testing.T) *front {
-	f := &front{projector: reading{newFake(), make(chan *pb.ReadRequest, 1)}}
+	f := &front{projector: reading{newFake(), make(chan *pb.ReadRequest, 1), newUpdating()}}
 	var err error
 	f.Daemon, err = Start(t.Context(), Options{
 		Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler),

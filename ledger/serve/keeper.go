@@ -42,11 +42,14 @@ type keeper struct {
 	store     *ledger.Store
 	configure func() (config *pb.ProjectorConfig, revoke func(), err error)
 	launch    Launch
-	throttle  *throttle
-	clock     clock
-	autoLock  time.Duration
-	every     time.Duration // how often it looks whether time is up
-	logger    *slog.Logger
+	// push tells apps of changes from when the store can be read until the context ends;
+	// nil: nobody does.
+	push     func(context.Context, Projector)
+	throttle *throttle
+	clock    clock
+	autoLock time.Duration
+	every    time.Duration // how often it looks whether time is up
+	logger   *slog.Logger
 
 	// unlocking lets one owner at a time through Begin and Unlock.
 	unlocking sync.Mutex
@@ -246,6 +249,9 @@ func (k *keeper) feed(life context.Context, process Projector, target uint64) {
 	}()
 	if !k.caughtUp(ctx, process, target) {
 		return
+	}
+	if k.push != nil {
+		k.stopped.Go(func() { k.push(ctx, process) })
 	}
 	for {
 		sequence, _, changed := k.store.Head()

@@ -92,8 +92,7 @@ func (s *healthService) read(ctx context.Context, q question, req *pb.ReadReques
 	sequence, _, _ := c.store.Head()
 	for _, code := range codes {
 		if err := c.record.Record(ctx, access{c.number(), code, q.operation}, q.period); err != nil {
-			return nil, rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable},
-				"the read cannot be recorded, so it is not answered")
+			return nil, errUnrecorded()
 		}
 	}
 	req.Reader, req.Sequence = &pb.Reader{App: c.number()}, sequence
@@ -114,6 +113,11 @@ func (s *healthService) read(ctx context.Context, q question, req *pb.ReadReques
 		return nil, c.failed(err)
 	}
 	return answer, nil
+}
+
+func errUnrecorded() error {
+	return rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable},
+		"the read cannot be recorded, so it is not answered")
 }
 
 func typeCodes(names []string) ([]uint32, error) {

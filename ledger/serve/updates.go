@@ -2,9 +2,13 @@ package serve
 
 import (
 	"context"
+	"time"
 
 	"connectrpc.com/connect"
 
+	"healthledger/authz"
+	"healthledger/ledger"
+	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
 	"healthledger/proto/rpc"
 )
@@ -27,6 +31,42 @@ func (s *healthService) AckUpdates(ctx context.Context, req *pb.AckUpdatesReques
 	return c.store.AckUpdates(ctx, c.app, req)
 }
 
+// QueryUpdates implements pb.HealthServiceHandler. Looking for updates names no type and
+// is no read; every update that is found is one, of its type.
+func (s *healthService) QueryUpdates(ctx context.Context, req *pb.QueryUpdatesRequest) (*pb.QueryUpdatesResponse, error) {
+	c := ctx.Value(callerKey{}).(caller)
+	if c.app == nil {
+		return nil, errOwnerUpdates()
+	}
+	answer, err := s.read(ctx, question{waits: time.Duration(req.GetWaitMs()) * time.Millisecond},
+		&pb.ReadRequest{Query: &pb.ReadRequest_Due{Due: &pb.DueRequest{WaitMs: req.GetWaitMs()}}})
+	if err != nil {
+		return nil, err
+	}
+	return tell(ctx, c.store, c.record, c.app, answer.GetDue().GetUpdates())
+}
+
 func errOwnerUpdates() error {
 	return rpc.Error(connect.CodePermissionDenied, nil, "updates are for apps")
+}
+
+// tell makes what an app is told of updates that are due. That a type has changed says
+// something about its owner, so it is recorded like a read before it leaves.
+func tell(ctx context.Context, store *ledger.Store, record *recorder, app *authz.App, due []*pb.DueUpdate) (*pb.QueryUpdatesResponse, error) {
+	told := &pb.QueryUpdatesResponse{}
+	for _, d := range due {
+		t, ok := catalog.ByCode(d.GetType())
+		if !ok {
+			continue
+		}
+		if err := record.Record(ctx, access{app.Number, t.Code, "updates"}, periodOf(nil, nil)); err != nil {
+			return nil, errUnrecorded()
+		}
+		update, err := store.Update(app, t, d.GetSequence())
+		if err != nil {
+			return nil, rpc.Internal(err)
+		}
+		told.Updates = append(told.Updates, update)
+	}
+	return told, nil
 }
