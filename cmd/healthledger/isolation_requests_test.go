@@ -174,3 +174,33 @@ func withoutAnchor(answer string) (rest, anchor string) {
 	}
 	return hex.EncodeToString(body), anchor
 }
+
+// saveAndAsk saves, takes some of it back with some that was never there, and returns what
+// became of both.
+func (s *stranger) saveAndAsk(save *pb.SaveRequest) string {
+	s.t.Helper()
+	do := func(method string, request, response proto.Message) string {
+		s.t.Helper()
+		answer := s.ask(s.subject(method), nil, encoded(s.t, request))
+		body, err := hex.DecodeString(answer)
+		if err == nil {
+			err = proto.Unmarshal(body, response)
+		}
+		if err != nil {
+			s.t.Fatalf("%s: %s", method, answer)
+		}
+		return answer
+	}
+	saved, deleted, outcome := &pb.SaveResponse{}, &pb.DeleteResponse{}, &pb.QueryOutcomeResponse{}
+	do("Save", save, saved)
+	do("Delete", &pb.DeleteRequest{RequestId: bytes.Repeat([]byte{8}, 16), Deletions: []*pb.Deletion{
+		{Type: "stepCount", Uuids: []string{save.GetSamples()[0].GetUuid(), "6ba7b810-9dad-41d1-80b4-00c04fd4ffff"}},
+		{Type: "stepCount", From: save.GetSamples()[0].GetStart(), To: save.GetSamples()[5].GetStart()},
+	}}, deleted)
+	seen := do("QueryOutcome", &pb.QueryOutcomeRequest{Receipt: saved.GetReceipt()}, outcome)
+	seen += do("QueryOutcome", &pb.QueryOutcomeRequest{Receipt: deleted.GetReceipt()}, outcome)
+	if outcome.GetDeleted() != 5 {
+		s.t.Errorf("%d of its own were deleted, want 5", outcome.GetDeleted())
+	}
+	return seen
+}
