@@ -13,7 +13,6 @@ type deleteCmd struct {
 	span
 	zoned
 	UUID []string `name:"uuid" help:"The samples with these UUIDs." placeholder:"UUID"`
-	All  bool     `help:"All samples of the type."`
 	Type string   `arg:"" help:"Health type, like stepCount."`
 }
 
@@ -28,14 +27,8 @@ func (c *deleteCmd) Run(ctx context.Context, g *globals) error {
 	if d.From, d.To, err = c.period(loc); err != nil {
 		return err
 	}
-	ways := 0
-	for _, given := range []bool{len(c.UUID) > 0, c.From != "" || c.To != "", c.All} {
-		if given {
-			ways++
-		}
-	}
-	if ways != 1 {
-		return usagef("name what to delete: --uuid, or a period with --from and --to, or --all")
+	if (len(c.UUID) > 0) == (d.From != nil || d.To != nil) {
+		return usagef("name what to delete: --uuid, or a period with --from, --to or both")
 	}
 	o, err := g.owner(ctx)
 	if err != nil {

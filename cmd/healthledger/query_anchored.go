@@ -25,6 +25,8 @@ type queryAnchoredCmd struct {
 // longestWait is how long one call may wait.
 const longestWait = time.Minute
 
+func waitMs(wait time.Duration) uint32 { return uint32(min(wait, longestWait).Milliseconds()) }
+
 func (c *queryAnchoredCmd) Run(ctx context.Context, g *globals) error {
 	loc, err := c.zone()
 	if err != nil {
@@ -47,11 +49,11 @@ func (c *queryAnchoredCmd) Run(ctx context.Context, g *globals) error {
 	}
 	req := &pb.QueryChangesRequest{Type: c.Type, Anchor: c.Anchor, FromNow: c.FromNow, Limit: c.Limit, Predicate: where, Receipt: c.Receipt}
 	return c.as(ctx, g, func(r reader) error {
-		changes, err := c.printer(ctx, g, r, loc)
+		to, err := c.printer(ctx, g, r, loc)
 		if err != nil {
 			return err
 		}
-		return c.run(ctx, r, req, changes)
+		return c.run(ctx, r, req, to)
 	})
 }
 
@@ -64,7 +66,8 @@ func (c *queryAnchoredCmd) run(ctx context.Context, r reader, req *pb.QueryChang
 		if c.Follow {
 			wait = longestWait
 		}
-		resp, err := changes(ctx, r, req, min(wait, longestWait))
+		req.WaitMs = waitMs(wait)
+		resp, err := r.Health().QueryChanges(ctx, req)
 		if err != nil {
 			if c.Follow && ctx.Err() != nil {
 				err = nil
@@ -78,19 +81,11 @@ func (c *queryAnchoredCmd) run(ctx context.Context, r reader, req *pb.QueryChang
 				return err
 			}
 		}
-		req.Anchor, req.FromNow = resp.GetAnchor(), false
+		req.Anchor, req.FromNow, req.Receipt = resp.GetAnchor(), false, ""
 		if !waiting && !c.Follow && (c.Limit > 0 || !resp.GetMore()) {
 			return to.end(nil)
 		}
 	}
-}
-
-// changes asks for one page. Waiting takes longer than calls usually may.
-func changes(ctx context.Context, r reader, req *pb.QueryChangesRequest, wait time.Duration) (*pb.QueryChangesResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, wait+longestWait)
-	defer cancel()
-	req.WaitMs = uint32(wait.Milliseconds())
-	return r.Health().QueryChanges(ctx, req)
 }
 
 // changesPrinter prints pages of changes. In JSON each is an object, with its anchor; else

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"healthledger/proto/client"
 	pb "healthledger/proto/healthledger/v1"
 )
 
@@ -21,7 +22,7 @@ type asApp struct {
 }
 
 // call connects as the app, in whatever lock state.
-func (a *asApp) call(ctx context.Context, g *globals, act func(pb.HealthServiceClient) error) error {
+func (a *asApp) call(ctx context.Context, g *globals, act func(*client.Client) error) error {
 	o, err := g.owner(ctx)
 	if err != nil {
 		return err
@@ -32,7 +33,7 @@ func (a *asApp) call(ctx context.Context, g *globals, act func(pb.HealthServiceC
 		return err
 	}
 	defer app.Close()
-	return act(app.Health())
+	return act(app)
 }
 
 type updatesSetCmd struct {
@@ -43,10 +44,7 @@ type updatesSetCmd struct {
 
 func (c *updatesSetCmd) Run(ctx context.Context, g *globals) error {
 	frequency := pb.Frequency(pb.Frequency_value[enumName("FREQUENCY_", c.Frequency)])
-	err := c.call(ctx, g, func(h pb.HealthServiceClient) error {
-		_, err := h.SetUpdates(ctx, &pb.SetUpdatesRequest{Type: c.Type, Frequency: frequency})
-		return err
-	})
+	err := c.call(ctx, g, func(app *client.Client) error { return app.SetUpdates(ctx, c.Type, frequency) })
 	if err != nil {
 		return err
 	}
@@ -66,23 +64,15 @@ func (c *updatesWaitCmd) Run(ctx context.Context, g *globals) error {
 	return who.as(ctx, g, func(r reader) error {
 		for until := time.Now().Add(c.Wait); ; {
 			left := max(time.Until(until), 0)
-			updates, err := due(ctx, r, min(left, longestWait))
+			resp, err := r.Health().QueryUpdates(ctx, &pb.QueryUpdatesRequest{WaitMs: waitMs(left)})
 			if err != nil {
 				return err
 			}
-			if len(updates) > 0 || left == 0 {
-				return g.printUpdates(updates)
+			if len(resp.GetUpdates()) > 0 || left == 0 {
+				return g.printUpdates(resp.GetUpdates())
 			}
 		}
 	})
-}
-
-// due asks once for the updates that are due. Waiting takes longer than calls usually may.
-func due(ctx context.Context, r reader, wait time.Duration) ([]*pb.Update, error) {
-	ctx, cancel := context.WithTimeout(ctx, wait+longestWait)
-	defer cancel()
-	resp, err := r.Health().QueryUpdates(ctx, &pb.QueryUpdatesRequest{WaitMs: uint32(wait.Milliseconds())})
-	return resp.GetUpdates(), err
 }
 
 func (g *globals) printUpdates(updates []*pb.Update) error {
@@ -107,10 +97,11 @@ type updatesAckCmd struct {
 }
 
 func (c *updatesAckCmd) Run(ctx context.Context, g *globals) error {
-	err := c.call(ctx, g, func(h pb.HealthServiceClient) error {
-		_, err := h.AckUpdates(ctx, &pb.AckUpdatesRequest{Tokens: c.Tokens})
-		return err
-	})
+	updates := make([]*pb.Update, len(c.Tokens))
+	for i, token := range c.Tokens {
+		updates[i] = &pb.Update{Token: token}
+	}
+	err := c.call(ctx, g, func(app *client.Client) error { return app.AckUpdates(ctx, updates...) })
 	if err != nil {
 		return err
 	}
