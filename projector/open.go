@@ -148,6 +148,7 @@ func (o *openStore) openView(folder string, reader *log.Reader, store seal.Store
 			}
 			return ""
 		},
+		SourceOrder: o.state.SourceOrder,
 	})
 	return nil
 }

@@ -38,6 +38,9 @@ func (o *openStore) answer(ctx context.Context, scope authz.Scope, req *pb.ReadR
 	case *pb.ReadRequest_Payload:
 		answer, err := o.engine.Payload(ctx, scope, query.Payload)
 		return &pb.ReadResponse{Answer: &pb.ReadResponse_Payload{Payload: answer}}, err
+	case *pb.ReadRequest_Sources:
+		answer, err := o.engine.Sources(ctx, scope, query.Sources)
+		return &pb.ReadResponse{Answer: &pb.ReadResponse_Sources{Sources: answer}}, err
 	case *pb.ReadRequest_PreferredUnits:
 		answer, err := o.preferredUnits(req.GetReader(), query.PreferredUnits)
 		return &pb.ReadResponse{Answer: &pb.ReadResponse_PreferredUnits{PreferredUnits: answer}}, err
@@ -84,6 +87,9 @@ func (s *service) refuse(open *openStore, operation string, err error) error {
 		return rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{
 			Reason: rpc.ReasonInvalidArgument, Field: argument.Field, Value: argument.Value, Why: argument.Why,
 		}, "%s", argument.Error())
+	}
+	if errors.Is(err, query.ErrNoData) {
+		return rpc.Error(connect.CodeNotFound, &pb.ErrorDetail{Reason: rpc.ReasonNoData}, "there are no samples")
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err

@@ -50,6 +50,14 @@ func (s *healthService) QueryPayload(ctx context.Context, req *pb.QueryPayloadRe
 	return answer.GetPayload(), err
 }
 
+// QuerySources implements pb.HealthServiceHandler.
+func (s *healthService) QuerySources(ctx context.Context, req *pb.QuerySourcesRequest) (*pb.QuerySourcesResponse, error) {
+	answer, err := s.read(ctx, question{
+		operation: "sources", types: []string{req.GetType()}, period: periodOf(nil, nil), receipt: req.GetReceipt(),
+	}, &pb.ReadRequest{Query: &pb.ReadRequest_Sources{Sources: req}})
+	return answer.GetSources(), err
+}
+
 // QueryOutcome implements pb.HealthServiceHandler. What an app has done itself is not
 // recorded as a read.
 func (s *healthService) QueryOutcome(ctx context.Context, req *pb.QueryOutcomeRequest) (*pb.QueryOutcomeResponse, error) {

@@ -5,6 +5,7 @@
 //	answer, err := engine.Changes(ctx, scope, request)
 //	answer, err := engine.Statistics(ctx, scope, request)
 //	answer, err := engine.Payload(ctx, scope, request)
+//	answer, err := engine.Sources(ctx, scope, request)
 //
 // What a scope may not see is not there: the ranges of keys it may read are all that is
 // ever opened, and a scope with nothing to read takes the path of an empty store. Whether
@@ -28,6 +29,7 @@ import (
 	"healthledger/projector/view"
 	"healthledger/proto/catalog"
 	"healthledger/proto/health"
+	pb "healthledger/proto/healthledger/v1"
 )
 
 // Tokens seals page and payload tokens. The same key must open them for as long as a reader may keep
@@ -44,6 +46,9 @@ type Options struct {
 	BundleID func(app uint64) string
 	// Now is the clock that anchors grow old by; nil: time.Now.
 	Now func() time.Time
+	// SourceOrder returns the owner's order of the sources of a type; without it there is
+	// none. Those that it does not name come after those that it does.
+	SourceOrder func(typeCode uint32) []*pb.SourceName
 }
 
 // Engine answers queries from a view. It may be used from several goroutines.

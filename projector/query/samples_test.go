@@ -326,7 +326,10 @@ func TestDeniedReadTouchesNothing(t *testing.T) {
 		if _, err := s.engine.Samples(context.Background(), state.Scope(app), &pb.QuerySamplesRequest{Types: []string{"heartRate"}}); err != nil {
 			t.Error(err)
 		}
-		if _, err := s.engine.Statistics(context.Background(), state.Scope(app), &pb.QueryStatisticsRequest{Type: "heartRate"}); err != nil {
+		if _, err := s.engine.Statistics(context.Background(), state.Scope(app), &pb.QueryStatisticsRequest{Type: "heartRate"}); err != nil && !errors.Is(err, ErrNoData) {
+			t.Error(err)
+		}
+		if _, err := s.engine.Sources(context.Background(), state.Scope(app), &pb.QuerySourcesRequest{Type: "heartRate"}); err != nil {
 			t.Error(err)
 		}
 	}

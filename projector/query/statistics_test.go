@@ -10,262 +10,199 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/known/timestamppb"
 	"pgregory.net/rapid"
 
-	"healthledger/proto/catalog"
+	"healthledger/projector/view"
 	"healthledger/proto/health"
 	pb "healthledger/proto/healthledger/v1"
-	"healthledger/proto/unit"
 )
 
-var zones = []string{"", "Europe/Berlin", "Australia/Lord_Howe", "America/Sao_Paulo", "Asia/Kathmandu", "America/St_Johns"}
+// measured is a sample of the reference: of which type and app, from where, and what.
+type measured struct {
+	view.Place
+	app      uint64
+	typeName string
+	source   int // in measuring
+	value    float64
+	unit     string
+}
 
-func drawStatistics(r *rapid.T) *pb.QueryStatisticsRequest {
+// measuring are sources by class, as the owner sees them. The two watches are one source.
+var measuring = []struct {
+	source *pb.Source
+	class  int
+}{
+	{&pb.Source{Name: "Health", App: "com.apple.Health"}, 0},
+	{&pb.Source{Name: "watch", Device: &pb.Device{Manufacturer: "Apple Inc.", Model: "Watch"}}, 1},
+	{&pb.Source{Name: "watch", Version: "2"}, 3},
+	{&pb.Source{Name: "phone", App: "com.apple.health.X", ProductType: "iPhone14,5"}, 2},
+	{&pb.Source{Name: "strap", ProductType: "Watch6,2", Device: &pb.Device{Model: "Watch"}}, 3},
+	{&pb.Source{}, 3},
+}
+
+// changing are zones with a day near which their clocks change or which others lack.
+var changing = []struct{ zone, day string }{
+	{"", "2024-02-29"}, {"Europe/Berlin", "2024-03-31"}, {"Europe/Berlin", "2024-10-27"}, {"America/New_York", "2024-03-10"},
+	{"America/New_York", "2023-11-05"}, {"Australia/Lord_Howe", "2024-04-07"}, {"Australia/Lord_Howe", "2024-10-06"},
+	{"Pacific/Apia", "2011-12-30"}, {"America/Sao_Paulo", "2018-11-04"}, {"America/Sao_Paulo", "2018-02-18"},
+	{"America/Havana", "2024-11-03"}, {"America/St_Johns", "2010-11-07"}, {"Asia/Kathmandu", "2024-12-31"}, {"UTC", "2000-02-28"},
+}
+
+// statisticsTypes have every style, and several units where there are.
+var statisticsTypes = map[string][]string{
+	"activeEnergyBurned": {"kcal", "kJ"}, "stepCount": {"count"}, "bodyTemperature": {"degC", "degF"}, "bodyMass": {"kg", "lb"},
+	"heartRate": {"count/min", "count/s"}, "environmentalAudioExposure": {"dBASPL"},
+}
+
+var statisticsNames = []string{"activeEnergyBurned", "stepCount", "activeEnergyBurned", "bodyTemperature", "bodyMass", "heartRate", "environmentalAudioExposure"}
+
+// drawMeasured draws samples of a type around a time.
+func drawMeasured(r *rapid.T, name string, base int64) []measured {
+	var all []measured
+	times := rapid.OneOf(
+		rapid.Map(rapid.Int64Range(-20, 20), func(n int64) int64 { return n * microsPerHour / 4 }),
+		rapid.Map(rapid.Int64Range(-6, 6), func(n int64) int64 { return n * microsPerDay / 2 }),
+		rapid.Int64Range(-3, 3), rapid.Int64Range(-40*microsPerDay, 40*microsPerDay),
+	)
+	lasting := rapid.OneOf(
+		rapid.SampledFrom([]int64{0, 1, 3, microsPerMinute, 7 * microsPerMinute, microsPerHour, 2*microsPerHour + 1, microsPerDay, 36 * microsPerDay}),
+		rapid.Just(int64(0)), rapid.Just(15*int64(microsPerMinute)),
+	)
+	values := rapid.OneOf(rapid.SampledFrom([]float64{0.1, 0.2, 0.3, 1, 60, 1e15, 1.0 / 3, -40}), rapid.Float64Range(0, 200))
+	for range rapid.IntRange(0, 10).Draw(r, "samples") {
+		m := measured{typeName: name, app: rapid.Uint64Range(anna, carl).Draw(r, "app"), source: rapid.IntRange(0, len(measuring)-1).Draw(r, "source")}
+		m.Start = base + times.Draw(r, "start")
+		m.End = m.Start + lasting.Draw(r, "lasts")
+		if rapid.IntRange(0, 59).Draw(r, "open-ended") == 59 {
+			m.End = m.Start + 60*365*microsPerDay
+		}
+		m.value, m.unit = values.Draw(r, "value"), rapid.SampledFrom(statisticsTypes[name]).Draw(r, "unit")
+		all = append(all, m)
+	}
+	return all
+}
+
+// saveMeasured saves samples in requests of one or more, and notes their places.
+func (s *store) saveMeasured(t testing.TB, samples []measured, together func() bool) {
+	for at := 0; at < len(samples); {
+		first, n := samples[at], uint32(0)
+		var columns []*pb.SampleColumns
+		for ; at < len(samples) && samples[at].app == first.app && (n == 0 || together()); at++ {
+			m := &samples[at]
+			m.Sequence, m.Index = s.sequence+1, n
+			columns = append(columns, &pb.SampleColumns{
+				Type: code(m.typeName), Unit: m.unit, Tick: 1, Source: proto.CloneOf(measuring[m.source].source),
+				Start: []int64{m.Start}, Duration: []int64{m.End - m.Start}, Real: []float64{m.value},
+			})
+			n++
+		}
+		s.apply(t, first.app, columns)
+	}
+}
+
+func drawStatisticsRequest(r *rapid.T, name string, base int64, zone string) *pb.QueryStatisticsRequest {
 	q := &pb.QueryStatisticsRequest{
-		Type:     rapid.SampledFrom([]string{"stepCount", "heartRate", "bodyMass", "environmentalAudioExposure"}).Draw(r, "type"),
-		Interval: &pb.Interval{Unit: rapid.SampledFrom([]pb.CalendarUnit{0, pb.CalendarUnit_CALENDAR_UNIT_HOUR, pb.CalendarUnit_CALENDAR_UNIT_DAY}).Draw(r, "unit")},
-		TimeZone: rapid.SampledFrom(zones).Draw(r, "zone"),
+		Type: name, TimeZone: zone, BySource: rapid.Bool().Draw(r, "by source"), Explain: rapid.Bool().Draw(r, "explain"),
+		IncludeEmpty: rapid.Bool().Draw(r, "empty"), Unit: rapid.SampledFrom(append([]string{""}, statisticsTypes[name]...)).Draw(r, "unit"),
 	}
-	if q.Type == "bodyMass" && rapid.Bool().Draw(r, "in grams") {
-		q.Unit = "g"
+	p := always
+	if rapid.Bool().Draw(r, "bounded below") {
+		p.from = base + rapid.Int64Range(-9, 9).Draw(r, "from")*microsPerHour*5
 	}
-	q.From, q.To = timestamps(drawPeriod(r))
+	if rapid.Bool().Draw(r, "bounded above") {
+		p.to = max(p.from, base+rapid.Int64Range(-9, 90).Draw(r, "to")*microsPerHour*5)
+	}
+	i := &pb.Interval{Unit: pb.CalendarUnit(rapid.Int32Range(0, 6).Draw(r, "interval")), Count: rapid.SampledFrom([]uint32{0, 1, 1, 2, 3, 7, 11}).Draw(r, "count")}
+	switch rapid.IntRange(0, 3).Draw(r, "anchor") {
+	case 0:
+		i.Anchor = health.Timestamp(base + rapid.Int64Range(-99*microsPerDay, 99*microsPerDay).Draw(r, "away"))
+	case 1:
+		i.Anchor = timestamp(rapid.SampledFrom([]string{"2024-01-31T22:30:00Z", "2020-02-29T12:00:00Z", "2011-12-30T08:00:00Z", "2018-11-04T02:59:00Z"}).Draw(r, "at"))
+	}
+	if i.Unit != 0 || rapid.Bool().Draw(r, "explicitly none") {
+		q.Interval = i
+	}
+	if i.Unit == pb.CalendarUnit_CALENDAR_UNIT_MINUTE {
+		p = period{base - microsPerDay/2, base + microsPerDay}
+	}
+	q.From, q.To = timestamps(p)
 	return q
 }
 
-// statisticsOf computes one bucket from its definition, in time.Duration and float64.
-func statisticsOf(seen []reference, p period, typ *catalog.Type, unitText string) *pb.Statistics {
-	to, err := unit.Parse(unitText)
-	if err != nil {
-		panic(err)
-	}
-	s := &pb.Statistics{Unit: unitText}
-	var total, weights float64
-	least, most := math.Inf(1), math.Inf(-1)
-	first, last := int64(math.MaxInt64), int64(math.MinInt64)
-	var recent *reference
-	for i, r := range seen {
-		start, end := r.place.Start, r.place.End
-		if start >= p.to || end < p.from || end == p.from && start < end {
-			continue
-		}
-		from, err := unit.Parse(r.message.GetUnit())
-		if err != nil {
-			panic(err)
-		}
-		value, err := unit.Convert(r.message.GetValue(), from, to)
-		if err != nil {
-			panic(err)
-		}
-		s.Count++
-		least, most, first, last = min(least, value), max(most, value), min(first, start), max(last, end)
-		inside := float64(max(0, min(end, p.to)-max(start, p.from)))
-		switch typ.Aggregation {
-		case catalog.Cumulative:
-			if start == end {
-				total += value
-			} else {
-				total += value * inside / float64(end-start)
-			}
-		case catalog.DiscreteArithmetic:
-			total, weights = total+value, weights+1
-		case catalog.DiscreteTemporallyWeighted:
-			total, weights = total+value*max(inside, 1), weights+max(inside, 1)
-		case catalog.DiscreteEquivalentContinuousLevel:
-			total, weights = total+math.Pow(10, value/10)*max(inside, 1), weights+max(inside, 1)
-		}
-		if recent == nil || end > recent.place.End || end == recent.place.End && r.place.Compare(&recent.place) > 0 {
-			recent = &seen[i]
-			s.MostRecent = &value
-		}
-	}
-	if s.Count == 0 {
-		return nil
-	}
-	if p.from == math.MinInt64 {
-		p.from = first
-	}
-	if p.to == math.MaxInt64 {
-		p.to = last
-	}
-	s.Start, s.End, s.MostRecentEnd = health.Timestamp(p.from), health.Timestamp(p.to), health.Timestamp(recent.place.End)
-	if typ.Aggregation == catalog.Cumulative {
-		s.Sum = &total
-		return s
-	}
-	average := total / weights
-	if typ.Aggregation == catalog.DiscreteEquivalentContinuousLevel {
-		average = 10 * math.Log10(average)
-	}
-	s.Average, s.Minimum, s.Maximum = &average, &least, &most
-	return s
-}
-
-// expectedStatistics walks all buckets between the first start and the last end.
-func expectedStatistics(seen []reference, p period, q *pb.QueryStatisticsRequest, typ *catalog.Type) []*pb.Statistics {
-	unitText := typ.Unit
-	if q.GetUnit() != "" {
-		unitText = q.GetUnit()
-	}
-	if p.from >= p.to {
-		return nil
-	}
-	if q.GetInterval().GetUnit() == pb.CalendarUnit_CALENDAR_UNIT_UNSPECIFIED {
-		if s := statisticsOf(seen, p, typ, unitText); s != nil {
-			return []*pb.Statistics{s}
-		}
-		return nil
-	}
-	first, last := int64(math.MaxInt64), int64(math.MinInt64)
-	for _, r := range seen {
-		first, last = min(first, r.place.Start), max(last, r.place.End)
-	}
-	zone, err := time.LoadLocation(q.GetTimeZone())
-	if err != nil {
-		panic(err)
-	}
-	var answer []*pb.Statistics
-	for at := max(first, p.from); at <= min(last, p.to-1); {
-		b := referenceBucket(at, q.GetInterval().GetUnit(), zone)
-		at = b.to
-		if s := statisticsOf(seen, period{max(b.from, p.from), min(b.to, p.to)}, typ, unitText); s != nil {
-			answer = append(answer, s)
-		}
-	}
-	return answer
-}
-
-// referenceBucket finds the edges by looking at the clock on the wall, a quarter of an
-// hour at a time: no zone here changes within one.
-func referenceBucket(at int64, bucket pb.CalendarUnit, zone *time.Location) period {
-	const step = 15 * 60 * second
-	same := func(a, b int64) bool {
-		x, y := time.UnixMicro(a).In(zone), time.UnixMicro(b).In(zone)
-		if bucket == pb.CalendarUnit_CALENDAR_UNIT_DAY {
-			return x.YearDay() == y.YearDay() && x.Year() == y.Year()
-		}
-		_, offX := x.Zone()
-		_, offY := y.Zone()
-		return x.Hour() == y.Hour() && x.YearDay() == y.YearDay() && x.Year() == y.Year() && offX == offY
-	}
-	p := period{at - ((at%step)+step)%step, 0}
-	for same(p.from-1, at) {
-		p.from -= step
-	}
-	p.to = p.from + step
-	for same(p.to, at) {
-		p.to += step
-	}
-	return p
+// drawStatistics draws a request about the types and the times of other tests.
+func drawStatistics(r *rapid.T) *pb.QueryStatisticsRequest {
+	name := rapid.SampledFrom([]string{"stepCount", "heartRate", "bodyMass", "environmentalAudioExposure"}).Draw(r, "type")
+	return drawStatisticsRequest(r, name, base, rapid.SampledFrom(changing).Draw(r, "zone").zone)
 }
 
 func TestStatisticsAreWhatTheReferenceGives(t *testing.T) {
-	near := cmp.Options{protocmp.Transform(), cmpopts.EquateApprox(1e-9, 0)}
 	rapid.Check(t, func(r *rapid.T) {
 		reads := drawGrants(r)
 		state := grants(t, reads)
-		s := drawStore(r, t)
-		q := drawStatistics(r)
-		p, err := parsePeriod(q.GetFrom(), q.GetTo())
-		if err != nil {
-			r.Fatal(err)
-		}
-		typ, _ := catalog.Lookup(q.GetType())
-		for _, reader := range []uint64{0, bert} {
-			seen := s.visible(reader, reads, typ)
-			got, err := s.engine.Statistics(context.Background(), scopeOf(state, reader), q)
-			var argument *ArgumentError
-			if errors.As(err, &argument) && argument.Field == "bucket" {
-				if slices.ContainsFunc(seen, func(r reference) bool { return r.place.End > base+1000*365*day }) {
+		c := rapid.SampledFrom(changing).Draw(r, "zone")
+		base := timestamp(c.day + "T02:00:00Z").AsTime().UnixMicro()
+		name := rapid.SampledFrom(statisticsNames).Draw(r, "type")
+		s := newStore(t)
+		samples := drawMeasured(r, name, base)
+		s.saveMeasured(t, samples, func() bool { return rapid.Bool().Draw(r, "together") })
+		order := drawOrder(r)
+		s.engine.options.SourceOrder = func(uint32) []*pb.SourceName { return order }
+		for range 2 {
+			q := drawStatisticsRequest(r, name, base, c.zone)
+			for _, reader := range []uint64{0, anna, bert} {
+				got, err := s.engine.Statistics(context.Background(), scopeOf(state, reader), q)
+				var argument *ArgumentError
+				if errors.As(err, &argument) && argument.Field == "interval" {
+					if slices.ContainsFunc(samples, func(m measured) bool { return m.End > base+50*365*microsPerDay }) {
+						continue
+					}
+				}
+				want := (&obviously{q: q, order: order}).answer(visibleTo(samples, reader, reads))
+				if want == nil && errors.Is(err, ErrNoData) {
 					continue
 				}
-			}
-			if err != nil {
-				r.Fatal(err)
-			}
-			want := expectedStatistics(seen, p, q, typ)
-			if diff := cmp.Diff(want, got.GetStatistics(), near); diff != "" {
-				r.Fatalf("reader %d, %v: %s", reader, q, diff)
+				if err != nil {
+					r.Fatal(err)
+				}
+				equate := cmp.Options{protocmp.Transform()}
+				if name == "environmentalAudioExposure" {
+					equate = append(equate, cmpopts.EquateApprox(1e-12, 0))
+				}
+				if diff := cmp.Diff(want, got, equate); diff != "" {
+					r.Fatalf("reader %d, %v: %s", reader, q, diff)
+				}
 			}
 		}
 		s.close(t)
 	})
 }
 
-func TestDaysHaveTheHoursTheyHave(t *testing.T) {
-	cases := []struct {
-		zone, day string
-		hours     float64
-	}{
-		{"Europe/Berlin", "2024-03-31", 23},
-		{"Europe/Berlin", "2024-10-27", 25},
-		{"Europe/Berlin", "2024-06-01", 24},
-		{"Australia/Sydney", "2024-10-06", 23},
-		{"Australia/Sydney", "2024-04-07", 25},
-		{"Australia/Lord_Howe", "2024-10-06", 23.5},
-		{"Australia/Lord_Howe", "2024-04-07", 24.5},
-		// Midnight is skipped, and an hour before midnight repeated.
-		{"America/Sao_Paulo", "2018-11-04", 23},
-		{"America/Sao_Paulo", "2018-02-17", 25},
-		// Midnight comes twice.
-		{"America/Havana", "2024-11-03", 25},
-		{"Asia/Amman", "2021-10-29", 25},
-		{"Atlantic/Azores", "2024-10-27", 25},
-		{"Asia/Beirut", "2022-03-27", 23},
-		{"", "2024-03-31", 24},
+func drawOrder(r *rapid.T) []*pb.SourceName {
+	var order []*pb.SourceName
+	for _, i := range rapid.SliceOfNDistinct(rapid.IntRange(0, len(measuring)-1), 0, 3, rapid.ID).Draw(r, "order") {
+		app := measuring[i].source.App
+		if app == "" {
+			app = bundleID(rapid.Uint64Range(anna, carl).Draw(r, "app of order"))
+		}
+		order = append(order, &pb.SourceName{App: app, Name: measuring[i].source.Name})
 	}
-	for _, c := range cases {
-		zone, err := parseZone(c.zone)
-		if err != nil {
-			t.Fatal(err)
-		}
-		noon, err := time.ParseInLocation("2006-01-02 15:04", c.day+" 12:00", zone)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := dayOf(noon)
-		if hours := float64(p.to-p.from) / 3.6e9; hours != c.hours {
-			t.Errorf("%s in %s has %v hours, want %v", c.day, c.zone, hours, c.hours)
-		}
-		if first := time.UnixMicro(p.from).In(zone).Format(time.DateOnly); first != c.day {
-			t.Errorf("%s in %s begins on %s", c.day, c.zone, first)
-		}
-		hours, length := 0, int64(0)
-		for at := p.from; at < p.to; hours++ {
-			h := hourOf(time.UnixMicro(at).In(zone))
-			if h.from != at {
-				t.Fatalf("%s in %s: the hour of %d begins at %d", c.day, c.zone, at, h.from)
-			}
-			length += h.to - h.from
-			at = h.to
-		}
-		if length != p.to-p.from {
-			t.Errorf("%s in %s: %d hours of %d µs", c.day, c.zone, hours, length)
-		}
-	}
+	return order
 }
 
-func TestBucketsPartitionTime(t *testing.T) {
-	names := append([]string{"Africa/Monrovia", "America/Havana", "Pacific/Apia", "Asia/Beirut", "Antarctica/Troll", "Africa/Casablanca"}, zones...)
-	rapid.Check(t, func(r *rapid.T) {
-		zone, err := parseZone(rapid.SampledFrom(names).Draw(r, "zone"))
-		if err != nil {
-			r.Fatal(err)
-		}
-		at := rapid.Int64Range(-100*365*day, 100*365*day).Draw(r, "time")
-		for _, of := range []func(time.Time) period{dayOf, hourOf} {
-			p := of(time.UnixMicro(at).In(zone))
-			if at < p.from || at >= p.to {
-				r.Fatalf("%d is not within %v", at, p)
-			}
-			for _, inside := range []int64{p.from, p.to - 1} {
-				if q := of(time.UnixMicro(inside).In(zone)); q != p {
-					r.Fatalf("%v and %v share %d", p, q, inside)
-				}
-			}
-		}
-	})
+func visibleTo(samples []measured, reader uint64, reads map[uint64][]*pb.ReadGrant) []measured {
+	sees := rules(reader, reads)
+	return slices.DeleteFunc(slices.Clone(samples), func(m measured) bool { return !sees(m.app, m.typeName, m.End) })
+}
+
+func timestamp(text string) *timestamppb.Timestamp {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		panic(err)
+	}
+	return timestamppb.New(t)
 }
 
 func TestCumulativeSampleIsSharedOutOverBuckets(t *testing.T) {
@@ -337,8 +274,8 @@ func TestRefusedStatisticsNameTheField(t *testing.T) {
 		"zone":             {&pb.QueryStatisticsRequest{Type: "stepCount", TimeZone: "Mars/Olympus"}, "time_zone"},
 		"zone of the host": {&pb.QueryStatisticsRequest{Type: "stepCount", TimeZone: "Local"}, "time_zone"},
 		"path":             {&pb.QueryStatisticsRequest{Type: "stepCount", TimeZone: "../etc/passwd"}, "time_zone"},
-		"bucket":           {&pb.QueryStatisticsRequest{Type: "stepCount", Interval: &pb.Interval{Unit: 7}}, "bucket"},
-		"too many buckets": {&pb.QueryStatisticsRequest{Type: "stepCount", Interval: &pb.Interval{Unit: pb.CalendarUnit_CALENDAR_UNIT_HOUR}, From: health.Timestamp(0), To: health.Timestamp(4 * 365 * day)}, "bucket"},
+		"interval":         {&pb.QueryStatisticsRequest{Type: "stepCount", Interval: &pb.Interval{Unit: 7}}, "interval.unit"},
+		"too many":         {&pb.QueryStatisticsRequest{Type: "stepCount", Interval: &pb.Interval{Unit: pb.CalendarUnit_CALENDAR_UNIT_HOUR}, From: health.Timestamp(0), To: health.Timestamp(4 * 365 * day)}, "interval"},
 		"bad unit":         {&pb.QueryStatisticsRequest{Type: "stepCount", Unit: "furlong"}, "unit"},
 		"other dimension":  {&pb.QueryStatisticsRequest{Type: "stepCount", Unit: "kg"}, "unit"},
 	}
@@ -363,7 +300,7 @@ func TestEndlessSampleDoesNotFillTheAnswer(t *testing.T) {
 	})
 	q := &pb.QueryStatisticsRequest{Type: "heartRate", Interval: &pb.Interval{Unit: pb.CalendarUnit_CALENDAR_UNIT_HOUR}}
 	var argument *ArgumentError
-	if _, err := s.engine.Statistics(context.Background(), state.OwnerScope(), q); !errors.As(err, &argument) || argument.Field != "bucket" {
+	if _, err := s.engine.Statistics(context.Background(), state.OwnerScope(), q); !errors.As(err, &argument) || argument.Field != "interval" {
 		t.Errorf("error %v", err)
 	}
 	q.To = health.Timestamp(base + 3*3600*second)

@@ -1,0 +1,212 @@
+package query
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	"healthledger/projector/aggregate"
+	"healthledger/projector/view"
+	"healthledger/proto/catalog"
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// maxWon bounds an explanation.
+const maxWon = 10_000
+
+// collection counts samples by interval.
+type collection struct {
+	query    *statisticsQuery
+	patience *patience
+	snapshot *view.Snapshot
+	details  *view.Details
+	filter   *filter
+	groups   []*group
+	buckets  map[int64]*bucket // by their start
+	current  *bucket           // the one used last
+	won      int
+}
+
+// run counts everything. Sums of cumulative types need all sources at once if there are
+// several; everything else is each sample's own.
+func (c *collection) run() error {
+	if c.merges() {
+		return c.sweep()
+	}
+	for i, g := range c.groups {
+		for j := range g.sources {
+			for _, span := range g.sources[j].Spans(c.period().from, c.period().to-1) {
+				if err := c.scan(i, &g.sources[j], span); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (c *collection) period() period { return c.query.calendar.period }
+
+func (c *collection) merges() bool {
+	return c.query.typ.Aggregation == catalog.Cumulative && (len(c.groups) > 1 || c.query.explain)
+}
+
+func (c *collection) scan(group int, source *view.Source, span view.Span) error {
+	scan, err := source.Scan(span.First, span.Last)
+	if err != nil {
+		return err
+	}
+	for ok := scan.First(); ok && err == nil; ok = scan.Next() {
+		err = c.entries(group, source, scan.Sample(), c.count)
+	}
+	return errors.Join(err, scan.Close())
+}
+
+// entries calls fn with what a sample stands for in the period, if it fits the predicate:
+// the entries of its series, or else itself.
+func (c *collection) entries(group int, source *view.Source, s *view.Sample, fn func(*entry) error) error {
+	if err := c.patience.spend(); err != nil {
+		return err
+	}
+	if !c.period().overlaps(s.Start, s.End) {
+		return nil
+	}
+	if ok, err := c.filter.matches(source, s); err != nil || !ok {
+		return err
+	}
+	e := entry{Place: aggregate.Place(s.Place), value: s.Value, unit: c.snapshot.Unit(s), group: group}
+	if !s.HasBody() {
+		return fn(&e)
+	}
+	object, err := c.details.Object(source.App(), s)
+	if err != nil {
+		return err
+	}
+	if object.Chunks == 0 {
+		return fn(&e)
+	}
+	for number := range object.Chunks {
+		chunk, err := c.details.Chunk(object, number)
+		if err != nil {
+			return err
+		}
+		for i, offset := range chunk.GetQuantities().GetOffset() {
+			e.Start, e.value = s.Start+offset, chunk.Quantities.Value[i]
+			e.End = e.Start
+			if len(chunk.Quantities.Duration) > 0 {
+				e.End += chunk.Quantities.Duration[i]
+			}
+			if c.period().overlaps(e.Start, e.End) {
+				err = fn(&e)
+			}
+			if err := errors.Join(err, c.patience.spend()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// count counts an entry in every interval that it overlaps. Merged sums are the sweep's.
+func (c *collection) count(e *entry) error {
+	style := c.query.typ.Aggregation
+	for at := max(e.Start, c.period().from); ; {
+		b, err := c.bucket(at)
+		if err != nil {
+			return err
+		}
+		p := b.period
+		b.all.in(e.unit, style).Add(&e.Place, e.value, p.from, p.to)
+		if c.query.bySource {
+			b.group(e.group).in(e.unit, style).Add(&e.Place, e.value, p.from, p.to)
+		}
+		if at = p.to; at >= e.End || at >= c.period().to {
+			return nil
+		}
+	}
+}
+
+func (b *bucket) group(i int) *tally {
+	t, ok := b.groups[i]
+	if !ok {
+		t = &tally{}
+		b.groups[i] = t
+	}
+	return t
+}
+
+// bucket returns the one that holds a time of the period.
+func (c *collection) bucket(at int64) (*bucket, error) {
+	if b := c.current; b != nil && at >= b.period.from && at < b.period.to {
+		return b, nil
+	}
+	b, ok := c.buckets[at]
+	if ok {
+		c.current = b
+		return b, nil
+	}
+	p := c.query.calendar.containing(at)
+	if b, ok = c.buckets[p.from]; !ok {
+		if len(c.buckets) >= maxIntervals {
+			return nil, tooMany()
+		}
+		b = &bucket{period: p, groups: map[int]*tally{}}
+		c.buckets[p.from] = b
+	}
+	c.current = b
+	return b, nil
+}
+
+// answer writes the intervals in order.
+func (c *collection) answer() (*pb.QueryStatisticsResponse, error) {
+	q := c.query
+	if q.includeEmpty {
+		if err := c.fill(); err != nil {
+			return nil, err
+		}
+	}
+	starts := make([]int64, 0, len(c.buckets))
+	for start := range c.buckets {
+		starts = append(starts, start)
+	}
+	if len(starts) == 0 && q.calendar.unit == pb.CalendarUnit_CALENDAR_UNIT_UNSPECIFIED {
+		return nil, ErrNoData
+	}
+	slices.Sort(starts)
+	answer := &pb.QueryStatisticsResponse{}
+	size := 0
+	for _, start := range starts {
+		statistics := q.write(c.buckets[start], c.groups)
+		answer.Statistics = append(answer.Statistics, statistics)
+		if size += protowire.SizeTag(1) + protowire.SizeBytes(proto.Size(statistics)); size > maxStatistics {
+			return nil, refuse("interval", "", fmt.Sprintf("the answer has more than %d bytes: ask for longer ones or a shorter period", maxStatistics))
+		}
+	}
+	return answer, nil
+}
+
+// fill makes the intervals without samples that are wanted.
+func (c *collection) fill() error {
+	if c.query.calendar.unit == pb.CalendarUnit_CALENDAR_UNIT_UNSPECIFIED || c.period().empty() {
+		return nil
+	}
+	from, to := int64(math.MaxInt64), int64(math.MinInt64)
+	for _, b := range c.buckets {
+		from, to = min(from, b.period.from), max(to, b.period.to)
+	}
+	if p := c.period(); p.from != math.MinInt64 && p.to != math.MaxInt64 {
+		from, to = p.from, p.to
+	}
+	for from < to {
+		b, err := c.bucket(from)
+		if err != nil {
+			return err
+		}
+		from = b.period.to
+	}
+	return nil
+}
