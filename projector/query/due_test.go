@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"healthledger/authz"
+	"healthledger/proto/health"
 	pb "healthledger/proto/healthledger/v1"
 )
 
@@ -196,4 +197,41 @@ func TestHiddenChangesAreNeitherToldNorTouched(t *testing.T) {
 		with.close(t)
 		without.close(t)
 	})
+}
+
+// A correlation is there for a reader while a member is that it may see, however long the
+// correlation itself goes on.
+func TestCorrelationIsToldToWhoSeesAMemberOfIt(t *testing.T) {
+	since := base + 10*day
+	state := grants(t, map[uint64][]*pb.ReadGrant{bert: {{Type: code("bloodPressureSystolic"), Extent: pb.ReadExtent_READ_EXTENT_SINCE, Since: since}}})
+	pressure := func(memberEnd, end int64) *pb.Sample {
+		member := func(name string) *pb.Sample {
+			return &pb.Sample{Type: name, Unit: "mmHg", Value: proto.Float64(100), Start: health.Timestamp(memberEnd)}
+		}
+		return &pb.Sample{
+			Type: "bloodPressure", Start: health.Timestamp(base), End: health.Timestamp(end),
+			Members: []*pb.Sample{member("bloodPressureSystolic"), member("bloodPressureDiastolic")},
+		}
+	}
+	for _, c := range []struct {
+		memberEnd, end int64
+		told           bool
+	}{
+		{base, base + 5*day, false}, {base, base + 12*day, false}, {base, base + 100*day, false},
+		{since, since, true}, {since, base + 100*day, true}, {base + 90*day, base + 100*day, true},
+	} {
+		s := newStore(t)
+		s.applySteps(t, []step{{event: &pb.Event{Body: &pb.Event_UpdatesSet{UpdatesSet: &pb.UpdatesSet{
+			App: bert, Type: code("bloodPressure"), Frequency: pb.Frequency_FREQUENCY_IMMEDIATE,
+		}}}}})
+		columns, err := health.Columns([]*pb.Sample{pressure(c.memberEnd, c.end)}, health.Policy{Importer: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.apply(t, anna, columns)
+		if due, _ := s.due(t, state.Scope(bert), 0); (len(due) == 1) != c.told {
+			t.Errorf("a member that ends %d s after the start, of one that ends %d s after it: %v", (c.memberEnd-base)/second, (c.end-base)/second, due)
+		}
+		s.close(t)
+	}
 }

@@ -261,6 +261,9 @@ func (e *entry) changedIn(number int32) uint64 {
 // that may be seen, and which was the last. What was added need not be there any more.
 func (s *Source) ChangedAfter(sequence uint64) (last uint64, changed bool, err error) {
 	bound := s.since > math.MinInt64
+	if bound && isPair(s.typeCode) {
+		return s.pairsChangedAfter(sequence)
+	}
 	for _, m := range s.entry.months {
 		if !bound || m.number > monthOf(s.since) {
 			last = max(last, m.changed)
@@ -277,6 +280,16 @@ func (s *Source) ChangedAfter(sequence uint64) (last uint64, changed bool, err e
 		return 0, false, nil
 	}
 	return last, true, nil
+}
+
+// pairsChangedAfter is ChangedAfter for correlations and a bound. Months do not tell: a
+// correlation may go on long after the last of its members, which is what counts.
+func (s *Source) pairsChangedAfter(sequence uint64) (last uint64, changed bool, err error) {
+	f := s.snapshot.Changes([]Source{*s}, Point{Sequence: sequence, Whole: true}, func() error { return nil })
+	for f.Next() {
+		last, changed = f.At().Sequence, true
+	}
+	return last, changed, f.Close()
 }
 
 // changedAtBound returns the last segment after one that changed something visible in the
