@@ -32,6 +32,9 @@ func (o *openStore) answer(ctx context.Context, scope authz.Scope, req *pb.ReadR
 	case *pb.ReadRequest_Samples:
 		answer, err := o.engine.Samples(ctx, scope, query.Samples)
 		return &pb.ReadResponse{Answer: &pb.ReadResponse_Samples{Samples: answer}}, err
+	case *pb.ReadRequest_Changes:
+		answer, err := o.changes(ctx, req.GetReader(), query.Changes)
+		return &pb.ReadResponse{Answer: &pb.ReadResponse_Changes{Changes: answer}}, err
 	case *pb.ReadRequest_Statistics:
 		answer, err := o.engine.Statistics(ctx, scope, query.Statistics)
 		return &pb.ReadResponse{Answer: &pb.ReadResponse_Statistics{Statistics: answer}}, err
@@ -90,6 +93,10 @@ func (s *service) refuse(open *openStore, operation string, err error) error {
 	}
 	if errors.Is(err, query.ErrNoData) {
 		return rpc.Error(connect.CodeNotFound, &pb.ErrorDetail{Reason: rpc.ReasonNoData}, "there are no samples")
+	}
+	if errors.Is(err, query.ErrResyncNeeded) {
+		return rpc.Error(connect.CodeOutOfRange, &pb.ErrorDetail{Reason: rpc.ReasonResyncNeeded, Field: "anchor"},
+			"%s: begin again without one", query.ErrResyncNeeded)
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err

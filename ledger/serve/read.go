@@ -34,6 +34,15 @@ func (s *healthService) QuerySamples(ctx context.Context, req *pb.QuerySamplesRe
 	return answer.GetSamples(), err
 }
 
+// QueryChanges implements pb.HealthServiceHandler.
+func (s *healthService) QueryChanges(ctx context.Context, req *pb.QueryChangesRequest) (*pb.QueryChangesResponse, error) {
+	answer, err := s.read(ctx, question{
+		operation: "changes", types: []string{req.GetType()}, period: periodOf(nil, nil), receipt: req.GetReceipt(),
+		waits: time.Duration(req.GetWaitMs()) * time.Millisecond,
+	}, &pb.ReadRequest{Query: &pb.ReadRequest_Changes{Changes: req}})
+	return answer.GetChanges(), err
+}
+
 // QueryStatistics implements pb.HealthServiceHandler.
 func (s *healthService) QueryStatistics(ctx context.Context, req *pb.QueryStatisticsRequest) (*pb.QueryStatisticsResponse, error) {
 	answer, err := s.read(ctx, question{
