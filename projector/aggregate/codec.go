@@ -3,21 +3,31 @@ package aggregate
 import (
 	"encoding/binary"
 	"math"
-	"math/bits"
 
 	"healthledger/proto/catalog"
 )
 
-// Append appends the figures in the only form that they have: uvarint how many samples
-// start, how many enter and, where the style has weights, how many are points; the sum; of
-// a plain mean with samples that enter the sum of those; the duration; unless the style is
-// cumulative the least and the greatest value; varint start of the first minus base; of the
-// most recent one varint end minus base, uvarint duration, sequence, event and index, and
-// the value. A value is the uvarint of its IEEE 754 form with the bytes reversed.
+// Append appends the figures: uvarint twice how many samples start, plus 1 if the times
+// below are whole seconds and written as such; uvarint how many enter and, where the style
+// has weights, how many are points; the sum; of a plain mean with samples that enter the sum
+// of those; the duration; unless the style is cumulative the least and the greatest value;
+// varint start of the first minus base; of the most recent one varint end minus base,
+// uvarint duration, sequence, event and index, and the value. The same figures are always
+// the same bytes.
+//
+// A value is a uvarint: eight times the mantissa as of a varint, plus the fewest decimal
+// places that give it back bit for bit. Where there are more than 6, it is 7, and 8 bytes of
+// IEEE 754 follow.
 //
 // Figures of nothing have no form.
 func (f *Figures) Append(dst []byte, base int64) []byte {
-	dst = binary.AppendUvarint(binary.AppendUvarint(dst, f.Starts), f.Enters)
+	p := &f.Recent
+	first, end, duration := f.First-base, p.End-base, uint64(p.End)-uint64(p.Start)
+	starts := f.Starts << 1
+	if first%second == 0 && end%second == 0 && duration%second == 0 {
+		starts, first, end, duration = starts|1, first/second, end/second, duration/second
+	}
+	dst = binary.AppendUvarint(binary.AppendUvarint(dst, starts), f.Enters)
 	if f.weighted() {
 		dst = binary.AppendUvarint(dst, f.Points)
 	}
@@ -29,19 +39,21 @@ func (f *Figures) Append(dst []byte, base int64) []byte {
 	if f.Style != catalog.Cumulative {
 		dst = appendValue(appendValue(dst, f.Least), f.Most)
 	}
-	p := &f.Recent
-	dst = binary.AppendVarint(binary.AppendVarint(dst, f.First-base), p.End-base)
-	dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(p.End)-uint64(p.Start)), p.Sequence)
+	dst = binary.AppendVarint(binary.AppendVarint(dst, first), end)
+	dst = binary.AppendUvarint(binary.AppendUvarint(dst, duration), p.Sequence)
 	dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(p.Event)), uint64(p.Index))
 	return appendValue(dst, f.RecentValue)
 }
+
+const second = 1_000_000
 
 // Read sets the figures to what b begins with, in the form of Append, and returns what
 // follows.
 func (f *Figures) Read(style catalog.Aggregation, b []byte, base int64) (rest []byte, ok bool) {
 	f.Reset(style)
 	r := reader{b: b}
-	f.Starts, f.Enters = r.uvarint(), r.uvarint()
+	starts := r.uvarint()
+	f.Starts, f.Enters = starts>>1, r.uvarint()
 	if f.weighted() {
 		f.Points = r.uvarint()
 	}
@@ -53,9 +65,12 @@ func (f *Figures) Read(style catalog.Aggregation, b []byte, base int64) (rest []
 	if style != catalog.Cumulative {
 		f.Least, f.Most = r.value(), r.value()
 	}
+	first, end, duration := r.varint(), r.varint(), r.uvarint()
+	if starts&1 != 0 {
+		first, end, duration = first*second, end*second, duration*second
+	}
 	p := &f.Recent
-	f.First, p.End = base+r.varint(), base+r.varint()
-	duration := r.uvarint()
+	f.First, p.End = base+first, base+end
 	p.Start = int64(uint64(p.End) - duration)
 	p.Sequence, p.Event, p.Index = r.uvarint(), r.uvarint32(), r.uvarint32()
 	f.RecentValue = r.value()
@@ -66,9 +81,23 @@ func (f *Figures) weighted() bool {
 	return f.Style == catalog.DiscreteTemporallyWeighted || f.Style == catalog.DiscreteEquivalentContinuousLevel
 }
 
-// Most values have few digits in binary, and so many zeros at the end.
+// The form of a value that is no short decimal.
+const real = 7
+
+var powers = [real]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6}
+
 func appendValue(dst []byte, v float64) []byte {
-	return binary.AppendUvarint(dst, bits.ReverseBytes64(math.Float64bits(v)))
+	for places, power := range powers {
+		scaled := math.RoundToEven(float64(v * power))
+		if !(math.Abs(scaled) < 1<<53) {
+			break
+		}
+		m := int64(scaled)
+		if math.Float64bits(float64(m)/power) == math.Float64bits(v) {
+			return binary.AppendUvarint(dst, uint64(m<<1^m>>63)<<3|uint64(places))
+		}
+	}
+	return binary.BigEndian.AppendUint64(append(dst, real), math.Float64bits(v))
 }
 
 // reader takes rows apart. After what is malformed everything is zero.
@@ -79,6 +108,11 @@ type reader struct {
 
 // uvarint refuses what is longer than it needs to be.
 func (r *reader) uvarint() uint64 {
+	if len(r.b) > 0 && r.b[0] < 0x80 {
+		u := uint64(r.b[0])
+		r.b = r.b[1:]
+		return u
+	}
 	u, n := binary.Uvarint(r.b)
 	if n <= 0 || n > 1 && r.b[n-1] == 0 {
 		r.b, r.bad = nil, true
@@ -102,7 +136,21 @@ func (r *reader) varint() int64 {
 	return int64(u>>1) ^ -int64(u&1)
 }
 
-func (r *reader) value() float64 { return math.Float64frombits(bits.ReverseBytes64(r.uvarint())) }
+func (r *reader) value() float64 {
+	u := r.uvarint()
+	places := u & 7
+	if places < real {
+		m := u >> 3
+		return float64(int64(m>>1)^-int64(m&1)) / powers[places]
+	}
+	if u != real || len(r.b) < 8 {
+		r.b, r.bad = nil, true
+		return 0
+	}
+	v := math.Float64frombits(binary.BigEndian.Uint64(r.b))
+	r.b = r.b[8:]
+	return v
+}
 
 func (r *reader) sum(s *Sum) {
 	rest, ok := s.Read(r.b)

@@ -2,6 +2,7 @@ package view
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"healthledger/authz"
+	"healthledger/projector/aggregate"
 	pb "healthledger/proto/healthledger/v1"
 )
 
@@ -200,3 +202,53 @@ func BenchmarkLoneSaves(b *testing.B) {
 }
 
 func owner() authz.Scope { return authz.NewState(nil, true).OwnerScope() }
+
+// BenchmarkQuarters reads the figures of all quarters of a year, of a series that has
+// samples in each.
+func BenchmarkQuarters(b *testing.B) {
+	const quarters, each = 365 * 96, 4
+	made := newSeries()
+	v, err := Open(vfs.Default, b.TempDir(), Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	batch := v.Begin()
+	for day := range 365 {
+		c := &pb.SampleColumns{Type: mustType("heartRate"), Unit: "count/min", Source: &pb.Source{Name: "watch"}, Tick: 1_000_000, Exponent: 1}
+		at, value := int64(0), int64(0)
+		for i := range 96 * each {
+			start, next := int64(day)*86_400+int64(i)*900/each+made.random.Int64N(100), 600+made.random.Int64N(400)
+			c.Start, c.Mantissa = append(c.Start, start-at), append(c.Mantissa, next-value)
+			at, value = start, next
+		}
+		if err := batch.Apply(uint64(day+1), 0, made.event(false, c)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := batch.Commit(Cursor{Sequence: 365}); err != nil {
+		b.Fatal(err)
+	}
+	s, err := v.Snapshot()
+	if err != nil {
+		b.Fatal(err)
+	}
+	source := s.Sources(owner(), mustType("heartRate"))[0]
+	b.ReportAllocs()
+	for b.Loop() {
+		n, total := 0, aggregate.New(styleOf(source.typeCode))
+		q, err := source.Quarters(0, 365*86_400e6)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for ok := q.First(); ok; ok = q.Next() {
+			total.Fold(q.Figures())
+			n++
+		}
+		if err := q.Close(); err != nil || n != quarters || total.Count() != quarters*each {
+			b.Fatal(n, total.Count(), err)
+		}
+	}
+	if err := errors.Join(s.Close(), v.Close()); err != nil {
+		b.Fatal(err)
+	}
+}
