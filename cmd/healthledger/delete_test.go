@@ -105,10 +105,10 @@ func TestOwnerDeletesAndDecidesOverTheDaemon(t *testing.T) {
 	s.run("unlock")
 	s.register(s.id(), "com.example.one", "com.example.two")
 	owner, one, two := s.owner(), s.app("com.example.one"), s.app("com.example.two")
-	for _, app := range []*client.Client{one, two} {
+	for factor, app := range []*client.Client{one, two} {
 		save := &pb.SaveRequest{}
 		for i := range 10 {
-			save.Samples = append(save.Samples, steps(minute(i), float64(i+1)))
+			save.Samples = append(save.Samples, steps(minute(i), float64((factor+1)*(i+1))))
 		}
 		if _, err := app.Save(t.Context(), save); err != nil {
 			t.Fatal(err)
@@ -132,9 +132,17 @@ func TestOwnerDeletesAndDecidesOverTheDaemon(t *testing.T) {
 	if err != nil || answer.GetUnits()[0].GetUnit() != "lb" {
 		t.Error(answer, err)
 	}
-	order := &pb.SetSourceOrderRequest{Type: "stepCount", Sources: []*pb.SourceName{{App: "com.example.two", Name: "Watch"}}}
-	if _, err := owner.Owner().SetSourceOrder(t.Context(), order); err != nil {
-		t.Fatal(err)
+	// Both have samples of the same minutes; the first in the order counts.
+	order := &pb.SetSourceOrderRequest{Type: "stepCount"}
+	for app, want := range map[string]float64{"com.example.one": 49, "com.example.two": 98} {
+		order.Sources = []*pb.SourceName{{App: app, Name: "Watch"}}
+		if _, err := owner.Owner().SetSourceOrder(t.Context(), order); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := owner.Health().QueryStatistics(t.Context(), &pb.QueryStatisticsRequest{Type: "stepCount"})
+		if err != nil || answer.GetStatistics()[0].GetSum() != want {
+			t.Errorf("%s counts first: %v, want %v: %v", app, answer, want, err)
+		}
 	}
 	service := owner.Owner()
 	for field, call := range map[string]func() error{

@@ -22,7 +22,6 @@ import (
 // ownerService is what the owner uses from the daemon's machine. Reaching it takes
 // the data directory; whatever concerns what a store holds takes a session.
 type ownerService struct {
-	pb.UnimplementedOwnerServiceHandler
 	daemon *Daemon
 }
 
