@@ -54,13 +54,17 @@ func drawRequestOf(r *rapid.T, names []string) *pb.QuerySamplesRequest {
 	q := &pb.QuerySamplesRequest{
 		Types:  rapid.SliceOfN(rapid.SampledFrom(names), 1, 3).Draw(r, "types"),
 		Limit:  rapid.Uint32Range(0, 12).Draw(r, "limit"),
-		Order:  pb.Order(rapid.Int32Range(0, 2).Draw(r, "order")),
-		SortBy: pb.SortBy(rapid.Int32Range(0, 3).Draw(r, "sort by")),
+		Order:  drawOrder(r),
+		SortBy: drawSortBy(r),
 		Match:  drawMatch(r),
 	}
 	q.From, q.To = timestamps(drawPeriod(r))
 	return q
 }
+
+func drawOrder(r *rapid.T) pb.Order { return pb.Order(rapid.Int32Range(0, 2).Draw(r, "order")) }
+
+func drawSortBy(r *rapid.T) pb.SortBy { return pb.SortBy(rapid.Int32Range(0, 3).Draw(r, "sort by")) }
 
 func timestamps(p period) (from, to *timestamppb.Timestamp) {
 	if p.from != math.MinInt64 {
