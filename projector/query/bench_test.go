@@ -64,6 +64,35 @@ func BenchmarkYear(b *testing.B) {
 			}
 		}
 	})
+	b.Run("latest 100 of two types by end", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			answer, err := engine.Samples(ctx, scope, &pb.QuerySamplesRequest{Types: []string{"heartRate", "stepCount"}, Limit: 100, SortBy: pb.SortBy_SORT_BY_END})
+			if err != nil || len(answer.GetSamples()) != 100 {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("highest 100", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			answer, err := engine.Samples(ctx, scope, &pb.QuerySamplesRequest{Types: []string{"heartRate"}, Limit: 100, SortBy: pb.SortBy_SORT_BY_VALUE})
+			if err != nil || len(answer.GetSamples()) != 100 {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("one in a million by quantity", func(b *testing.B) {
+		b.ReportAllocs()
+		q := &pb.QuerySamplesRequest{Types: []string{"heartRate"}, Predicate: &pb.Predicate{Kind: &pb.Predicate_Quantity{Quantity: &pb.QuantityPredicate{
+			Comparison: pb.Comparison_COMPARISON_GREATER, Quantity: &pb.Quantity{Value: 1e6, Unit: "count/s"},
+		}}}}
+		for b.Loop() {
+			if answer, err := engine.Samples(ctx, scope, q); err != nil || len(answer.GetSamples()) > 0 {
+				b.Fatal(err)
+			}
+		}
+	})
 	b.Run("page in the middle", func(b *testing.B) {
 		b.ReportAllocs()
 		q := &pb.QuerySamplesRequest{Types: []string{"heartRate"}, From: health.Timestamp(1_715_000_000 * second), Order: pb.Order_ORDER_ASCENDING}
