@@ -54,7 +54,7 @@ func drawRequestOf(r *rapid.T, names []string) *pb.QuerySamplesRequest {
 	q := &pb.QuerySamplesRequest{
 		Types:  rapid.SliceOfN(rapid.SampledFrom(names), 1, 3).Draw(r, "types"),
 		Limit:  rapid.Uint32Range(0, 12).Draw(r, "limit"),
-		Order:  drawOrder(r),
+		Order:  drawDirection(r),
 		SortBy: drawSortBy(r),
 		Match:  drawMatch(r),
 	}
@@ -62,7 +62,7 @@ func drawRequestOf(r *rapid.T, names []string) *pb.QuerySamplesRequest {
 	return q
 }
 
-func drawOrder(r *rapid.T) pb.Order { return pb.Order(rapid.Int32Range(0, 2).Draw(r, "order")) }
+func drawDirection(r *rapid.T) pb.Order { return pb.Order(rapid.Int32Range(0, 2).Draw(r, "order")) }
 
 func drawSortBy(r *rapid.T) pb.SortBy { return pb.SortBy(rapid.Int32Range(0, 3).Draw(r, "sort by")) }
 

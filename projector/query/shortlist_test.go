@@ -27,7 +27,7 @@ func TestCorrelationsFillTheirPages(t *testing.T) {
 		s.saveSamples(t, anna, 0, foods...)
 		s.engine.pageBytes = rapid.SampledFrom([]int{700, pageBytes}).Draw(r, "page")
 		q := &pb.QuerySamplesRequest{
-			Types: []string{"food"}, Limit: rapid.Uint32Range(0, 12).Draw(r, "limit"), Order: drawOrder(r), SortBy: pb.SortBy_SORT_BY_VALUE,
+			Types: []string{"food"}, Limit: rapid.Uint32Range(0, 12).Draw(r, "limit"), Order: drawDirection(r), SortBy: pb.SortBy_SORT_BY_VALUE,
 		}
 		if rapid.Bool().Draw(r, "by UUID") {
 			q.Predicate, q.SortBy = &pb.Predicate{Kind: &pb.Predicate_Uuid{Uuid: &pb.UuidPredicate{Uuids: s.ids["food"]}}}, drawSortBy(r)
