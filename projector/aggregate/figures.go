@@ -65,59 +65,41 @@ func (f *Figures) Add(p *Place, value float64, from, to int64) {
 	} else {
 		f.widen(p.Start, value, value, p, value)
 	}
-	f.count(p, value, from, to, false)
+	f.count(p, value, from, to)
 }
 
-// Remove takes back a sample that was added with these bounds. It returns false if an
-// extreme may have been that of the sample: then the extremes are wrong unless nothing is
-// left, and the figures must be made again.
-func (f *Figures) Remove(p *Place, value float64, from, to int64) bool {
-	f.count(p, value, from, to, true)
-	if f.Empty() {
-		f.Reset(f.Style)
-		return true
-	}
-	extreme := f.Style != catalog.Cumulative && (value <= f.Least || value >= f.Most)
-	return !extreme && p.Start > f.First && *p != f.Recent
-}
-
-// count adds a sample to what adds up, or takes it away.
-func (f *Figures) count(p *Place, value float64, from, to int64, remove bool) {
+// count adds a sample to what adds up.
+func (f *Figures) count(p *Place, value float64, from, to int64) {
 	enters := p.Start < from
-	counted := &f.Starts
 	if enters {
-		counted = &f.Enters
+		f.Enters++
+	} else {
+		f.Starts++
 	}
 	inside := overlap(p.Start, p.End, from, to)
-	weight := max(inside, 1)
-	one, sign := uint64(1), 1.0
-	if remove {
-		one, sign = ^uint64(0), -1
-	}
-	*counted += one
-	f.Duration.addAt(inside, origin, remove)
+	f.Duration.AddInt(inside)
 	switch f.Style {
 	case catalog.Cumulative:
 		if p.Start == p.End {
-			f.Sum.Add(sign * value)
+			f.Sum.Add(value)
 		} else {
-			f.Sum.AddPart(sign*value, p.Start, p.End, from, to)
+			f.Sum.AddPart(value, p.Start, p.End, from, to)
 		}
 		return
 	case catalog.DiscreteTemporallyWeighted:
-		f.Sum.AddProduct(sign*value, weight)
+		f.Sum.AddProduct(value, max(inside, 1))
 	case catalog.DiscreteEquivalentContinuousLevel:
-		f.Sum.AddProduct(sign*energy(value), weight)
+		f.Sum.AddProduct(energy(value), max(inside, 1))
 	default:
 		if enters {
-			f.Entering.Add(sign * value)
+			f.Entering.Add(value)
 		} else {
-			f.Sum.Add(sign * value)
+			f.Sum.Add(value)
 		}
 		return
 	}
 	if inside == 0 {
-		f.Points += one
+		f.Points++
 	}
 }
 

@@ -146,34 +146,6 @@ func TestIntervalsFoldToTheirUnion(t *testing.T) {
 	})
 }
 
-func TestRemovedSamplesLeaveNoTrace(t *testing.T) {
-	rapid.Check(t, func(r *rapid.T) {
-		style, samples := rapid.SampledFrom(styles).Draw(r, "style"), drawSamples(r)
-		f := of(style, samples, 0, 30)
-		exact := true
-		for len(samples) > 0 && rapid.IntRange(0, 5).Draw(r, "more") > 0 {
-			i := rapid.IntRange(0, len(samples)-1).Draw(r, "which")
-			if s := samples[i]; s.overlaps(0, 30) {
-				exact = f.Remove(&s.Place, s.value, 0, 30) && exact || f.Empty()
-			}
-			samples = slices.Delete(samples, i, i+1)
-		}
-		left := of(style, samples, 0, 30)
-		if exact && !same(f, left) || f.Count() != left.Count() || form(f.Total()) != form(left.Total()) || form(&f.Duration) != form(&left.Duration) {
-			r.Fatalf("%+v is left instead of %+v", f, left)
-		}
-	})
-}
-
-func TestRemovingAnInnerSampleIsExact(t *testing.T) {
-	for _, style := range styles {
-		samples := []sample{{Place{Start: 0, End: 9}, 1}, {Place{Start: 1, End: 5, Index: 1}, 2}, {Place{Start: 2, End: 3, Index: 2}, 3}}
-		if f := of(style, samples, 0, 30); !f.Remove(&samples[1].Place, 2, 0, 30) || !same(f, of(style, []sample{samples[0], samples[2]}, 0, 30)) {
-			t.Errorf("%v: %+v", style, f)
-		}
-	}
-}
-
 func TestFiguresReadBack(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		unit := rapid.SampledFrom([]int64{1, 1_000_000, 1_000_001}).Draw(r, "unit")

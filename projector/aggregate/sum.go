@@ -55,22 +55,17 @@ func (s *Sum) AddProduct(x float64, n uint64) {
 }
 
 // AddSum adds another sum.
-func (s *Sum) AddSum(o *Sum) { s.addWords(o, false) }
-
-// SubSum subtracts another sum.
-func (s *Sum) SubSum(o *Sum) { s.addWords(o, true) }
-
-func (s *Sum) addWords(o *Sum, negative bool) {
+func (s *Sum) AddSum(o *Sum) {
 	if len(o.words) == 0 {
 		return
 	}
 	top := len(o.words) - 1
 	for i, w := range o.words[:top] {
-		s.addAt(w, 64*(o.low+i), negative)
+		s.addAt(w, 64*(o.low+i), false)
 	}
 	// The last word has the sign.
 	last := int64(o.words[top])
-	s.addAt(magnitude(last), 64*(o.low+top), negative != (last < 0))
+	s.addAt(magnitude(last), 64*(o.low+top), last < 0)
 }
 
 func magnitude(n int64) uint64 {
