@@ -32,13 +32,20 @@ type collection struct {
 }
 
 // run counts everything. Sums of cumulative types need all sources at once if there are
-// several; everything else is each sample's own.
+// several; everything else is each sample's own, and what counts without conditions stands
+// in the figures of quarters.
 func (c *collection) run() error {
 	if c.merges() {
 		return c.sweep()
 	}
 	for i, g := range c.groups {
 		for j := range g.sources {
+			if c.query.predicate == nil {
+				if err := c.quarters(i, &g.sources[j]); err != nil {
+					return err
+				}
+				continue
+			}
 			for _, span := range g.sources[j].Spans(c.period().from, c.period().to-1) {
 				if err := c.scan(i, &g.sources[j], span); err != nil {
 					return err

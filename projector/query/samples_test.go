@@ -300,6 +300,14 @@ func TestDeniedReadEqualsEmptyStore(t *testing.T) {
 			r.Fatal(errA, errB)
 		}
 		compareAnswers(r, a, b)
+		for _, name := range typeNames {
+			x, errX := full.engine.Sources(context.Background(), state.Scope(bert), &pb.QuerySourcesRequest{Type: name})
+			y, errY := bare.engine.Sources(context.Background(), state.Scope(bert), &pb.QuerySourcesRequest{Type: name})
+			if errX != nil || errY != nil {
+				r.Fatal(errX, errY)
+			}
+			compareAnswers(r, x, y)
+		}
 		full.close(t)
 		bare.close(t)
 	})
@@ -369,6 +377,17 @@ func TestLimitedHistoryTouchesOnlyItsRange(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+		}
+		for _, unit := range []pb.CalendarUnit{0, pb.CalendarUnit_CALENDAR_UNIT_HOUR, pb.CalendarUnit_CALENDAR_UNIT_MONTH} {
+			_, err := s.engine.Statistics(context.Background(), state.Scope(bert), &pb.QueryStatisticsRequest{
+				Type: "heartRate", Interval: &pb.Interval{Unit: unit}, TimeZone: "Asia/Kathmandu", BySource: true,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.engine.Sources(context.Background(), state.Scope(bert), &pb.QuerySourcesRequest{Type: "heartRate"}); err != nil {
+			t.Fatal(err)
 		}
 		touched[i] = s.touched
 		s.close(t)
@@ -479,7 +498,7 @@ func TestQueryEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	state := grants(t, nil)
-	if _, err := s.engine.Statistics(ctx, state.OwnerScope(), &pb.QueryStatisticsRequest{Type: "heartRate"}); !errors.Is(err, context.Canceled) {
+	if _, err := s.engine.Statistics(ctx, state.OwnerScope(), &pb.QueryStatisticsRequest{Type: "heartRate", From: health.Timestamp(1)}); !errors.Is(err, context.Canceled) {
 		t.Errorf("statistics: %v", err)
 	}
 	if _, err := s.engine.Samples(ctx, state.OwnerScope(), &pb.QuerySamplesRequest{Types: []string{"heartRate"}}); !errors.Is(err, context.Canceled) {

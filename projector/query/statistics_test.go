@@ -80,6 +80,9 @@ func drawMeasured(r *rapid.T, name string, base int64) []measured {
 			m.End = m.Start + 60*365*microsPerDay
 		}
 		m.value, m.unit = values.Draw(r, "value"), rapid.SampledFrom(statisticsTypes[name]).Draw(r, "unit")
+		if name == "environmentalAudioExposure" {
+			m.value = math.Mod(m.value, 200) // decibels
+		}
 		all = append(all, m)
 	}
 	return all
