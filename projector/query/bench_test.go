@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -115,4 +116,42 @@ func BenchmarkYear(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkChanges catches up with 10,000 changes, in segments of so many.
+func BenchmarkChanges(b *testing.B) {
+	for _, each := range []int{1, 100} {
+		b.Run(fmt.Sprintf("each=%d", each), func(b *testing.B) {
+			s := newStore(b)
+			scope := grants(b, nil).Scope(anna)
+			first, err := s.engine.Changes(context.Background(), scope, &pb.QueryChangesRequest{Type: "stepCount"})
+			if err != nil {
+				b.Fatal(err)
+			}
+			for from := 0; from < 10_000; from += each {
+				c := &pb.SampleColumns{Type: code("stepCount"), Unit: "count", Tick: 1_000_000, Source: &pb.Source{Name: "watch"}}
+				for i := range each {
+					c.Start, c.Mantissa = append(c.Start, 60), append(c.Mantissa, int64(i))
+				}
+				c.Start[0] = base/1_000_000 + int64(from)*60
+				s.apply(b, anna, []*pb.SampleColumns{c})
+			}
+			b.ResetTimer()
+			for range b.N {
+				n, anchor := 0, first.Anchor
+				for more := true; more; {
+					answer, err := s.engine.Changes(context.Background(), scope, &pb.QueryChangesRequest{Type: "stepCount", Anchor: anchor})
+					if err != nil {
+						b.Fatal(err)
+					}
+					n, anchor, more = n+len(answer.Samples), answer.Anchor, answer.More
+				}
+				if n != 10_000 {
+					b.Fatal(n)
+				}
+			}
+			b.StopTimer()
+			s.close(b)
+		})
+	}
 }

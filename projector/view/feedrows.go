@@ -92,11 +92,15 @@ func (r *addedRows) next(at *Point, spend func() error) (bool, error) {
 			if r.scan.err != nil {
 				return false, r.scan.err
 			}
+			last := r.ends.last
 			more, err := r.segment()
 			if err != nil || !more {
 				return false, err
 			}
-			ok = r.scan.seek(r.ends.first)
+			// Where segments follow each other in time, the scan is there already.
+			if !ok || r.ends.first <= last || r.scan.End() < r.ends.first {
+				ok = r.scan.seek(r.ends.first)
+			}
 		}
 		if err := spend(); err != nil {
 			return false, err
