@@ -152,16 +152,6 @@ func (s *Sum) number() (n []uint64, exponent int, negative bool) {
 	return n, 64*(s.low+first) + shift - origin, negative
 }
 
-// IsZero says whether the sum is zero.
-func (s *Sum) IsZero() bool {
-	for _, w := range s.words {
-		if w != 0 {
-			return false
-		}
-	}
-	return true
-}
-
 // Append appends the sum in the only form that it has: uvarint 2·(how many bytes) plus 1
 // if it is negative and, unless it is zero, varint exponent and those bytes, an odd number
 // of which the sum is that power of two times.
