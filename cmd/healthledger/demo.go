@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -149,36 +150,20 @@ func (d *demo) compare(ctx context.Context, manifest export.Manifest) error {
 	}
 	args := []string{"query", "statistics", "stepCount", "--every", "day", "--tz", manifest.Zone,
 		"--from", last.AddDate(0, 0, -6).Format(time.DateOnly), "--to", last.AddDate(0, 0, 1).Format(time.DateOnly), "--app"}
-	if _, err := d.run(ctx, 0, append(args, "com.example.dashboard")...); err != nil {
+	granted := append(slices.Clone(args), "com.example.dashboard")
+	if _, err := d.run(ctx, 0, append(slices.Clone(granted), "--by-source")...); err != nil {
 		return err
 	}
-	answer, err := d.output(ctx, 0, append(append([]string{"--json"}, args...), "com.example.dashboard")...)
+	answer, err := d.output(ctx, 0, append(slices.Clone(granted), "--by-source", "--json")...)
 	if err != nil {
 		return err
 	}
-	zone, err := time.LoadLocation(manifest.Zone)
-	if err != nil {
+	if err := d.check(answer, manifest); err != nil {
 		return err
 	}
-	days := 0
-	for lines := json.NewDecoder(strings.NewReader(answer)); lines.More(); days++ {
-		var row struct {
-			Start time.Time
-			Sum   float64
-		}
-		if err := lines.Decode(&row); err != nil {
-			return err
-		}
-		day := row.Start.In(zone).Format(time.DateOnly)
-		want := manifest.Types["HKQuantityTypeIdentifierStepCount"].Days[day]
-		if row.Sum != want.Sum {
-			return fmt.Errorf("%s: %v steps read, %v generated", day, row.Sum, want.Sum)
-		}
+	if _, err := d.run(ctx, 0, append(slices.Clone(granted), "--chart")...); err != nil {
+		return err
 	}
-	if days == 0 {
-		return errors.New("the granted app sees nothing")
-	}
-	d.tell("(exactly what was generated, summed over all sources)")
 	d.show(append(args, "com.example.game"))
 	answer, err = d.output(ctx, 0, append(args, "com.example.game")...)
 	if err != nil {
@@ -187,6 +172,45 @@ func (d *demo) compare(ctx context.Context, manifest export.Manifest) error {
 	if strings.TrimSpace(answer) != "" {
 		return errors.New("the denied app sees something")
 	}
+	return nil
+}
+
+// check compares days of steps with what was generated: each source alone has its share
+// of it, and all together have what is left when nothing is counted twice.
+func (d *demo) check(answer string, manifest export.Manifest) error {
+	zone, err := time.LoadLocation(manifest.Zone)
+	if err != nil {
+		return err
+	}
+	var days int
+	var merged, generated float64
+	for lines := json.NewDecoder(strings.NewReader(answer)); lines.More(); days++ {
+		var row struct {
+			Start    time.Time
+			Sum      float64
+			BySource []struct{ Statistics struct{ Sum float64 } }
+		}
+		if err := lines.Decode(&row); err != nil {
+			return err
+		}
+		sum := 0.0
+		for _, one := range row.BySource {
+			sum += one.Statistics.Sum
+		}
+		day := row.Start.In(zone).Format(time.DateOnly)
+		want := manifest.Types["HKQuantityTypeIdentifierStepCount"].Days[day]
+		if sum != want.Sum {
+			return fmt.Errorf("%s: %v steps read, %v generated", day, sum, want.Sum)
+		}
+		if row.Sum > sum {
+			return fmt.Errorf("%s: %v steps of sources that have %v", day, row.Sum, sum)
+		}
+		merged, generated = merged+row.Sum, generated+sum
+	}
+	if days == 0 {
+		return errors.New("the granted app sees nothing")
+	}
+	d.tell("(the sources have exactly what was generated, %s steps; what several of them saw at once counts once: %s)", optional(&generated), optional(&merged))
 	return nil
 }
 

@@ -122,7 +122,7 @@ func (p *changesPrinter) print(resp *pb.QueryChangesResponse) error {
 		}
 	}
 	for _, d := range resp.GetDeleted() {
-		if err := p.table.row(asText("deleted"), asText(d.GetUuid()), cell{}, cell{}, cell{}, cell{}, cell{}); err != nil {
+		if err := p.table.row(asText("deleted"), asText(d.GetUuid()), asText(""), asText(""), asText(""), asText(""), asText("")); err != nil {
 			return err
 		}
 	}
