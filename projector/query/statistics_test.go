@@ -183,6 +183,35 @@ func TestStatisticsAreWhatTheReferenceGives(t *testing.T) {
 	})
 }
 
+func TestSourcesComeInTheOrderOfMerging(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		reads := drawGrants(r)
+		state := grants(t, reads)
+		s := newStore(t)
+		samples := drawMeasured(r, "stepCount", base)
+		s.saveMeasured(t, samples, func() bool { return true })
+		order := drawOrder(r)
+		s.engine.options.SourceOrder = func(uint32) []*pb.SourceName { return order }
+		for _, reader := range []uint64{0, anna, bert} {
+			answer, err := s.engine.Sources(context.Background(), scopeOf(state, reader), &pb.QuerySourcesRequest{Type: "stepCount"})
+			if err != nil {
+				r.Fatal(err)
+			}
+			seen := visibleTo(samples, reader, reads)
+			var got []name
+			for _, source := range answer.Sources {
+				if n := (name{source.App, source.Name}); len(got) == 0 || got[len(got)-1] != n {
+					got = append(got, n)
+				}
+			}
+			if want := (&obviously{order: order}).sorted(seen); !slices.Equal(got, want) {
+				r.Fatalf("reader %d: %v, want %v", reader, got, want)
+			}
+		}
+		s.close(t)
+	})
+}
+
 func drawOrder(r *rapid.T) []*pb.SourceName {
 	var order []*pb.SourceName
 	for _, i := range rapid.SliceOfNDistinct(rapid.IntRange(0, len(measuring)-1), 0, 3, rapid.ID).Draw(r, "order") {
