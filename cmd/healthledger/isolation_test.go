@@ -220,11 +220,11 @@ func foreignReplies(t *testing.T, s *store, first, second string) {
 	for _, c := range []client.Credentials{other, s.credentials(second, "com.example.three")} {
 		o := knock(t, c, c.Key)
 		o.listen("_INBOX." + c.Key + ".>")
-		o.listen("updates." + c.Store + "." + c.Key + ".>")
+		o.listen("updates." + c.Store + "." + c.Key)
 		others = append(others, o)
 	}
 	one.listen("_INBOX." + one.key + ".>")
-	one.listen("updates." + first + "." + one.key + ".>")
+	one.listen("updates." + first + "." + one.key)
 	before := s.segments(first) + s.segments(second)
 
 	save := aSave(t)
@@ -241,7 +241,7 @@ func foreignReplies(t *testing.T, s *store, first, second string) {
 		"_INBOX." + other.Key + ".x", "_INBOX." + others[1].key + ".x", "_INBOX_" + one.key + ".x", "_inbox." + one.key + ".x",
 		"_INBOX." + one.key, "_INBOX." + one.key + ".", "_INBOX." + one.key + "x.y", "_INBOX." + one.key + ".*", "_INBOX." + one.key + ".>", "_INBOX.*.x", "_INBOX.>",
 		"health." + first + "." + one.key + ".Save", "health." + first + "." + other.Key + ".Save", "owner." + first + "." + one.key + ".Lock",
-		"updates." + first + "." + one.key + ".x", "updates." + first + "." + other.Key + ".x",
+		"updates." + first + "." + one.key, "updates." + first + "." + one.key + ".x", "updates." + first + "." + other.Key,
 	}
 	for _, reply := range replies {
 		for method, body := range bodies {
@@ -289,7 +289,7 @@ func foreignSubjects(t *testing.T, s *store, first, second string) {
 		c := s.credentials(id, app)
 		o := knock(t, c, c.Key)
 		o.listen("_INBOX." + c.Key + ".>")
-		o.listen("updates." + c.Store + "." + c.Key + ".>")
+		o.listen("updates." + c.Store + "." + c.Key)
 		others = append(others, o)
 	}
 	before := s.segments(first) + s.segments(second)
@@ -307,7 +307,7 @@ func foreignSubjects(t *testing.T, s *store, first, second string) {
 		"$JS.API.STREAM.DELETE.LEDGER_" + first, "$JS.API.STREAM.NAMES", "$JS.API.INFO", "$JS.API.DIRECT.GET.LEDGER_" + first, "$JS.ACK.x",
 		"$SYS.REQ.SERVER.PING", "$SYS.REQ.USER.INFO", "$SRV.PING", "$SRV.INFO.health",
 		"ledger." + first, "ledger." + second,
-		"_INBOX." + other + ".x", "_INBOX." + third + ".x", inbox, "updates." + first + "." + one.key + ".x", "updates." + first + "." + other + ".x",
+		"_INBOX." + other + ".x", "_INBOX." + third + ".x", inbox, "updates." + first + "." + one.key, "updates." + first + "." + other,
 		"anything", "_R_.x",
 	}
 	for _, subject := range publish {
@@ -321,7 +321,7 @@ func foreignSubjects(t *testing.T, s *store, first, second string) {
 		"_INBOX_" + one.key + ".>",
 		"health.>", "health." + first + ".*.Save", "health." + first + "." + one.key + ".*", "health." + first + "." + other + ".>",
 		"owner.>", "owner." + first + "." + one.key + ".*",
-		"updates.>", "updates." + first + ".>", "updates." + first + ".*.>", "updates." + first + "." + other + ".>", "updates." + second + "." + one.key + ".>",
+		"updates.>", "updates." + first + ".>", "updates." + first + ".*", "updates." + first + "." + other, "updates." + second + "." + one.key, "updates." + first + "." + one.key + ".>",
 		"ledger.>", "ledger." + first, "$JS.>", "$JS.API.>", "$JS.EVENT.ADVISORY.>", "$SYS.>", "$SRV.>", "$SRV.PING", "anything",
 	}
 	for _, subject := range subscribe {
@@ -349,7 +349,7 @@ func foreignSubjects(t *testing.T, s *store, first, second string) {
 		t.Errorf("the store is not unlocked any more: %s", got)
 	}
 	// Its own is allowed.
-	one.listen("updates." + first + "." + one.key + ".>")
+	one.listen("updates." + first + "." + one.key)
 	if answer := one.ask(one.subject("Save"), nil, save); strings.Contains(answer, "Nats-Service-Error") {
 		t.Error(answer)
 	}
