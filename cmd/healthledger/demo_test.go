@@ -47,6 +47,41 @@ func TestBenchPrintsItsFiguresNextToLimitsAndTargets(t *testing.T) {
 	}
 }
 
+func TestBenchQueryPrintsATableForEachSizeAndTheGrowth(t *testing.T) {
+	cmd := exec.Command(built, "bench", "query", "--samples", "2k,4k", "--no-peer", "--duration", "1ms")
+	var notes bytes.Buffer
+	cmd.Stderr = &notes
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &notes)
+	}
+	for _, want := range []string{
+		`\n?\S+k SAMPLES +P50`, `bytes per sample in the view +\S+ B +- +- +- +- +- +≤ 20 B +(yes|no)`,
+		`latest 100 heart rates +\S+ ms +\S+ ms +5 +- +- +- +≤ 2 ms +(yes|no)`, `a day of heart rates +\S+ ms`,
+		`daily statistics of a year of heart rates +\S+ ms .* ≤ 10 ms, ≥ 100× +(yes|no)`, `monthly merged steps of ten years +\S+ ms`,
+		`catch-up of 10,000 changes +\S+ ms`, `GROWTH +\S+k +\S+k`, `latest 100 heart rates +\S+ ms +\S+ ms \(×\S+\) +-`,
+	} {
+		if !regexp.MustCompile(want).Match(out) {
+			t.Errorf("no line %s in\n%s", want, out)
+		}
+	}
+}
+
+func TestSizesAreNumbersWithASuffix(t *testing.T) {
+	for text, want := range map[string]size{"1": 1, "300": 300, "50k": 50_000, "10M": 10_000_000, "100M": 100_000_000} {
+		var got size
+		if err := got.UnmarshalText([]byte(text)); err != nil || got != want {
+			t.Errorf("%s is read as %d, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "0", "-1", "k", "1kM", "1G", "101M", "100000001", "99999999999999999999"} {
+		var got size
+		if err := got.UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is read as %d", text, got)
+		}
+	}
+}
+
 // A search that cannot find anything would pass on files in the clear.
 func TestSearchFindsWhatIsInTheClear(t *testing.T) {
 	archive := filepath.Join(t.TempDir(), "export.zip")

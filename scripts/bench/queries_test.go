@@ -3,7 +3,10 @@ package bench
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -74,6 +77,9 @@ func TestTablesHaveRatiosTargetsAndGrowth(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if got := short(999_900) + " " + short(2_300_000) + " " + short(30_000) + " " + short(999); got != "1M 2.3M 30k 999" {
+		t.Error(got)
+	}
 	if err := printGrowth(&out, [][]QueryRow{small, large}); err != nil {
 		t.Fatal(err)
 	}
@@ -91,5 +97,43 @@ func TestTablesHaveRatiosTargetsAndGrowth(t *testing.T) {
 	if err := printQueries(o, small); err != nil || strings.Count(out.String(), "\n") != 2 ||
 		!strings.HasPrefix(out.String(), `{"samples":1000000,"work":"daily","unit":"ms","result":4,"p99":8,"runs":9,"peer":500,"ratio":125,"target":10,"targetRatio":100}`+"\n") {
 		t.Errorf("%v\n%s", err, &out)
+	}
+}
+
+func TestPeerIsFoundFromWithinTheSourceOnly(t *testing.T) {
+	if source, err := findPeer(); err != nil || filepath.Base(source) != "sqlcipher" {
+		t.Errorf("%s, %v", source, err)
+	}
+	t.Chdir(t.TempDir())
+	if source, err := findPeer(); err == nil {
+		t.Errorf("found in %s", source)
+	}
+}
+
+// TestPeerIsAskedInItsWords holds against each other what the two modules call things.
+func TestPeerIsAskedInItsWords(t *testing.T) {
+	main, err := os.ReadFile(filepath.Join("..", "sqlcipher", "main.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	queries, err := os.ReadFile(filepath.Join("..", "sqlcipher", "queries.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := json.Marshal(peerRequest{Rows: [][5]float64{{}}, Loaded: true, Seconds: 1, Runs: 1,
+		Query: &peerQuery{Name: "n", Type: 1, Bounds: []int64{1}, After: 1, Limit: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range regexp.MustCompile(`"(\w+)":`).FindAllSubmatch(line, -1) {
+		if tag := []byte("`json:\"" + string(name[1]) + "\"`"); !bytes.Contains(main, tag) && !bytes.Contains(queries, tag) {
+			t.Errorf("scripts/sqlcipher knows no %s", name[1])
+		}
+	}
+	l := &filled{decade: theDecade(t, 1)}
+	for _, w := range l.works("") {
+		if !bytes.Contains(queries, []byte(`case "`+w.asked.Name+`":`)) {
+			t.Errorf("scripts/sqlcipher knows no query %q", w.asked.Name)
+		}
 	}
 }

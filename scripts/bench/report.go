@@ -128,7 +128,7 @@ func whole(n int) string {
 // short prints a number of samples like 10M.
 func short(n int) string {
 	switch {
-	case n >= 1_000_000:
+	case n >= 999_500:
 		return fmt.Sprintf("%.3gM", float64(n)/1e6)
 	case n >= 1000:
 		return fmt.Sprintf("%.3gk", float64(n)/1e3)
