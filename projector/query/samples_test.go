@@ -413,7 +413,7 @@ func TestRefusedSampleRequestsNameTheField(t *testing.T) {
 	token := first.GetNextPageToken()
 	flipped := []byte(token)
 	flipped[3] ^= 1
-	short := base64.RawURLEncoding.EncodeToString([]byte("short"))
+	short := base64.RawStdEncoding.EncodeToString([]byte("short"))
 	cases := map[string]struct {
 		request *pb.QuerySamplesRequest
 		reader  uint64

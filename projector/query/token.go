@@ -94,7 +94,8 @@ func (q *samplesQuery) pageContext(predicate *pb.Predicate) ([]byte, error) {
 	return append(b, sum[:]...), nil
 }
 
-var tokenText = base64.RawURLEncoding.Strict()
+// tokenText never begins with a hyphen, which a command line would take for an option.
+var tokenText = base64.RawStdEncoding.Strict()
 
 func sealPage(tokens Tokens, context []byte, p page) (string, error) {
 	return sealToken(tokens, context, p.appendTo(make([]byte, 0, pageSize)))
