@@ -146,15 +146,6 @@ func (p period) overlaps(start, end int64) bool {
 	return start < p.to && (end > p.from || end == p.from && start == end) && !p.empty()
 }
 
-// overlap returns how long the two are together, in microseconds.
-func (p period) overlap(start, end int64) uint64 {
-	start, end = max(start, p.from), min(end, p.to)
-	if start >= end {
-		return 0
-	}
-	return uint64(end) - uint64(start)
-}
-
 func parseType(name string) (*catalog.Type, error) {
 	t, ok := catalog.Lookup(name)
 	if !ok {
