@@ -19,7 +19,6 @@ const quantum = time.Millisecond
 
 // healthService is what apps use.
 type healthService struct {
-	pb.UnimplementedHealthServiceHandler
 	daemon *Daemon
 }
 
