@@ -11,12 +11,14 @@ const pace = 20 * time.Millisecond
 
 // await asks until there is an answer, or for as long as the caller waits: now, after
 // commits, and when there may be an answer without one, which ask returns (zero: never).
+// A view that has stopped following the log has nothing to wait for.
 func (o *openStore) await(ctx context.Context, wait time.Duration, ask func() (done bool, again time.Time, err error)) error {
 	began := time.Now()
 	for {
 		changed := o.follower.Changed()
+		_, fault := o.follower.Applied()
 		done, again, err := ask()
-		if done || err != nil || time.Since(began) >= wait {
+		if done || err != nil || fault != nil || time.Since(began) >= wait {
 			return err
 		}
 		until := began.Add(wait)

@@ -6,6 +6,7 @@
 //	answer, err := engine.Statistics(ctx, scope, request)
 //	answer, err := engine.Payload(ctx, scope, request)
 //	answer, err := engine.Sources(ctx, scope, request)
+//	updates, next, err := engine.Due(scope, now)
 //
 // What a scope may not see is not there: the ranges of keys it may read are all that is
 // ever opened, and a scope with nothing to read takes the path of an empty store. Whether
