@@ -11,7 +11,7 @@ import (
 type orderCmd struct {
 	Default bool     `help:"Go back to the order that the ledger has by itself."`
 	Type    string   `arg:"" help:"Health type, like stepCount."`
-	Sources []string `arg:"" optional:"" name:"source" help:"Sources, the first counts first: the name, or the bundle id of the app, or both (\"com.example.watch/Anna's Watch\"). None: show the order."`
+	Sources []string `arg:"" optional:"" sep:"none" name:"source" help:"Sources, the first counts first: the name, or the bundle id of the app, or both (\"com.example.watch/Anna's Watch\"). None: show the order."`
 }
 
 // Run shows in which order sources count, or sets it.
@@ -72,7 +72,7 @@ func named(meant []string, all []*pb.SourceName) (found []*pb.SourceName, err er
 	for _, m := range meant {
 		var fits []*pb.SourceName
 		for _, n := range all {
-			if m == n.Name || m == n.App || m == n.App+"/"+n.Name {
+			if m != "" && (m == n.Name || m == n.App || m == n.App+"/"+n.Name) {
 				fits = append(fits, n)
 			}
 		}
