@@ -66,7 +66,10 @@ func (c *queryAnchoredCmd) run(ctx context.Context, r reader, req *pb.QueryChang
 		if c.Follow {
 			wait = longestWait
 		}
-		req.WaitMs = waitMs(wait)
+		// The first anchor comes at once, so that an interruption does not take it.
+		if req.WaitMs = waitMs(wait); req.Anchor == "" {
+			req.WaitMs = 0
+		}
 		resp, err := r.Health().QueryChanges(ctx, req)
 		if err != nil {
 			if c.Follow && ctx.Err() != nil {
