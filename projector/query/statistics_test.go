@@ -219,7 +219,11 @@ func drawOrder(r *rapid.T) []*pb.SourceName {
 		if app == "" {
 			app = bundleID(rapid.Uint64Range(anna, carl).Draw(r, "app of order"))
 		}
-		order = append(order, &pb.SourceName{App: app, Name: measuring[i].source.Name})
+		one := &pb.SourceName{App: app, Name: measuring[i].source.Name}
+		// The ledger takes no order that names a source twice.
+		if !slices.ContainsFunc(order, func(other *pb.SourceName) bool { return proto.Equal(one, other) }) {
+			order = append(order, one)
+		}
 	}
 	return order
 }
