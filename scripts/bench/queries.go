@@ -71,8 +71,11 @@ func Queries(ctx context.Context, o QueryOptions) error {
 	return printGrowth(o.Out, all)
 }
 
-// changed is how many samples come after the anchor, and together how many with one save.
-const changed, together = 10_000, 100
+// changed is how many samples come after the anchor.
+func (d *decade) changed() int { return min(10_000, d.size) }
+
+// together is how many of those come with one save.
+const together = 100
 
 func queriesOf(ctx context.Context, o QueryOptions, size int, dir, program string) ([]QueryRow, error) {
 	d, err := newDecade(size)
@@ -142,7 +145,7 @@ func (p *peer) fill(d *decade, works []work, sizes []QueryRow) error {
 	for i := range works {
 		works[i].asked.After = last
 	}
-	_, err = p.insert(d.more(changed))
+	_, err = p.insert(d.more(d.changed()))
 	return err
 }
 
@@ -198,7 +201,7 @@ func head(numbers []float64) []float64 { return numbers[:min(len(numbers), 6)] }
 func (l *filled) works(anchor string) []work {
 	heart, step := l.decade.series[heartRate], l.decade.series[steps]
 	aDay := []int64{l.decade.end - day, l.decade.end}
-	days, months := l.decade.days(), l.decade.months()
+	days, months, changed := l.decade.days(), l.decade.months(), l.decade.changed()
 	latest := &pb.QuerySamplesRequest{Types: []string{heart.name}, Limit: 100}
 	ofDay := &pb.QuerySamplesRequest{Types: []string{heart.name}, From: stamp(aDay[0]), To: stamp(aDay[1]), Order: pb.Order_ORDER_ASCENDING}
 	daily := l.statistics(&heart, days, pb.CalendarUnit_CALENDAR_UNIT_DAY)
@@ -228,7 +231,7 @@ func (l *filled) works(anchor string) []work {
 			},
 		},
 		{
-			name: "catch-up of 10,000 changes", asked: peerQuery{Name: "changes", Type: heartRate, Limit: changed},
+			name: fmt.Sprintf("catch-up of %s changes", short(changed)), asked: peerQuery{Name: "changes", Type: heartRate, Limit: changed},
 			ledger: func(ctx context.Context) ([]float64, error) { return l.changes(ctx, anchor) },
 		},
 	}
@@ -269,7 +272,7 @@ func (l *filled) changeAfterAnchor(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := l.save(ctx, l.decade.more(changed), together); err != nil {
+	if _, err := l.save(ctx, l.decade.more(l.decade.changed()), together); err != nil {
 		return "", err
 	}
 	const atMost = time.Minute
@@ -278,7 +281,7 @@ func (l *filled) changeAfterAnchor(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if seen[0] == changed {
+		if int(seen[0]) == l.decade.changed() {
 			return first.GetAnchor(), nil
 		}
 	}
