@@ -80,44 +80,38 @@ func deletion(prefix string, d *pb.Deletion) (*pb.DeletedSamples, error) {
 	hasPeriod := d.GetFrom() != nil || d.GetTo() != nil
 	switch {
 	case !ok:
-		return nil, badDeletion(prefix+"type", d.GetType(), "no such type")
+		return nil, rpc.InvalidValue(prefix+"type", d.GetType(), "no such type")
 	case len(d.GetUuids()) > 0 && hasPeriod:
-		return nil, badDeletion(prefix+"uuids", "", "either UUIDs or a period")
+		return nil, rpc.InvalidValue(prefix+"uuids", "", "either UUIDs or a period")
 	case len(d.GetUuids()) == 0 && !hasPeriod:
-		return nil, badDeletion(prefix+"uuids", "", "UUIDs or one end of a period are needed")
+		return nil, rpc.InvalidValue(prefix+"uuids", "", "UUIDs or one end of a period are needed")
 	}
 	out := &pb.DeletedSamples{Type: t.Code}
 	for i, text := range d.GetUuids() {
 		id, err := uuid.Parse(text)
 		if err != nil || len(text) != 36 || id == uuid.Nil {
-			return nil, badDeletion(fmt.Sprintf("%suuids[%d]", prefix, i), text, "not the canonical text of a UUID")
+			return nil, rpc.InvalidValue(fmt.Sprintf("%suuids[%d]", prefix, i), text, "not the canonical text of a UUID")
 		}
 		out.Uuids = append(out.Uuids, id[:])
 	}
 	if d.GetFrom() != nil {
 		from, err := health.Micros(d.GetFrom())
 		if err != nil {
-			return nil, badDeletion(prefix+"from", "", err.Error())
+			return nil, rpc.InvalidValue(prefix+"from", "", err.Error())
 		}
 		out.From = &from
 	}
 	if d.GetTo() != nil {
 		to, err := health.Micros(d.GetTo())
 		if err != nil {
-			return nil, badDeletion(prefix+"to", "", err.Error())
+			return nil, rpc.InvalidValue(prefix+"to", "", err.Error())
 		}
 		out.To = &to
 	}
 	if out.From != nil && out.To != nil && out.GetFrom() >= out.GetTo() {
-		return nil, badDeletion(prefix+"from", "", "it is not before to")
+		return nil, rpc.InvalidValue(prefix+"from", "", "it is not before to")
 	}
 	return out, nil
-}
-
-func badDeletion(field, value, why string) error {
-	return rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{
-		Reason: rpc.ReasonInvalidArgument, Field: field, Value: value, Why: why,
-	}, "%s %s: %s", field, value, why)
 }
 
 func tooMany(field, why string) error {

@@ -5,8 +5,6 @@ import (
 	"os"
 	"strings"
 
-	"connectrpc.com/connect"
-
 	"healthledger/authz"
 	"healthledger/ledger/seal"
 	"healthledger/proto/catalog"
@@ -18,36 +16,30 @@ import (
 // types, types that no app may write, and types that are asked for through others.
 func checkGrants(req *pb.DecideRequest, importer bool) error {
 	if len(req.GetShares())+len(req.GetReads()) == 0 {
-		return argument("reads", "", "no grant is named")
+		return rpc.InvalidValue("reads", "", "no grant is named")
 	}
 	for _, g := range req.GetShares() {
 		t, ok := catalog.ByCode(g.GetType())
 		if !ok {
-			return argument("shares", "", "unknown type")
+			return rpc.InvalidValue("shares", "", "unknown type")
 		}
 		if why := authz.WhyNoShare(t, importer || !g.GetAllowed()); why != "" {
-			return argument("shares", t.Short(), why)
+			return rpc.InvalidValue("shares", t.Short(), why)
 		}
 	}
 	for _, g := range req.GetReads() {
 		t, ok := catalog.ByCode(g.GetType())
 		if !ok {
-			return argument("reads", "", "unknown type")
+			return rpc.InvalidValue("reads", "", "unknown type")
 		}
 		if why := authz.WhyNoRead(t); why != "" {
-			return argument("reads", t.Short(), why)
+			return rpc.InvalidValue("reads", t.Short(), why)
 		}
 		if g.GetExtent() == pb.ReadExtent_READ_EXTENT_UNSPECIFIED {
-			return argument("reads", t.Short(), "the extent is missing")
+			return rpc.InvalidValue("reads", t.Short(), "the extent is missing")
 		}
 	}
 	return nil
-}
-
-func argument(field, value, why string) error {
-	return rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{
-		Reason: rpc.ReasonInvalidArgument, Field: field, Value: value, Why: why,
-	}, "%s %s: %s", field, value, why)
 }
 
 // memoryWarnings says what keeps keys from staying in memory.

@@ -206,7 +206,7 @@ func (s *ownerService) SetPolicy(ctx context.Context, req *pb.SetPolicyRequest) 
 	switch req.GetPlausibility() {
 	case pb.Plausibility_PLAUSIBILITY_WARN, pb.Plausibility_PLAUSIBILITY_REFUSE:
 	default:
-		return nil, argument("plausibility", req.GetPlausibility().String(), authz.ErrPolicy.Error())
+		return nil, rpc.InvalidValue("plausibility", req.GetPlausibility().String(), authz.ErrPolicy.Error())
 	}
 	policy := &pb.PolicySet{Plausibility: req.GetPlausibility()}
 	if _, err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_SetPolicy{SetPolicy: policy}}); err != nil {

@@ -94,7 +94,7 @@ func (s *healthService) read(ctx context.Context, q question, req *pb.ReadReques
 		return nil, err
 	}
 	if q.waits < 0 || q.waits > maxWait {
-		return nil, argument("wait_ms", "", "at most 60000")
+		return nil, rpc.InvalidValue("wait_ms", "", "at most 60000")
 	}
 	if q.receipt != "" {
 		receipt, err := c.receipt(q.receipt)
@@ -142,7 +142,7 @@ func typeCodes(names []string) ([]uint32, error) {
 	for i, name := range names {
 		t, ok := catalog.Lookup(name)
 		if !ok {
-			return nil, argument("type", name, "unknown type")
+			return nil, rpc.InvalidValue("type", name, "unknown type")
 		}
 		codes[i] = t.Code
 	}
@@ -152,7 +152,7 @@ func typeCodes(names []string) ([]uint32, error) {
 // receipt opens a receipt of the caller's. One of others and one that is made up are the
 // same; the owner has none.
 func (c caller) receipt(text string) (ledger.Receipt, error) {
-	invalid := argument("receipt", "", "it is not a receipt of this app")
+	invalid := rpc.InvalidValue("receipt", "", "it is not a receipt of this app")
 	if c.app == nil {
 		return ledger.Receipt{}, invalid
 	}

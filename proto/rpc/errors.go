@@ -90,8 +90,15 @@ func StoreLocked() *connect.Error {
 }
 
 // InvalidArgument refuses a field of a request.
-func InvalidArgument(field, why string) *connect.Error {
-	return Error(connect.CodeInvalidArgument, &pb.ErrorDetail{Reason: ReasonInvalidArgument, Field: field, Why: why}, "%s: %s", field, why)
+func InvalidArgument(field, why string) *connect.Error { return InvalidValue(field, "", why) }
+
+// InvalidValue refuses a field of a request for the value it has.
+func InvalidValue(field, value, why string) *connect.Error {
+	detail := &pb.ErrorDetail{Reason: ReasonInvalidArgument, Field: field, Value: value, Why: why}
+	if value == "" {
+		return Error(connect.CodeInvalidArgument, detail, "%s: %s", field, why)
+	}
+	return Error(connect.CodeInvalidArgument, detail, "%s %s: %s", field, value, why)
 }
 
 // Internal hides an error from the caller and keeps it for the log.
