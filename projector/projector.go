@@ -23,6 +23,7 @@ import (
 	"os"
 	"sync"
 
+	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 
 	pb "healthledger/proto/healthledger/v1"
@@ -91,5 +92,7 @@ func client(conn net.Conn) pb.ProjectorServiceClient {
 		}
 		return c, nil
 	}
-	return pb.NewProjectorServiceClient(&http.Client{Transport: transport}, "http://projector")
+	// To compress takes longer than the socket does.
+	plain := connect.WithAcceptCompression("gzip", nil, nil)
+	return pb.NewProjectorServiceClient(&http.Client{Transport: transport}, "http://projector", plain)
 }
