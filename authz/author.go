@@ -14,10 +14,9 @@ import (
 
 // Errors of an Author. They are the owner's to see, never an app's.
 var (
-	ErrExists   = errors.New("an app with this bundle id is registered already")
-	ErrNoApp    = errors.New("no app with this bundle id is registered")
-	ErrBundleID = errors.New("a bundle id has two to ten parts of letters, digits and hyphens, joined by dots, 155 characters at most")
-	ErrPolicy   = errors.New("values that are not plausible are either warned of or refused")
+	ErrExists = errors.New("an app with this bundle id is registered already")
+	ErrNoApp  = errors.New("no app with this bundle id is registered")
+	ErrPolicy = errors.New("values that are not plausible are either warned of or refused")
 )
 
 // Signer signs a decision with the owner's key.
@@ -37,19 +36,17 @@ type Author struct {
 var bundleID = regexp.MustCompile(`^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+){1,9}$`)
 
 // AddApp registers an app. The token hash is the SHA-256 of its token.
-// Errors: ErrExists, ErrBundleID.
+// Errors: ErrExists, *DraftError.
 func (a *Author) AddApp(now int64, draft *pb.AppDraft, importer bool, shares []*pb.ShareGrant) (*pb.NewDecision, error) {
-	if len(draft.GetBundleId()) > 155 || !bundleID.MatchString(draft.GetBundleId()) {
-		return nil, ErrBundleID
+	if err := CheckManifest(draft.GetManifest()); err != nil {
+		return nil, err
 	}
-	if _, taken := a.State.AppByBundle(draft.GetBundleId()); taken {
+	if _, taken := a.State.AppByBundle(draft.GetManifest().GetBundleId()); taken {
 		return nil, ErrExists
 	}
 	return a.sign(&pb.Decision{Time: now, Body: &pb.Decision_AppRegistered{AppRegistered: &pb.AppRegistered{
-		Key: draft.GetKey(), TokenHash: draft.GetTokenHash(), Importer: importer, Shares: shares,
-	}}}, &pb.DecisionDetail{Body: &pb.DecisionDetail_AppDescribed{AppDescribed: &pb.AppDescribed{
-		BundleId: draft.GetBundleId(), Name: draft.GetName(),
-	}}})
+		Key: draft.GetKey(), TokenHash: draft.GetTokenHash(), Importer: importer, Shares: shares, Explained: Explains(draft.GetManifest()).message(),
+	}}}, &pb.DecisionDetail{Body: &pb.DecisionDetail_AppDescribed{AppDescribed: &pb.AppDescribed{Manifest: draft.GetManifest()}}})
 }
 
 // RemoveApp ends an app. Its samples stay. Errors: ErrNoApp.
@@ -63,11 +60,22 @@ func (a *Author) RemoveApp(now int64, bundleID string) (*pb.NewDecision, error) 
 	}}, nil)
 }
 
-// Grant changes what an app may write and read. Errors: ErrNoApp.
+// Grant changes what an app may write and read. Errors: ErrNoApp, *DraftError for what the
+// app's manifest does not explain.
 func (a *Author) Grant(now int64, req *pb.DecideRequest) (*pb.NewDecision, error) {
 	app, ok := a.State.AppByBundle(req.GetBundleId())
 	if !ok {
 		return nil, ErrNoApp
+	}
+	for _, g := range req.GetShares() {
+		if why := app.unexplainedShare(g); why != "" {
+			return nil, &DraftError{"shares", typeName(g.GetType()), why}
+		}
+	}
+	for _, g := range req.GetReads() {
+		if why := app.unexplainedRead(g); why != "" {
+			return nil, &DraftError{"reads", typeName(g.GetType()), why}
+		}
 	}
 	d := &pb.Decision{Time: now}
 	if len(req.GetShares()) > 0 {

@@ -52,20 +52,27 @@ type App struct {
 	Number uint64
 	// Key is its address on NATS.
 	Key string
-	// BundleID and Name are empty where the details cannot be opened.
-	BundleID, Name string
-	Importer       bool
+	// Manifest is nil where the details cannot be opened.
+	Manifest *pb.Manifest
+	Importer bool
 	// Registered is in microseconds since the Unix epoch.
 	Registered int64
 	// Removed apps keep their number, since their samples stay.
 	Removed bool
 
+	explained Explained
 	tokenHash []byte
 	shares    map[uint32]bool
 	reads     map[uint32]Read
 	// asked are the types about whose reading the owner ever decided, either way.
 	asked map[uint32]bool
 }
+
+// BundleID is empty where the details cannot be opened.
+func (a *App) BundleID() string { return a.Manifest.GetBundleId() }
+
+// Explained says which requests the app's manifest explains.
+func (a *App) Explained() Explained { return a.explained }
 
 // Share tells whether the app may write a type.
 func (a *App) Share(typeCode uint32) Share {
@@ -224,7 +231,10 @@ func (s *State) follow(d *pb.Decision, detail *pb.DecisionDetail) (*App, error) 
 		if touched == nil {
 			return nil, fmt.Errorf("%w: decision %d describes no app", ErrForged, d.GetNumber())
 		}
-		touched.BundleID, touched.Name = body.AppDescribed.GetBundleId(), body.AppDescribed.GetName()
+		if Explains(body.AppDescribed.GetManifest()) != touched.explained {
+			return nil, fmt.Errorf("%w: decision %d explains other requests than its manifest", ErrForged, d.GetNumber())
+		}
+		touched.Manifest = body.AppDescribed.GetManifest()
 	case *pb.DecisionDetail_ReadsDecided:
 		if touched == nil {
 			if touched, err = s.standing(d, body.ReadsDecided.GetApp()); err != nil {
@@ -234,7 +244,9 @@ func (s *State) follow(d *pb.Decision, detail *pb.DecisionDetail) (*App, error) 
 		if touched.Number != body.ReadsDecided.GetApp() {
 			return nil, fmt.Errorf("%w: decision %d speaks of two apps", ErrForged, d.GetNumber())
 		}
-		setReads(touched, body.ReadsDecided.GetReads())
+		if err := setReads(d, touched, body.ReadsDecided.GetReads()); err != nil {
+			return nil, err
+		}
 	case *pb.DecisionDetail_SourceOrderSet, *pb.DecisionDetail_PreferredUnitsSet, *pb.DecisionDetail_OwnerDeleted:
 		if d.GetBody() != nil {
 			return nil, fmt.Errorf("%w: decision %d decides two things", ErrForged, d.GetNumber())
@@ -253,17 +265,16 @@ func (s *State) decided(d *pb.Decision) (*App, error) {
 		}
 		app := &App{
 			Number: d.GetNumber(), Key: r.GetKey(), Importer: r.GetImporter(), Registered: d.GetTime(),
-			tokenHash: r.GetTokenHash(), shares: map[uint32]bool{}, reads: map[uint32]Read{}, asked: map[uint32]bool{},
+			explained: explainedOf(r.GetExplained()), tokenHash: r.GetTokenHash(),
+			shares: map[uint32]bool{}, reads: map[uint32]Read{}, asked: map[uint32]bool{},
 		}
-		setShares(app, r.GetShares())
-		return app, nil
+		return app, setShares(d, app, r.GetShares())
 	case *pb.Decision_SharesDecided:
 		app, err := s.standing(d, body.SharesDecided.GetApp())
 		if err != nil {
 			return nil, err
 		}
-		setShares(app, body.SharesDecided.GetShares())
-		return app, nil
+		return app, setShares(d, app, body.SharesDecided.GetShares())
 	case *pb.Decision_AppRemoved:
 		app, err := s.standing(d, body.AppRemoved.GetApp())
 		if err != nil {
@@ -298,14 +309,21 @@ func (s *State) standing(d *pb.Decision, number uint64) (*App, error) {
 	return &b, nil
 }
 
-func setShares(a *App, grants []*pb.ShareGrant) {
+func setShares(d *pb.Decision, a *App, grants []*pb.ShareGrant) error {
 	for _, g := range grants {
+		if why := a.unexplainedShare(g); why != "" {
+			return fmt.Errorf("%w: decision %d: %s", ErrForged, d.GetNumber(), why)
+		}
 		a.shares[g.GetType()] = g.GetAllowed()
 	}
+	return nil
 }
 
-func setReads(a *App, grants []*pb.ReadGrant) {
+func setReads(d *pb.Decision, a *App, grants []*pb.ReadGrant) error {
 	for _, g := range grants {
+		if why := a.unexplainedRead(g); why != "" {
+			return fmt.Errorf("%w: decision %d: %s", ErrForged, d.GetNumber(), why)
+		}
 		if g.GetExtent() != pb.ReadExtent_READ_EXTENT_UNSPECIFIED {
 			a.asked[g.GetType()] = true
 		}
@@ -318,6 +336,7 @@ func setReads(a *App, grants []*pb.ReadGrant) {
 			delete(a.reads, g.GetType())
 		}
 	}
+	return nil
 }
 
 // Device returns the daemon that is enrolled to write the log, nil before there is one.
@@ -361,7 +380,7 @@ func (s *State) AppByNumber(number uint64) (*App, bool) {
 // AppByBundle returns the app with the given bundle id, unless it was removed.
 func (s *State) AppByBundle(bundleID string) (*App, bool) {
 	for _, a := range s.Apps() {
-		if a.BundleID == bundleID {
+		if a.BundleID() == bundleID {
 			return a, true
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"healthledger/proto/catalog"
+	pb "healthledger/proto/healthledger/v1"
 )
 
 // WhyNoShare says why no app is allowed to write a type, "" if an owner may allow it
@@ -35,6 +36,60 @@ func WhyNoRead(t *catalog.Type) string {
 		return "this type is granted sample by sample, never as a whole"
 	}
 	return ""
+}
+
+// UnexplainedShare says which part of an app's manifest is missing for it to write, "" if
+// none is.
+func UnexplainedShare(explained Explained) string {
+	if !explained.Share {
+		return unexplained("share_usage_description")
+	}
+	return ""
+}
+
+// UnexplainedRead says which part of an app's manifest is missing for it to read a type, ""
+// if none is.
+func UnexplainedRead(t *catalog.Type, explained Explained) string {
+	switch {
+	case !explained.Read:
+		return unexplained("read_usage_description")
+	case isClinical(t) && !explained.Clinical:
+		return unexplained("clinical_usage_description")
+	}
+	return ""
+}
+
+// isClinical says whether a type is of what clinics record.
+func isClinical(t *catalog.Type) bool {
+	return t.Kind == catalog.Clinical || t.Kind == catalog.Document
+}
+
+func unexplained(part string) string { return "the app's manifest has no " + part }
+
+// unexplainedShare says what the app's manifest lacks for a grant, "" if nothing. Refusing
+// needs no explanation.
+func (a *App) unexplainedShare(g *pb.ShareGrant) string {
+	if g.GetAllowed() {
+		return UnexplainedShare(a.explained)
+	}
+	return ""
+}
+
+func (a *App) unexplainedRead(g *pb.ReadGrant) string {
+	switch g.GetExtent() {
+	case pb.ReadExtent_READ_EXTENT_ALL, pb.ReadExtent_READ_EXTENT_SINCE:
+		if t, ok := catalog.ByCode(g.GetType()); ok {
+			return UnexplainedRead(t, a.explained)
+		}
+	}
+	return ""
+}
+
+func typeName(code uint32) string {
+	if t, ok := catalog.ByCode(code); ok {
+		return t.Short()
+	}
+	return "type" + strconv.Itoa(int(code))
 }
 
 // namedMembers is how many members an answer names: food has some forty.

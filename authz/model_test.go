@@ -8,12 +8,15 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
+	"healthledger/authz/authztest"
+	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
 )
 
@@ -47,6 +50,7 @@ var policies = []pb.Plausibility{pb.Plausibility_PLAUSIBILITY_WARN, pb.Plausibil
 
 type modelApp struct {
 	number   uint64
+	manifest *pb.Manifest
 	key      string
 	importer bool
 	token    string
@@ -71,7 +75,7 @@ func drawShares(r *rapid.T) []*pb.ShareGrant {
 func drawReads(r *rapid.T) []*pb.ReadGrant {
 	return rapid.SliceOfN(rapid.Custom(func(r *rapid.T) *pb.ReadGrant {
 		return &pb.ReadGrant{
-			Type:   rapid.Uint32Range(1, 4).Draw(r, "type"),
+			Type:   rapid.SampledFrom([]uint32{1, 2, 3, 4, clinicalType}).Draw(r, "type"),
 			Extent: pb.ReadExtent(rapid.Int32Range(0, 4).Draw(r, "extent")), // 4 is none of ours
 			Since:  rapid.Int64().Draw(r, "since"),
 		}
@@ -105,6 +109,71 @@ func drawUnits(r *rapid.T) *pb.PreferredUnitsSet {
 		set.Units = append(set.Units, &pb.TypeUnit{Type: code, Unit: rapid.SampledFrom(unitsOf[code]).Draw(r, "unit")})
 	}
 	return set
+}
+
+// drawManifest draws one that leaves out some of the descriptions.
+func drawManifest(r *rapid.T, bundle string) *pb.Manifest {
+	m := authztest.Manifest(bundle)
+	switch rapid.SampledFrom([]string{"all", "all", "share", "read", "both"}).Draw(r, "explained") {
+	case "share":
+		m.ReadUsageDescription, m.ClinicalUsageDescription = "", ""
+	case "read":
+		m.ShareUsageDescription, m.ClinicalUsageDescription = "", ""
+	case "both":
+		m.ClinicalUsageDescription = ""
+	}
+	return m
+}
+
+// clinicalType is one of the types that are drawn, and the only clinical one.
+var clinicalType = codeNamed("labResultRecord")
+
+func codeNamed(name string) uint32 {
+	t, ok := catalog.Lookup(name)
+	if !ok {
+		panic(name)
+	}
+	return t.Code
+}
+
+// explained leaves out what the app's manifest does not explain.
+func (m *modelApp) explained(shares []*pb.ShareGrant, reads []*pb.ReadGrant) ([]*pb.ShareGrant, []*pb.ReadGrant) {
+	shares = slices.DeleteFunc(slices.Clone(shares), func(g *pb.ShareGrant) bool {
+		return g.GetAllowed() && m.manifest.GetShareUsageDescription() == ""
+	})
+	reads = slices.DeleteFunc(slices.Clone(reads), func(g *pb.ReadGrant) bool {
+		if g.GetExtent() != pb.ReadExtent_READ_EXTENT_ALL && g.GetExtent() != pb.ReadExtent_READ_EXTENT_SINCE {
+			return false
+		}
+		return m.manifest.GetReadUsageDescription() == "" || g.GetType() == clinicalType && m.manifest.GetClinicalUsageDescription() == ""
+	})
+	return shares, reads
+}
+
+// refused wants that an author does not write a grant, and that no state takes it from
+// one who does.
+func refused(r *rapid.T, author *Author, req *pb.DecideRequest) {
+	app, _ := author.State.AppByBundle(req.GetBundleId())
+	if _, err := author.Grant(1, req); !strings.HasSuffix(partOf(err), "s") {
+		r.Fatalf("what the manifest does not explain is granted: %v", err)
+	}
+	d, err := author.sign(&pb.Decision{Body: &pb.Decision_SharesDecided{SharesDecided: &pb.SharesDecided{App: app.Number, Shares: req.GetShares()}}},
+		&pb.DecisionDetail{Body: &pb.DecisionDetail_ReadsDecided{ReadsDecided: &pb.ReadsDecided{App: app.Number, Reads: req.GetReads()}}})
+	if err != nil {
+		r.Fatal(err)
+	}
+	if err := author.State.Check(d.GetDecision(), d.GetDetail()); !errors.Is(err, ErrForged) {
+		r.Fatalf("what the manifest does not explain is taken: %v", err)
+	}
+}
+
+// partOf is what an error says is wrong.
+func partOf(err error) string {
+	var draft *DraftError
+	if errors.As(err, &draft) {
+		return draft.Field
+	}
+	return ""
 }
 
 func (m *modelApp) grant(shares []*pb.ShareGrant, reads []*pb.ReadGrant) {
@@ -168,13 +237,13 @@ func drawChain(r *rapid.T, most int) chain {
 		case what == 0 || len(c.model.order) == 0:
 			bundle := fmt.Sprintf("org.example.app%d", len(c.decisions))
 			app := &modelApp{
-				number: uint64(len(c.decisions)) + 1, key: "key" + bundle, token: "token" + bundle,
+				manifest: drawManifest(r, bundle), number: uint64(len(c.decisions)) + 1, key: "key" + bundle, token: "token" + bundle,
 				importer: rapid.Bool().Draw(r, "importer"), shares: map[uint32]bool{}, reads: map[uint32]Read{}, asked: map[uint32]bool{},
 			}
-			shares := drawShares(r)
+			shares, _ := app.explained(drawShares(r), nil)
 			app.grant(shares, nil)
 			hash := sha256.Sum256([]byte(app.token))
-			take(author.AddApp(now, &pb.AppDraft{BundleId: bundle, Name: "App", Key: app.key, TokenHash: hash[:]}, app.importer, shares))
+			take(author.AddApp(now, &pb.AppDraft{Manifest: app.manifest, Key: app.key, TokenHash: hash[:]}, app.importer, shares))
 			c.model.order = append(c.model.order, bundle)
 			c.model.apps[bundle] = app
 		case what == 1:
@@ -185,9 +254,14 @@ func drawChain(r *rapid.T, most int) chain {
 			c.model.order = slices.DeleteFunc(c.model.order, func(b string) bool { return b == bundle })
 		default:
 			bundle := rapid.SampledFrom(c.model.order).Draw(r, "app")
-			shares, reads := drawShares(r), drawReads(r)
-			c.model.apps[bundle].grant(shares, reads)
-			take(author.Grant(now, &pb.DecideRequest{BundleId: bundle, Shares: shares, Reads: reads}))
+			app, req := c.model.apps[bundle], &pb.DecideRequest{BundleId: bundle, Shares: drawShares(r), Reads: drawReads(r)}
+			shares, reads := app.explained(req.GetShares(), req.GetReads())
+			if len(shares) < len(req.GetShares()) || len(reads) < len(req.GetReads()) {
+				refused(r, author, req)
+			}
+			req.Shares, req.Reads = shares, reads
+			app.grant(shares, reads)
+			take(author.Grant(now, req))
 		}
 	}
 	return c
@@ -249,14 +323,17 @@ func checkModel(r *rapid.T, c chain, state *State, details bool) {
 		}
 		reads := want.reads
 		if details {
-			if got.BundleID != bundle || got.Name != "App" {
-				r.Fatal("the app has another name")
+			if got.BundleID() != bundle || !proto.Equal(got.Manifest, want.manifest) {
+				r.Fatal("the app has another manifest")
 			}
 		} else {
 			reads = map[uint32]Read{}
-			if got.BundleID != "" || got.Name != "" {
+			if got.BundleID() != "" || got.Manifest != nil {
 				r.Fatal("a name is known without details")
 			}
+		}
+		if got.Explained() != Explains(want.manifest) {
+			r.Fatalf("the app explains %v, its manifest %v", got.Explained(), want.manifest)
 		}
 		if diff := cmp.Diff(reads, got.Reads()); diff != "" {
 			r.Fatal(diff)
@@ -288,7 +365,7 @@ func checkModel(r *rapid.T, c chain, state *State, details bool) {
 	}
 	for _, number := range append(slices.Clone(c.removed), 0, 1, 999) {
 		if app, ok := state.AppByNumber(number); ok {
-			if _, found := state.AppByKey(app.Key); found || !app.Removed || app.Share(1) != ShareNotDetermined || app.Holds("token"+app.BundleID) {
+			if _, found := state.AppByKey(app.Key); found || !app.Removed || app.Share(1) != ShareNotDetermined || app.Holds("token"+app.BundleID()) {
 				r.Fatal("a removed app still stands")
 			}
 		}
@@ -454,7 +531,9 @@ func drawAnyDecision(r *rapid.T, state *State) (*pb.SignedDecision, []byte) {
 		} else if rapid.Bool().Draw(r, "named") {
 			key = "new"
 		}
-		d.Body = &pb.Decision_AppRegistered{AppRegistered: &pb.AppRegistered{Key: key, Shares: drawShares(r)}}
+		d.Body = &pb.Decision_AppRegistered{AppRegistered: &pb.AppRegistered{
+			Key: key, Shares: drawShares(r), Explained: &pb.Explained{Share: rapid.Bool().Draw(r, "explained")},
+		}}
 	case 2:
 		d.Body = &pb.Decision_SharesDecided{SharesDecided: &pb.SharesDecided{App: app, Shares: drawShares(r)}}
 	case 3:
@@ -475,7 +554,7 @@ func drawAnyDecision(r *rapid.T, state *State) (*pb.SignedDecision, []byte) {
 		case 5:
 			body.Body = &pb.DecisionDetail_OwnerDeleted{OwnerDeleted: &pb.OwnerDeleted{}}
 		case 0:
-			body.Body = &pb.DecisionDetail_AppDescribed{AppDescribed: &pb.AppDescribed{BundleId: "org.example.new", Name: "N"}}
+			body.Body = &pb.DecisionDetail_AppDescribed{AppDescribed: &pb.AppDescribed{Manifest: drawManifest(r, "org.example.new")}}
 		case 1:
 			body.Body = &pb.DecisionDetail_ReadsDecided{ReadsDecided: &pb.ReadsDecided{App: of, Reads: append(drawReads(r), &pb.ReadGrant{
 				Type: 1, Extent: pb.ReadExtent_READ_EXTENT_ALL,

@@ -17,7 +17,12 @@ type DraftError struct {
 	Field, Value, Why string
 }
 
-func (e *DraftError) Error() string { return e.Field + " " + e.Value + ": " + e.Why }
+func (e *DraftError) Error() string {
+	if e.Value == "" {
+		return e.Field + ": " + e.Why
+	}
+	return e.Field + " " + e.Value + ": " + e.Why
+}
 
 // SourceOrder returns which sources of a type count first where several have samples at
 // once; those not in it come after them. It must not be changed.

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"healthledger/authz"
+	"healthledger/authz/authztest"
 	"healthledger/ledger/seal"
 	pb "healthledger/proto/healthledger/v1"
 )
@@ -107,7 +108,7 @@ func TestDecisionCacheIsRebuiltFromTheLog(t *testing.T) {
 // The owner did sign it, but the log has lost it: everybody else would go by less.
 func TestDecisionThatOnlyTheCacheHasIsDataLoss(t *testing.T) {
 	h := withApps(t)
-	d, err := h.author.AddApp(1, &pb.AppDraft{BundleId: "org.example.z", Key: NewAppKey()}, false, nil)
+	d, err := h.author.AddApp(1, &pb.AppDraft{Manifest: authztest.Manifest("org.example.z"), Key: NewAppKey()}, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +125,7 @@ func TestDecisionThatOnlyTheCacheHasIsDataLoss(t *testing.T) {
 // A decision that no reader could follow would be the end of the log for all of them.
 func TestUnsoundDecisionNeverReachesTheLog(t *testing.T) {
 	h := withApps(t)
-	good, err := h.author.AddApp(1, &pb.AppDraft{BundleId: "org.example.z", Key: NewAppKey()}, false, nil)
+	good, err := h.author.AddApp(1, &pb.AppDraft{Manifest: authztest.Manifest("org.example.z"), Key: NewAppKey()}, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +187,7 @@ func TestDecisionIsInTheLogAfterItsDetail(t *testing.T) {
 	if events[0].class != seal.Open || events[0].event.GetDecision() == nil {
 		t.Error("the enrolment cannot be read by everybody")
 	}
-	if app.BundleID != "" {
+	if app.BundleID() != "" {
 		t.Error("the daemon knows the app's name")
 	}
 }

@@ -68,9 +68,7 @@ func (g *Genesis) decide(device *pb.DeviceEnrolled, owner genesisOwner) ([]*pb.N
 		}
 	}
 	hash := sha256.Sum256([]byte(g.Token))
-	registration, err := author.AddApp(now, &pb.AppDraft{
-		BundleId: ImporterID, Name: "Importer", Key: g.Key, TokenHash: hash[:],
-	}, true, shares)
+	registration, err := author.AddApp(now, &pb.AppDraft{Manifest: importerManifest(), Key: g.Key, TokenHash: hash[:]}, true, shares)
 	return []*pb.NewDecision{enrolment, registration}, err
 }
 

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"healthledger/authz"
+	"healthledger/authz/authztest"
 	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
 	"healthledger/ledger/serve/natsserver"
@@ -215,7 +216,7 @@ func (h *home) addApp(bundle string, shares ...uint32) *authz.App {
 	for _, code := range shares {
 		grants = append(grants, &pb.ShareGrant{Type: code, Allowed: true})
 	}
-	h.decide(h.author.AddApp(1, &pb.AppDraft{BundleId: bundle, Key: NewAppKey(), TokenHash: hash[:]}, false, grants))
+	h.decide(h.author.AddApp(1, &pb.AppDraft{Manifest: authztest.Manifest(bundle), Key: NewAppKey(), TokenHash: hash[:]}, false, grants))
 	app, _ := h.author.State.AppByBundle(bundle)
 	app, ok := h.live().State().AppByNumber(app.Number)
 	if !ok {

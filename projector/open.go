@@ -144,7 +144,7 @@ func (o *openStore) openView(folder string, reader *log.Reader, store seal.Store
 		Tokens: pageTokens{o.tokenKey},
 		BundleID: func(app uint64) string {
 			if a, ok := o.state.AppByNumber(app); ok {
-				return a.BundleID
+				return a.BundleID()
 			}
 			return ""
 		},

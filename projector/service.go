@@ -140,7 +140,7 @@ func (s *service) ReadApps(ctx context.Context, req *pb.ReadAppsRequest) (*pb.Re
 	resp := &pb.ReadAppsResponse{}
 	for _, a := range open.state.Apps() {
 		app := &pb.App{
-			BundleId: a.BundleID, Name: a.Name, Key: a.Key, Importer: a.Importer,
+			Manifest: a.Manifest, Key: a.Key, Importer: a.Importer,
 			Registered: timestamppb.New(time.UnixMicro(a.Registered)),
 		}
 		for _, code := range a.Shares() {

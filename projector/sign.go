@@ -28,8 +28,6 @@ func (s *service) SignDecision(ctx context.Context, req *pb.SignDecisionRequest)
 		return nil, rpc.Error(connect.CodeAlreadyExists, &pb.ErrorDetail{Reason: rpc.ReasonAlreadyExists, Field: "bundle_id"}, "%s", err)
 	case errors.Is(err, authz.ErrNoApp):
 		return nil, rpc.Error(connect.CodeNotFound, &pb.ErrorDetail{Reason: rpc.ReasonNotFound, Field: "bundle_id"}, "%s", err)
-	case errors.Is(err, authz.ErrBundleID):
-		return nil, rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{Reason: rpc.ReasonInvalidArgument, Field: "bundle_id"}, "%s", err)
 	case errors.Is(err, authz.ErrPolicy):
 		return nil, rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{Reason: rpc.ReasonInvalidArgument, Field: "plausibility"}, "%s", err)
 	case errors.As(err, &draft):

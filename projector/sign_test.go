@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"healthledger/authz/authztest"
 	"healthledger/ledger"
 	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
@@ -66,7 +67,7 @@ func TestPreferredUnitsTellThatAnAppHasAskedAndNoMore(t *testing.T) {
 	s := h.opened(t)
 	hash := make([]byte, 32)
 	h.decide(t, s, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_AddApp{
-		AddApp: &pb.AppDraft{BundleId: "org.example.a", Key: ledger.NewAppKey(), TokenHash: hash},
+		AddApp: &pb.AppDraft{Manifest: authztest.Manifest("org.example.a"), Key: ledger.NewAppKey(), TokenHash: hash},
 	}})
 	open, err := s.opened()
 	if err != nil {

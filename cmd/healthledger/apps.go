@@ -22,12 +22,16 @@ type appCmd struct {
 }
 
 type appAddCmd struct {
-	ID          string `arg:"" name:"bundle-id" help:"Bundle id, like com.example.dashboard."`
-	Name        string `help:"Name to show."`
+	Manifest    string `required:"" help:"The app's manifest, in YAML or JSON." type:"existingfile" placeholder:"FILE"`
 	Credentials string `help:"Write the app's credentials to this file instead of the data directory." type:"path"`
 }
 
 func (c *appAddCmd) Run(ctx context.Context, g *globals) error {
+	manifest, err := readManifest(c.Manifest)
+	if err != nil {
+		return err
+	}
+	id := manifest.GetBundleId()
 	o, err := g.owner(ctx)
 	if err != nil {
 		return err
@@ -35,7 +39,7 @@ func (c *appAddCmd) Run(ctx context.Context, g *globals) error {
 	defer o.Close()
 	var resp *pb.AddAppResponse
 	err = o.with(ctx, func() (err error) {
-		resp, err = o.Owner().AddApp(ctx, &pb.AddAppRequest{BundleId: c.ID, Name: c.Name})
+		resp, err = o.Owner().AddApp(ctx, &pb.AddAppRequest{Manifest: manifest})
 		return err
 	})
 	if err != nil {
@@ -44,7 +48,7 @@ func (c *appAddCmd) Run(ctx context.Context, g *globals) error {
 	credentials := client.Credentials{URL: o.url, Store: o.store.String(), Key: resp.GetKey(), Token: resp.GetToken()}
 	path := c.Credentials
 	if path == "" {
-		path, err = g.keepCredentials(o.store, c.ID, credentials)
+		path, err = g.keepCredentials(o.store, id, credentials)
 	} else {
 		err = client.WriteCredentials(path, credentials)
 	}
@@ -53,11 +57,11 @@ func (c *appAddCmd) Run(ctx context.Context, g *globals) error {
 	}
 	if g.JSON {
 		return g.printJSON(map[string]any{
-			"bundleId": c.ID, "key": resp.GetKey(), "token": resp.GetToken(), "bearer": credentials.Bearer(), "credentials": path,
+			"bundleId": id, "key": resp.GetKey(), "token": resp.GetToken(), "bearer": credentials.Bearer(), "credentials": path,
 		})
 	}
 	fmt.Fprintf(g.out, "App    %s\nKey    %s\nToken  %s (not shown again)\nHTTP   Authorization: Bearer %s\nThis machine's copy: %s\n",
-		c.ID, resp.GetKey(), resp.GetToken(), credentials.Bearer(), path)
+		id, resp.GetKey(), resp.GetToken(), credentials.Bearer(), path)
 	return nil
 }
 
@@ -69,6 +73,20 @@ func (o *owner) apps(ctx context.Context) (apps []*pb.App, err error) {
 		return err
 	})
 	return apps, err
+}
+
+// registered finds an app by its bundle id, as the owner.
+func (o *owner) registered(ctx context.Context, bundleID string) (*pb.App, error) {
+	apps, err := o.apps(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range apps {
+		if a.GetManifest().GetBundleId() == bundleID {
+			return a, nil
+		}
+	}
+	return nil, fmt.Errorf("no app %s is registered", bundleID)
 }
 
 type appListCmd struct{}
@@ -94,7 +112,7 @@ func (c *appListCmd) Run(ctx context.Context, g *globals) error {
 			}
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d types\t%d types\t%s\n", a.GetBundleId(), a.GetName(), len(a.GetShare()), len(a.GetRead()),
+		fmt.Fprintf(w, "%s\t%s\t%d types\t%d types\t%s\n", a.GetManifest().GetBundleId(), a.GetManifest().GetName(), len(a.GetShare()), len(a.GetRead()),
 			a.GetRegistered().AsTime().Local().Format(time.DateTime))
 	}
 	return w.Flush()
@@ -110,30 +128,25 @@ func (c *appShowCmd) Run(ctx context.Context, g *globals) error {
 		return err
 	}
 	defer o.Close()
-	apps, err := o.apps(ctx)
+	a, err := o.registered(ctx, c.ID)
 	if err != nil {
 		return err
 	}
-	for _, a := range apps {
-		if a.GetBundleId() != c.ID {
-			continue
-		}
-		if g.JSON {
-			return g.printMessage(a)
-		}
-		fmt.Fprintf(g.out, "App     %s (%s)\nWrites  %s\n", a.GetBundleId(), a.GetName(), listOr(a.GetShare(), "nothing"))
-		var reads []string
-		for _, r := range a.GetRead() {
-			text := r.GetType()
-			if r.GetSince() != nil {
-				text += " since " + r.GetSince().AsTime().Format(time.RFC3339)
-			}
-			reads = append(reads, text)
-		}
-		fmt.Fprintf(g.out, "Reads   its own samples; of others: %s\n", listOr(reads, "nothing"))
-		return nil
+	if g.JSON {
+		return g.printMessage(a)
 	}
-	return fmt.Errorf("no app %s is registered", c.ID)
+	printManifest(g.out, a.GetManifest())
+	fmt.Fprintf(g.out, "Writes    %s\n", listOr(a.GetShare(), "nothing"))
+	var reads []string
+	for _, r := range a.GetRead() {
+		text := r.GetType()
+		if r.GetSince() != nil {
+			text += " since " + r.GetSince().AsTime().Format(time.RFC3339)
+		}
+		reads = append(reads, text)
+	}
+	fmt.Fprintf(g.out, "Reads     its own samples; of others: %s\n", listOr(reads, "nothing"))
+	return nil
 }
 
 func listOr(items []string, none string) string {
@@ -171,12 +184,24 @@ type grants struct {
 }
 
 func (c *grants) decide(ctx context.Context, g *globals, allowed bool, read *pb.ReadGrant, done string) error {
-	req := &pb.DecideRequest{BundleId: c.ID}
-	share, err := typeCodes(c.Share, func(t *catalog.Type) string { return authz.WhyNoShare(t, false) })
+	if len(c.Share)+len(c.Read) == 0 {
+		return usagef("name types with --share or --read")
+	}
+	o, err := g.owner(ctx)
 	if err != nil {
 		return err
 	}
-	reads, err := typeCodes(c.Read, authz.WhyNoRead)
+	defer o.Close()
+	app, err := o.registered(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	req := &pb.DecideRequest{BundleId: c.ID}
+	share, err := typeCodes(c.Share, shareable(app))
+	if err != nil {
+		return err
+	}
+	reads, err := typeCodes(c.Read, readable(app))
 	if err != nil {
 		return err
 	}
@@ -186,14 +211,6 @@ func (c *grants) decide(ctx context.Context, g *globals, allowed bool, read *pb.
 	for _, code := range reads {
 		req.Reads = append(req.Reads, &pb.ReadGrant{Type: code, Extent: read.GetExtent(), Since: read.GetSince()})
 	}
-	if len(req.Shares)+len(req.Reads) == 0 {
-		return usagef("name types with --share or --read")
-	}
-	o, err := g.owner(ctx)
-	if err != nil {
-		return err
-	}
-	defer o.Close()
 	err = o.with(ctx, func() error {
 		_, err := o.Owner().Decide(ctx, req)
 		return err
@@ -204,13 +221,29 @@ func (c *grants) decide(ctx context.Context, g *globals, allowed bool, read *pb.
 	return g.say(done)
 }
 
-// typeCodes resolves names; "all" stands for every type against which there is nothing.
-func typeCodes(names []string, against func(*catalog.Type) string) ([]uint32, error) {
+// shareable says whether an owner can let the app write a type.
+func shareable(app *pb.App) func(*catalog.Type) bool {
+	explained := authz.Explains(app.GetManifest())
+	return func(t *catalog.Type) bool {
+		return authz.WhyNoShare(t, app.GetImporter()) == "" && authz.UnexplainedShare(explained) == ""
+	}
+}
+
+// readable says whether an owner can let the app read a type.
+func readable(app *pb.App) func(*catalog.Type) bool {
+	explained := authz.Explains(app.GetManifest())
+	return func(t *catalog.Type) bool {
+		return authz.WhyNoRead(t) == "" && authz.UnexplainedRead(t, explained) == ""
+	}
+}
+
+// typeCodes resolves names; "all" stands for every type that can be granted.
+func typeCodes(names []string, grantable func(*catalog.Type) bool) ([]uint32, error) {
 	var codes []uint32
 	for _, name := range names {
 		if name == "all" {
 			for _, t := range catalog.All() {
-				if against(t) == "" {
+				if grantable(t) {
 					codes = append(codes, t.Code)
 				}
 			}

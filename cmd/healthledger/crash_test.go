@@ -134,7 +134,7 @@ func TestLogThatWasCutShortIsDataLoss(t *testing.T) {
 
 func TestAcknowledgedSavesSurviveKills(t *testing.T) {
 	s := newStore(t)
-	s.run("app", "add", "com.example.watch")
+	s.addApp("com.example.watch")
 	s.run("grant", "com.example.watch", "--share", "heartRate")
 	lines := filepath.Join(t.TempDir(), "lines")
 	acknowledged := map[int64]bool{}
@@ -293,7 +293,7 @@ func TestOwnersWhoUnlockAtOnceAllGetIn(t *testing.T) {
 // another's daemon would be left alone when that ends.
 func TestCommandsWithoutADaemonDoNotDisturbEachOther(t *testing.T) {
 	s := newStore(t)
-	s.run("app", "add", "com.example.watch")
+	s.addApp("com.example.watch")
 	s.run("grant", "com.example.watch", "--share", "heartRate")
 	var saving sync.WaitGroup
 	for i := range 6 {

@@ -112,15 +112,16 @@ func (d *demo) tour(ctx context.Context, work, archive string, manifest export.M
 	}
 
 	d.title("Unlocking; one app may read steps, the other may not")
-	for _, args := range [][]string{
-		{passphrase, "unlock"},
-		{"app", "add", "com.example.dashboard", "--name", "Dashboard"},
-		{"grant", "com.example.dashboard", "--read", "stepCount"},
-		{"app", "add", "com.example.game", "--name", "Game"},
-	} {
-		if _, err := d.run(ctx, 0, args...); err != nil {
+	if _, err := d.run(ctx, 0, passphrase, "unlock"); err != nil {
+		return err
+	}
+	for _, name := range []string{"dashboard.yaml", "game.yaml"} {
+		if err := d.register(ctx, work, name); err != nil {
 			return err
 		}
+	}
+	if _, err := d.run(ctx, 0, "grant", "com.example.dashboard", "--read", "stepCount"); err != nil {
+		return err
 	}
 	if err := d.compare(ctx, manifest); err != nil {
 		return err

@@ -185,7 +185,7 @@ func two(t *testing.T) (s *store, first, second string) {
 func (s *store) register(id string, apps ...string) {
 	s.t.Helper()
 	for _, app := range apps {
-		s.run("--store", id, "app", "add", app)
+		s.addApp(app, "--store", id)
 		s.run("--store", id, "grant", app, "--share", "stepCount")
 	}
 }

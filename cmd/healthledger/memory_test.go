@@ -361,7 +361,7 @@ func (s *store) everyday(export string, during func()) {
 	}
 	s.run("unlock")
 	if !strings.Contains(s.run("app", "list"), "com.example.watch") {
-		s.run("app", "add", "com.example.watch")
+		s.addApp("com.example.watch")
 	}
 	s.run("grant", "com.example.watch", "--share", "stepCount", "--read", "stepCount,heartRate")
 	s.saveMany("com.example.watch", 60)

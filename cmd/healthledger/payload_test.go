@@ -81,7 +81,7 @@ func TestLargePayloadComesBackAsItWasSavedToWhomItMay(t *testing.T) {
 	s.serve()
 	s.run("unlock")
 	for _, app := range []string{"com.example.watch", "com.example.map", "com.example.game"} {
-		s.run("app", "add", app)
+		s.addApp(app)
 	}
 	s.run("grant", "com.example.watch", "--share", "workoutRoute,visionPrescription")
 	s.run("grant", "com.example.map", "--read", "workoutRoute")

@@ -37,7 +37,7 @@ func (r reading) Read(ctx context.Context, req *pb.ReadRequest) (*pb.ReadRespons
 }
 
 func (r reading) ReadApps(context.Context, *pb.ReadAppsRequest) (*pb.ReadAppsResponse, error) {
-	return &pb.ReadAppsResponse{Apps: []*pb.App{{BundleId: ledger.ImporterID, Importer: true}, {BundleId: "org.example.a"}}}, nil
+	return &pb.ReadAppsResponse{Apps: []*pb.App{{Manifest: &pb.Manifest{BundleId: ledger.ImporterID}, Importer: true}, {Manifest: &pb.Manifest{BundleId: "org.example.a"}}}}, nil
 }
 
 // front is a daemon with one store, its owner and its importer.

@@ -149,7 +149,7 @@ func (s *ownerService) Lock(ctx context.Context, req *pb.LockRequest) (*pb.LockR
 func (s *ownerService) AddApp(ctx context.Context, req *pb.AddAppRequest) (*pb.AddAppResponse, error) {
 	resp := &pb.AddAppResponse{Key: ledger.NewAppKey(), Token: ledger.NewAppToken()}
 	hash := sha256.Sum256([]byte(resp.GetToken()))
-	draft := &pb.AppDraft{BundleId: req.GetBundleId(), Name: req.GetName(), Key: resp.GetKey(), TokenHash: hash[:]}
+	draft := &pb.AppDraft{Manifest: req.GetManifest(), Key: resp.GetKey(), TokenHash: hash[:]}
 	if _, err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_AddApp{AddApp: draft}}); err != nil {
 		return nil, err
 	}
@@ -179,7 +179,7 @@ func (s *ownerService) app(ctx context.Context, bundleID string) (*pb.App, error
 		return nil, err
 	}
 	for _, a := range apps.GetApps() {
-		if a.GetBundleId() == bundleID {
+		if a.GetManifest().GetBundleId() == bundleID {
 			return a, nil
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"healthledger/authz"
+	"healthledger/authz/authztest"
 	"healthledger/projector/view"
 	"healthledger/proto/catalog"
 	"healthledger/proto/health"
@@ -59,8 +60,8 @@ func grants(t testing.TB, reads map[uint64][]*pb.ReadGrant) *authz.State {
 		last = next[:]
 	}
 	for _, app := range []uint64{anna, bert, carl} {
-		decide(&pb.Decision{Body: &pb.Decision_AppRegistered{AppRegistered: &pb.AppRegistered{Key: fmt.Sprint(app)}}},
-			&pb.DecisionDetail{Body: &pb.DecisionDetail_AppDescribed{AppDescribed: &pb.AppDescribed{BundleId: bundleID(app)}}})
+		decide(&pb.Decision{Body: &pb.Decision_AppRegistered{AppRegistered: &pb.AppRegistered{Key: fmt.Sprint(app), Explained: &pb.Explained{Read: true, Share: true, Clinical: true}}}},
+			&pb.DecisionDetail{Body: &pb.DecisionDetail_AppDescribed{AppDescribed: &pb.AppDescribed{Manifest: authztest.Manifest(bundleID(app))}}})
 	}
 	for app, g := range reads {
 		decide(&pb.Decision{}, &pb.DecisionDetail{Body: &pb.DecisionDetail_ReadsDecided{ReadsDecided: &pb.ReadsDecided{App: app, Reads: g}}})

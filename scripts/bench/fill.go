@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -17,6 +18,17 @@ import (
 
 // readerID is the app that queries.
 const readerID = "com.example.bench"
+
+const readerManifest = `bundle_id: ` + readerID + `
+name: Bench
+version: 1
+read_usage_description: Measures how fast it can read.
+purposes: [fitness]
+privacy_policy:
+  url: https://example.com/privacy
+  model: phr
+  sha256: 5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e
+`
 
 // filled is a daemon with a decade in its store, unlocked, and how it got there.
 type filled struct {
@@ -86,7 +98,11 @@ func (l *filled) populate(ctx context.Context, calm time.Duration) (err error) {
 // connect makes an app that may read everything, and connects it.
 func (l *filled) connect(ctx context.Context) error {
 	file := filepath.Join(filepath.Dir(l.dir), "reader.json")
-	if _, err := l.run(ctx, "app", "add", readerID, "--credentials", file); err != nil {
+	manifest := filepath.Join(filepath.Dir(l.dir), "reader.yaml")
+	if err := os.WriteFile(manifest, []byte(readerManifest), 0o600); err != nil {
+		return err
+	}
+	if _, err := l.run(ctx, "app", "add", "--manifest", manifest, "--credentials", file); err != nil {
 		return err
 	}
 	if _, err := l.run(ctx, "grant", readerID, "--read", "all"); err != nil {

@@ -1107,6 +1107,7 @@ type AppRegistered struct {
 	// An importer may write read-only types, since the owner runs it.
 	Importer      bool          `protobuf:"varint,3,opt,name=importer,proto3" json:"importer,omitempty"`
 	Shares        []*ShareGrant `protobuf:"bytes,4,rep,name=shares,proto3" json:"shares,omitempty"`
+	Explained     *Explained    `protobuf:"bytes,5,opt,name=explained,proto3" json:"explained,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1169,6 +1170,75 @@ func (x *AppRegistered) GetShares() []*ShareGrant {
 	return nil
 }
 
+func (x *AppRegistered) GetExplained() *Explained {
+	if x != nil {
+		return x.Explained
+	}
+	return nil
+}
+
+// Explained says which requests of an app its manifest explains, so that a locked daemon,
+// which cannot open the manifest, knows what the app may ask for.
+type Explained struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Share         bool                   `protobuf:"varint,1,opt,name=share,proto3" json:"share,omitempty"`
+	Read          bool                   `protobuf:"varint,2,opt,name=read,proto3" json:"read,omitempty"`
+	Clinical      bool                   `protobuf:"varint,3,opt,name=clinical,proto3" json:"clinical,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Explained) Reset() {
+	*x = Explained{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Explained) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Explained) ProtoMessage() {}
+
+func (x *Explained) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Explained.ProtoReflect.Descriptor instead.
+func (*Explained) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Explained) GetShare() bool {
+	if x != nil {
+		return x.Share
+	}
+	return false
+}
+
+func (x *Explained) GetRead() bool {
+	if x != nil {
+		return x.Read
+	}
+	return false
+}
+
+func (x *Explained) GetClinical() bool {
+	if x != nil {
+		return x.Clinical
+	}
+	return false
+}
+
 // SharesDecided changes share grants of an app.
 type SharesDecided struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1180,7 +1250,7 @@ type SharesDecided struct {
 
 func (x *SharesDecided) Reset() {
 	*x = SharesDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[12]
+	mi := &file_healthledger_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1192,7 +1262,7 @@ func (x *SharesDecided) String() string {
 func (*SharesDecided) ProtoMessage() {}
 
 func (x *SharesDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[12]
+	mi := &file_healthledger_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1205,7 +1275,7 @@ func (x *SharesDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharesDecided.ProtoReflect.Descriptor instead.
 func (*SharesDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SharesDecided) GetApp() uint64 {
@@ -1232,7 +1302,7 @@ type AppRemoved struct {
 
 func (x *AppRemoved) Reset() {
 	*x = AppRemoved{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[13]
+	mi := &file_healthledger_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1244,7 +1314,7 @@ func (x *AppRemoved) String() string {
 func (*AppRemoved) ProtoMessage() {}
 
 func (x *AppRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[13]
+	mi := &file_healthledger_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1257,7 +1327,7 @@ func (x *AppRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRemoved.ProtoReflect.Descriptor instead.
 func (*AppRemoved) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AppRemoved) GetApp() uint64 {
@@ -1277,7 +1347,7 @@ type PolicySet struct {
 
 func (x *PolicySet) Reset() {
 	*x = PolicySet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[14]
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1289,7 +1359,7 @@ func (x *PolicySet) String() string {
 func (*PolicySet) ProtoMessage() {}
 
 func (x *PolicySet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[14]
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1302,7 +1372,7 @@ func (x *PolicySet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicySet.ProtoReflect.Descriptor instead.
 func (*PolicySet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PolicySet) GetPlausibility() Plausibility {
@@ -1323,7 +1393,7 @@ type ShareGrant struct {
 
 func (x *ShareGrant) Reset() {
 	*x = ShareGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1335,7 +1405,7 @@ func (x *ShareGrant) String() string {
 func (*ShareGrant) ProtoMessage() {}
 
 func (x *ShareGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1348,7 +1418,7 @@ func (x *ShareGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareGrant.ProtoReflect.Descriptor instead.
 func (*ShareGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ShareGrant) GetType() uint32 {
@@ -1385,7 +1455,7 @@ type DecisionDetail struct {
 
 func (x *DecisionDetail) Reset() {
 	*x = DecisionDetail{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[16]
+	mi := &file_healthledger_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1397,7 +1467,7 @@ func (x *DecisionDetail) String() string {
 func (*DecisionDetail) ProtoMessage() {}
 
 func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[16]
+	mi := &file_healthledger_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1410,7 +1480,7 @@ func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionDetail.ProtoReflect.Descriptor instead.
 func (*DecisionDetail) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DecisionDetail) GetNumber() uint64 {
@@ -1514,18 +1584,17 @@ func (*DecisionDetail_PreferredUnitsSet) isDecisionDetail_Body() {}
 
 func (*DecisionDetail_OwnerDeleted) isDecisionDetail_Body() {}
 
-// AppDescribed names an app.
+// AppDescribed says who an app is and what it wants.
 type AppDescribed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	BundleId      string                 `protobuf:"bytes,1,opt,name=bundle_id,json=bundleId,proto3" json:"bundle_id,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Manifest      *Manifest              `protobuf:"bytes,1,opt,name=manifest,proto3" json:"manifest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AppDescribed) Reset() {
 	*x = AppDescribed{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[17]
+	mi := &file_healthledger_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1537,7 +1606,7 @@ func (x *AppDescribed) String() string {
 func (*AppDescribed) ProtoMessage() {}
 
 func (x *AppDescribed) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[17]
+	mi := &file_healthledger_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1550,21 +1619,14 @@ func (x *AppDescribed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppDescribed.ProtoReflect.Descriptor instead.
 func (*AppDescribed) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
-func (x *AppDescribed) GetBundleId() string {
+func (x *AppDescribed) GetManifest() *Manifest {
 	if x != nil {
-		return x.BundleId
+		return x.Manifest
 	}
-	return ""
-}
-
-func (x *AppDescribed) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
+	return nil
 }
 
 // SourceOrderSet says which source counts where several have samples of a type at once.
@@ -1579,7 +1641,7 @@ type SourceOrderSet struct {
 
 func (x *SourceOrderSet) Reset() {
 	*x = SourceOrderSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[18]
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1591,7 +1653,7 @@ func (x *SourceOrderSet) String() string {
 func (*SourceOrderSet) ProtoMessage() {}
 
 func (x *SourceOrderSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[18]
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1604,7 +1666,7 @@ func (x *SourceOrderSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceOrderSet.ProtoReflect.Descriptor instead.
 func (*SourceOrderSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SourceOrderSet) GetType() uint32 {
@@ -1633,7 +1695,7 @@ type SourceName struct {
 
 func (x *SourceName) Reset() {
 	*x = SourceName{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1645,7 +1707,7 @@ func (x *SourceName) String() string {
 func (*SourceName) ProtoMessage() {}
 
 func (x *SourceName) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1658,7 +1720,7 @@ func (x *SourceName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceName.ProtoReflect.Descriptor instead.
 func (*SourceName) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SourceName) GetApp() string {
@@ -1685,7 +1747,7 @@ type PreferredUnitsSet struct {
 
 func (x *PreferredUnitsSet) Reset() {
 	*x = PreferredUnitsSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1697,7 +1759,7 @@ func (x *PreferredUnitsSet) String() string {
 func (*PreferredUnitsSet) ProtoMessage() {}
 
 func (x *PreferredUnitsSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1710,7 +1772,7 @@ func (x *PreferredUnitsSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreferredUnitsSet.ProtoReflect.Descriptor instead.
 func (*PreferredUnitsSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PreferredUnitsSet) GetUnits() []*TypeUnit {
@@ -1731,7 +1793,7 @@ type TypeUnit struct {
 
 func (x *TypeUnit) Reset() {
 	*x = TypeUnit{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1743,7 +1805,7 @@ func (x *TypeUnit) String() string {
 func (*TypeUnit) ProtoMessage() {}
 
 func (x *TypeUnit) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1756,7 +1818,7 @@ func (x *TypeUnit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TypeUnit.ProtoReflect.Descriptor instead.
 func (*TypeUnit) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *TypeUnit) GetType() uint32 {
@@ -1783,7 +1845,7 @@ type OwnerDeleted struct {
 
 func (x *OwnerDeleted) Reset() {
 	*x = OwnerDeleted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1795,7 +1857,7 @@ func (x *OwnerDeleted) String() string {
 func (*OwnerDeleted) ProtoMessage() {}
 
 func (x *OwnerDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1808,7 +1870,7 @@ func (x *OwnerDeleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerDeleted.ProtoReflect.Descriptor instead.
 func (*OwnerDeleted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *OwnerDeleted) GetDeletions() []*DeletedSamples {
@@ -1829,7 +1891,7 @@ type ReadsDecided struct {
 
 func (x *ReadsDecided) Reset() {
 	*x = ReadsDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[23]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1841,7 +1903,7 @@ func (x *ReadsDecided) String() string {
 func (*ReadsDecided) ProtoMessage() {}
 
 func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[23]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1854,7 +1916,7 @@ func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadsDecided.ProtoReflect.Descriptor instead.
 func (*ReadsDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ReadsDecided) GetApp() uint64 {
@@ -1884,7 +1946,7 @@ type ReadGrant struct {
 
 func (x *ReadGrant) Reset() {
 	*x = ReadGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[24]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1896,7 +1958,7 @@ func (x *ReadGrant) String() string {
 func (*ReadGrant) ProtoMessage() {}
 
 func (x *ReadGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[24]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1909,7 +1971,7 @@ func (x *ReadGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadGrant.ProtoReflect.Descriptor instead.
 func (*ReadGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ReadGrant) GetType() uint32 {
@@ -1949,7 +2011,7 @@ type AccessRecorded struct {
 
 func (x *AccessRecorded) Reset() {
 	*x = AccessRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[25]
+	mi := &file_healthledger_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1961,7 +2023,7 @@ func (x *AccessRecorded) String() string {
 func (*AccessRecorded) ProtoMessage() {}
 
 func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[25]
+	mi := &file_healthledger_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1974,7 +2036,7 @@ func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessRecorded.ProtoReflect.Descriptor instead.
 func (*AccessRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *AccessRecorded) GetApp() uint64 {
@@ -2016,7 +2078,7 @@ var File_healthledger_v1_event_proto protoreflect.FileDescriptor
 
 const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x1bhealthledger/v1/event.proto\x12\x0fhealthledger.v1\x1a\x1dhealthledger/v1/payload.proto\x1a\x1chealthledger/v1/sample.proto\";\n" +
+	"\x1bhealthledger/v1/event.proto\x12\x0fhealthledger.v1\x1a#healthledger/v1/authorization.proto\x1a\x1dhealthledger/v1/payload.proto\x1a\x1chealthledger/v1/sample.proto\";\n" +
 	"\tEventList\x12.\n" +
 	"\x06events\x18\x01 \x03(\v2\x16.healthledger.v1.EventR\x06events\"\xae\x04\n" +
 	"\x05Event\x12\x12\n" +
@@ -2086,13 +2148,18 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\vsigning_key\x18\x01 \x01(\fR\n" +
 	"signingKey\x12\x1f\n" +
 	"\vsealing_key\x18\x02 \x01(\fR\n" +
-	"sealingKey\"\x91\x01\n" +
+	"sealingKey\"\xcb\x01\n" +
 	"\rAppRegistered\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1d\n" +
 	"\n" +
 	"token_hash\x18\x02 \x01(\fR\ttokenHash\x12\x1a\n" +
 	"\bimporter\x18\x03 \x01(\bR\bimporter\x123\n" +
-	"\x06shares\x18\x04 \x03(\v2\x1b.healthledger.v1.ShareGrantR\x06shares\"V\n" +
+	"\x06shares\x18\x04 \x03(\v2\x1b.healthledger.v1.ShareGrantR\x06shares\x128\n" +
+	"\texplained\x18\x05 \x01(\v2\x1a.healthledger.v1.ExplainedR\texplained\"Q\n" +
+	"\tExplained\x12\x14\n" +
+	"\x05share\x18\x01 \x01(\bR\x05share\x12\x12\n" +
+	"\x04read\x18\x02 \x01(\bR\x04read\x12\x1a\n" +
+	"\bclinical\x18\x03 \x01(\bR\bclinical\"V\n" +
 	"\rSharesDecided\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x123\n" +
 	"\x06shares\x18\x02 \x03(\v2\x1b.healthledger.v1.ShareGrantR\x06shares\"\x1e\n" +
@@ -2113,10 +2180,9 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x10source_order_set\x18\x05 \x01(\v2\x1f.healthledger.v1.SourceOrderSetH\x00R\x0esourceOrderSet\x12T\n" +
 	"\x13preferred_units_set\x18\x06 \x01(\v2\".healthledger.v1.PreferredUnitsSetH\x00R\x11preferredUnitsSet\x12D\n" +
 	"\rowner_deleted\x18\a \x01(\v2\x1d.healthledger.v1.OwnerDeletedH\x00R\fownerDeletedB\x06\n" +
-	"\x04body\"?\n" +
-	"\fAppDescribed\x12\x1b\n" +
-	"\tbundle_id\x18\x01 \x01(\tR\bbundleId\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\"[\n" +
+	"\x04body\"E\n" +
+	"\fAppDescribed\x125\n" +
+	"\bmanifest\x18\x01 \x01(\v2\x19.healthledger.v1.ManifestR\bmanifest\"[\n" +
 	"\x0eSourceOrderSet\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x125\n" +
 	"\asources\x18\x02 \x03(\v2\x1b.healthledger.v1.SourceNameR\asources\"2\n" +
@@ -2175,7 +2241,7 @@ func file_healthledger_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_healthledger_v1_event_proto_goTypes = []any{
 	(Frequency)(0),            // 0: healthledger.v1.Frequency
 	(Plausibility)(0),         // 1: healthledger.v1.Plausibility
@@ -2192,59 +2258,63 @@ var file_healthledger_v1_event_proto_goTypes = []any{
 	(*Decision)(nil),          // 12: healthledger.v1.Decision
 	(*DeviceEnrolled)(nil),    // 13: healthledger.v1.DeviceEnrolled
 	(*AppRegistered)(nil),     // 14: healthledger.v1.AppRegistered
-	(*SharesDecided)(nil),     // 15: healthledger.v1.SharesDecided
-	(*AppRemoved)(nil),        // 16: healthledger.v1.AppRemoved
-	(*PolicySet)(nil),         // 17: healthledger.v1.PolicySet
-	(*ShareGrant)(nil),        // 18: healthledger.v1.ShareGrant
-	(*DecisionDetail)(nil),    // 19: healthledger.v1.DecisionDetail
-	(*AppDescribed)(nil),      // 20: healthledger.v1.AppDescribed
-	(*SourceOrderSet)(nil),    // 21: healthledger.v1.SourceOrderSet
-	(*SourceName)(nil),        // 22: healthledger.v1.SourceName
-	(*PreferredUnitsSet)(nil), // 23: healthledger.v1.PreferredUnitsSet
-	(*TypeUnit)(nil),          // 24: healthledger.v1.TypeUnit
-	(*OwnerDeleted)(nil),      // 25: healthledger.v1.OwnerDeleted
-	(*ReadsDecided)(nil),      // 26: healthledger.v1.ReadsDecided
-	(*ReadGrant)(nil),         // 27: healthledger.v1.ReadGrant
-	(*AccessRecorded)(nil),    // 28: healthledger.v1.AccessRecorded
-	(*SampleColumns)(nil),     // 29: healthledger.v1.SampleColumns
-	(*Chunk)(nil),             // 30: healthledger.v1.Chunk
+	(*Explained)(nil),         // 15: healthledger.v1.Explained
+	(*SharesDecided)(nil),     // 16: healthledger.v1.SharesDecided
+	(*AppRemoved)(nil),        // 17: healthledger.v1.AppRemoved
+	(*PolicySet)(nil),         // 18: healthledger.v1.PolicySet
+	(*ShareGrant)(nil),        // 19: healthledger.v1.ShareGrant
+	(*DecisionDetail)(nil),    // 20: healthledger.v1.DecisionDetail
+	(*AppDescribed)(nil),      // 21: healthledger.v1.AppDescribed
+	(*SourceOrderSet)(nil),    // 22: healthledger.v1.SourceOrderSet
+	(*SourceName)(nil),        // 23: healthledger.v1.SourceName
+	(*PreferredUnitsSet)(nil), // 24: healthledger.v1.PreferredUnitsSet
+	(*TypeUnit)(nil),          // 25: healthledger.v1.TypeUnit
+	(*OwnerDeleted)(nil),      // 26: healthledger.v1.OwnerDeleted
+	(*ReadsDecided)(nil),      // 27: healthledger.v1.ReadsDecided
+	(*ReadGrant)(nil),         // 28: healthledger.v1.ReadGrant
+	(*AccessRecorded)(nil),    // 29: healthledger.v1.AccessRecorded
+	(*SampleColumns)(nil),     // 30: healthledger.v1.SampleColumns
+	(*Chunk)(nil),             // 31: healthledger.v1.Chunk
+	(*Manifest)(nil),          // 32: healthledger.v1.Manifest
 }
 var file_healthledger_v1_event_proto_depIdxs = []int32{
 	4,  // 0: healthledger.v1.EventList.events:type_name -> healthledger.v1.Event
 	5,  // 1: healthledger.v1.Event.samples_saved:type_name -> healthledger.v1.SamplesSaved
 	11, // 2: healthledger.v1.Event.decision:type_name -> healthledger.v1.SignedDecision
-	28, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
+	29, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
 	6,  // 4: healthledger.v1.Event.part_saved:type_name -> healthledger.v1.PartSaved
 	7,  // 5: healthledger.v1.Event.samples_deleted:type_name -> healthledger.v1.SamplesDeleted
 	9,  // 6: healthledger.v1.Event.updates_set:type_name -> healthledger.v1.UpdatesSet
 	10, // 7: healthledger.v1.Event.updates_acked:type_name -> healthledger.v1.UpdatesAcked
-	29, // 8: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
-	30, // 9: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
+	30, // 8: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
+	31, // 9: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
 	8,  // 10: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
 	0,  // 11: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
 	13, // 12: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
 	14, // 13: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
-	15, // 14: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
-	16, // 15: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
-	17, // 16: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
-	18, // 17: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
-	18, // 18: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
-	1,  // 19: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
-	20, // 20: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
-	26, // 21: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
-	21, // 22: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
-	23, // 23: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
-	25, // 24: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
-	22, // 25: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
-	24, // 26: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
-	8,  // 27: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	27, // 28: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
-	2,  // 29: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	16, // 14: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
+	17, // 15: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
+	18, // 16: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
+	19, // 17: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
+	15, // 18: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
+	19, // 19: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
+	1,  // 20: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
+	21, // 21: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
+	27, // 22: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
+	22, // 23: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
+	24, // 24: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
+	26, // 25: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
+	32, // 26: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
+	23, // 27: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
+	25, // 28: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
+	8,  // 29: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	28, // 30: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
+	2,  // 31: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_event_proto_init() }
@@ -2252,6 +2322,7 @@ func file_healthledger_v1_event_proto_init() {
 	if File_healthledger_v1_event_proto != nil {
 		return
 	}
+	file_healthledger_v1_authorization_proto_init()
 	file_healthledger_v1_payload_proto_init()
 	file_healthledger_v1_sample_proto_init()
 	file_healthledger_v1_event_proto_msgTypes[1].OneofWrappers = []any{
@@ -2272,7 +2343,7 @@ func file_healthledger_v1_event_proto_init() {
 		(*Decision_AppRemoved)(nil),
 		(*Decision_PolicySet)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[16].OneofWrappers = []any{
+	file_healthledger_v1_event_proto_msgTypes[17].OneofWrappers = []any{
 		(*DecisionDetail_AppDescribed)(nil),
 		(*DecisionDetail_ReadsDecided)(nil),
 		(*DecisionDetail_SourceOrderSet)(nil),
@@ -2285,7 +2356,7 @@ func file_healthledger_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_event_proto_rawDesc), len(file_healthledger_v1_event_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -660,8 +660,7 @@ func (x *LockResponse) GetState() LockState {
 
 type AddAppRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	BundleId      string                 `protobuf:"bytes,1,opt,name=bundle_id,json=bundleId,proto3" json:"bundle_id,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Manifest      *Manifest              `protobuf:"bytes,1,opt,name=manifest,proto3" json:"manifest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -696,18 +695,11 @@ func (*AddAppRequest) Descriptor() ([]byte, []int) {
 	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{11}
 }
 
-func (x *AddAppRequest) GetBundleId() string {
+func (x *AddAppRequest) GetManifest() *Manifest {
 	if x != nil {
-		return x.BundleId
+		return x.Manifest
 	}
-	return ""
-}
-
-func (x *AddAppRequest) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
+	return nil
 }
 
 type AddAppResponse struct {
@@ -927,14 +919,13 @@ func (x *ListAppsResponse) GetApps() []*App {
 // App as its owner sees it.
 type App struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
-	BundleId   string                 `protobuf:"bytes,1,opt,name=bundle_id,json=bundleId,proto3" json:"bundle_id,omitempty"`
-	Name       string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Key        string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	Importer   bool                   `protobuf:"varint,4,opt,name=importer,proto3" json:"importer,omitempty"`
-	Registered *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=registered,proto3" json:"registered,omitempty"`
+	Manifest   *Manifest              `protobuf:"bytes,1,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	Key        string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	Importer   bool                   `protobuf:"varint,3,opt,name=importer,proto3" json:"importer,omitempty"`
+	Registered *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=registered,proto3" json:"registered,omitempty"`
 	// Short names of types.
-	Share         []string   `protobuf:"bytes,6,rep,name=share,proto3" json:"share,omitempty"`
-	Read          []*AppRead `protobuf:"bytes,7,rep,name=read,proto3" json:"read,omitempty"`
+	Share         []string   `protobuf:"bytes,5,rep,name=share,proto3" json:"share,omitempty"`
+	Read          []*AppRead `protobuf:"bytes,6,rep,name=read,proto3" json:"read,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -969,18 +960,11 @@ func (*App) Descriptor() ([]byte, []int) {
 	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{17}
 }
 
-func (x *App) GetBundleId() string {
+func (x *App) GetManifest() *Manifest {
 	if x != nil {
-		return x.BundleId
+		return x.Manifest
 	}
-	return ""
-}
-
-func (x *App) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
+	return nil
 }
 
 func (x *App) GetKey() string {
@@ -1713,7 +1697,7 @@ var File_healthledger_v1_owner_proto protoreflect.FileDescriptor
 
 const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\n" +
-	"\x1bhealthledger/v1/owner.proto\x12\x0fhealthledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\"j\n" +
+	"\x1bhealthledger/v1/owner.proto\x12\x0fhealthledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#healthledger/v1/authorization.proto\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\"j\n" +
 	"\x12CreateStoreRequest\x12\x18\n" +
 	"\akeyring\x18\x01 \x01(\fR\akeyring\x12:\n" +
 	"\tdecisions\x18\x02 \x03(\v2\x1c.healthledger.v1.NewDecisionR\tdecisions\"\x15\n" +
@@ -1747,10 +1731,9 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\vLockRequest\x12\x19\n" +
 	"\bgrace_ms\x18\x01 \x01(\x04R\agraceMs\"@\n" +
 	"\fLockResponse\x120\n" +
-	"\x05state\x18\x01 \x01(\x0e2\x1a.healthledger.v1.LockStateR\x05state\"@\n" +
-	"\rAddAppRequest\x12\x1b\n" +
-	"\tbundle_id\x18\x01 \x01(\tR\bbundleId\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\"8\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x1a.healthledger.v1.LockStateR\x05state\"F\n" +
+	"\rAddAppRequest\x125\n" +
+	"\bmanifest\x18\x01 \x01(\v2\x19.healthledger.v1.ManifestR\bmanifest\"8\n" +
 	"\x0eAddAppResponse\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\tR\x05token\"/\n" +
@@ -1759,17 +1742,16 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x11RemoveAppResponse\"\x11\n" +
 	"\x0fListAppsRequest\"<\n" +
 	"\x10ListAppsResponse\x12(\n" +
-	"\x04apps\x18\x01 \x03(\v2\x14.healthledger.v1.AppR\x04apps\"\xe4\x01\n" +
-	"\x03App\x12\x1b\n" +
-	"\tbundle_id\x18\x01 \x01(\tR\bbundleId\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\x12\x10\n" +
-	"\x03key\x18\x03 \x01(\tR\x03key\x12\x1a\n" +
-	"\bimporter\x18\x04 \x01(\bR\bimporter\x12:\n" +
+	"\x04apps\x18\x01 \x03(\v2\x14.healthledger.v1.AppR\x04apps\"\xea\x01\n" +
+	"\x03App\x125\n" +
+	"\bmanifest\x18\x01 \x01(\v2\x19.healthledger.v1.ManifestR\bmanifest\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12\x1a\n" +
+	"\bimporter\x18\x03 \x01(\bR\bimporter\x12:\n" +
 	"\n" +
-	"registered\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"registered\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"registered\x12\x14\n" +
-	"\x05share\x18\x06 \x03(\tR\x05share\x12,\n" +
-	"\x04read\x18\a \x03(\v2\x18.healthledger.v1.AppReadR\x04read\"O\n" +
+	"\x05share\x18\x05 \x03(\tR\x05share\x12,\n" +
+	"\x04read\x18\x06 \x03(\v2\x18.healthledger.v1.AppReadR\x04read\"O\n" +
 	"\aAppRead\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x120\n" +
 	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\x93\x01\n" +
@@ -1879,11 +1861,12 @@ var file_healthledger_v1_owner_proto_goTypes = []any{
 	(*SignedDecision)(nil),            // 33: healthledger.v1.SignedDecision
 	(Plausibility)(0),                 // 34: healthledger.v1.Plausibility
 	(*timestamppb.Timestamp)(nil),     // 35: google.protobuf.Timestamp
-	(*ShareGrant)(nil),                // 36: healthledger.v1.ShareGrant
-	(*ReadGrant)(nil),                 // 37: healthledger.v1.ReadGrant
-	(*SourceName)(nil),                // 38: healthledger.v1.SourceName
-	(*PreferredUnit)(nil),             // 39: healthledger.v1.PreferredUnit
-	(*Deletion)(nil),                  // 40: healthledger.v1.Deletion
+	(*Manifest)(nil),                  // 36: healthledger.v1.Manifest
+	(*ShareGrant)(nil),                // 37: healthledger.v1.ShareGrant
+	(*ReadGrant)(nil),                 // 38: healthledger.v1.ReadGrant
+	(*SourceName)(nil),                // 39: healthledger.v1.SourceName
+	(*PreferredUnit)(nil),             // 40: healthledger.v1.PreferredUnit
+	(*Deletion)(nil),                  // 41: healthledger.v1.Deletion
 }
 var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	3,  // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
@@ -1892,51 +1875,53 @@ var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	34, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
 	35, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
 	0,  // 5: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
-	18, // 6: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
-	35, // 7: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
-	19, // 8: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
-	35, // 9: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
-	36, // 10: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
-	37, // 11: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
-	34, // 12: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
-	38, // 13: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
-	39, // 14: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
-	40, // 15: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
-	32, // 16: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
-	35, // 17: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
-	1,  // 18: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
-	4,  // 19: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
-	6,  // 20: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
-	8,  // 21: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
-	10, // 22: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
-	12, // 23: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
-	14, // 24: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
-	16, // 25: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
-	20, // 26: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
-	22, // 27: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
-	24, // 28: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
-	26, // 29: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
-	28, // 30: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
-	30, // 31: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	2,  // 32: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	5,  // 33: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	7,  // 34: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	9,  // 35: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	11, // 36: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	13, // 37: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	15, // 38: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	17, // 39: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	21, // 40: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	23, // 41: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
-	25, // 42: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
-	27, // 43: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
-	29, // 44: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
-	31, // 45: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	32, // [32:46] is the sub-list for method output_type
-	18, // [18:32] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	36, // 6: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	18, // 7: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
+	36, // 8: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
+	35, // 9: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
+	19, // 10: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
+	35, // 11: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
+	37, // 12: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
+	38, // 13: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
+	34, // 14: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
+	39, // 15: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
+	40, // 16: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
+	41, // 17: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
+	32, // 18: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
+	35, // 19: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
+	1,  // 20: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
+	4,  // 21: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
+	6,  // 22: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
+	8,  // 23: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
+	10, // 24: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
+	12, // 25: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
+	14, // 26: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
+	16, // 27: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
+	20, // 28: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
+	22, // 29: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
+	24, // 30: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
+	26, // 31: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
+	28, // 32: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
+	30, // 33: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	2,  // 34: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	5,  // 35: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	7,  // 36: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	9,  // 37: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	11, // 38: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	13, // 39: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	15, // 40: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	17, // 41: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	21, // 42: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	23, // 43: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	25, // 44: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
+	27, // 45: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
+	29, // 46: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
+	31, // 47: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	34, // [34:48] is the sub-list for method output_type
+	20, // [20:34] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_owner_proto_init() }
@@ -1944,6 +1929,7 @@ func file_healthledger_v1_owner_proto_init() {
 	if File_healthledger_v1_owner_proto != nil {
 		return
 	}
+	file_healthledger_v1_authorization_proto_init()
 	file_healthledger_v1_event_proto_init()
 	file_healthledger_v1_health_proto_init()
 	type x struct{}

@@ -1257,10 +1257,9 @@ func (*SignDecisionRequest_DeleteSamples) isSignDecisionRequest_Draft() {}
 // AppDraft is an app to be registered.
 type AppDraft struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	BundleId      string                 `protobuf:"bytes,1,opt,name=bundle_id,json=bundleId,proto3" json:"bundle_id,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Key           string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	TokenHash     []byte                 `protobuf:"bytes,4,opt,name=token_hash,json=tokenHash,proto3" json:"token_hash,omitempty"`
+	Manifest      *Manifest              `protobuf:"bytes,1,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	Key           string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	TokenHash     []byte                 `protobuf:"bytes,3,opt,name=token_hash,json=tokenHash,proto3" json:"token_hash,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1295,18 +1294,11 @@ func (*AppDraft) Descriptor() ([]byte, []int) {
 	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{15}
 }
 
-func (x *AppDraft) GetBundleId() string {
+func (x *AppDraft) GetManifest() *Manifest {
 	if x != nil {
-		return x.BundleId
+		return x.Manifest
 	}
-	return ""
-}
-
-func (x *AppDraft) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
+	return nil
 }
 
 func (x *AppDraft) GetKey() string {
@@ -1531,7 +1523,7 @@ var File_healthledger_v1_projector_proto protoreflect.FileDescriptor
 
 const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\n" +
-	"\x1fhealthledger/v1/projector.proto\x12\x0fhealthledger.v1\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\x1a\x1bhealthledger/v1/owner.proto\"\xfb\x01\n" +
+	"\x1fhealthledger/v1/projector.proto\x12\x0fhealthledger.v1\x1a#healthledger/v1/authorization.proto\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\x1a\x1bhealthledger/v1/owner.proto\"\xfb\x01\n" +
 	"\x0fProjectorConfig\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x12\x1c\n" +
 	"\tdirectory\x18\x02 \x01(\tR\tdirectory\x12\x19\n" +
@@ -1619,13 +1611,12 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x10set_source_order\x18\x06 \x01(\v2\x1f.healthledger.v1.SourceOrderSetH\x00R\x0esetSourceOrder\x12T\n" +
 	"\x13set_preferred_units\x18\a \x01(\v2\".healthledger.v1.PreferredUnitsSetH\x00R\x11setPreferredUnits\x12F\n" +
 	"\x0edelete_samples\x18\b \x01(\v2\x1d.healthledger.v1.OwnerDeletedH\x00R\rdeleteSamplesB\a\n" +
-	"\x05draft\"l\n" +
-	"\bAppDraft\x12\x1b\n" +
-	"\tbundle_id\x18\x01 \x01(\tR\bbundleId\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\x12\x10\n" +
-	"\x03key\x18\x03 \x01(\tR\x03key\x12\x1d\n" +
+	"\x05draft\"r\n" +
+	"\bAppDraft\x125\n" +
+	"\bmanifest\x18\x01 \x01(\v2\x19.healthledger.v1.ManifestR\bmanifest\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12\x1d\n" +
 	"\n" +
-	"token_hash\x18\x04 \x01(\fR\ttokenHash\"P\n" +
+	"token_hash\x18\x03 \x01(\fR\ttokenHash\"P\n" +
 	"\x14SignDecisionResponse\x128\n" +
 	"\bdecision\x18\x01 \x01(\v2\x1c.healthledger.v1.NewDecisionR\bdecision\"-\n" +
 	"\x0fReadAppsRequest\x12\x1a\n" +
@@ -1697,8 +1688,9 @@ var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*SourceOrderSet)(nil),              // 37: healthledger.v1.SourceOrderSet
 	(*PreferredUnitsSet)(nil),           // 38: healthledger.v1.PreferredUnitsSet
 	(*OwnerDeleted)(nil),                // 39: healthledger.v1.OwnerDeleted
-	(*NewDecision)(nil),                 // 40: healthledger.v1.NewDecision
-	(*App)(nil),                         // 41: healthledger.v1.App
+	(*Manifest)(nil),                    // 40: healthledger.v1.Manifest
+	(*NewDecision)(nil),                 // 41: healthledger.v1.NewDecision
+	(*App)(nil),                         // 42: healthledger.v1.App
 }
 var file_healthledger_v1_projector_proto_depIdxs = []int32{
 	7,  // 0: healthledger.v1.ReadRequest.reader:type_name -> healthledger.v1.Reader
@@ -1726,27 +1718,28 @@ var file_healthledger_v1_projector_proto_depIdxs = []int32{
 	37, // 22: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
 	38, // 23: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
 	39, // 24: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
-	40, // 25: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
-	41, // 26: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
-	1,  // 27: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
-	3,  // 28: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
-	5,  // 29: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
-	8,  // 30: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
-	14, // 31: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
-	17, // 32: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
-	19, // 33: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
-	2,  // 34: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
-	4,  // 35: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
-	6,  // 36: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
-	10, // 37: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
-	16, // 38: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
-	18, // 39: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
-	20, // 40: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
-	34, // [34:41] is the sub-list for method output_type
-	27, // [27:34] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	40, // 25: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
+	41, // 26: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
+	42, // 27: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
+	1,  // 28: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
+	3,  // 29: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
+	5,  // 30: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
+	8,  // 31: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
+	14, // 32: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
+	17, // 33: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
+	19, // 34: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
+	2,  // 35: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
+	4,  // 36: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
+	6,  // 37: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
+	10, // 38: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
+	16, // 39: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
+	18, // 40: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
+	20, // 41: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
+	35, // [35:42] is the sub-list for method output_type
+	28, // [28:35] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_projector_proto_init() }
@@ -1754,6 +1747,7 @@ func file_healthledger_v1_projector_proto_init() {
 	if File_healthledger_v1_projector_proto != nil {
 		return
 	}
+	file_healthledger_v1_authorization_proto_init()
 	file_healthledger_v1_event_proto_init()
 	file_healthledger_v1_health_proto_init()
 	file_healthledger_v1_owner_proto_init()
