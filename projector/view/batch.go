@@ -80,7 +80,7 @@ type draft struct {
 	monthsOwned bool
 	changed     map[int32]bool // months whose row is written anew
 	places      pendingPlaces
-	quarters    quarters
+	blocks      blocks
 	// ranges are where samples came in the segment rangesOf.
 	ranges   []changeRange
 	rangesOf uint64
@@ -347,7 +347,7 @@ func (b *Batch) draft(typeCode uint32, o *origin) *draft {
 	if e := b.view.current.directory.find(typeCode, o); e != nil {
 		d.entry, d.stored, d.storedMax = *e, true, e.maxEnd
 	}
-	d.quarters.style = styleOf(typeCode)
+	d.blocks.style = styleOf(typeCode)
 	b.drafts[key] = d
 	return d
 }

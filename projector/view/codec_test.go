@@ -14,6 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
+	"healthledger/projector/aggregate"
+	"healthledger/proto/catalog"
 	"healthledger/proto/health"
 	pb "healthledger/proto/healthledger/v1"
 )
@@ -130,8 +132,11 @@ func goldenLog() []logged {
 		Type: 300, Unit: "count/min", Source: someSources[5], Tick: 1000, Start: []int64{1, 1, 1}, Mantissa: []int64{725, 5, 5}, Exponent: 1,
 		Uuid: bytes.Repeat([]byte("0123456789abcdef"), 3),
 	}
+	// These are enough for a row of figures.
+	many := &pb.SampleColumns{Type: 3, Unit: "kg", Tick: 1_000_000, Start: slices.Repeat([]int64{50}, fewest), Mantissa: slices.Repeat([]int64{1}, fewest), Exponent: 1}
+	grams := &pb.SampleColumns{Type: 3, Unit: "g", Tick: 1_000_000, Start: []int64{400}, Duration: []int64{600}, Real: []float64{math.E}}
 	sleep := &pb.SampleColumns{Type: 2, Tick: 1, Start: []int64{0}, Real: []float64{math.Pi}}
-	log := []logged{{1, 0, event(7, 1, true, steps, rate)}, {300, 2, event(7, 2, true, steps)}, {70_000, 0, event(8, 1, false, sleep)}}
+	log := []logged{{1, 0, event(7, 1, true, steps, rate)}, {300, 2, event(7, 2, true, steps)}, {70_000, 0, event(8, 1, false, sleep, many, grams)}}
 	upload := bytes.Repeat([]byte{9}, 16)
 	part := &pb.PartSaved{App: 7, Upload: upload, Chunk: &pb.Chunk{Beats: &pb.Beats{Offset: []int64{5, 900_000}, AfterGap: []uint32{1}}}}
 	log = append(log, logged{70_000, 1, &pb.Event{Body: &pb.Event_PartSaved{PartSaved: part}}})
@@ -258,6 +263,7 @@ func FuzzRows(f *testing.F) {
 			}
 		}
 		fuzzObjects(t, key, value)
+		fuzzBlock(t, value)
 		if len(key) > 0 {
 			if u, ok := readSubscription(key, value); ok {
 				if again, ok := readSubscription(key, u.appendRow(nil)); !ok || again != u {
@@ -349,10 +355,21 @@ func fuzzObjects(t *testing.T, key, value []byte) {
 			t.Errorf("identity %x does not read back", value)
 		}
 	}
-	if q, ok := readQuarter(key); ok && !bytes.Equal(appendOrdered(appendTime(nil, q.start), uint64(q.unit)), key) {
-		t.Errorf("quarter %x has two forms", key)
-	}
 	if l, ok := readLocator(key); ok && !bytes.Equal(l.appendKey(nil), key) {
 		t.Errorf("place %x has two forms", key)
+	}
+}
+
+// fuzzBlock reads the figures of a block; what reads, reads the same once written again.
+func fuzzBlock(t *testing.T, value []byte) {
+	for style := catalog.Cumulative; style <= catalog.DiscreteEquivalentContinuousLevel; style++ {
+		first, again := table{style: style}, table{style: style}
+		if !first.merge(value, &aggregate.Figures{}) {
+			continue
+		}
+		row := first.appendRow(nil)
+		if !again.merge(row, &aggregate.Figures{}) || !bytes.Equal(again.appendRow(nil), row) {
+			t.Errorf("block %x does not read back", value)
+		}
 	}
 }

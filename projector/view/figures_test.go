@@ -40,6 +40,14 @@ func drawQuantities(t *rapid.T) *pb.Event {
 			c.MetadataIndex = append(c.MetadataIndex, rapid.SampledFrom([]uint32{0, 0, 1, 2, 3, 4}).Draw(t, "metadata"))
 			c.Body = append(c.Body, drawQuantityBody(t))
 		}
+		if rapid.Bool().Draw(t, "many") {
+			// So many that their block has a row.
+			for i := range int64(fewest) {
+				c.Start, at = append(c.Start, 300*i-at), 300*i
+				c.Duration, c.Real = append(c.Duration, 400*(i%3)), append(c.Real, 60+0.1*float64(i))
+				c.MetadataIndex, c.Body = append(c.MetadataIndex, 0), append(c.Body, nil)
+			}
+		}
 		saved.Columns = append(saved.Columns, c)
 	}
 	return &pb.Event{Body: &pb.Event_SamplesSaved{SamplesSaved: saved}}
@@ -204,14 +212,14 @@ func TestFiguresAreThoseOfTheSamples(t *testing.T) {
 
 // What ends before the time of a grant changes neither what is read nor which keys are.
 func TestFiguresTouchNothingThatIsHidden(t *testing.T) {
-	since := int64(400 * 86_400e6)
 	rapid.Check(t, func(r *rapid.T) {
+		since := 400*86_400_000_000 + rapid.SampledFrom([]int64{0, 1, 900e6, 3600e6, blockLength - 1}).Draw(r, "within")
 		deletes := func(l logged) bool { return l.body.GetSamplesSaved() == nil }
 		hidden, seen := slices.DeleteFunc(drawHistory(r), deletes), slices.DeleteFunc(drawHistory(r), deletes)
 		for i, l := range append(slices.Clone(hidden), seen...) {
-			// An app may see its own.
+			// An app may see its own. Duplicates would change the numbers of bodies.
 			saved := l.body.GetSamplesSaved()
-			saved.App, saved.RequestId = 2, bytes.Repeat([]byte{byte(i)}, 16)
+			saved.App, saved.RequestId, saved.ByContent = 2, bytes.Repeat([]byte{byte(i)}, 16), false
 		}
 		type read struct {
 			Figures, Beside []string
@@ -243,12 +251,17 @@ func TestFiguresTouchNothingThatIsHidden(t *testing.T) {
 		}
 		// The sources come in the same order, and what is hidden stands before the rest.
 		var without, with []logged
+		near := rapid.Bool().Draw(r, "near")
 		for i, l := range hidden {
 			none := &pb.SamplesSaved{App: l.body.GetSamplesSaved().GetApp(), RequestId: l.body.GetSamplesSaved().GetRequestId()}
 			for _, c := range l.body.GetSamplesSaved().GetColumns() {
 				c.MetadataIndex = make([]uint32, len(c.Start))
 				for j, d := range c.Duration {
 					c.Duration[j] = min(d, 3601)
+				}
+				if near {
+					// It ends in the block of the grant's time, and before that.
+					c.Start[0], c.Duration = c.Start[0]+since/1_000_000-10_200, nil
 				}
 				none.Columns = append(none.Columns, &pb.SampleColumns{Type: mustType("stepCount"), Unit: c.Unit, Source: c.Source, Tick: 1, Start: []int64{0}, Mantissa: []int64{1}})
 			}
@@ -271,9 +284,12 @@ func TestFiguresTouchNothingThatIsHidden(t *testing.T) {
 
 func TestQuartersCoverTime(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		at := rapid.OneOf(rapid.Int64Range(math.MinInt64+quarterLength, math.MaxInt64), rapid.Int64Range(-3, 3)).Draw(r, "at")
+		at := rapid.OneOf(rapid.Int64Range(firstBlock, lastBlock), rapid.Int64Range(-3, 3)).Draw(r, "at")
 		if start := quarterOf(at); start > at || at-start >= quarterLength || start%quarterLength != 0 {
 			r.Fatalf("%d is not in the quarter at %d", at, start)
+		}
+		if start := blockOf(at); start > at || at-start >= blockLength || start%blockLength != 0 {
+			r.Fatalf("%d is not in the block at %d", at, start)
 		}
 	})
 }

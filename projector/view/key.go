@@ -158,23 +158,9 @@ func successor(prefix []byte) []byte {
 	return nil
 }
 
-// appendQuarterKey begins the keys of the figures of a quarter.
-func appendQuarterKey(dst []byte, typeCode, source uint32, start int64) []byte {
+// appendBlockKey is the key of the figures of a block of quarters.
+func appendBlockKey(dst []byte, typeCode, source uint32, start int64) []byte {
 	return appendTime(appendEntryKey(dst, familyFigures, typeCode, source), start)
-}
-
-func appendFiguresKey(dst []byte, typeCode, source uint32, q quarterOfUnit) []byte {
-	return appendOrdered(appendQuarterKey(dst, typeCode, source, q.start), uint64(q.unit))
-}
-
-// readQuarter decodes what follows the source in the key of figures.
-func readQuarter(b []byte) (q quarterOfUnit, ok bool) {
-	if len(b) < 8 {
-		return q, false
-	}
-	q.start = readTime(b)
-	q.unit, b, ok = readOrdered32(b[8:])
-	return q, ok && len(b) == 0 && quarterOf(q.start) == q.start
 }
 
 // appendBesideKey is like the key of the sample.

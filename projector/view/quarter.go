@@ -2,148 +2,130 @@ package view
 
 import (
 	"math"
-	"slices"
 
 	"healthledger/projector/aggregate"
 	"healthledger/proto/catalog"
 )
 
-// The figures of quantity types are kept for every quarter of an hour UTC in which a
-// source has samples: days of all time zones are made of quarters.
+// The figures of quantity types are kept for every quarter of an hour UTC, because days of
+// all time zones are made of quarters, and in rows of a block of quarters.
 const (
 	quarterLength = 15 * 60 * 1_000_000
+	blockQuarters = 16
+	blockLength   = blockQuarters * quarterLength
 	// besideLength is the longest that a sample may last to be in quarters. A longer one
 	// would be in too many.
 	besideLength = 3600 * 1_000_000
+	// fewest is how many samples a block has at least to have a row. Fewer are read as fast
+	// themselves.
+	fewest = 32
+	// Between these is all of time but what no block has wholly.
+	firstBlock, lastBlock = -lastBlocks * blockLength, lastBlocks * blockLength
+	lastBlocks            = math.MaxInt64/blockLength - 1
 )
 
 // quarterOf returns the start of the quarter that holds t.
-func quarterOf(t int64) int64 {
-	n := t / quarterLength
-	if t%quarterLength < 0 {
+func quarterOf(t int64) int64 { return floor(t, quarterLength) }
+
+// blockOf returns the start of the block that holds t.
+func blockOf(t int64) int64 { return floor(t, blockLength) }
+
+func floor(t, length int64) int64 {
+	n := t / length
+	if t%length < 0 {
 		n--
 	}
-	return saturate(n, quarterLength)
+	return saturate(n, length)
 }
 
 // isBeside says whether a sample is read beside the quarters: one of a series counts with
-// its entries, and one at either end of time is in a quarter that is cut off.
+// its entries, and one at either end of time is in no block.
 func isBeside(s *Sample, series bool) bool {
-	return series || uint64(s.End)-uint64(s.Start) > besideLength ||
-		s.Start < math.MinInt64+quarterLength || s.End > math.MaxInt64-quarterLength
+	return series || uint64(s.End)-uint64(s.Start) > besideLength || s.Start < firstBlock || s.End > lastBlock
 }
 
-// quarterOfUnit names the figures of a type and source.
-type quarterOfUnit struct {
-	start int64
+// measured is what of a sample counts.
+type measured struct {
+	Place
+	value float64
 	unit  uint32
 }
 
-// quarters are what a batch changes in the figures of one type and source.
-type quarters struct {
-	style catalog.Aggregation
-	added map[quarterOfUnit]*aggregate.Figures
-	// stale quarters have lost a sample; their figures are made again from what is left.
-	stale map[int64]struct{}
-	// The one used last.
-	last    quarterOfUnit
+// table holds the figures of a block by quarter and unit.
+type table struct {
+	style    catalog.Aggregation
+	start    int64
+	quarters [blockQuarters][]ofUnit
+	free     []*aggregate.Figures
+}
+
+// ofUnit are the figures of a quarter in a unit.
+type ofUnit struct {
+	unit    uint32
 	figures *aggregate.Figures
 }
 
-// add counts a sample in every quarter between two times that it lies in.
-func (q *quarters) add(s *Sample, from, to int64) {
-	for start := max(quarterOf(s.Start), from); start < to; start += quarterLength {
-		q.at(quarterOfUnit{start, s.unit}).Add(&s.Place, s.Value, start, start+quarterLength)
-		if start >= s.End-quarterLength {
+// reset empties the table for another block, and keeps its memory.
+func (t *table) reset(start int64) {
+	t.start = start
+	for i, quarter := range t.quarters {
+		for _, u := range quarter {
+			t.free = append(t.free, u.figures)
+		}
+		t.quarters[i] = quarter[:0]
+	}
+}
+
+// add counts a sample in every quarter of the block that it lies in.
+func (t *table) add(m *measured) {
+	for start := max(quarterOf(m.Start), t.start); start < t.start+blockLength; start += quarterLength {
+		t.in(int((start-t.start)/quarterLength), m.unit).Add(&m.Place, m.value, start, start+quarterLength)
+		if start >= m.End-quarterLength {
 			return
 		}
 	}
 }
 
-func (q *quarters) at(key quarterOfUnit) *aggregate.Figures {
-	if q.figures != nil && q.last == key {
-		return q.figures
+// in returns the figures of a quarter in a unit. Units are in order.
+func (t *table) in(quarter int, unit uint32) *aggregate.Figures {
+	list := t.quarters[quarter]
+	i := len(list)
+	for i > 0 && list[i-1].unit >= unit {
+		i--
 	}
-	f := q.added[key]
-	if f == nil {
-		if q.added == nil {
-			q.added = map[quarterOfUnit]*aggregate.Figures{}
-		}
-		f = aggregate.New(q.style)
-		q.added[key] = f
+	if i < len(list) && list[i].unit == unit {
+		return list[i].figures
 	}
-	q.last, q.figures = key, f
+	var f *aggregate.Figures
+	if last := len(t.free) - 1; last >= 0 {
+		f, t.free = t.free[last], t.free[:last]
+		f.Reset(t.style)
+	} else {
+		f = aggregate.New(t.style)
+	}
+	list = append(list, ofUnit{})
+	copy(list[i+1:], list[i:])
+	list[i] = ofUnit{unit, f}
+	t.quarters[quarter] = list
 	return f
 }
 
-// spoil notes that a sample is gone.
-func (q *quarters) spoil(p *Place) {
-	if q.stale == nil {
-		q.stale = map[int64]struct{}{}
-	}
-	for start := quarterOf(p.Start); ; start += quarterLength {
-		q.stale[start] = struct{}{}
-		if start >= p.End-quarterLength {
-			return
+// appendRow appends the row of the block.
+func (t *table) appendRow(dst []byte) []byte {
+	for i, quarter := range t.quarters {
+		for _, u := range quarter {
+			dst = appendQuarter(dst, i, u.unit)
+			dst = u.figures.Append(dst, t.start+int64(i)*quarterLength)
 		}
 	}
+	return dst
 }
 
-func (q *quarters) isStale(start int64) bool {
-	_, stale := q.stale[start]
-	return stale
-}
-
-// putFigures keeps the figures up with a sample whose row is in b.value.
-func (b *Batch) putFigures(d *draft, s *Sample, series bool) {
-	switch {
-	case d.quarters.style == catalog.NoAggregation:
-	case isBeside(s, series):
-		b.keep(appendBesideKey(nil, d.typeCode, d.origin.id, &s.Place), slices.Clone(b.value))
-	default:
-		d.quarters.add(s, math.MinInt64, math.MaxInt64)
+// merge adds the figures of other samples, those of a row.
+func (t *table) merge(row []byte, with *aggregate.Figures) bool {
+	r := blockReader{style: t.style, start: t.start, row: row}
+	for r.next(with) {
+		t.in(int((r.quarter-t.start)/quarterLength), r.unit).Merge(with)
 	}
-}
-
-// dropFigures keeps them up with a sample that is removed.
-func (b *Batch) dropFigures(d *draft, s *Sample) {
-	if d.quarters.style == catalog.NoAggregation {
-		return
-	}
-	long := isBeside(s, false)
-	if long || s.body != 0 {
-		b.drop(appendBesideKey(nil, d.typeCode, d.origin.id, &s.Place))
-	}
-	if !long {
-		d.quarters.spoil(&s.Place)
-	}
-}
-
-// commitFigures writes the figures that the batch has changed.
-func (b *Batch) commitFigures() error {
-	if err := b.remakeFigures(); err != nil {
-		return err
-	}
-	stored := &aggregate.Figures{}
-	for _, d := range b.drafts {
-		for key, f := range d.quarters.added {
-			b.key = appendFiguresKey(b.key[:0], d.typeCode, d.origin.id, key)
-			// Where no sample ends there is nothing yet.
-			if !d.quarters.isStale(key.start) && d.stored && key.start <= d.storedMax {
-				row, there, err := b.stored(b.key)
-				if err != nil {
-					return err
-				}
-				if there {
-					if rest, ok := stored.Read(d.quarters.style, row, key.start); !ok || len(rest) > 0 {
-						return errDamaged
-					}
-					f.Merge(stored)
-				}
-			}
-			b.value = f.Append(b.value[:0], key.start)
-			b.set(b.key, b.value)
-		}
-	}
-	return nil
+	return !r.bad
 }

@@ -232,7 +232,7 @@ func (r *removal) ofRequest(code uint32, at *derived, id [16]byte) ([]objectRow,
 			return nil, err
 		}
 		for _, c := range ranges {
-			err := b.scanRows(code, s.id, c.first, c.last, func(row *Locator, sample *Sample) error {
+			err := scanRows(b.batch, code, s.id, c.first, c.last, func(row *Locator, sample *Sample) error {
 				if row.Sequence == at.sequence && row.Event == at.event && row.Index == index && !sample.HasUUID {
 					rows = append(rows, objectRow{Locator: *row})
 				}
@@ -274,11 +274,11 @@ func (b *Batch) rangesOf(code, source uint32, sequence uint64) ([]changeRange, e
 	return ranges, nil
 }
 
-// scanRows calls fn with the rows under a type code that end in a range, those of the
-// batch among them. Fn may remove them; row and sample are good during the call only.
-func (b *Batch) scanRows(code, source uint32, first, last int64, fn func(*Locator, *Sample) error) error {
+// scanRows calls fn with the rows under a type code that end in a range, of the view or of
+// a batch with the view. Fn may remove them; row and sample are good during the call only.
+func scanRows(reader pebble.Reader, code, source uint32, first, last int64, fn func(*Locator, *Sample) error) error {
 	prefix := appendSamplePrefix(nil, code, source)
-	iter, err := b.batch.NewIter(&pebble.IterOptions{
+	iter, err := reader.NewIter(&pebble.IterOptions{
 		LowerBound: appendTime(slices.Clone(prefix), first), UpperBound: successor(appendTime(slices.Clone(prefix), last)),
 	})
 	if err != nil {
@@ -324,7 +324,7 @@ func (r *removal) overlapping(d *pb.DeletedSamples) error {
 	for _, code := range r.codes() {
 		for _, d := range r.drafts(code) {
 			for _, span := range d.spans(from, to-1) {
-				err := r.batch.scanRows(code, d.origin.id, span.First, span.Last, func(row *Locator, s *Sample) error {
+				err := scanRows(r.batch.batch, code, d.origin.id, span.First, span.Last, func(row *Locator, s *Sample) error {
 					if s.Start >= to || s.End < from || s.End == from && s.Start < from {
 						return nil
 					}
