@@ -35,7 +35,8 @@ type Figures struct {
 	Duration Sum
 	// Least and Most are the extreme values of a style that is not cumulative.
 	Least, Most float64
-	// First is when the first sample starts, Recent the one that ends last. See Place.Later.
+	// First is when the first sample starts, Recent the one that ends last (see Place.Later),
+	// and RecentValue its value: of entries of a series that share a Place the greatest.
 	First       int64
 	Recent      Place
 	RecentValue float64
@@ -150,8 +151,11 @@ func (f *Figures) widen(start int64, least, most float64, recent *Place, value f
 	if f.Style != catalog.Cumulative {
 		f.Least, f.Most = min(f.Least, least), max(f.Most, most)
 	}
-	if recent.Later(&f.Recent) {
+	switch {
+	case recent.Later(&f.Recent):
 		f.Recent, f.RecentValue = *recent, value
+	case *recent == f.Recent:
+		f.RecentValue = max(f.RecentValue, value)
 	}
 }
 

@@ -155,3 +155,72 @@ func BenchmarkChanges(b *testing.B) {
 		})
 	}
 }
+
+// stepsStore holds steps of ten years from three sources, each a minute of every five from
+// six to ten: 2.1M samples.
+func stepsStore(b *testing.B, overlap bool) (engine *Engine, samples int) {
+	v, err := view.Open(vfs.Default, b.TempDir(), view.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	const days, each = 3652, 192
+	for at := 0; at < days; {
+		batch := v.Begin()
+		for range 50 {
+			var columns []*pb.SampleColumns
+			for n, name := range []string{"watch", "phone", "ring"} {
+				c := &pb.SampleColumns{Type: code("stepCount"), Unit: "count", Tick: 1_000_000, Source: &pb.Source{Name: name}}
+				for i := range each {
+					c.Start, c.Duration, c.Mantissa = append(c.Start, 300), append(c.Duration, int64(60+20*n)), append(c.Mantissa, int64(i%3-1))
+				}
+				// Apart, each has a third of the day, and the first quarter of the next one's.
+				start := 1_400_000_000 + int64(at)*86400 + int64(20*n)
+				if !overlap {
+					start += int64(n) * (each - 3) * 100
+					for i := range c.Start {
+						c.Start[i] = 100
+					}
+				}
+				c.Start[0], c.Mantissa[0] = start, 40
+				columns, samples = append(columns, c), samples+each
+			}
+			request := binary.BigEndian.AppendUint64(make([]byte, 8), uint64(at+1))
+			err := batch.Apply(uint64(at+1), 0, &pb.Event{Body: &pb.Event_SamplesSaved{SamplesSaved: &pb.SamplesSaved{App: anna, RequestId: request, Columns: columns}}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if at++; at == days {
+				break
+			}
+		}
+		if err := batch.Commit(view.Cursor{Sequence: uint64(at)}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Cleanup(func() {
+		if err := v.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return New(v, Options{Tokens: newSealed(), BundleID: bundleID}), samples
+}
+
+// BenchmarkSteps merges ten years of three sources by month: that measure at the same time,
+// and that mostly do not.
+func BenchmarkSteps(b *testing.B) {
+	for name, overlap := range map[string]bool{"overlapping": true, "apart": false} {
+		b.Run(name, func(b *testing.B) {
+			engine, samples := stepsStore(b, overlap)
+			scope := authz.NewState(trusting{}, true).OwnerScope()
+			q := &pb.QueryStatisticsRequest{Type: "stepCount", Interval: &pb.Interval{Unit: pb.CalendarUnit_CALENDAR_UNIT_MONTH}, TimeZone: "Europe/Berlin"}
+			b.ReportAllocs()
+			for b.Loop() {
+				answer, err := engine.Statistics(context.Background(), scope, q)
+				if err != nil || len(answer.GetStatistics()) < 120 {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(samples), "ns/sample")
+		})
+	}
+}

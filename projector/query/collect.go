@@ -9,7 +9,6 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
-	"healthledger/projector/aggregate"
 	"healthledger/projector/view"
 	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
@@ -28,24 +27,22 @@ type collection struct {
 	groups   []*group
 	buckets  map[int64]*bucket // by their start
 	current  *bucket           // the one used last
+	present  []presence
 	won      int
+	entry    entry // for entries
 }
 
-// run counts everything. Sums of cumulative types need all sources at once if there are
-// several; everything else is each sample's own, and what counts without conditions stands
-// in the figures of quarters.
+// run counts everything. What counts without conditions stands in the figures of quarters;
+// sums of cumulative types need all sources at once where several have samples.
 func (c *collection) run() error {
-	if c.merges() {
-		return c.sweep()
+	switch {
+	case !c.query.bySamples:
+		return c.byFigures()
+	case c.merges():
+		return c.sweepAll()
 	}
 	for i, g := range c.groups {
 		for j := range g.sources {
-			if c.query.predicate == nil {
-				if err := c.quarters(i, &g.sources[j]); err != nil {
-					return err
-				}
-				continue
-			}
 			for _, span := range g.sources[j].Spans(c.period().from, c.period().to-1) {
 				if err := c.scan(i, &g.sources[j], span); err != nil {
 					return err
@@ -56,10 +53,21 @@ func (c *collection) run() error {
 	return nil
 }
 
+func (c *collection) byFigures() error {
+	for i, g := range c.groups {
+		for j := range g.sources {
+			if err := c.quarters(i, &g.sources[j]); err != nil {
+				return err
+			}
+		}
+	}
+	return c.sweepContested()
+}
+
 func (c *collection) period() period { return c.query.calendar.period }
 
 func (c *collection) merges() bool {
-	return c.query.typ.Aggregation == catalog.Cumulative && (len(c.groups) > 1 || c.query.explain)
+	return c.query.typ.Aggregation == catalog.Cumulative && len(c.groups) > 1 || c.query.explains()
 }
 
 func (c *collection) scan(group int, source *view.Source, span view.Span) error {
@@ -68,14 +76,14 @@ func (c *collection) scan(group int, source *view.Source, span view.Span) error 
 		return err
 	}
 	for ok := scan.First(); ok && err == nil; ok = scan.Next() {
-		err = c.entries(group, source, scan.Sample(), c.count)
+		err = c.entries(c.period(), group, source, scan.Sample(), c.count)
 	}
 	return errors.Join(err, scan.Close())
 }
 
-// entries calls fn with what a sample stands for in the period, if it fits the predicate:
-// the entries of its series, or else itself.
-func (c *collection) entries(group int, source *view.Source, s *view.Sample, fn func(*entry) error) error {
+// entries calls fn with what a sample of the query stands for in a part of its period: the
+// entries of its series, or else itself. The next entry overwrites it.
+func (c *collection) entries(p period, group int, source *view.Source, s *view.Sample, fn func(*entry) error) error {
 	if err := c.patience.spend(); err != nil {
 		return err
 	}
@@ -85,16 +93,17 @@ func (c *collection) entries(group int, source *view.Source, s *view.Sample, fn 
 	if ok, err := c.filter.matches(source, s); err != nil || !ok {
 		return err
 	}
-	e := entry{Place: aggregate.Place(s.Place), value: s.Value, unit: c.snapshot.Unit(s), group: group}
-	if !s.HasBody() {
-		return fn(&e)
-	}
+	e := &c.entry
+	*e = entry{Place: s.Place, value: s.Value, unit: c.snapshot.Unit(s), group: group}
 	object, err := c.details.Object(source.App(), s)
 	if err != nil {
 		return err
 	}
-	if object.Chunks == 0 {
-		return fn(&e)
+	if object == nil || object.Chunks == 0 {
+		if !p.overlaps(s.Start, s.End) {
+			return nil
+		}
+		return fn(e)
 	}
 	for number := range object.Chunks {
 		chunk, err := c.details.Chunk(object, number)
@@ -107,8 +116,8 @@ func (c *collection) entries(group int, source *view.Source, s *view.Sample, fn 
 			if len(chunk.Quantities.Duration) > 0 {
 				e.End += chunk.Quantities.Duration[i]
 			}
-			if c.period().overlaps(e.Start, e.End) {
-				err = fn(&e)
+			if p.overlaps(e.Start, e.End) {
+				err = fn(e)
 			}
 			if err := errors.Join(err, c.patience.spend()); err != nil {
 				return err

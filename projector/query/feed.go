@@ -3,15 +3,18 @@ package query
 import (
 	"container/heap"
 	"errors"
+	"math"
 
 	"healthledger/projector/view"
 )
 
-// feeds yields the entries of all groups, the one that ends last first; of those that end
-// together, in an order that means nothing.
+// feeds yields the entries that overlap a period, the one that ends last first; of those
+// that end together, in an order that means nothing.
 type feeds struct {
 	collection *collection
+	period     period
 	heap       []*feed // by next
+	free       []*counting
 }
 
 // feed yields the entries of one span of a source. The entries of a series end when its
@@ -20,33 +23,77 @@ type feed struct {
 	source  *view.Source
 	group   int
 	span    view.Span
+	rows    rows
 	scan    *view.Scan // nil until the feed's turn comes
 	unread  bool       // the scan is at a sample that was not taken yet
 	next    int64      // nothing that is left ends later
-	waiting entries
+	waiting waitingEntries
+	take    func(*entry) error
 }
 
-func newFeeds(c *collection) *feeds {
-	f := &feeds{collection: c}
-	for i, g := range c.groups {
-		for j := range g.sources {
-			for _, span := range g.sources[j].Spans(c.period().from, c.period().to-1) {
-				f.heap = append(f.heap, &feed{source: &g.sources[j], group: i, span: span, next: span.Last})
-			}
+// rows are the samples that a feed reads: all, those in the figures of quarters, or those
+// beside them.
+type rows int
+
+const (
+	allRows rows = iota
+	quarterRows
+	besideRows
+)
+
+// addAll adds the samples of a source.
+func (f *feeds) addAll(group int, source *view.Source) {
+	for _, span := range source.Spans(f.period.from, f.period.to-1) {
+		f.add(&feed{source: source, group: group, span: span, rows: allRows})
+	}
+}
+
+// addApart adds the samples of a source, those in quarters apart from those beside, so that
+// long ones do not make it read far beyond the period.
+func (f *feeds) addApart(group int, source *view.Source) {
+	for _, span := range source.Spans(f.period.from, f.period.to-1) {
+		f.add(&feed{source: source, group: group, span: span, rows: besideRows})
+		if last := f.period.to - 1; last < math.MaxInt64-quartered {
+			span.Last = min(span.Last, last+quartered)
+		}
+		if span.First <= span.Last {
+			f.add(&feed{source: source, group: group, span: span, rows: quarterRows})
 		}
 	}
-	heap.Init(f)
-	return f
+}
+
+func (f *feeds) add(one *feed) {
+	one.next = one.span.Last
+	one.take = func(e *entry) error {
+		c := f.counting()
+		*c = counting{entry: *e}
+		heap.Push(&one.waiting, c)
+		return nil
+	}
+	heap.Push(f, one)
+}
+
+func (f *feeds) counting() *counting {
+	if last := len(f.free) - 1; last >= 0 {
+		c := f.free[last]
+		f.free = f.free[:last]
+		return c
+	}
+	return &counting{}
 }
 
 // first returns the entry that ends last, until next.
-func (f *feeds) first() (e *entry, ok bool, err error) {
+func (f *feeds) first() (e *counting, ok bool, err error) {
 	for len(f.heap) > 0 {
 		top := f.heap[0]
 		if top.scan != nil {
-			return &top.waiting[0], true, nil
+			return top.waiting[0], true, nil
 		}
-		if top.scan, err = top.source.Scan(top.span.First, top.span.Last); err != nil {
+		scan := top.source.Scan
+		if top.rows == besideRows {
+			scan = top.source.ScanBeside
+		}
+		if top.scan, err = scan(top.span.First, top.span.Last); err != nil {
 			return nil, false, err
 		}
 		top.unread = top.scan.Last()
@@ -57,22 +104,21 @@ func (f *feeds) first() (e *entry, ok bool, err error) {
 	return nil, false, nil
 }
 
-// next takes the first entry away.
+// next takes the first entry away; it is not overwritten until it is given to release.
 func (f *feeds) next() error {
 	top := f.heap[0]
 	heap.Pop(&top.waiting)
 	return f.settle(top)
 }
 
+// release takes an entry back that is not needed any more.
+func (f *feeds) release(c *counting) { f.free = append(f.free, c) }
+
 // settle reads on until what waits is certain, and puts the feed where it belongs then;
 // one that has ended is closed and left out.
 func (f *feeds) settle(top *feed) error {
 	for top.unread && (len(top.waiting) == 0 || top.waiting[0].End < top.scan.End()) {
-		err := f.collection.entries(top.group, top.source, top.scan.Sample(), func(e *entry) error {
-			heap.Push(&top.waiting, *e)
-			return nil
-		})
-		if err != nil {
+		if err := f.read(top, top.scan.Sample()); err != nil {
 			return err
 		}
 		top.unread = top.scan.Prev()
@@ -84,6 +130,15 @@ func (f *feeds) settle(top *feed) error {
 	}
 	heap.Pop(f)
 	return top.scan.Close()
+}
+
+func (f *feeds) read(top *feed, s *view.Sample) error {
+	if top.rows == quarterRows {
+		if in, err := f.collection.inQuarters(top.source, s); err != nil || !in {
+			return errors.Join(err, f.collection.patience.spend())
+		}
+	}
+	return f.collection.entries(f.period, top.group, top.source, s, top.take)
 }
 
 // close ends the scans that are still open.
@@ -109,15 +164,15 @@ func (f *feeds) Pop() any {
 	return last
 }
 
-// entries is a heap, the one that ends last first.
-type entries []entry
+// waitingEntries is a heap, the one that ends last first.
+type waitingEntries []*counting
 
-func (w entries) Len() int           { return len(w) }
-func (w entries) Less(i, j int) bool { return w[i].End > w[j].End }
-func (w entries) Swap(i, j int)      { w[i], w[j] = w[j], w[i] }
-func (w *entries) Push(x any)        { *w = append(*w, x.(entry)) }
+func (w waitingEntries) Len() int           { return len(w) }
+func (w waitingEntries) Less(i, j int) bool { return w[i].End > w[j].End }
+func (w waitingEntries) Swap(i, j int)      { w[i], w[j] = w[j], w[i] }
+func (w *waitingEntries) Push(x any)        { *w = append(*w, x.(*counting)) }
 
-func (w *entries) Pop() any {
+func (w *waitingEntries) Pop() any {
 	last := (*w)[len(*w)-1]
 	*w = (*w)[:len(*w)-1]
 	return last

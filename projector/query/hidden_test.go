@@ -170,6 +170,49 @@ func TestHiddenDataMovesNoQuery(t *testing.T) {
 	})
 }
 
+// Nor does it move statistics, or the list of sources, in which several sources meet.
+func TestHiddenDataMovesNoStatistics(t *testing.T) {
+	const month = 30 * day
+	rapid.Check(t, func(r *rapid.T) {
+		reads := drawGrants(r)
+		for _, g := range reads[bert] {
+			g.Since -= g.Since % month
+		}
+		state := grants(t, reads)
+		full, bare := drawPair(r, t, reads)
+		order := drawOrder(r)
+		for range 4 {
+			q := drawStatistics(r)
+			if rapid.IntRange(0, 3).Draw(r, "predicate") == 0 {
+				q.Predicate = drawPredicate(r, []string{q.Type}, full, 0)
+			}
+			clear(full.touched)
+			clear(bare.touched)
+			for _, s := range []*store{full, bare} {
+				s.engine.options.SourceOrder = func(uint32) []*pb.SourceName { return order }
+			}
+			x, errX := full.engine.Statistics(context.Background(), state.Scope(bert), q)
+			y, errY := bare.engine.Statistics(context.Background(), state.Scope(bert), q)
+			if (errX == nil) != (errY == nil) || errX != nil && errX.Error() != errY.Error() {
+				r.Fatal(errX, errY)
+			}
+			compareAnswers(r, x, y)
+			sources := &pb.QuerySourcesRequest{Type: q.Type}
+			v, errV := full.engine.Sources(context.Background(), state.Scope(bert), sources)
+			w, errW := bare.engine.Sources(context.Background(), state.Scope(bert), sources)
+			if errV != nil || errW != nil {
+				r.Fatal(errV, errW)
+			}
+			compareAnswers(r, v, w)
+			if diff := cmp.Diff(bare.touched, full.touched); diff != "" {
+				r.Fatalf("%v touched %s", q, diff)
+			}
+		}
+		full.close(t)
+		bare.close(t)
+	})
+}
+
 // A reader of neither workouts nor members of correlations touches what it touches in a
 // store that has none.
 func TestDeniedObjectsAreNotTouched(t *testing.T) {

@@ -247,6 +247,13 @@ func TestStatisticsRunOnTheEntriesOfASeries(t *testing.T) {
 		if (errA == nil) != (errB == nil) || errA != nil && errA.Error() != errB.Error() {
 			r.Fatal(errA, errB)
 		}
+		explained := proto.CloneOf(q)
+		explained.Explain = !q.Explain
+		c, errC := whole.engine.Statistics(context.Background(), scope, explained)
+		if (errA == nil) != (errC == nil) {
+			r.Fatal(errA, errC)
+		}
+		compareAnswers(r, unexplained(a), unexplained(c))
 		for _, s := range append(a.GetStatistics(), b.GetStatistics()...) {
 			s.MostRecent = nil // of entries that end together there is no most recent one
 			for _, source := range s.BySource {
@@ -262,6 +269,15 @@ func TestStatisticsRunOnTheEntriesOfASeries(t *testing.T) {
 		whole.close(t)
 		parts.close(t)
 	})
+}
+
+// unexplained returns the answer as it is without explain.
+func unexplained(answer *pb.QueryStatisticsResponse) *pb.QueryStatisticsResponse {
+	answer = proto.CloneOf(answer)
+	for _, s := range answer.GetStatistics() {
+		s.Won = nil
+	}
+	return answer
 }
 
 func FuzzPayloadTokens(f *testing.F) {

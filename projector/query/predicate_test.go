@@ -184,10 +184,11 @@ func drawPredicate(t *rapid.T, types []string, s *store, depth int) *pb.Predicat
 		typ, _ := catalog.Lookup(name)
 		switch {
 		case typ.Kind.HasUnit():
-			units = append(units, someTypes[name]...)
-			if someTypes[name] == nil {
-				units = append(units, "g", "mg")
+			some, ok := statisticsTypes[name]
+			if !ok {
+				some = []string{"g", "mg"}
 			}
+			units = append(units, some...)
 		case typ.Kind == catalog.Category:
 			categories = append(categories, name)
 		case name == "workout":

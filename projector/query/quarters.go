@@ -34,6 +34,7 @@ func (c *collection) quarters(group int, source *view.Source) error {
 			cut = start
 			err = c.piece(group, source, period{start, start + quarter})
 		default:
+			c.note(group, source, period{start, start + quarter})
 			err = c.join(group, q.Unit(), q.Figures(), start)
 		}
 	}
@@ -47,7 +48,8 @@ func (c *collection) quarters(group int, source *view.Source) error {
 	}
 	for s, err := range source.Beside(c.period().from, c.period().to) {
 		if err == nil {
-			err = c.entries(group, source, s, c.count)
+			c.noteSample(group, source, s)
+			err = c.entries(c.period(), group, source, s, c.count)
 		}
 		if err != nil {
 			return err
@@ -74,6 +76,9 @@ func (c *collection) piece(group int, source *view.Source, p period) error {
 				return err
 			}
 		}
+		if len(counted) > 0 {
+			c.note(group, source, part)
+		}
 		for _, f := range counted {
 			if err := c.join(group, f.unit, &f.Figures, part.from); err != nil {
 				return err
@@ -92,15 +97,34 @@ func (c *collection) scanPart(source *view.Source, span view.Span, part period, 
 	}
 	for ok := scan.First(); ok && err == nil; ok = scan.Next() {
 		s := scan.Sample()
-		if err = c.patience.spend(); err != nil || !part.overlaps(s.Start, s.End) || uint64(s.End)-uint64(s.Start) > quartered {
+		if err = c.patience.spend(); err != nil || !part.overlaps(s.Start, s.End) {
 			continue
 		}
-		object, failed := c.details.Object(source.App(), s)
-		if err = failed; err == nil && (object == nil || object.Chunks == 0) {
+		if in, failed := c.inQuarters(source, s); failed != nil {
+			err = failed
+		} else if in {
 			counted.in(c.snapshot.Unit(s), c.query.typ.Aggregation).Add(&s.Place, s.Value, part.from, part.to)
 		}
 	}
 	return errors.Join(err, scan.Close())
+}
+
+// inQuarters says whether a sample is in the figures of quarters and not beside them.
+func (c *collection) inQuarters(source *view.Source, s *view.Sample) (bool, error) {
+	if uint64(s.End)-uint64(s.Start) > quartered || s.Start < firstMicro || s.End > lastMicro+quartered {
+		return false, nil
+	}
+	object, err := c.details.Object(source.App(), s)
+	return err == nil && (object == nil || object.Chunks == 0), err
+}
+
+// noteSample records that a source has a sample, or the entries of its series, in the period.
+func (c *collection) noteSample(group int, source *view.Source, s *view.Sample) {
+	p := period{max(s.Start, c.period().from), c.period().to}
+	if s.End < p.to {
+		p.to = s.End + 1 // an entry without a length may be there
+	}
+	c.note(group, source, p)
 }
 
 // join adds figures of what follows a time to those of the interval.

@@ -34,8 +34,9 @@ func nameOf(m *measured) name {
 	return name{cmp.Or(s.App, bundleID(m.app)), s.Name}
 }
 
-// answer is nil if there is nothing at all to be answered.
-func (o *obviously) answer(samples []measured) *pb.QueryStatisticsResponse {
+// answer is nil if there is nothing at all to be answered. Seen is everything that the
+// reader may see, which predicates can ask about.
+func (o *obviously) answer(samples []measured, seen []reference) *pb.QueryStatisticsResponse {
 	o.typ, _ = catalog.Lookup(o.q.GetType())
 	o.unit = cmp.Or(o.q.GetUnit(), o.typ.Unit)
 	o.zone, _ = time.LoadLocation(o.q.GetTimeZone())
@@ -48,6 +49,9 @@ func (o *obviously) answer(samples []measured) *pb.QueryStatisticsResponse {
 	}
 	names := o.sorted(samples)
 	samples = overlapping(samples, p)
+	if o.q.Predicate != nil {
+		samples = slices.DeleteFunc(samples, func(m measured) bool { return !fulfils(o.q.Predicate, m.message, seen) })
+	}
 	answer := &pb.QueryStatisticsResponse{}
 	for _, i := range o.intervals(samples, p) {
 		if there := overlapping(samples, i); len(there) > 0 || o.q.IncludeEmpty && o.q.GetInterval().GetUnit() != 0 {

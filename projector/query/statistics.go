@@ -41,6 +41,10 @@ func (e *Engine) Statistics(ctx context.Context, scope authz.Scope, r *pb.QueryS
 	if err != nil {
 		return nil, err
 	}
+	return e.statistics(ctx, scope, q)
+}
+
+func (e *Engine) statistics(ctx context.Context, scope authz.Scope, q *statisticsQuery) (*pb.QueryStatisticsResponse, error) {
 	return answer(e, "query statistics", func(s *view.Snapshot) (*pb.QueryStatisticsResponse, error) {
 		c := &collection{
 			query: q, patience: &patience{ctx: ctx, snapshot: s}, snapshot: s, details: s.Details(),
@@ -61,6 +65,8 @@ type statisticsQuery struct {
 	measure                         *measure
 	predicate                       *predicate
 	bySource, explain, includeEmpty bool
+	// bySamples says that figures of quarters do not tell enough.
+	bySamples bool
 }
 
 func parseStatistics(r *pb.QueryStatisticsRequest) (*statisticsQuery, error) {
@@ -88,7 +94,13 @@ func parseStatistics(r *pb.QueryStatisticsRequest) (*statisticsQuery, error) {
 		return nil, err
 	}
 	q.predicate, err = parsePredicate(r.GetPredicate(), []*catalog.Type{q.typ})
+	q.bySamples = q.predicate != nil || q.explains()
 	return q, err
+}
+
+// explains says whether the answer tells which source counted when: of sums only.
+func (q *statisticsQuery) explains() bool {
+	return q.explain && q.typ.Aggregation == catalog.Cumulative
 }
 
 func parseZone(name string) (*time.Location, error) {

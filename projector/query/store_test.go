@@ -168,7 +168,11 @@ func (s *store) save(t testing.TB, app uint64, gap uint64, columns ...*pb.Sample
 			if c.GetSource() != nil {
 				source = proto.CloneOf(c.GetSource())
 			}
-			source.App = bundleID(app)
+			if source.App != "" {
+				source.Importer = bundleID(app)
+			} else {
+				source.App = bundleID(app)
+			}
 			if !row.HasUUID {
 				row.UUID, row.HasUUID = health.DeriveUUID([16]byte(request), app, c.GetType(), index), true
 			}

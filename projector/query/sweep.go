@@ -7,12 +7,14 @@ import (
 	"slices"
 )
 
-// sweep goes through time from the end to the beginning, as samples lie, and adds up a
-// cumulative type whose sources overlap: at each moment the first group that has a sample
-// counts, with all its samples (spec/healthkit.md, section 6.1). What has no length is
-// counted if it is of the first group at its moment; it takes nothing from those that last.
+// sweep goes through a stretch of time from the end to the beginning, as samples lie, and
+// corrects the sums of a cumulative type whose sources overlap: at each moment the first
+// group that has a sample counts, with all its samples (spec/healthkit.md, section 6.1). What
+// has no length is counted if it is of the first group at its moment; it takes nothing from
+// those that last.
 type sweep struct {
 	collection *collection
+	feeds      *feeds
 	bucket     *bucket // the interval that is being swept
 	running    running
 	// groups are the running entries of each group, present the groups that have some, in
@@ -21,6 +23,8 @@ type sweep struct {
 	present []int
 	winner  int  // before the moment that is looked at, -1 if nothing runs
 	won     *won // the part of the time since, if it is to be explained
+	// instants and fresh are what comes at one moment.
+	instants, fresh []*counting
 }
 
 // counting is an entry that runs where the sweep is.
@@ -31,16 +35,29 @@ type counting struct {
 	at   int   // where it stands in its group
 }
 
-func (c *collection) sweep() error {
-	s := &sweep{collection: c, groups: make([][]*counting, len(c.groups)), winner: -1}
-	feeds := newFeeds(c)
-	err := s.run(feeds)
-	return errors.Join(err, feeds.close())
+func (c *collection) newSweep() *sweep {
+	return &sweep{collection: c, feeds: &feeds{collection: c}, groups: make([][]*counting, len(c.groups)), winner: -1}
 }
 
-func (s *sweep) run(feeds *feeds) error {
+// sweepAll counts every sample of the period.
+func (c *collection) sweepAll() error {
+	s := c.newSweep()
+	s.feeds.period = c.period()
+	for i, g := range c.groups {
+		for j := range g.sources {
+			s.feeds.addAll(i, &g.sources[j])
+		}
+	}
+	return s.run()
+}
+
+// run sweeps the period of the feeds.
+func (s *sweep) run() error { return errors.Join(s.steps(), s.feeds.close()) }
+
+func (s *sweep) steps() error {
+	s.bucket = nil
 	for {
-		e, more, err := feeds.first()
+		e, more, err := s.feeds.first()
 		if err != nil {
 			return err
 		}
@@ -57,28 +74,27 @@ func (s *sweep) run(feeds *feeds) error {
 		default:
 			at = max(s.running[0].from, s.bucket.period.from)
 		}
-		if err := s.step(feeds, at); err != nil {
+		if err := s.step(at); err != nil {
 			return err
 		}
 	}
 }
 
 // enters returns where an entry comes into the sweep.
-func (s *sweep) enters(e *entry) int64 {
+func (s *sweep) enters(e *counting) int64 {
 	if e.Start == e.End {
 		return e.End
 	}
-	return min(e.End, s.collection.period().to)
+	return min(e.End, s.feeds.period.to)
 }
 
 // step does all that happens at one moment. What starts then still runs, what ends then
 // does not run yet, and what has no length is there.
-func (s *sweep) step(feeds *feeds, at int64) error {
-	instants, fresh, err := s.arrivals(feeds, at)
-	if err != nil {
+func (s *sweep) step(at int64) error {
+	if err := s.arrivals(at); err != nil {
 		return err
 	}
-	if err := s.instants(instants, at); err != nil {
+	if err := s.count(at); err != nil {
 		return err
 	}
 	if s.bucket != nil && at == s.bucket.period.from {
@@ -90,41 +106,65 @@ func (s *sweep) step(feeds *feeds, at int64) error {
 	for len(s.running) > 0 && s.running[0].from == at {
 		s.leave(at)
 	}
-	for _, e := range fresh {
+	for _, e := range s.fresh {
 		s.enter(e)
 	}
 	return s.turn(at)
 }
 
-// arrivals takes what comes into the sweep at a moment.
-func (s *sweep) arrivals(feeds *feeds, at int64) (instants []entry, fresh []*counting, err error) {
+// arrivals takes what comes into the sweep at a moment, and takes it back from the sums:
+// what counts of it is added again.
+func (s *sweep) arrivals(at int64) error {
+	s.instants, s.fresh = s.instants[:0], s.fresh[:0]
 	for {
-		e, more, err := feeds.first()
+		e, more, err := s.feeds.first()
 		if err != nil || !more || s.enters(e) != at {
-			return instants, fresh, err
+			return err
 		}
-		if err := s.collection.count(e); err != nil {
-			return nil, nil, err
+		if s.collection.query.bySamples {
+			if err := s.collection.count(&e.entry); err != nil {
+				return err
+			}
+		}
+		if err := s.withdraw(&e.entry); err != nil {
+			return err
 		}
 		if e.Start == e.End {
-			instants = append(instants, *e)
+			s.instants = append(s.instants, e)
 		} else {
-			fresh = append(fresh, &counting{entry: *e, from: max(e.Start, s.collection.period().from), upto: at})
+			e.from, e.upto = max(e.Start, s.feeds.period.from), at
+			s.fresh = append(s.fresh, e)
 		}
-		if err := feeds.next(); err != nil {
-			return nil, nil, err
+		if err := s.feeds.next(); err != nil {
+			return err
 		}
 	}
 }
 
-// instants counts what has no length.
-func (s *sweep) instants(entries []entry, at int64) error {
-	if len(entries) == 0 {
+// withdraw takes an entry back from the sums of every interval that it overlaps.
+func (s *sweep) withdraw(e *entry) error {
+	p := s.feeds.period
+	for at := max(e.Start, p.from); ; {
+		b, err := s.collection.bucket(at)
+		if err != nil {
+			return err
+		}
+		to := min(b.period.to, p.to)
+		b.merged.withdraw(e, at, to)
+		if at = to; at >= e.End || at >= p.to {
+			return nil
+		}
+	}
+}
+
+// count counts what has no length.
+func (s *sweep) count(at int64) error {
+	if len(s.instants) == 0 {
 		return nil
 	}
-	winner := entries[0].group
-	for i := range entries {
-		winner = min(winner, entries[i].group)
+	winner := s.instants[0].group
+	for _, e := range s.instants {
+		winner = min(winner, e.group)
 	}
 	over := slices.Clone(s.present)
 	if len(over) > 0 {
@@ -135,14 +175,14 @@ func (s *sweep) instants(entries []entry, at int64) error {
 		return err
 	}
 	w := &won{group: winner, from: at, to: at}
-	for i := range entries {
-		e := &entries[i]
+	for _, e := range s.instants {
 		if e.group != winner {
 			over = append(over, e.group)
-			continue
+		} else {
+			b.merged.add(&e.entry, at, at)
+			w.shares.add(&e.entry, at, at)
 		}
-		b.merged.add(e, at, at)
-		w.shares.add(e, at, at)
+		s.feeds.release(e)
 	}
 	if !s.collection.query.explain {
 		return nil
@@ -200,6 +240,7 @@ func (s *sweep) leave(at int64) {
 		i, _ := slices.BinarySearch(s.present, e.group)
 		s.present = slices.Delete(s.present, i, i+1)
 	}
+	s.feeds.release(e)
 }
 
 // turn finds out who counts before a moment, and in which interval.

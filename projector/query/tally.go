@@ -64,7 +64,7 @@ func (s *shares) in(unit string) *share {
 	return part
 }
 
-// add counts what of an entry lies between two times.
+// add counts what of an entry lies between two times, which it fills.
 func (s *shares) add(e *entry, from, to int64) {
 	part := s.in(e.unit)
 	if e.Start == e.End {
@@ -75,11 +75,30 @@ func (s *shares) add(e *entry, from, to int64) {
 	part.duration.AddInt(uint64(to) - uint64(from))
 }
 
-// shares returns what counts if no other sources take part.
-func (t tally) shares() shares {
+// withdraw takes back what of an entry lies between two times.
+func (s *shares) withdraw(e *entry, from, to int64) {
+	part := s.in(e.unit)
+	if e.Start == e.End {
+		part.sum.Sub(e.value)
+		return
+	}
+	from, to = max(from, e.Start), min(to, e.End)
+	part.sum.AddPart(e.value, e.Start, e.End, to, from)
+	part.duration.AddProduct(-1, uint64(to)-uint64(from))
+}
+
+// shares returns what counts: everything, and what sources that overlap change in it.
+func (t tally) shares(change shares) shares {
 	var s shares
 	for _, f := range t {
-		s = append(s, &share{unit: f.unit, sum: *f.Total(), duration: f.Duration})
+		part := s.in(f.unit)
+		part.sum.AddSum(&f.Sum)
+		part.duration.AddSum(&f.Duration)
+	}
+	for _, c := range change {
+		part := s.in(c.unit)
+		part.sum.AddSum(&c.sum)
+		part.duration.AddSum(&c.duration)
 	}
 	return s
 }
@@ -126,7 +145,8 @@ func (t tally) average(m *measure, style catalog.Aggregation) float64 {
 type bucket struct {
 	period period
 	all    tally
-	// merged is what counts of a cumulative type whose sources overlap.
+	// merged is what is added to all and taken from it where sources of a cumulative type
+	// overlap.
 	merged shares
 	// groups are the sources alone, by their place in the order, if they are asked for.
 	groups map[int]*tally
@@ -181,14 +201,10 @@ func (q *statisticsQuery) statistics(p period, t tally, counts shares) *pb.Stati
 
 // write makes the answer of an interval with what was asked for beside it.
 func (q *statisticsQuery) write(b *bucket, groups []*group) *pb.Statistics {
-	counts := b.merged
-	if counts == nil {
-		counts = b.all.shares()
-	}
-	s := q.statistics(b.period, b.all, counts)
+	s := q.statistics(b.period, b.all, b.all.shares(b.merged))
 	for i, g := range groups {
 		if t, ok := b.groups[i]; ok {
-			s.BySource = append(s.BySource, &pb.SourceStatistics{Source: g.source(), Statistics: q.statistics(b.period, *t, t.shares())})
+			s.BySource = append(s.BySource, &pb.SourceStatistics{Source: g.source(), Statistics: q.statistics(b.period, *t, t.shares(nil))})
 		}
 	}
 	slices.SortStableFunc(b.won, func(x, y *won) int { return cmp.Or(cmp.Compare(x.from, y.from), cmp.Compare(x.to, y.to)) })

@@ -234,7 +234,7 @@ func (s *Source) isSeries(sample *Sample) (bool, error) {
 func (s *Source) Beside(from, to int64) iter.Seq2[*Sample, error] {
 	return func(yield func(*Sample, error) bool) {
 		for _, span := range s.Spans(from, to-1) {
-			scan, err := s.scan(familyBeside, span.First, span.Last)
+			scan, err := s.ScanBeside(span.First, span.Last)
 			if err != nil {
 				yield(nil, err)
 				return
@@ -253,6 +253,11 @@ func (s *Source) Beside(from, to int64) iter.Seq2[*Sample, error] {
 			}
 		}
 	}
+}
+
+// ScanBeside is Scan of the samples that are beside the quarters.
+func (s *Source) ScanBeside(first, last int64) (*Scan, error) {
+	return s.scan(familyBeside, first, last)
 }
 
 func styleOf(typeCode uint32) catalog.Aggregation {
