@@ -20,7 +20,7 @@ func changesOf(t testing.TB, s *service, app uint64, r *pb.QueryChangesRequest) 
 	if err != nil {
 		t.Error(err)
 	}
-	return resp.GetChanges()
+	return answer[pb.QueryChangesResponse](resp)
 }
 
 // deleteFirst deletes the steps of the first n minutes that house.save saves.

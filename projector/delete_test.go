@@ -18,7 +18,7 @@ func outcomeOf(t testing.TB, s *service, app uint64, of *pb.Outcome) *pb.QueryOu
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp.GetOutcome()
+	return answer[pb.QueryOutcomeResponse](resp)
 }
 
 func stepsOf(t testing.TB, s *service) int {
@@ -29,7 +29,7 @@ func stepsOf(t testing.TB, s *service) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(resp.GetSamples().GetSamples())
+	return len(answer[pb.QuerySamplesResponse](resp).GetSamples())
 }
 
 // firstMinutes are the steps of the first n minutes that house.save saves.

@@ -17,7 +17,7 @@ func (h *house) dueTo(ctx context.Context, t testing.TB, s *service, app uint64,
 	resp, err := s.Read(ctx, &pb.ReadRequest{
 		Reader: &pb.Reader{App: app}, Sequence: sequence, Query: &pb.ReadRequest_Due{Due: &pb.DueRequest{WaitMs: uint32(wait.Milliseconds())}},
 	})
-	return resp.GetDue().GetUpdates(), err
+	return answer[pb.DueResponse](resp).GetUpdates(), err
 }
 
 func (h *house) advance(t testing.TB, s *service) {

@@ -309,7 +309,7 @@ func dump(s *service, app uint64) (seen, error) {
 			if err != nil {
 				return seen{}, err
 			}
-			for _, sample := range resp.GetSamples().GetSamples() {
+			for _, sample := range answer[pb.QuerySamplesResponse](resp).GetSamples() {
 				if sample.Payload, err = payloadOf(s, app, sample); err != nil {
 					return seen{}, err
 				}
@@ -320,7 +320,7 @@ func dump(s *service, app uint64) (seen, error) {
 				}
 				samples.Write(b)
 			}
-			if query.PageToken = resp.GetSamples().GetNextPageToken(); query.PageToken == "" {
+			if query.PageToken = answer[pb.QuerySamplesResponse](resp).GetNextPageToken(); query.PageToken == "" {
 				break
 			}
 		}
@@ -345,8 +345,8 @@ func payloadOf(s *service, app uint64, sample *pb.Sample) ([]*pb.Chunk, error) {
 		if err != nil {
 			return nil, err
 		}
-		chunks = append(chunks, resp.GetPayload().GetChunks()...)
-		done, query.PageToken = resp.GetPayload().GetDone(), resp.GetPayload().GetNextPageToken()
+		chunks = append(chunks, answer[pb.QueryPayloadResponse](resp).GetChunks()...)
+		done, query.PageToken = answer[pb.QueryPayloadResponse](resp).GetDone(), answer[pb.QueryPayloadResponse](resp).GetNextPageToken()
 	}
 	return chunks, nil
 }
@@ -361,4 +361,16 @@ func mustDump(t testing.TB, s *service) seen {
 		t.Fatal("nothing is seen")
 	}
 	return out
+}
+
+// answer reads what the daemon would pass on.
+func answer[R any, M interface {
+	*R
+	proto.Message
+}](resp *pb.ReadResponse) M {
+	m := M(new(R))
+	if err := proto.Unmarshal(resp.GetAnswer(), m); err != nil {
+		panic(err)
+	}
+	return m
 }

@@ -18,10 +18,10 @@ func TestPayloadComesInPages(t *testing.T) {
 	s := open(t, h.config(t, h.server, h.store.Path()), payloads)
 	waitReady(t, s, payloads)
 	resp, err := s.Read(t.Context(), &pb.ReadRequest{Reader: &pb.Reader{}, Query: &pb.ReadRequest_Samples{Samples: &pb.QuerySamplesRequest{Types: []string{"electrocardiogram"}}}})
-	if err != nil || len(resp.GetSamples().GetSamples()) != 1 {
+	if err != nil || len(answer[pb.QuerySamplesResponse](resp).GetSamples()) != 1 {
 		t.Fatal(resp, err)
 	}
-	ecg := resp.GetSamples().GetSamples()[0]
+	ecg := answer[pb.QuerySamplesResponse](resp).GetSamples()[0]
 	if n := ecg.GetElectrocardiogram().GetCount(); n != 3*volts {
 		t.Errorf("%d voltages", n)
 	}
@@ -29,7 +29,7 @@ func TestPayloadComesInPages(t *testing.T) {
 		resp, err := s.Read(t.Context(), &pb.ReadRequest{Reader: &pb.Reader{App: app}, Query: &pb.ReadRequest_Payload{Payload: &pb.QueryPayloadRequest{
 			Type: "electrocardiogram", PayloadToken: token, PageToken: page,
 		}}})
-		return resp.GetPayload(), err
+		return answer[pb.QueryPayloadResponse](resp), err
 	}
 	first, err := ask(0, ecg.GetPayloadToken(), "")
 	if err != nil || first.GetDone() || proto.Size(first) > 512<<10 || len(first.GetChunks()) != 2 {

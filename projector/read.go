@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 
 	"healthledger/authz"
 	"healthledger/projector/query"
@@ -23,36 +24,32 @@ func (s *service) Read(ctx context.Context, req *pb.ReadRequest) (*pb.ReadRespon
 	if err != nil {
 		return nil, s.refuse(open, fmt.Sprintf("read %T", req.GetQuery()), err)
 	}
-	return answer, nil
+	encoded, err := proto.Marshal(answer)
+	if err != nil {
+		return nil, s.internal("read", err)
+	}
+	return &pb.ReadResponse{Answer: encoded}, nil
 }
 
 // answer has one kind of query answered.
-func (o *openStore) answer(ctx context.Context, scope authz.Scope, req *pb.ReadRequest) (*pb.ReadResponse, error) {
+func (o *openStore) answer(ctx context.Context, scope authz.Scope, req *pb.ReadRequest) (proto.Message, error) {
 	switch query := req.GetQuery().(type) {
 	case *pb.ReadRequest_Samples:
-		answer, err := o.engine.Samples(ctx, scope, query.Samples)
-		return &pb.ReadResponse{Answer: &pb.ReadResponse_Samples{Samples: answer}}, err
+		return o.engine.Samples(ctx, scope, query.Samples)
 	case *pb.ReadRequest_Changes:
-		answer, err := o.changes(ctx, req.GetReader(), query.Changes)
-		return &pb.ReadResponse{Answer: &pb.ReadResponse_Changes{Changes: answer}}, err
+		return o.changes(ctx, req.GetReader(), query.Changes)
 	case *pb.ReadRequest_Statistics:
-		answer, err := o.engine.Statistics(ctx, scope, query.Statistics)
-		return &pb.ReadResponse{Answer: &pb.ReadResponse_Statistics{Statistics: answer}}, err
+		return o.engine.Statistics(ctx, scope, query.Statistics)
 	case *pb.ReadRequest_Payload:
-		answer, err := o.engine.Payload(ctx, scope, query.Payload)
-		return &pb.ReadResponse{Answer: &pb.ReadResponse_Payload{Payload: answer}}, err
+		return o.engine.Payload(ctx, scope, query.Payload)
 	case *pb.ReadRequest_Sources:
-		answer, err := o.engine.Sources(ctx, scope, query.Sources)
-		return &pb.ReadResponse{Answer: &pb.ReadResponse_Sources{Sources: answer}}, err
+		return o.engine.Sources(ctx, scope, query.Sources)
 	case *pb.ReadRequest_PreferredUnits:
-		answer, err := o.preferredUnits(req.GetReader(), query.PreferredUnits)
-		return &pb.ReadResponse{Answer: &pb.ReadResponse_PreferredUnits{PreferredUnits: answer}}, err
+		return o.preferredUnits(req.GetReader(), query.PreferredUnits)
 	case *pb.ReadRequest_Outcome:
-		answer, err := o.outcome(req.GetReader(), query.Outcome)
-		return &pb.ReadResponse{Answer: &pb.ReadResponse_Outcome{Outcome: answer}}, err
+		return o.outcome(req.GetReader(), query.Outcome)
 	case *pb.ReadRequest_Due:
-		answer, err := o.due(ctx, req.GetReader(), query.Due)
-		return &pb.ReadResponse{Answer: &pb.ReadResponse_Due{Due: answer}}, err
+		return o.due(ctx, req.GetReader(), query.Due)
 	default:
 		return nil, errors.New("unknown query")
 	}

@@ -160,7 +160,7 @@ func TestPageTokensSurviveARebuild(t *testing.T) {
 		resp, err := s.Read(t.Context(), &pb.ReadRequest{
 			Reader: &pb.Reader{App: app}, Query: &pb.ReadRequest_Samples{Samples: &pb.QuerySamplesRequest{Types: []string{"stepCount"}, PageToken: token}},
 		})
-		return resp.GetSamples(), err
+		return answer[pb.QuerySamplesResponse](resp), err
 	}
 	s := open(t, config, payloads)
 	waitReady(t, s, payloads)

@@ -57,7 +57,7 @@ func unitsFor(t testing.TB, s *service, app uint64, types ...string) *pb.QueryPr
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp.GetPreferredUnits()
+	return answer[pb.QueryPreferredUnitsResponse](resp)
 }
 
 // An app that has asked about a type learns its unit, whatever the answer was, and one

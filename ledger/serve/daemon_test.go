@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	"healthledger/ledger"
 	"healthledger/ledger/seal"
 	"healthledger/proto/catalog"
@@ -22,6 +24,15 @@ type reading struct {
 	*updating
 }
 
+// answered is an answer as a projector gives it.
+func answered(m proto.Message) *pb.ReadResponse {
+	content, err := proto.Marshal(m)
+	if err != nil {
+		panic(err)
+	}
+	return &pb.ReadResponse{Answer: content}
+}
+
 func (r reading) Read(ctx context.Context, req *pb.ReadRequest) (*pb.ReadResponse, error) {
 	if req.GetDue() != nil {
 		return r.due(ctx, req)
@@ -29,11 +40,11 @@ func (r reading) Read(ctx context.Context, req *pb.ReadRequest) (*pb.ReadRespons
 	r.asked <- req
 	switch req.GetQuery().(type) {
 	case *pb.ReadRequest_Outcome:
-		return &pb.ReadResponse{Answer: &pb.ReadResponse_Outcome{Outcome: &pb.QueryOutcomeResponse{}}}, nil
+		return answered(&pb.QueryOutcomeResponse{}), nil
 	case *pb.ReadRequest_Samples:
-		return &pb.ReadResponse{Answer: &pb.ReadResponse_Samples{Samples: &pb.QuerySamplesResponse{}}}, nil
+		return answered(&pb.QuerySamplesResponse{}), nil
 	}
-	return &pb.ReadResponse{Answer: &pb.ReadResponse_Payload{Payload: &pb.QueryPayloadResponse{Chunks: []*pb.Chunk{{Data: []byte("FHIR")}}, Done: true}}}, nil
+	return answered(&pb.QueryPayloadResponse{Chunks: []*pb.Chunk{{Data: []byte("FHIR")}}, Done: true}), nil
 }
 
 func (r reading) ReadApps(context.Context, *pb.ReadAppsRequest) (*pb.ReadAppsResponse, error) {

@@ -267,7 +267,11 @@ func (s *ownerService) DeleteSamples(ctx context.Context, req *pb.DeleteSamplesR
 	if err != nil {
 		return nil, k.cut(err)
 	}
-	return &pb.DeleteSamplesResponse{Deleted: answer.GetOutcome().GetDeleted()}, nil
+	outcome, err := decoded[pb.QueryOutcomeResponse](answer)
+	if err != nil {
+		return nil, err
+	}
+	return &pb.DeleteSamplesResponse{Deleted: outcome.GetDeleted()}, nil
 }
 
 // decide has a decision signed, appends it, and returns its number when the projector has

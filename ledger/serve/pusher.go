@@ -78,13 +78,17 @@ func (p *pusher) push(ctx context.Context, sequence uint64) (next time.Time) {
 	answer, err := p.process.Read(ctx, &pb.ReadRequest{
 		Reader: &pb.Reader{}, Sequence: sequence, Query: &pb.ReadRequest_Due{Due: &pb.DueRequest{}},
 	})
+	var found *pb.DueResponse
+	if err == nil {
+		found, err = decoded[pb.DueResponse](answer)
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			p.keeper.logger.Error("updates cannot be pushed", "store", p.keeper.store.ID().String(), "error", err)
 		}
 		return next
 	}
-	due, next := p.pick(answer.GetDue().GetUpdates(), now)
+	due, next := p.pick(found.GetUpdates(), now)
 	// Side by side: one app does not wait for the record of another's.
 	var telling sync.WaitGroup
 	for number, updates := range due {

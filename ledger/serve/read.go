@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 
 	"healthledger/ledger"
 	"healthledger/ledger/seal"
@@ -28,43 +29,38 @@ type question struct {
 
 // QuerySamples implements pb.HealthServiceHandler.
 func (s *healthService) QuerySamples(ctx context.Context, req *pb.QuerySamplesRequest) (*pb.QuerySamplesResponse, error) {
-	answer, err := s.read(ctx, question{
+	return passOn[pb.QuerySamplesResponse](ctx, s, question{
 		operation: "samples", types: req.GetTypes(), period: periodOf(req.GetFrom(), req.GetTo()), receipt: req.GetReceipt(),
 	}, &pb.ReadRequest{Query: &pb.ReadRequest_Samples{Samples: req}})
-	return answer.GetSamples(), err
 }
 
 // QueryChanges implements pb.HealthServiceHandler.
 func (s *healthService) QueryChanges(ctx context.Context, req *pb.QueryChangesRequest) (*pb.QueryChangesResponse, error) {
-	answer, err := s.read(ctx, question{
+	return passOn[pb.QueryChangesResponse](ctx, s, question{
 		operation: "changes", types: []string{req.GetType()}, period: periodOf(nil, nil), receipt: req.GetReceipt(),
 		waits: time.Duration(req.GetWaitMs()) * time.Millisecond,
 	}, &pb.ReadRequest{Query: &pb.ReadRequest_Changes{Changes: req}})
-	return answer.GetChanges(), err
 }
 
 // QueryStatistics implements pb.HealthServiceHandler.
 func (s *healthService) QueryStatistics(ctx context.Context, req *pb.QueryStatisticsRequest) (*pb.QueryStatisticsResponse, error) {
-	answer, err := s.read(ctx, question{
+	return passOn[pb.QueryStatisticsResponse](ctx, s, question{
 		operation: "statistics", types: []string{req.GetType()}, period: periodOf(req.GetFrom(), req.GetTo()), receipt: req.GetReceipt(),
 	}, &pb.ReadRequest{Query: &pb.ReadRequest_Statistics{Statistics: req}})
-	return answer.GetStatistics(), err
 }
 
 // QueryPayload implements pb.HealthServiceHandler.
 func (s *healthService) QueryPayload(ctx context.Context, req *pb.QueryPayloadRequest) (*pb.QueryPayloadResponse, error) {
-	answer, err := s.read(ctx, question{
+	return passOn[pb.QueryPayloadResponse](ctx, s, question{
 		operation: "payload", types: []string{req.GetType()}, period: periodOf(nil, nil),
 	}, &pb.ReadRequest{Query: &pb.ReadRequest_Payload{Payload: req}})
-	return answer.GetPayload(), err
 }
 
 // QuerySources implements pb.HealthServiceHandler.
 func (s *healthService) QuerySources(ctx context.Context, req *pb.QuerySourcesRequest) (*pb.QuerySourcesResponse, error) {
-	answer, err := s.read(ctx, question{
+	return passOn[pb.QuerySourcesResponse](ctx, s, question{
 		operation: "sources", types: []string{req.GetType()}, period: periodOf(nil, nil), receipt: req.GetReceipt(),
 	}, &pb.ReadRequest{Query: &pb.ReadRequest_Sources{Sources: req}})
-	return answer.GetSources(), err
 }
 
 // QueryOutcome implements pb.HealthServiceHandler. What an app has done itself is not
@@ -74,16 +70,38 @@ func (s *healthService) QueryOutcome(ctx context.Context, req *pb.QueryOutcomeRe
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.read(ctx, question{receipt: req.GetReceipt()},
+	return passOn[pb.QueryOutcomeResponse](ctx, s, question{receipt: req.GetReceipt()},
 		&pb.ReadRequest{Query: &pb.ReadRequest_Outcome{Outcome: &pb.Outcome{RequestId: receipt.RequestID[:]}}})
-	return answer.GetOutcome(), err
 }
 
 // QueryPreferredUnits implements pb.HealthServiceHandler. It reads no samples, so it is
 // not recorded.
 func (s *healthService) QueryPreferredUnits(ctx context.Context, req *pb.QueryPreferredUnitsRequest) (*pb.QueryPreferredUnitsResponse, error) {
-	answer, err := s.read(ctx, question{}, &pb.ReadRequest{Query: &pb.ReadRequest_PreferredUnits{PreferredUnits: req}})
-	return answer.GetPreferredUnits(), err
+	return passOn[pb.QueryPreferredUnitsResponse](ctx, s, question{}, &pb.ReadRequest{Query: &pb.ReadRequest_PreferredUnits{PreferredUnits: req}})
+}
+
+// passOn has a query answered. What the projector wrote goes out as it is.
+func passOn[R any, M interface {
+	*R
+	proto.Message
+}](ctx context.Context, s *healthService, q question, req *pb.ReadRequest) (M, error) {
+	answer, err := s.read(ctx, q, req)
+	if err != nil {
+		return nil, err
+	}
+	return rpc.Encoded(M(new(R)), answer.GetAnswer()), nil
+}
+
+// decoded is an answer that the daemon itself wants to know.
+func decoded[R any, M interface {
+	*R
+	proto.Message
+}](answer *pb.ReadResponse) (M, error) {
+	m := M(new(R))
+	if err := proto.Unmarshal(answer.GetAnswer(), m); err != nil {
+		return nil, rpc.Internal(err)
+	}
+	return m, nil
 }
 
 // read records a question and has the query answered for the caller.

@@ -43,7 +43,11 @@ func (s *healthService) QueryUpdates(ctx context.Context, req *pb.QueryUpdatesRe
 	if err != nil {
 		return nil, err
 	}
-	return tell(ctx, c.store, c.record, c.app, answer.GetDue().GetUpdates())
+	due, err := decoded[pb.DueResponse](answer)
+	if err != nil {
+		return nil, err
+	}
+	return tell(ctx, c.store, c.record, c.app, due.GetUpdates())
 }
 
 func errOwnerUpdates() error {

@@ -40,7 +40,7 @@ func (u *updating) due(ctx context.Context, req *pb.ReadRequest) (*pb.ReadRespon
 		changed := u.changed
 		u.mu.Unlock()
 		if len(found) > 0 || waited {
-			return &pb.ReadResponse{Answer: &pb.ReadResponse_Due{Due: &pb.DueResponse{Updates: found}}}, nil
+			return answered(&pb.DueResponse{Updates: found}), nil
 		}
 		select {
 		case <-changed:

@@ -46,12 +46,27 @@ func (e Encoding) ContentType() string {
 	return ContentTypeProtobuf
 }
 
+// Encoded makes m, which must be empty, a message that goes out as content, its protobuf
+// form: whoever passes a message on need not decode it. Nothing of it can be read before
+// it has been marshalled.
+func Encoded[M proto.Message](m M, content []byte) M {
+	// Unknown fields go out as they came.
+	m.ProtoReflect().SetUnknown(content)
+	return m
+}
+
 // Marshal encodes a message.
 func (e Encoding) Marshal(m proto.Message) ([]byte, error) {
-	if e == JSON {
-		return protojson.Marshal(m)
+	if e != JSON {
+		return proto.Marshal(m)
 	}
-	return proto.Marshal(m)
+	if content := m.ProtoReflect().GetUnknown(); len(content) > 0 {
+		m = m.ProtoReflect().New().Interface()
+		if err := proto.Unmarshal(content, m); err != nil {
+			return nil, err
+		}
+	}
+	return protojson.Marshal(m)
 }
 
 // Unmarshal decodes a message. Nothing of data is kept. The error describes the

@@ -125,3 +125,24 @@ func FuzzInvoke(f *testing.F) {
 		}
 	})
 }
+
+func TestEncodedMessagesGoOutAsTheyAre(t *testing.T) {
+	for _, want := range []*pb.QuerySamplesResponse{
+		{}, {Samples: []*pb.Sample{{Type: "heartRate", Unit: "count/min"}}, NextPageToken: "next"},
+	} {
+		content, err := proto.Marshal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, encoding := range []Encoding{Protobuf, JSON} {
+			plain, err := encoding.Marshal(Encoded(new(pb.QuerySamplesResponse), content))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := new(pb.QuerySamplesResponse)
+			if err := encoding.Unmarshal(plain, got); err != nil || !proto.Equal(got, want) {
+				t.Errorf("%v: %v, %v, want %v", encoding, got, err, want)
+			}
+		}
+	}
+}

@@ -742,19 +742,12 @@ func (x *Outcome) GetDecision() uint64 {
 	return 0
 }
 
+// ReadResponse holds the answer encoded, so that the daemon passes it on as it is.
 type ReadResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Types that are valid to be assigned to Answer:
-	//
-	//	*ReadResponse_Samples
-	//	*ReadResponse_Changes
-	//	*ReadResponse_Statistics
-	//	*ReadResponse_Payload
-	//	*ReadResponse_Sources
-	//	*ReadResponse_PreferredUnits
-	//	*ReadResponse_Outcome
-	//	*ReadResponse_Due
-	Answer        isReadResponse_Answer `protobuf_oneof:"answer"`
+	// A serialized QuerySamplesResponse to samples, QueryChangesResponse to changes, …,
+	// DueResponse to due.
+	Answer        []byte `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -789,136 +782,12 @@ func (*ReadResponse) Descriptor() ([]byte, []int) {
 	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{10}
 }
 
-func (x *ReadResponse) GetAnswer() isReadResponse_Answer {
+func (x *ReadResponse) GetAnswer() []byte {
 	if x != nil {
 		return x.Answer
 	}
 	return nil
 }
-
-func (x *ReadResponse) GetSamples() *QuerySamplesResponse {
-	if x != nil {
-		if x, ok := x.Answer.(*ReadResponse_Samples); ok {
-			return x.Samples
-		}
-	}
-	return nil
-}
-
-func (x *ReadResponse) GetChanges() *QueryChangesResponse {
-	if x != nil {
-		if x, ok := x.Answer.(*ReadResponse_Changes); ok {
-			return x.Changes
-		}
-	}
-	return nil
-}
-
-func (x *ReadResponse) GetStatistics() *QueryStatisticsResponse {
-	if x != nil {
-		if x, ok := x.Answer.(*ReadResponse_Statistics); ok {
-			return x.Statistics
-		}
-	}
-	return nil
-}
-
-func (x *ReadResponse) GetPayload() *QueryPayloadResponse {
-	if x != nil {
-		if x, ok := x.Answer.(*ReadResponse_Payload); ok {
-			return x.Payload
-		}
-	}
-	return nil
-}
-
-func (x *ReadResponse) GetSources() *QuerySourcesResponse {
-	if x != nil {
-		if x, ok := x.Answer.(*ReadResponse_Sources); ok {
-			return x.Sources
-		}
-	}
-	return nil
-}
-
-func (x *ReadResponse) GetPreferredUnits() *QueryPreferredUnitsResponse {
-	if x != nil {
-		if x, ok := x.Answer.(*ReadResponse_PreferredUnits); ok {
-			return x.PreferredUnits
-		}
-	}
-	return nil
-}
-
-func (x *ReadResponse) GetOutcome() *QueryOutcomeResponse {
-	if x != nil {
-		if x, ok := x.Answer.(*ReadResponse_Outcome); ok {
-			return x.Outcome
-		}
-	}
-	return nil
-}
-
-func (x *ReadResponse) GetDue() *DueResponse {
-	if x != nil {
-		if x, ok := x.Answer.(*ReadResponse_Due); ok {
-			return x.Due
-		}
-	}
-	return nil
-}
-
-type isReadResponse_Answer interface {
-	isReadResponse_Answer()
-}
-
-type ReadResponse_Samples struct {
-	Samples *QuerySamplesResponse `protobuf:"bytes,1,opt,name=samples,proto3,oneof"`
-}
-
-type ReadResponse_Changes struct {
-	Changes *QueryChangesResponse `protobuf:"bytes,2,opt,name=changes,proto3,oneof"`
-}
-
-type ReadResponse_Statistics struct {
-	Statistics *QueryStatisticsResponse `protobuf:"bytes,3,opt,name=statistics,proto3,oneof"`
-}
-
-type ReadResponse_Payload struct {
-	Payload *QueryPayloadResponse `protobuf:"bytes,4,opt,name=payload,proto3,oneof"`
-}
-
-type ReadResponse_Sources struct {
-	Sources *QuerySourcesResponse `protobuf:"bytes,5,opt,name=sources,proto3,oneof"`
-}
-
-type ReadResponse_PreferredUnits struct {
-	PreferredUnits *QueryPreferredUnitsResponse `protobuf:"bytes,6,opt,name=preferred_units,json=preferredUnits,proto3,oneof"`
-}
-
-type ReadResponse_Outcome struct {
-	Outcome *QueryOutcomeResponse `protobuf:"bytes,7,opt,name=outcome,proto3,oneof"`
-}
-
-type ReadResponse_Due struct {
-	Due *DueResponse `protobuf:"bytes,8,opt,name=due,proto3,oneof"`
-}
-
-func (*ReadResponse_Samples) isReadResponse_Answer() {}
-
-func (*ReadResponse_Changes) isReadResponse_Answer() {}
-
-func (*ReadResponse_Statistics) isReadResponse_Answer() {}
-
-func (*ReadResponse_Payload) isReadResponse_Answer() {}
-
-func (*ReadResponse_Sources) isReadResponse_Answer() {}
-
-func (*ReadResponse_PreferredUnits) isReadResponse_Answer() {}
-
-func (*ReadResponse_Outcome) isReadResponse_Answer() {}
-
-func (*ReadResponse_Due) isReadResponse_Answer() {}
 
 // DueRequest asks which updates are due to the reader; the owner is told those of all
 // apps.
@@ -1577,19 +1446,9 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\aOutcome\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\fR\trequestId\x12\x1a\n" +
-	"\bdecision\x18\x02 \x01(\x04R\bdecision\"\xbe\x04\n" +
-	"\fReadResponse\x12A\n" +
-	"\asamples\x18\x01 \x01(\v2%.healthledger.v1.QuerySamplesResponseH\x00R\asamples\x12A\n" +
-	"\achanges\x18\x02 \x01(\v2%.healthledger.v1.QueryChangesResponseH\x00R\achanges\x12J\n" +
-	"\n" +
-	"statistics\x18\x03 \x01(\v2(.healthledger.v1.QueryStatisticsResponseH\x00R\n" +
-	"statistics\x12A\n" +
-	"\apayload\x18\x04 \x01(\v2%.healthledger.v1.QueryPayloadResponseH\x00R\apayload\x12A\n" +
-	"\asources\x18\x05 \x01(\v2%.healthledger.v1.QuerySourcesResponseH\x00R\asources\x12W\n" +
-	"\x0fpreferred_units\x18\x06 \x01(\v2,.healthledger.v1.QueryPreferredUnitsResponseH\x00R\x0epreferredUnits\x12A\n" +
-	"\aoutcome\x18\a \x01(\v2%.healthledger.v1.QueryOutcomeResponseH\x00R\aoutcome\x120\n" +
-	"\x03due\x18\b \x01(\v2\x1c.healthledger.v1.DueResponseH\x00R\x03dueB\b\n" +
-	"\x06answer\"%\n" +
+	"\bdecision\x18\x02 \x01(\x04R\bdecision\"&\n" +
+	"\fReadResponse\x12\x16\n" +
+	"\x06answer\x18\x01 \x01(\fR\x06answer\"%\n" +
 	"\n" +
 	"DueRequest\x12\x17\n" +
 	"\await_ms\x18\x01 \x01(\rR\x06waitMs\"C\n" +
@@ -1648,49 +1507,42 @@ func file_healthledger_v1_projector_proto_rawDescGZIP() []byte {
 
 var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_healthledger_v1_projector_proto_goTypes = []any{
-	(*ProjectorConfig)(nil),             // 0: healthledger.v1.ProjectorConfig
-	(*OfferRequest)(nil),                // 1: healthledger.v1.OfferRequest
-	(*OfferResponse)(nil),               // 2: healthledger.v1.OfferResponse
-	(*OpenRequest)(nil),                 // 3: healthledger.v1.OpenRequest
-	(*OpenResponse)(nil),                // 4: healthledger.v1.OpenResponse
-	(*AdvanceRequest)(nil),              // 5: healthledger.v1.AdvanceRequest
-	(*AdvanceResponse)(nil),             // 6: healthledger.v1.AdvanceResponse
-	(*Reader)(nil),                      // 7: healthledger.v1.Reader
-	(*ReadRequest)(nil),                 // 8: healthledger.v1.ReadRequest
-	(*Outcome)(nil),                     // 9: healthledger.v1.Outcome
-	(*ReadResponse)(nil),                // 10: healthledger.v1.ReadResponse
-	(*DueRequest)(nil),                  // 11: healthledger.v1.DueRequest
-	(*DueResponse)(nil),                 // 12: healthledger.v1.DueResponse
-	(*DueUpdate)(nil),                   // 13: healthledger.v1.DueUpdate
-	(*SignDecisionRequest)(nil),         // 14: healthledger.v1.SignDecisionRequest
-	(*AppDraft)(nil),                    // 15: healthledger.v1.AppDraft
-	(*SignDecisionResponse)(nil),        // 16: healthledger.v1.SignDecisionResponse
-	(*ReadAppsRequest)(nil),             // 17: healthledger.v1.ReadAppsRequest
-	(*ReadAppsResponse)(nil),            // 18: healthledger.v1.ReadAppsResponse
-	(*CloseRequest)(nil),                // 19: healthledger.v1.CloseRequest
-	(*CloseResponse)(nil),               // 20: healthledger.v1.CloseResponse
-	(*QuerySamplesRequest)(nil),         // 21: healthledger.v1.QuerySamplesRequest
-	(*QueryChangesRequest)(nil),         // 22: healthledger.v1.QueryChangesRequest
-	(*QueryStatisticsRequest)(nil),      // 23: healthledger.v1.QueryStatisticsRequest
-	(*QueryPayloadRequest)(nil),         // 24: healthledger.v1.QueryPayloadRequest
-	(*QuerySourcesRequest)(nil),         // 25: healthledger.v1.QuerySourcesRequest
-	(*QueryPreferredUnitsRequest)(nil),  // 26: healthledger.v1.QueryPreferredUnitsRequest
-	(*QuerySamplesResponse)(nil),        // 27: healthledger.v1.QuerySamplesResponse
-	(*QueryChangesResponse)(nil),        // 28: healthledger.v1.QueryChangesResponse
-	(*QueryStatisticsResponse)(nil),     // 29: healthledger.v1.QueryStatisticsResponse
-	(*QueryPayloadResponse)(nil),        // 30: healthledger.v1.QueryPayloadResponse
-	(*QuerySourcesResponse)(nil),        // 31: healthledger.v1.QuerySourcesResponse
-	(*QueryPreferredUnitsResponse)(nil), // 32: healthledger.v1.QueryPreferredUnitsResponse
-	(*QueryOutcomeResponse)(nil),        // 33: healthledger.v1.QueryOutcomeResponse
-	(*RemoveAppRequest)(nil),            // 34: healthledger.v1.RemoveAppRequest
-	(*DecideRequest)(nil),               // 35: healthledger.v1.DecideRequest
-	(*PolicySet)(nil),                   // 36: healthledger.v1.PolicySet
-	(*SourceOrderSet)(nil),              // 37: healthledger.v1.SourceOrderSet
-	(*PreferredUnitsSet)(nil),           // 38: healthledger.v1.PreferredUnitsSet
-	(*OwnerDeleted)(nil),                // 39: healthledger.v1.OwnerDeleted
-	(*Manifest)(nil),                    // 40: healthledger.v1.Manifest
-	(*NewDecision)(nil),                 // 41: healthledger.v1.NewDecision
-	(*App)(nil),                         // 42: healthledger.v1.App
+	(*ProjectorConfig)(nil),            // 0: healthledger.v1.ProjectorConfig
+	(*OfferRequest)(nil),               // 1: healthledger.v1.OfferRequest
+	(*OfferResponse)(nil),              // 2: healthledger.v1.OfferResponse
+	(*OpenRequest)(nil),                // 3: healthledger.v1.OpenRequest
+	(*OpenResponse)(nil),               // 4: healthledger.v1.OpenResponse
+	(*AdvanceRequest)(nil),             // 5: healthledger.v1.AdvanceRequest
+	(*AdvanceResponse)(nil),            // 6: healthledger.v1.AdvanceResponse
+	(*Reader)(nil),                     // 7: healthledger.v1.Reader
+	(*ReadRequest)(nil),                // 8: healthledger.v1.ReadRequest
+	(*Outcome)(nil),                    // 9: healthledger.v1.Outcome
+	(*ReadResponse)(nil),               // 10: healthledger.v1.ReadResponse
+	(*DueRequest)(nil),                 // 11: healthledger.v1.DueRequest
+	(*DueResponse)(nil),                // 12: healthledger.v1.DueResponse
+	(*DueUpdate)(nil),                  // 13: healthledger.v1.DueUpdate
+	(*SignDecisionRequest)(nil),        // 14: healthledger.v1.SignDecisionRequest
+	(*AppDraft)(nil),                   // 15: healthledger.v1.AppDraft
+	(*SignDecisionResponse)(nil),       // 16: healthledger.v1.SignDecisionResponse
+	(*ReadAppsRequest)(nil),            // 17: healthledger.v1.ReadAppsRequest
+	(*ReadAppsResponse)(nil),           // 18: healthledger.v1.ReadAppsResponse
+	(*CloseRequest)(nil),               // 19: healthledger.v1.CloseRequest
+	(*CloseResponse)(nil),              // 20: healthledger.v1.CloseResponse
+	(*QuerySamplesRequest)(nil),        // 21: healthledger.v1.QuerySamplesRequest
+	(*QueryChangesRequest)(nil),        // 22: healthledger.v1.QueryChangesRequest
+	(*QueryStatisticsRequest)(nil),     // 23: healthledger.v1.QueryStatisticsRequest
+	(*QueryPayloadRequest)(nil),        // 24: healthledger.v1.QueryPayloadRequest
+	(*QuerySourcesRequest)(nil),        // 25: healthledger.v1.QuerySourcesRequest
+	(*QueryPreferredUnitsRequest)(nil), // 26: healthledger.v1.QueryPreferredUnitsRequest
+	(*RemoveAppRequest)(nil),           // 27: healthledger.v1.RemoveAppRequest
+	(*DecideRequest)(nil),              // 28: healthledger.v1.DecideRequest
+	(*PolicySet)(nil),                  // 29: healthledger.v1.PolicySet
+	(*SourceOrderSet)(nil),             // 30: healthledger.v1.SourceOrderSet
+	(*PreferredUnitsSet)(nil),          // 31: healthledger.v1.PreferredUnitsSet
+	(*OwnerDeleted)(nil),               // 32: healthledger.v1.OwnerDeleted
+	(*Manifest)(nil),                   // 33: healthledger.v1.Manifest
+	(*NewDecision)(nil),                // 34: healthledger.v1.NewDecision
+	(*App)(nil),                        // 35: healthledger.v1.App
 }
 var file_healthledger_v1_projector_proto_depIdxs = []int32{
 	7,  // 0: healthledger.v1.ReadRequest.reader:type_name -> healthledger.v1.Reader
@@ -1702,44 +1554,36 @@ var file_healthledger_v1_projector_proto_depIdxs = []int32{
 	26, // 6: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
 	9,  // 7: healthledger.v1.ReadRequest.outcome:type_name -> healthledger.v1.Outcome
 	11, // 8: healthledger.v1.ReadRequest.due:type_name -> healthledger.v1.DueRequest
-	27, // 9: healthledger.v1.ReadResponse.samples:type_name -> healthledger.v1.QuerySamplesResponse
-	28, // 10: healthledger.v1.ReadResponse.changes:type_name -> healthledger.v1.QueryChangesResponse
-	29, // 11: healthledger.v1.ReadResponse.statistics:type_name -> healthledger.v1.QueryStatisticsResponse
-	30, // 12: healthledger.v1.ReadResponse.payload:type_name -> healthledger.v1.QueryPayloadResponse
-	31, // 13: healthledger.v1.ReadResponse.sources:type_name -> healthledger.v1.QuerySourcesResponse
-	32, // 14: healthledger.v1.ReadResponse.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsResponse
-	33, // 15: healthledger.v1.ReadResponse.outcome:type_name -> healthledger.v1.QueryOutcomeResponse
-	12, // 16: healthledger.v1.ReadResponse.due:type_name -> healthledger.v1.DueResponse
-	13, // 17: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
-	15, // 18: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
-	34, // 19: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
-	35, // 20: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
-	36, // 21: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
-	37, // 22: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
-	38, // 23: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
-	39, // 24: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
-	40, // 25: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
-	41, // 26: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
-	42, // 27: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
-	1,  // 28: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
-	3,  // 29: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
-	5,  // 30: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
-	8,  // 31: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
-	14, // 32: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
-	17, // 33: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
-	19, // 34: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
-	2,  // 35: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
-	4,  // 36: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
-	6,  // 37: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
-	10, // 38: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
-	16, // 39: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
-	18, // 40: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
-	20, // 41: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
-	35, // [35:42] is the sub-list for method output_type
-	28, // [28:35] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	13, // 9: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
+	15, // 10: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
+	27, // 11: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
+	28, // 12: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
+	29, // 13: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
+	30, // 14: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
+	31, // 15: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
+	32, // 16: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
+	33, // 17: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
+	34, // 18: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
+	35, // 19: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
+	1,  // 20: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
+	3,  // 21: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
+	5,  // 22: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
+	8,  // 23: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
+	14, // 24: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
+	17, // 25: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
+	19, // 26: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
+	2,  // 27: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
+	4,  // 28: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
+	6,  // 29: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
+	10, // 30: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
+	16, // 31: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
+	18, // 32: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
+	20, // 33: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
+	27, // [27:34] is the sub-list for method output_type
+	20, // [20:27] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_projector_proto_init() }
@@ -1760,16 +1604,6 @@ func file_healthledger_v1_projector_proto_init() {
 		(*ReadRequest_PreferredUnits)(nil),
 		(*ReadRequest_Outcome)(nil),
 		(*ReadRequest_Due)(nil),
-	}
-	file_healthledger_v1_projector_proto_msgTypes[10].OneofWrappers = []any{
-		(*ReadResponse_Samples)(nil),
-		(*ReadResponse_Changes)(nil),
-		(*ReadResponse_Statistics)(nil),
-		(*ReadResponse_Payload)(nil),
-		(*ReadResponse_Sources)(nil),
-		(*ReadResponse_PreferredUnits)(nil),
-		(*ReadResponse_Outcome)(nil),
-		(*ReadResponse_Due)(nil),
 	}
 	file_healthledger_v1_projector_proto_msgTypes[14].OneofWrappers = []any{
 		(*SignDecisionRequest_AddApp)(nil),
