@@ -28,14 +28,13 @@ func Part(value float64, start, end, until int64) float64 {
 	if high == 0 && low == 0 {
 		return 0
 	}
-	shift := bits.LeadingZeros64(high)
+	shift, sticky := 0, rest != 0
 	if high == 0 {
-		shift = 64 + bits.LeadingZeros64(low)
+		high, low, shift = low, 0, 64
 	}
-	top, sticky := high<<shift|low>>(64-shift), low<<shift != 0 || rest != 0
-	if shift >= 64 {
-		top, sticky = low<<(shift-64), rest != 0
-	}
+	zeros := bits.LeadingZeros64(high)
+	top := high<<zeros | low>>(64-zeros)
+	shift, sticky = shift+zeros, sticky || low<<zeros != 0
 	if sticky {
 		top |= 1
 	}
