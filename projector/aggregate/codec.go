@@ -113,6 +113,11 @@ func (r *reader) uvarint() uint64 {
 		r.b = r.b[1:]
 		return u
 	}
+	if len(r.b) > 1 && r.b[1] < 0x80 && r.b[1] > 0 {
+		u := uint64(r.b[0]&0x7f) | uint64(r.b[1])<<7
+		r.b = r.b[2:]
+		return u
+	}
 	u, n := binary.Uvarint(r.b)
 	if n <= 0 || n > 1 && r.b[n-1] == 0 {
 		r.b, r.bad = nil, true

@@ -50,7 +50,9 @@ func (f *Figures) Reset(style catalog.Aggregation) {
 	f.Sum.Reset()
 	f.Entering.Reset()
 	f.Duration.Reset()
-	*f = Figures{Style: style, Sum: f.Sum, Entering: f.Entering, Duration: f.Duration}
+	f.Style, f.Starts, f.Enters, f.Points = style, 0, 0, 0
+	f.Least, f.Most = 0, 0
+	f.First, f.Recent, f.RecentValue = 0, Place{}, 0
 }
 
 // Empty says whether they are of nothing.

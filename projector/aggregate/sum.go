@@ -59,20 +59,16 @@ func (s *Sum) AddSum(o *Sum) {
 	if len(o.words) == 0 {
 		return
 	}
-	top := len(o.words) - 1
-	for i, w := range o.words[:top] {
-		s.addAt(w, 64*(o.low+i), false)
+	s.from(o.low)
+	s.from(o.low + len(o.words) - 2) // one more than the other's last
+	w, carry := s.words[o.low-s.low:], uint64(0)
+	for i, x := range o.words {
+		w[i], carry = bits.Add64(w[i], x, carry)
 	}
-	// The last word has the sign.
-	last := int64(o.words[top])
-	s.addAt(magnitude(last), 64*(o.low+top), last < 0)
-}
-
-func magnitude(n int64) uint64 {
-	if n < 0 {
-		return -uint64(n)
+	sign := uint64(int64(o.words[len(o.words)-1]) >> 63)
+	for i := len(o.words); i < len(w); i++ {
+		w[i], carry = bits.Add64(w[i], sign, carry)
 	}
-	return uint64(n)
 }
 
 // addAt adds m·2^(at-origin).
@@ -95,6 +91,27 @@ func (s *Sum) addAt(m uint64, at int, negative bool) {
 	for i := 2; carry != 0 && i < len(w); i++ {
 		w[i], carry = bits.Add64(w[i], 0, carry)
 	}
+}
+
+// set makes a sum of zero m·2^(at-origin).
+func (s *Sum) set(m uint64, at int, negative bool) {
+	shift := uint(at % 64)
+	low, high, sign := m<<shift, m>>(64-shift), uint64(0)
+	if negative {
+		var borrow uint64
+		low, borrow = bits.Sub64(0, low, 0)
+		high, borrow = bits.Sub64(0, high, borrow)
+		sign = -borrow
+	}
+	s.low, s.words = at/64, append(s.words[:0], low, high, sign)
+}
+
+func bigEndian(b []byte) uint64 {
+	word := uint64(0)
+	for _, c := range b {
+		word = word<<8 | uint64(c)
+	}
+	return word
 }
 
 // from returns the words from one on: two, and more that take what is carried, the last of
@@ -194,13 +211,14 @@ func (s *Sum) Read(b []byte) (rest []byte, ok bool) {
 	if number[0] == 0 || number[n-1]&1 == 0 {
 		return nil, false
 	}
-	for at := int(exponent) + origin; len(number) > 0; at += 64 {
+	at, negative := int(exponent)+origin, header&1 != 0
+	if n <= 8 {
+		s.set(bigEndian(number), at, negative)
+		return rest, true
+	}
+	for ; len(number) > 0; at += 64 {
 		from := max(len(number)-8, 0)
-		word := uint64(0)
-		for _, c := range number[from:] {
-			word = word<<8 | uint64(c)
-		}
-		s.addAt(word, at, header&1 != 0)
+		s.addAt(bigEndian(number[from:]), at, negative)
 		number = number[:from]
 	}
 	return rest, true
