@@ -1,9 +1,27 @@
 package query
 
 import (
+	"flag"
+	"fmt"
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// Said on the command line, it is as said there.
+	checks := "100"
+	switch {
+	case os.Getenv("HEALTHLEDGER_DRILL") != "":
+		checks = "2000"
+	case raced:
+		// One goroutine draws and one answers: the detector makes that slow and finds nothing.
+		checks = "25"
+	}
+	if err := flag.Set("rapid.checks", checks); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
