@@ -16,23 +16,29 @@ const bridged = microsPerHour
 // counts), so that only those have to be swept in which several groups have samples.
 type presence struct {
 	period
-	group  int
-	source *view.Source
+	group int
+	rows  sourceRows
 }
 
-// note records that a source has samples in a stretch of time.
-func (c *collection) note(group int, source *view.Source, p period) {
+// sourceRows are such rows of a source.
+type sourceRows struct {
+	source *view.Source
+	rows   rows
+}
+
+// note records that there are such rows in a stretch of time.
+func (c *collection) note(group int, of sourceRows, p period) {
 	if !c.merges() || p.empty() {
 		return
 	}
 	if n := len(c.present); n > 0 {
 		last := &c.present[n-1]
-		if last.source == source && last.from <= p.from && p.from <= last.to {
+		if last.rows == of && last.from <= p.from && p.from <= last.to {
 			last.to = max(last.to, p.to)
 			return
 		}
 	}
-	c.present = append(c.present, presence{p, group, source})
+	c.present = append(c.present, presence{p, group, of})
 }
 
 // contested returns the stretches of time in which several groups have samples, and perhaps
@@ -82,11 +88,11 @@ func (c *collection) sweepContested() error {
 		}
 		there = slices.DeleteFunc(there, func(o *presence) bool { return o.to <= p.from })
 		s.feeds.period = p
-		added := map[*view.Source]bool{}
+		added := map[sourceRows]bool{}
 		for _, o := range there {
-			if !added[o.source] {
-				added[o.source] = true
-				s.feeds.addApart(o.group, o.source)
+			if !added[o.rows] {
+				added[o.rows] = true
+				s.feeds.add(o.group, o.rows)
 			}
 		}
 		if err := s.run(); err != nil {

@@ -93,7 +93,7 @@ func TestContestedIsWhatSeveralGroupsHave(t *testing.T) {
 			for h := from; h < to; h++ {
 				there[h][g] = true
 			}
-			c.note(g, &sources[g], period{int64(from) * microsPerHour, int64(to) * microsPerHour})
+			c.note(g, sourceRows{source: &sources[g]}, period{int64(from) * microsPerHour, int64(to) * microsPerHour})
 		}
 		several := func(h int) bool {
 			n := 0

@@ -20,10 +20,9 @@ type feeds struct {
 // feed yields the entries of one span of a source. The entries of a series end when its
 // sample does or earlier, so they wait until nothing unread can come before them.
 type feed struct {
-	source  *view.Source
+	sourceRows
 	group   int
 	span    view.Span
-	rows    rows
 	scan    *view.Scan // nil until the feed's turn comes
 	unread  bool       // the scan is at a sample that was not taken yet
 	next    int64      // nothing that is left ends later
@@ -41,28 +40,20 @@ const (
 	besideRows
 )
 
-// addAll adds the samples of a source.
-func (f *feeds) addAll(group int, source *view.Source) {
-	for _, span := range source.Spans(f.period.from, f.period.to-1) {
-		f.add(&feed{source: source, group: group, span: span, rows: allRows})
-	}
-}
-
-// addApart adds the samples of a source, those in quarters apart from those beside, so that
-// long ones do not make it read far beyond the period.
-func (f *feeds) addApart(group int, source *view.Source) {
-	for _, span := range source.Spans(f.period.from, f.period.to-1) {
-		f.add(&feed{source: source, group: group, span: span, rows: besideRows})
-		if last := f.period.to - 1; last < math.MaxInt64-quartered {
+// add adds samples of a source. Those in quarters are short: the long ones of their month
+// are beside, and do not make it read far beyond the period.
+func (f *feeds) add(group int, of sourceRows) {
+	for _, span := range of.source.Spans(f.period.from, f.period.to-1) {
+		if last := f.period.to - 1; of.rows == quarterRows && last < math.MaxInt64-quartered {
 			span.Last = min(span.Last, last+quartered)
 		}
 		if span.First <= span.Last {
-			f.add(&feed{source: source, group: group, span: span, rows: quarterRows})
+			f.push(&feed{sourceRows: of, group: group, span: span})
 		}
 	}
 }
 
-func (f *feeds) add(one *feed) {
+func (f *feeds) push(one *feed) {
 	one.next = one.span.Last
 	one.take = func(e *entry) error {
 		c := f.counting()

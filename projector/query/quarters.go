@@ -34,7 +34,7 @@ func (c *collection) quarters(group int, source *view.Source) error {
 			cut = start
 			err = c.piece(group, source, period{start, start + quarter})
 		default:
-			c.note(group, source, period{start, start + quarter})
+			c.note(group, sourceRows{source, quarterRows}, period{start, start + quarter})
 			err = c.join(group, q.Unit(), q.Figures(), start)
 		}
 	}
@@ -77,7 +77,7 @@ func (c *collection) piece(group int, source *view.Source, p period) error {
 			}
 		}
 		if len(counted) > 0 {
-			c.note(group, source, part)
+			c.note(group, sourceRows{source, quarterRows}, part)
 		}
 		for _, f := range counted {
 			if err := c.join(group, f.unit, &f.Figures, part.from); err != nil {
@@ -118,13 +118,13 @@ func (c *collection) inQuarters(source *view.Source, s *view.Sample) (bool, erro
 	return err == nil && (object == nil || object.Chunks == 0), err
 }
 
-// noteSample records that a source has a sample, or the entries of its series, in the period.
+// noteSample records that a sample beside the quarters, or its entries, lies in the period.
 func (c *collection) noteSample(group int, source *view.Source, s *view.Sample) {
 	p := period{max(s.Start, c.period().from), c.period().to}
 	if s.End < p.to {
 		p.to = s.End + 1 // an entry without a length may be there
 	}
-	c.note(group, source, p)
+	c.note(group, sourceRows{source, besideRows}, p)
 }
 
 // join adds figures of what follows a time to those of the interval.

@@ -45,7 +45,7 @@ func (c *collection) sweepAll() error {
 	s.feeds.period = c.period()
 	for i, g := range c.groups {
 		for j := range g.sources {
-			s.feeds.addAll(i, &g.sources[j])
+			s.feeds.add(i, sourceRows{&g.sources[j], allRows})
 		}
 	}
 	return s.run()
