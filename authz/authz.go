@@ -24,6 +24,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
 )
 
@@ -64,6 +65,10 @@ type App struct {
 	tokenHash []byte
 	shares    map[uint32]bool
 	reads     map[uint32]Read
+	// readable are the read grants that have effect.
+	readable map[uint32]Read
+	// required are the clinical types of which the app may read all or none.
+	required []uint32
 	// asked are the types about whose reading the owner ever decided, either way.
 	asked map[uint32]bool
 }
@@ -92,8 +97,8 @@ func (a *App) Shares() []uint32 {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(a.shares)), func(t uint32) bool { return !a.shares[t] })
 }
 
-// Reads returns the app's read grants by type code.
-func (a *App) Reads() map[uint32]Read { return maps.Clone(a.reads) }
+// Reads returns the read grants of the app that have effect, by type code.
+func (a *App) Reads() map[uint32]Read { return maps.Clone(a.readable) }
 
 // Holds tells in constant time whether token is the app's.
 func (a *App) Holds(token string) bool {
@@ -234,7 +239,7 @@ func (s *State) follow(d *pb.Decision, detail *pb.DecisionDetail) (*App, error) 
 		if Explains(body.AppDescribed.GetManifest()) != touched.explained {
 			return nil, fmt.Errorf("%w: decision %d explains other requests than its manifest", ErrForged, d.GetNumber())
 		}
-		touched.Manifest = body.AppDescribed.GetManifest()
+		touched.describe(body.AppDescribed.GetManifest())
 	case *pb.DecisionDetail_ReadsDecided:
 		if touched == nil {
 			if touched, err = s.standing(d, body.ReadsDecided.GetApp()); err != nil {
@@ -251,6 +256,9 @@ func (s *State) follow(d *pb.Decision, detail *pb.DecisionDetail) (*App, error) 
 		if d.GetBody() != nil {
 			return nil, fmt.Errorf("%w: decision %d decides two things", ErrForged, d.GetNumber())
 		}
+	}
+	if touched != nil {
+		touched.settle()
 	}
 	return touched, nil
 }
@@ -307,6 +315,16 @@ func (s *State) standing(d *pb.Decision, number uint64) (*App, error) {
 	b := *a
 	b.shares, b.reads, b.asked = maps.Clone(a.shares), maps.Clone(a.reads), maps.Clone(a.asked)
 	return &b, nil
+}
+
+// describe takes what an app says of itself.
+func (a *App) describe(m *pb.Manifest) {
+	a.Manifest, a.required = m, nil
+	for _, name := range m.GetRequiredClinicalTypes() {
+		if t, ok := catalog.Lookup(name); ok {
+			a.required = append(a.required, t.Code)
+		}
+	}
 }
 
 func setShares(d *pb.Decision, a *App, grants []*pb.ShareGrant) error {
@@ -404,7 +422,7 @@ func (s *State) Scope(app uint64) Scope {
 	if !ok || a.Removed {
 		return Scope{}
 	}
-	return Scope{app: a.Number, reads: a.reads}
+	return Scope{app: a.Number, reads: a.readable}
 }
 
 // OwnerScope returns the scope that sees everything.

@@ -75,7 +75,7 @@ func drawShares(r *rapid.T) []*pb.ShareGrant {
 func drawReads(r *rapid.T) []*pb.ReadGrant {
 	return rapid.SliceOfN(rapid.Custom(func(r *rapid.T) *pb.ReadGrant {
 		return &pb.ReadGrant{
-			Type:   rapid.SampledFrom([]uint32{1, 2, 3, 4, clinicalType}).Draw(r, "type"),
+			Type:   rapid.SampledFrom(drawnTypes).Draw(r, "type"),
 			Extent: pb.ReadExtent(rapid.Int32Range(0, 4).Draw(r, "extent")), // 4 is none of ours
 			Since:  rapid.Int64().Draw(r, "since"),
 		}
@@ -114,19 +114,24 @@ func drawUnits(r *rapid.T) *pb.PreferredUnitsSet {
 // drawManifest draws one that leaves out some of the descriptions.
 func drawManifest(r *rapid.T, bundle string) *pb.Manifest {
 	m := authztest.Manifest(bundle)
-	switch rapid.SampledFrom([]string{"all", "all", "share", "read", "both"}).Draw(r, "explained") {
+	switch rapid.SampledFrom([]string{"all", "required", "share", "read", "both"}).Draw(r, "explained") {
 	case "share":
 		m.ReadUsageDescription, m.ClinicalUsageDescription = "", ""
 	case "read":
 		m.ShareUsageDescription, m.ClinicalUsageDescription = "", ""
 	case "both":
 		m.ClinicalUsageDescription = ""
+	case "required":
+		m.RequiredClinicalTypes = []string{"labResultRecord", "conditionRecord", "HKClinicalTypeIdentifierMedicationRecord"}
 	}
 	return m
 }
 
-// clinicalType is one of the types that are drawn, and the only clinical one.
-var clinicalType = codeNamed("labResultRecord")
+// clinicalTypes are those of the types that are drawn.
+var clinicalTypes = []uint32{codeNamed("labResultRecord"), codeNamed("conditionRecord"), codeNamed("medicationRecord")}
+
+// drawnTypes are more often clinical than not.
+var drawnTypes = append([]uint32{1, 2, 3}, clinicalTypes...)
 
 func codeNamed(name string) uint32 {
 	t, ok := catalog.Lookup(name)
@@ -145,7 +150,7 @@ func (m *modelApp) explained(shares []*pb.ShareGrant, reads []*pb.ReadGrant) ([]
 		if g.GetExtent() != pb.ReadExtent_READ_EXTENT_ALL && g.GetExtent() != pb.ReadExtent_READ_EXTENT_SINCE {
 			return false
 		}
-		return m.manifest.GetReadUsageDescription() == "" || g.GetType() == clinicalType && m.manifest.GetClinicalUsageDescription() == ""
+		return m.manifest.GetReadUsageDescription() == "" || slices.Contains(clinicalTypes, g.GetType()) && m.manifest.GetClinicalUsageDescription() == ""
 	})
 	return shares, reads
 }
@@ -164,6 +169,50 @@ func refused(r *rapid.T, author *Author, req *pb.DecideRequest) {
 	}
 	if err := author.State.Check(d.GetDecision(), d.GetDetail()); !errors.Is(err, ErrForged) {
 		r.Fatalf("what the manifest does not explain is taken: %v", err)
+	}
+}
+
+// effective are the reads without those of a required set that was not granted wholly.
+func (m *modelApp) effective() map[uint32]Read {
+	reads := maps.Clone(m.reads)
+	for _, code := range clinicalTypes {
+		if _, granted := m.reads[code]; !granted && len(m.manifest.GetRequiredClinicalTypes()) > 0 {
+			maps.DeleteFunc(reads, func(code uint32, _ Read) bool { return slices.Contains(clinicalTypes, code) })
+		}
+	}
+	return reads
+}
+
+// answered wants that nothing but what was never answered is left of a request, and that
+// of a required set nothing is told but that not all of it was granted.
+func (m *modelApp) answered(r *rapid.T, got *App) {
+	required := len(m.manifest.GetRequiredClinicalTypes()) > 0
+	all := true
+	for _, code := range clinicalTypes {
+		all = all && m.asked[code]
+	}
+	_, every := m.effective()[clinicalTypes[0]]
+	if got.RequiredNotGranted() != (required && all && !every) {
+		r.Fatalf("not granted: %v", got.RequiredNotGranted())
+	}
+	for _, code := range drawnTypes {
+		left := got.Unanswered(Request{Shares: []uint32{code}, Reads: []uint32{code}})
+		_, answered := m.shares[code]
+		if shares := m.manifest.GetShareUsageDescription() != "" && !answered; shares != slices.Equal(left.Shares, []uint32{code}) {
+			r.Fatalf("%d left to share of %d, answered: %v", left.Shares, code, answered)
+		}
+		var want []uint32
+		for _, c := range drawnTypes {
+			if (c == code || required && slices.Contains(clinicalTypes, c) && slices.Contains(clinicalTypes, code)) && !m.asked[c] {
+				if _, ungranted := m.explained(nil, []*pb.ReadGrant{{Type: c, Extent: pb.ReadExtent_READ_EXTENT_ALL}}); len(ungranted) > 0 {
+					want = append(want, c)
+				}
+			}
+		}
+		slices.Sort(want)
+		if !slices.Equal(left.Reads, want) {
+			r.Fatalf("%d left to read of %d, want %d", left.Reads, code, want)
+		}
 	}
 }
 
@@ -321,7 +370,7 @@ func checkModel(r *rapid.T, c chain, state *State, details bool) {
 		if !got.Holds(want.token) || got.Holds(want.token+"x") || got.Holds("") {
 			r.Fatal("the token opens wrongly")
 		}
-		reads := want.reads
+		reads := want.effective()
 		if details {
 			if got.BundleID() != bundle || !proto.Equal(got.Manifest, want.manifest) {
 				r.Fatal("the app has another manifest")
@@ -337,6 +386,12 @@ func checkModel(r *rapid.T, c chain, state *State, details bool) {
 		}
 		if diff := cmp.Diff(reads, got.Reads()); diff != "" {
 			r.Fatal(diff)
+		}
+		if details {
+			want.answered(r, got)
+		}
+		for _, code := range clinicalTypes {
+			checkAccess(r, state.Scope(want.number).Access(code), want.number, reads[code])
 		}
 		var may []uint32
 		for code := range uint32(6) {

@@ -48,6 +48,8 @@ func (o *openStore) answer(ctx context.Context, scope authz.Scope, req *pb.ReadR
 		return o.preferredUnits(req.GetReader(), query.PreferredUnits)
 	case *pb.ReadRequest_Outcome:
 		return o.outcome(req.GetReader(), query.Outcome)
+	case *pb.ReadRequest_RequestStatus:
+		return o.requestStatus(req.GetReader(), query.RequestStatus)
 	case *pb.ReadRequest_Due:
 		return o.due(ctx, req.GetReader(), query.Due)
 	default:

@@ -33,19 +33,22 @@ func oneOfEach(t *testing.T) map[string]proto.Message {
 	id := make([]byte, 16)
 	id[0] = 1
 	requests := map[string]proto.Message{
-		"Save":                &pb.SaveRequest{RequestId: id, Samples: []*pb.Sample{steps(time.Unix(1_700_000_000, 0), 7)}},
-		"SavePart":            &pb.SavePartRequest{Type: "stepCount", Upload: id, Chunk: &pb.Chunk{Quantities: &pb.Quantities{Offset: []int64{1}, Value: []float64{2}}}},
-		"Delete":              &pb.DeleteRequest{RequestId: id, Deletions: []*pb.Deletion{{Type: "stepCount", From: timestamppb.New(time.Unix(0, 0))}}},
-		"SetUpdates":          &pb.SetUpdatesRequest{Type: "stepCount", Frequency: pb.Frequency_FREQUENCY_IMMEDIATE},
-		"AckUpdates":          &pb.AckUpdatesRequest{Tokens: []string{"AAAA"}},
-		"QuerySamples":        &pb.QuerySamplesRequest{Types: []string{"stepCount"}},
-		"QueryChanges":        &pb.QueryChangesRequest{Type: "stepCount"},
-		"QueryStatistics":     &pb.QueryStatisticsRequest{Type: "stepCount"},
-		"QueryPayload":        &pb.QueryPayloadRequest{Type: "stepCount", PayloadToken: "AAAA"},
-		"QuerySources":        &pb.QuerySourcesRequest{Type: "stepCount"},
-		"QueryPreferredUnits": &pb.QueryPreferredUnitsRequest{Types: []string{"stepCount"}},
-		"QueryOutcome":        &pb.QueryOutcomeRequest{Receipt: "AAAA"},
-		"QueryUpdates":        &pb.QueryUpdatesRequest{},
+		"Save":                   &pb.SaveRequest{RequestId: id, Samples: []*pb.Sample{steps(time.Unix(1_700_000_000, 0), 7)}},
+		"SavePart":               &pb.SavePartRequest{Type: "stepCount", Upload: id, Chunk: &pb.Chunk{Quantities: &pb.Quantities{Offset: []int64{1}, Value: []float64{2}}}},
+		"Delete":                 &pb.DeleteRequest{RequestId: id, Deletions: []*pb.Deletion{{Type: "stepCount", From: timestamppb.New(time.Unix(0, 0))}}},
+		"SetUpdates":             &pb.SetUpdatesRequest{Type: "stepCount", Frequency: pb.Frequency_FREQUENCY_IMMEDIATE},
+		"AckUpdates":             &pb.AckUpdatesRequest{Tokens: []string{"AAAA"}},
+		"RequestAuthorization":   &pb.RequestAuthorizationRequest{Share: []string{"height"}, Read: []string{"stepCount"}},
+		"GetAuthorizationStatus": &pb.GetAuthorizationStatusRequest{Types: []string{"stepCount"}},
+		"GetRequestStatus":       &pb.GetRequestStatusRequest{Read: []string{"stepCount"}},
+		"QuerySamples":           &pb.QuerySamplesRequest{Types: []string{"stepCount"}},
+		"QueryChanges":           &pb.QueryChangesRequest{Type: "stepCount"},
+		"QueryStatistics":        &pb.QueryStatisticsRequest{Type: "stepCount"},
+		"QueryPayload":           &pb.QueryPayloadRequest{Type: "stepCount", PayloadToken: "AAAA"},
+		"QuerySources":           &pb.QuerySourcesRequest{Type: "stepCount"},
+		"QueryPreferredUnits":    &pb.QueryPreferredUnitsRequest{Types: []string{"stepCount"}},
+		"QueryOutcome":           &pb.QueryOutcomeRequest{Receipt: "AAAA"},
+		"QueryUpdates":           &pb.QueryUpdatesRequest{},
 	}
 	for _, method := range methods() {
 		if requests[method] == nil {
@@ -109,12 +112,14 @@ func reads(t *testing.T, typeName, pageToken string) map[string]*nats.Msg {
 	}
 	request("units, one", "QueryPreferredUnits", &pb.QueryPreferredUnitsRequest{Types: []string{typeName}})
 	request("units, none", "QueryPreferredUnits", &pb.QueryPreferredUnitsRequest{})
+	request("request status", "GetRequestStatus", &pb.GetRequestStatusRequest{Read: []string{typeName}})
+	request("request status, of nothing", "GetRequestStatus", &pb.GetRequestStatusRequest{})
 	request("outcome, made-up receipt", "QueryOutcome", &pb.QueryOutcomeRequest{Receipt: pageToken})
 	for name, wait := range map[string]uint32{"now": 0, "a wait": 20, "too long a wait": 60_001} {
 		request("updates, "+name, "QueryUpdates", &pb.QueryUpdatesRequest{WaitMs: wait})
 	}
 	for _, method := range methods() {
-		if !strings.HasPrefix(method, "Query") {
+		if !strings.HasPrefix(method, "Query") && method != "GetRequestStatus" {
 			continue
 		}
 		if !proper[method] {

@@ -20,28 +20,31 @@ import (
 type commands struct {
 	globals
 
-	Init      initCmd      `cmd:"" help:"Make a store: keys, recovery words, log."`
-	Serve     serveCmd     `cmd:"" help:"Run the daemon."`
-	Status    statusCmd    `cmd:"" help:"Say whether the store is locked, and to its owner what is behind it."`
-	Unlock    unlockCmd    `cmd:"" help:"Open the store for reading."`
-	Lock      lockCmd      `cmd:"" help:"End reading, after a grace period or now."`
-	App       appCmd       `cmd:"" help:"Register, list, show and remove apps."`
-	Grant     grantCmd     `cmd:"" help:"Allow an app to write or read types."`
-	Revoke    revokeCmd    `cmd:"" help:"Take grants back."`
-	Policy    policyCmd    `cmd:"" help:"Show or set what becomes of implausible values."`
-	Import    importCmd    `cmd:"" help:"Import an export of Apple's Health app or of Health Auto Export, lines of JSON, or CSV."`
-	Save      saveCmd      `cmd:"" help:"Save samples, one JSON object a line, as an app."`
-	Delete    deleteCmd    `cmd:"" help:"Delete samples: as an app its own, as the owner anybody's."`
-	Query     queryCmd     `cmd:"" help:"Read samples and statistics."`
-	Export    exportCmd    `cmd:"" help:"Write samples to a file: without loss, as tables, or as Apple's Health app does."`
-	Updates   updatesCmd   `cmd:"" help:"Be told, as an app, that types have changed."`
-	Order     orderCmd     `cmd:"" help:"Show or set which source counts where several have samples at once."`
-	Types     typesCmd     `cmd:"" help:"List the health types."`
-	Units     unitsCmd     `cmd:"" help:"List, check and convert units (\"units 5 mi km\"), and set those that the owner prefers."`
-	Log       logCmd       `cmd:"" help:"Look at the log without opening it."`
-	Bench     benchCmd     `cmd:"" help:"Measure this machine against its limits."`
-	Demo      demoCmd      `cmd:"" help:"Show the main job on a made-up export."`
-	Projector projectorCmd `cmd:"" hidden:""`
+	Init          initCmd          `cmd:"" help:"Make a store: keys, recovery words, log."`
+	Serve         serveCmd         `cmd:"" help:"Run the daemon."`
+	Status        statusCmd        `cmd:"" help:"Say whether the store is locked, and to its owner what is behind it."`
+	Unlock        unlockCmd        `cmd:"" help:"Open the store for reading."`
+	Lock          lockCmd          `cmd:"" help:"End reading, after a grace period or now."`
+	App           appCmd           `cmd:"" help:"Register, list, show and remove apps."`
+	Grant         grantCmd         `cmd:"" help:"Allow an app to write or read types."`
+	Revoke        revokeCmd        `cmd:"" help:"Take grants back."`
+	Requests      requestsCmd      `cmd:"" help:"List what apps have asked for and is not decided."`
+	Decide        decideCmd        `cmd:"" help:"Show what an app asks for, and answer it."`
+	Authorization authorizationCmd `cmd:"" help:"Ask, as an app, for what it needs."`
+	Policy        policyCmd        `cmd:"" help:"Show or set what becomes of implausible values."`
+	Import        importCmd        `cmd:"" help:"Import an export of Apple's Health app or of Health Auto Export, lines of JSON, or CSV."`
+	Save          saveCmd          `cmd:"" help:"Save samples, one JSON object a line, as an app."`
+	Delete        deleteCmd        `cmd:"" help:"Delete samples: as an app its own, as the owner anybody's."`
+	Query         queryCmd         `cmd:"" help:"Read samples and statistics."`
+	Export        exportCmd        `cmd:"" help:"Write samples to a file: without loss, as tables, or as Apple's Health app does."`
+	Updates       updatesCmd       `cmd:"" help:"Be told, as an app, that types have changed."`
+	Order         orderCmd         `cmd:"" help:"Show or set which source counts where several have samples at once."`
+	Types         typesCmd         `cmd:"" help:"List the health types."`
+	Units         unitsCmd         `cmd:"" help:"List, check and convert units (\"units 5 mi km\"), and set those that the owner prefers."`
+	Log           logCmd           `cmd:"" help:"Look at the log without opening it."`
+	Bench         benchCmd         `cmd:"" help:"Measure this machine against its limits."`
+	Demo          demoCmd          `cmd:"" help:"Show the main job on a made-up export."`
+	Projector     projectorCmd     `cmd:"" hidden:""`
 }
 
 // Exit codes.

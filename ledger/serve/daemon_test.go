@@ -124,7 +124,7 @@ func TestLockedStoreTakesWritesAndAnswersReadsAlike(t *testing.T) {
 		out := service.Method(i).Call([]reflect.Value{reflect.ValueOf(t.Context()), reflect.New(method.Type.In(2).Elem())})
 		err, _ := out[1].Interface().(error)
 		want := rpc.ReasonStoreLocked
-		if writes(method.Name) {
+		if always(method.Name) {
 			want = rpc.ReasonInvalidArgument
 		}
 		if rpc.Reason(err) != want {

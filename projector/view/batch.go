@@ -149,6 +149,8 @@ func (b *Batch) apply(sequence uint64, event int, ev *pb.Event) error {
 		return b.setUpdates(body.UpdatesSet)
 	case *pb.Event_UpdatesAcked:
 		return b.ackUpdates(ev.GetTime(), body.UpdatesAcked)
+	case *pb.Event_AuthorizationRequested:
+		return b.ask(ev.GetTime(), body.AuthorizationRequested)
 	}
 	return nil
 }

@@ -141,7 +141,7 @@ func goldenLog() []logged {
 	part := &pb.PartSaved{App: 7, Upload: upload, Chunk: &pb.Chunk{Beats: &pb.Beats{Offset: []int64{5, 900_000}, AfterGap: []uint32{1}}}}
 	log = append(log, logged{70_000, 1, &pb.Event{Body: &pb.Event_PartSaved{PartSaved: part}}})
 	log = append(log, logged{70_000, 2, event(7, 3, false, goldenObjects(upload)...)})
-	return slices.Concat(log, goldenUpdates(), goldenRemovals())
+	return slices.Concat(log, goldenUpdates(), goldenAsking(), goldenRemovals())
 }
 
 // goldenRemovals delete a sample with a UUID of its own, one without and with metadata, a
@@ -173,6 +173,19 @@ func goldenUpdates() []logged {
 			Time: 1_700_000_000_000_000, Body: &pb.Event_UpdatesAcked{UpdatesAcked: &pb.UpdatesAcked{App: 7, Type: 300, Sequence: 70_001}},
 		}},
 		{70_001, 1, set(2, pb.Frequency_FREQUENCY_NEVER)},
+	}
+}
+
+// goldenAsking is a request for some of what was asked for before.
+func goldenAsking() []logged {
+	ask := func(time int64, shares, reads []uint32) *pb.Event {
+		return &pb.Event{Time: time, Body: &pb.Event_AuthorizationRequested{AuthorizationRequested: &pb.AuthorizationRequested{
+			App: 7, Shares: shares, Reads: reads,
+		}}}
+	}
+	return []logged{
+		{70_001, 2, ask(1_700_000_000_000_000, []uint32{1}, []uint32{1, 300})},
+		{70_001, 3, ask(1_700_000_000_000_001, []uint32{2}, []uint32{300})},
 	}
 }
 
@@ -265,6 +278,9 @@ func FuzzRows(f *testing.F) {
 		fuzzObjects(t, key, value)
 		fuzzBlock(t, value)
 		if len(key) > 0 {
+			if a, ok := readAsked(key, value); ok && !bytes.Equal(appendAskedKey(nil, a.App, a.Direction, a.Type)[1:], key[1:]) {
+				t.Errorf("%x is written anew as %x", key, appendAskedKey(nil, a.App, a.Direction, a.Type))
+			}
 			if u, ok := readSubscription(key, value); ok {
 				if again, ok := readSubscription(key, u.appendRow(nil)); !ok || again != u {
 					t.Errorf("subscription %x = %x does not read back", key, value)

@@ -31,6 +31,7 @@ const (
 	familyPart     byte = 0x33
 	familyDerived  byte = 0x35
 	familyUpdates  byte = 0x36
+	familyAsked    byte = 0x37
 	familySample   byte = 0x40
 )
 
@@ -201,6 +202,10 @@ func appendIdentityKey(dst []byte, app uint64, typeCode uint32, name *[32]byte) 
 
 func appendUpdatesKey(dst []byte, app uint64, typeCode uint32) []byte {
 	return appendOrdered(appendOrdered(append(dst, familyUpdates), app), uint64(typeCode))
+}
+
+func appendAskedKey(dst []byte, app uint64, direction Direction, typeCode uint32) []byte {
+	return appendOrdered(append(appendOrdered(append(dst, familyAsked), app), byte(direction)), uint64(typeCode))
 }
 
 func appendMetadataKey(dst []byte, sequence uint64, event, number uint32) []byte {

@@ -189,6 +189,18 @@ func (h healthClient) AckUpdates(ctx context.Context, r *pb.AckUpdatesRequest) (
 	return call[pb.AckUpdatesRequest, pb.AckUpdatesResponse](ctx, h.c, "AckUpdates", r)
 }
 
+func (h healthClient) RequestAuthorization(ctx context.Context, r *pb.RequestAuthorizationRequest) (*pb.RequestAuthorizationResponse, error) {
+	return call[pb.RequestAuthorizationRequest, pb.RequestAuthorizationResponse](ctx, h.c, "RequestAuthorization", r)
+}
+
+func (h healthClient) GetAuthorizationStatus(ctx context.Context, r *pb.GetAuthorizationStatusRequest) (*pb.GetAuthorizationStatusResponse, error) {
+	return call[pb.GetAuthorizationStatusRequest, pb.GetAuthorizationStatusResponse](ctx, h.c, "GetAuthorizationStatus", r)
+}
+
+func (h healthClient) GetRequestStatus(ctx context.Context, r *pb.GetRequestStatusRequest) (*pb.GetRequestStatusResponse, error) {
+	return call[pb.GetRequestStatusRequest, pb.GetRequestStatusResponse](ctx, h.c, "GetRequestStatus", r)
+}
+
 func (h healthClient) QueryPayload(ctx context.Context, r *pb.QueryPayloadRequest) (*pb.QueryPayloadResponse, error) {
 	return call[pb.QueryPayloadRequest, pb.QueryPayloadResponse](ctx, h.c, "QueryPayload", r)
 }
@@ -258,6 +270,10 @@ func (o ownerClient) RemoveApp(ctx context.Context, r *pb.RemoveAppRequest) (*pb
 
 func (o ownerClient) ListApps(ctx context.Context, r *pb.ListAppsRequest) (*pb.ListAppsResponse, error) {
 	return call[pb.ListAppsRequest, pb.ListAppsResponse](ctx, o.c, "ListApps", r)
+}
+
+func (o ownerClient) ListRequests(ctx context.Context, r *pb.ListRequestsRequest) (*pb.ListRequestsResponse, error) {
+	return call[pb.ListRequestsRequest, pb.ListRequestsResponse](ctx, o.c, "ListRequests", r)
 }
 
 func (o ownerClient) Decide(ctx context.Context, r *pb.DecideRequest) (*pb.DecideResponse, error) {

@@ -246,6 +246,7 @@ type Event struct {
 	//	*Event_SamplesDeleted
 	//	*Event_UpdatesSet
 	//	*Event_UpdatesAcked
+	//	*Event_AuthorizationRequested
 	Body          isEvent_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -367,6 +368,15 @@ func (x *Event) GetUpdatesAcked() *UpdatesAcked {
 	return nil
 }
 
+func (x *Event) GetAuthorizationRequested() *AuthorizationRequested {
+	if x != nil {
+		if x, ok := x.Body.(*Event_AuthorizationRequested); ok {
+			return x.AuthorizationRequested
+		}
+	}
+	return nil
+}
+
 type isEvent_Body interface {
 	isEvent_Body()
 }
@@ -404,6 +414,10 @@ type Event_UpdatesAcked struct {
 	UpdatesAcked *UpdatesAcked `protobuf:"bytes,9,opt,name=updates_acked,json=updatesAcked,proto3,oneof"`
 }
 
+type Event_AuthorizationRequested struct {
+	AuthorizationRequested *AuthorizationRequested `protobuf:"bytes,10,opt,name=authorization_requested,json=authorizationRequested,proto3,oneof"`
+}
+
 func (*Event_SamplesSaved) isEvent_Body() {}
 
 func (*Event_Decision) isEvent_Body() {}
@@ -419,6 +433,8 @@ func (*Event_SamplesDeleted) isEvent_Body() {}
 func (*Event_UpdatesSet) isEvent_Body() {}
 
 func (*Event_UpdatesAcked) isEvent_Body() {}
+
+func (*Event_AuthorizationRequested) isEvent_Body() {}
 
 // SamplesSaved holds the samples of one save by one app. Class health.
 type SamplesSaved struct {
@@ -820,6 +836,68 @@ func (x *UpdatesAcked) GetSequence() uint64 {
 	return 0
 }
 
+// AuthorizationRequested says that an app has asked to write and to read types. Class
+// health.
+type AuthorizationRequested struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	App           uint64                 `protobuf:"varint,1,opt,name=app,proto3" json:"app,omitempty"`
+	Shares        []uint32               `protobuf:"varint,2,rep,packed,name=shares,proto3" json:"shares,omitempty"`
+	Reads         []uint32               `protobuf:"varint,3,rep,packed,name=reads,proto3" json:"reads,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuthorizationRequested) Reset() {
+	*x = AuthorizationRequested{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuthorizationRequested) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuthorizationRequested) ProtoMessage() {}
+
+func (x *AuthorizationRequested) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuthorizationRequested.ProtoReflect.Descriptor instead.
+func (*AuthorizationRequested) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *AuthorizationRequested) GetApp() uint64 {
+	if x != nil {
+		return x.App
+	}
+	return 0
+}
+
+func (x *AuthorizationRequested) GetShares() []uint32 {
+	if x != nil {
+		return x.Shares
+	}
+	return nil
+}
+
+func (x *AuthorizationRequested) GetReads() []uint32 {
+	if x != nil {
+		return x.Reads
+	}
+	return nil
+}
+
 // SignedDecision is a Decision with the owner's Ed25519 signature over
 // the store id and the decision's bytes. Class management, the first ones open.
 type SignedDecision struct {
@@ -833,7 +911,7 @@ type SignedDecision struct {
 
 func (x *SignedDecision) Reset() {
 	*x = SignedDecision{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[8]
+	mi := &file_healthledger_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -845,7 +923,7 @@ func (x *SignedDecision) String() string {
 func (*SignedDecision) ProtoMessage() {}
 
 func (x *SignedDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[8]
+	mi := &file_healthledger_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -858,7 +936,7 @@ func (x *SignedDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedDecision.ProtoReflect.Descriptor instead.
 func (*SignedDecision) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SignedDecision) GetDecision() []byte {
@@ -900,7 +978,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[9]
+	mi := &file_healthledger_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -912,7 +990,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[9]
+	mi := &file_healthledger_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -925,7 +1003,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Decision) GetNumber() uint64 {
@@ -1055,7 +1133,7 @@ type DeviceEnrolled struct {
 
 func (x *DeviceEnrolled) Reset() {
 	*x = DeviceEnrolled{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[10]
+	mi := &file_healthledger_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1067,7 +1145,7 @@ func (x *DeviceEnrolled) String() string {
 func (*DeviceEnrolled) ProtoMessage() {}
 
 func (x *DeviceEnrolled) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[10]
+	mi := &file_healthledger_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1080,7 +1158,7 @@ func (x *DeviceEnrolled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceEnrolled.ProtoReflect.Descriptor instead.
 func (*DeviceEnrolled) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DeviceEnrolled) GetSigningKey() []byte {
@@ -1114,7 +1192,7 @@ type AppRegistered struct {
 
 func (x *AppRegistered) Reset() {
 	*x = AppRegistered{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[11]
+	mi := &file_healthledger_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1126,7 +1204,7 @@ func (x *AppRegistered) String() string {
 func (*AppRegistered) ProtoMessage() {}
 
 func (x *AppRegistered) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[11]
+	mi := &file_healthledger_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1139,7 +1217,7 @@ func (x *AppRegistered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRegistered.ProtoReflect.Descriptor instead.
 func (*AppRegistered) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AppRegistered) GetKey() string {
@@ -1190,7 +1268,7 @@ type Explained struct {
 
 func (x *Explained) Reset() {
 	*x = Explained{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[12]
+	mi := &file_healthledger_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1202,7 +1280,7 @@ func (x *Explained) String() string {
 func (*Explained) ProtoMessage() {}
 
 func (x *Explained) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[12]
+	mi := &file_healthledger_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1215,7 +1293,7 @@ func (x *Explained) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explained.ProtoReflect.Descriptor instead.
 func (*Explained) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Explained) GetShare() bool {
@@ -1250,7 +1328,7 @@ type SharesDecided struct {
 
 func (x *SharesDecided) Reset() {
 	*x = SharesDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[13]
+	mi := &file_healthledger_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1262,7 +1340,7 @@ func (x *SharesDecided) String() string {
 func (*SharesDecided) ProtoMessage() {}
 
 func (x *SharesDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[13]
+	mi := &file_healthledger_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1275,7 +1353,7 @@ func (x *SharesDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharesDecided.ProtoReflect.Descriptor instead.
 func (*SharesDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SharesDecided) GetApp() uint64 {
@@ -1302,7 +1380,7 @@ type AppRemoved struct {
 
 func (x *AppRemoved) Reset() {
 	*x = AppRemoved{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[14]
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1314,7 +1392,7 @@ func (x *AppRemoved) String() string {
 func (*AppRemoved) ProtoMessage() {}
 
 func (x *AppRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[14]
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1327,7 +1405,7 @@ func (x *AppRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRemoved.ProtoReflect.Descriptor instead.
 func (*AppRemoved) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AppRemoved) GetApp() uint64 {
@@ -1347,7 +1425,7 @@ type PolicySet struct {
 
 func (x *PolicySet) Reset() {
 	*x = PolicySet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1359,7 +1437,7 @@ func (x *PolicySet) String() string {
 func (*PolicySet) ProtoMessage() {}
 
 func (x *PolicySet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1372,7 +1450,7 @@ func (x *PolicySet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicySet.ProtoReflect.Descriptor instead.
 func (*PolicySet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PolicySet) GetPlausibility() Plausibility {
@@ -1393,7 +1471,7 @@ type ShareGrant struct {
 
 func (x *ShareGrant) Reset() {
 	*x = ShareGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[16]
+	mi := &file_healthledger_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1405,7 +1483,7 @@ func (x *ShareGrant) String() string {
 func (*ShareGrant) ProtoMessage() {}
 
 func (x *ShareGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[16]
+	mi := &file_healthledger_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1418,7 +1496,7 @@ func (x *ShareGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareGrant.ProtoReflect.Descriptor instead.
 func (*ShareGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ShareGrant) GetType() uint32 {
@@ -1455,7 +1533,7 @@ type DecisionDetail struct {
 
 func (x *DecisionDetail) Reset() {
 	*x = DecisionDetail{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[17]
+	mi := &file_healthledger_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1467,7 +1545,7 @@ func (x *DecisionDetail) String() string {
 func (*DecisionDetail) ProtoMessage() {}
 
 func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[17]
+	mi := &file_healthledger_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1480,7 +1558,7 @@ func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionDetail.ProtoReflect.Descriptor instead.
 func (*DecisionDetail) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DecisionDetail) GetNumber() uint64 {
@@ -1594,7 +1672,7 @@ type AppDescribed struct {
 
 func (x *AppDescribed) Reset() {
 	*x = AppDescribed{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[18]
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1606,7 +1684,7 @@ func (x *AppDescribed) String() string {
 func (*AppDescribed) ProtoMessage() {}
 
 func (x *AppDescribed) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[18]
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1619,7 +1697,7 @@ func (x *AppDescribed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppDescribed.ProtoReflect.Descriptor instead.
 func (*AppDescribed) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AppDescribed) GetManifest() *Manifest {
@@ -1641,7 +1719,7 @@ type SourceOrderSet struct {
 
 func (x *SourceOrderSet) Reset() {
 	*x = SourceOrderSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1653,7 +1731,7 @@ func (x *SourceOrderSet) String() string {
 func (*SourceOrderSet) ProtoMessage() {}
 
 func (x *SourceOrderSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1666,7 +1744,7 @@ func (x *SourceOrderSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceOrderSet.ProtoReflect.Descriptor instead.
 func (*SourceOrderSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SourceOrderSet) GetType() uint32 {
@@ -1695,7 +1773,7 @@ type SourceName struct {
 
 func (x *SourceName) Reset() {
 	*x = SourceName{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1707,7 +1785,7 @@ func (x *SourceName) String() string {
 func (*SourceName) ProtoMessage() {}
 
 func (x *SourceName) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1720,7 +1798,7 @@ func (x *SourceName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceName.ProtoReflect.Descriptor instead.
 func (*SourceName) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SourceName) GetApp() string {
@@ -1747,7 +1825,7 @@ type PreferredUnitsSet struct {
 
 func (x *PreferredUnitsSet) Reset() {
 	*x = PreferredUnitsSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1759,7 +1837,7 @@ func (x *PreferredUnitsSet) String() string {
 func (*PreferredUnitsSet) ProtoMessage() {}
 
 func (x *PreferredUnitsSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1772,7 +1850,7 @@ func (x *PreferredUnitsSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreferredUnitsSet.ProtoReflect.Descriptor instead.
 func (*PreferredUnitsSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PreferredUnitsSet) GetUnits() []*TypeUnit {
@@ -1793,7 +1871,7 @@ type TypeUnit struct {
 
 func (x *TypeUnit) Reset() {
 	*x = TypeUnit{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1805,7 +1883,7 @@ func (x *TypeUnit) String() string {
 func (*TypeUnit) ProtoMessage() {}
 
 func (x *TypeUnit) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1818,7 +1896,7 @@ func (x *TypeUnit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TypeUnit.ProtoReflect.Descriptor instead.
 func (*TypeUnit) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *TypeUnit) GetType() uint32 {
@@ -1845,7 +1923,7 @@ type OwnerDeleted struct {
 
 func (x *OwnerDeleted) Reset() {
 	*x = OwnerDeleted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[23]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1857,7 +1935,7 @@ func (x *OwnerDeleted) String() string {
 func (*OwnerDeleted) ProtoMessage() {}
 
 func (x *OwnerDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[23]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1870,7 +1948,7 @@ func (x *OwnerDeleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerDeleted.ProtoReflect.Descriptor instead.
 func (*OwnerDeleted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *OwnerDeleted) GetDeletions() []*DeletedSamples {
@@ -1891,7 +1969,7 @@ type ReadsDecided struct {
 
 func (x *ReadsDecided) Reset() {
 	*x = ReadsDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[24]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1903,7 +1981,7 @@ func (x *ReadsDecided) String() string {
 func (*ReadsDecided) ProtoMessage() {}
 
 func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[24]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1916,7 +1994,7 @@ func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadsDecided.ProtoReflect.Descriptor instead.
 func (*ReadsDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ReadsDecided) GetApp() uint64 {
@@ -1946,7 +2024,7 @@ type ReadGrant struct {
 
 func (x *ReadGrant) Reset() {
 	*x = ReadGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[25]
+	mi := &file_healthledger_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1958,7 +2036,7 @@ func (x *ReadGrant) String() string {
 func (*ReadGrant) ProtoMessage() {}
 
 func (x *ReadGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[25]
+	mi := &file_healthledger_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1971,7 +2049,7 @@ func (x *ReadGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadGrant.ProtoReflect.Descriptor instead.
 func (*ReadGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ReadGrant) GetType() uint32 {
@@ -2011,7 +2089,7 @@ type AccessRecorded struct {
 
 func (x *AccessRecorded) Reset() {
 	*x = AccessRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[26]
+	mi := &file_healthledger_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2023,7 +2101,7 @@ func (x *AccessRecorded) String() string {
 func (*AccessRecorded) ProtoMessage() {}
 
 func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[26]
+	mi := &file_healthledger_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2036,7 +2114,7 @@ func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessRecorded.ProtoReflect.Descriptor instead.
 func (*AccessRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *AccessRecorded) GetApp() uint64 {
@@ -2080,7 +2158,7 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\x1bhealthledger/v1/event.proto\x12\x0fhealthledger.v1\x1a#healthledger/v1/authorization.proto\x1a\x1dhealthledger/v1/payload.proto\x1a\x1chealthledger/v1/sample.proto\";\n" +
 	"\tEventList\x12.\n" +
-	"\x06events\x18\x01 \x03(\v2\x16.healthledger.v1.EventR\x06events\"\xae\x04\n" +
+	"\x06events\x18\x01 \x03(\v2\x16.healthledger.v1.EventR\x06events\"\x92\x05\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x03R\x04time\x12D\n" +
 	"\rsamples_saved\x18\x02 \x01(\v2\x1d.healthledger.v1.SamplesSavedH\x00R\fsamplesSaved\x12=\n" +
@@ -2092,7 +2170,9 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x0fsamples_deleted\x18\a \x01(\v2\x1f.healthledger.v1.SamplesDeletedH\x00R\x0esamplesDeleted\x12>\n" +
 	"\vupdates_set\x18\b \x01(\v2\x1b.healthledger.v1.UpdatesSetH\x00R\n" +
 	"updatesSet\x12D\n" +
-	"\rupdates_acked\x18\t \x01(\v2\x1d.healthledger.v1.UpdatesAckedH\x00R\fupdatesAckedB\x06\n" +
+	"\rupdates_acked\x18\t \x01(\v2\x1d.healthledger.v1.UpdatesAckedH\x00R\fupdatesAcked\x12b\n" +
+	"\x17authorization_requested\x18\n" +
+	" \x01(\v2'.healthledger.v1.AuthorizationRequestedH\x00R\x16authorizationRequestedB\x06\n" +
 	"\x04body\"\x98\x01\n" +
 	"\fSamplesSaved\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x1d\n" +
@@ -2126,7 +2206,11 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\fUpdatesAcked\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\rR\x04type\x12\x1a\n" +
-	"\bsequence\x18\x03 \x01(\x04R\bsequence\"J\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\"X\n" +
+	"\x16AuthorizationRequested\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x16\n" +
+	"\x06shares\x18\x02 \x03(\rR\x06shares\x12\x14\n" +
+	"\x05reads\x18\x03 \x03(\rR\x05reads\"J\n" +
 	"\x0eSignedDecision\x12\x1a\n" +
 	"\bdecision\x18\x01 \x01(\fR\bdecision\x12\x1c\n" +
 	"\tsignature\x18\x02 \x01(\fR\tsignature\"\xd6\x03\n" +
@@ -2241,80 +2325,82 @@ func file_healthledger_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_healthledger_v1_event_proto_goTypes = []any{
-	(Frequency)(0),            // 0: healthledger.v1.Frequency
-	(Plausibility)(0),         // 1: healthledger.v1.Plausibility
-	(ReadExtent)(0),           // 2: healthledger.v1.ReadExtent
-	(*EventList)(nil),         // 3: healthledger.v1.EventList
-	(*Event)(nil),             // 4: healthledger.v1.Event
-	(*SamplesSaved)(nil),      // 5: healthledger.v1.SamplesSaved
-	(*PartSaved)(nil),         // 6: healthledger.v1.PartSaved
-	(*SamplesDeleted)(nil),    // 7: healthledger.v1.SamplesDeleted
-	(*DeletedSamples)(nil),    // 8: healthledger.v1.DeletedSamples
-	(*UpdatesSet)(nil),        // 9: healthledger.v1.UpdatesSet
-	(*UpdatesAcked)(nil),      // 10: healthledger.v1.UpdatesAcked
-	(*SignedDecision)(nil),    // 11: healthledger.v1.SignedDecision
-	(*Decision)(nil),          // 12: healthledger.v1.Decision
-	(*DeviceEnrolled)(nil),    // 13: healthledger.v1.DeviceEnrolled
-	(*AppRegistered)(nil),     // 14: healthledger.v1.AppRegistered
-	(*Explained)(nil),         // 15: healthledger.v1.Explained
-	(*SharesDecided)(nil),     // 16: healthledger.v1.SharesDecided
-	(*AppRemoved)(nil),        // 17: healthledger.v1.AppRemoved
-	(*PolicySet)(nil),         // 18: healthledger.v1.PolicySet
-	(*ShareGrant)(nil),        // 19: healthledger.v1.ShareGrant
-	(*DecisionDetail)(nil),    // 20: healthledger.v1.DecisionDetail
-	(*AppDescribed)(nil),      // 21: healthledger.v1.AppDescribed
-	(*SourceOrderSet)(nil),    // 22: healthledger.v1.SourceOrderSet
-	(*SourceName)(nil),        // 23: healthledger.v1.SourceName
-	(*PreferredUnitsSet)(nil), // 24: healthledger.v1.PreferredUnitsSet
-	(*TypeUnit)(nil),          // 25: healthledger.v1.TypeUnit
-	(*OwnerDeleted)(nil),      // 26: healthledger.v1.OwnerDeleted
-	(*ReadsDecided)(nil),      // 27: healthledger.v1.ReadsDecided
-	(*ReadGrant)(nil),         // 28: healthledger.v1.ReadGrant
-	(*AccessRecorded)(nil),    // 29: healthledger.v1.AccessRecorded
-	(*SampleColumns)(nil),     // 30: healthledger.v1.SampleColumns
-	(*Chunk)(nil),             // 31: healthledger.v1.Chunk
-	(*Manifest)(nil),          // 32: healthledger.v1.Manifest
+	(Frequency)(0),                 // 0: healthledger.v1.Frequency
+	(Plausibility)(0),              // 1: healthledger.v1.Plausibility
+	(ReadExtent)(0),                // 2: healthledger.v1.ReadExtent
+	(*EventList)(nil),              // 3: healthledger.v1.EventList
+	(*Event)(nil),                  // 4: healthledger.v1.Event
+	(*SamplesSaved)(nil),           // 5: healthledger.v1.SamplesSaved
+	(*PartSaved)(nil),              // 6: healthledger.v1.PartSaved
+	(*SamplesDeleted)(nil),         // 7: healthledger.v1.SamplesDeleted
+	(*DeletedSamples)(nil),         // 8: healthledger.v1.DeletedSamples
+	(*UpdatesSet)(nil),             // 9: healthledger.v1.UpdatesSet
+	(*UpdatesAcked)(nil),           // 10: healthledger.v1.UpdatesAcked
+	(*AuthorizationRequested)(nil), // 11: healthledger.v1.AuthorizationRequested
+	(*SignedDecision)(nil),         // 12: healthledger.v1.SignedDecision
+	(*Decision)(nil),               // 13: healthledger.v1.Decision
+	(*DeviceEnrolled)(nil),         // 14: healthledger.v1.DeviceEnrolled
+	(*AppRegistered)(nil),          // 15: healthledger.v1.AppRegistered
+	(*Explained)(nil),              // 16: healthledger.v1.Explained
+	(*SharesDecided)(nil),          // 17: healthledger.v1.SharesDecided
+	(*AppRemoved)(nil),             // 18: healthledger.v1.AppRemoved
+	(*PolicySet)(nil),              // 19: healthledger.v1.PolicySet
+	(*ShareGrant)(nil),             // 20: healthledger.v1.ShareGrant
+	(*DecisionDetail)(nil),         // 21: healthledger.v1.DecisionDetail
+	(*AppDescribed)(nil),           // 22: healthledger.v1.AppDescribed
+	(*SourceOrderSet)(nil),         // 23: healthledger.v1.SourceOrderSet
+	(*SourceName)(nil),             // 24: healthledger.v1.SourceName
+	(*PreferredUnitsSet)(nil),      // 25: healthledger.v1.PreferredUnitsSet
+	(*TypeUnit)(nil),               // 26: healthledger.v1.TypeUnit
+	(*OwnerDeleted)(nil),           // 27: healthledger.v1.OwnerDeleted
+	(*ReadsDecided)(nil),           // 28: healthledger.v1.ReadsDecided
+	(*ReadGrant)(nil),              // 29: healthledger.v1.ReadGrant
+	(*AccessRecorded)(nil),         // 30: healthledger.v1.AccessRecorded
+	(*SampleColumns)(nil),          // 31: healthledger.v1.SampleColumns
+	(*Chunk)(nil),                  // 32: healthledger.v1.Chunk
+	(*Manifest)(nil),               // 33: healthledger.v1.Manifest
 }
 var file_healthledger_v1_event_proto_depIdxs = []int32{
 	4,  // 0: healthledger.v1.EventList.events:type_name -> healthledger.v1.Event
 	5,  // 1: healthledger.v1.Event.samples_saved:type_name -> healthledger.v1.SamplesSaved
-	11, // 2: healthledger.v1.Event.decision:type_name -> healthledger.v1.SignedDecision
-	29, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
+	12, // 2: healthledger.v1.Event.decision:type_name -> healthledger.v1.SignedDecision
+	30, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
 	6,  // 4: healthledger.v1.Event.part_saved:type_name -> healthledger.v1.PartSaved
 	7,  // 5: healthledger.v1.Event.samples_deleted:type_name -> healthledger.v1.SamplesDeleted
 	9,  // 6: healthledger.v1.Event.updates_set:type_name -> healthledger.v1.UpdatesSet
 	10, // 7: healthledger.v1.Event.updates_acked:type_name -> healthledger.v1.UpdatesAcked
-	30, // 8: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
-	31, // 9: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
-	8,  // 10: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	0,  // 11: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
-	13, // 12: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
-	14, // 13: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
-	16, // 14: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
-	17, // 15: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
-	18, // 16: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
-	19, // 17: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
-	15, // 18: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
-	19, // 19: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
-	1,  // 20: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
-	21, // 21: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
-	27, // 22: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
-	22, // 23: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
-	24, // 24: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
-	26, // 25: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
-	32, // 26: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
-	23, // 27: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
-	25, // 28: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
-	8,  // 29: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	28, // 30: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
-	2,  // 31: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	11, // 8: healthledger.v1.Event.authorization_requested:type_name -> healthledger.v1.AuthorizationRequested
+	31, // 9: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
+	32, // 10: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
+	8,  // 11: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	0,  // 12: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
+	14, // 13: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
+	15, // 14: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
+	17, // 15: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
+	18, // 16: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
+	19, // 17: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
+	20, // 18: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
+	16, // 19: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
+	20, // 20: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
+	1,  // 21: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
+	22, // 22: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
+	28, // 23: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
+	23, // 24: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
+	25, // 25: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
+	27, // 26: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
+	33, // 27: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
+	24, // 28: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
+	26, // 29: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
+	8,  // 30: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	29, // 31: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
+	2,  // 32: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_event_proto_init() }
@@ -2334,16 +2420,17 @@ func file_healthledger_v1_event_proto_init() {
 		(*Event_SamplesDeleted)(nil),
 		(*Event_UpdatesSet)(nil),
 		(*Event_UpdatesAcked)(nil),
+		(*Event_AuthorizationRequested)(nil),
 	}
 	file_healthledger_v1_event_proto_msgTypes[5].OneofWrappers = []any{}
-	file_healthledger_v1_event_proto_msgTypes[9].OneofWrappers = []any{
+	file_healthledger_v1_event_proto_msgTypes[10].OneofWrappers = []any{
 		(*Decision_DeviceEnrolled)(nil),
 		(*Decision_AppRegistered)(nil),
 		(*Decision_SharesDecided)(nil),
 		(*Decision_AppRemoved)(nil),
 		(*Decision_PolicySet)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[17].OneofWrappers = []any{
+	file_healthledger_v1_event_proto_msgTypes[18].OneofWrappers = []any{
 		(*DecisionDetail_AppDescribed)(nil),
 		(*DecisionDetail_ReadsDecided)(nil),
 		(*DecisionDetail_SourceOrderSet)(nil),
@@ -2356,7 +2443,7 @@ func file_healthledger_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_event_proto_rawDesc), len(file_healthledger_v1_event_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   27,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -44,6 +44,15 @@ const (
 	// HealthServiceAckUpdatesProcedure is the fully-qualified name of the HealthService's AckUpdates
 	// RPC.
 	HealthServiceAckUpdatesProcedure = "/healthledger.v1.HealthService/AckUpdates"
+	// HealthServiceRequestAuthorizationProcedure is the fully-qualified name of the HealthService's
+	// RequestAuthorization RPC.
+	HealthServiceRequestAuthorizationProcedure = "/healthledger.v1.HealthService/RequestAuthorization"
+	// HealthServiceGetAuthorizationStatusProcedure is the fully-qualified name of the HealthService's
+	// GetAuthorizationStatus RPC.
+	HealthServiceGetAuthorizationStatusProcedure = "/healthledger.v1.HealthService/GetAuthorizationStatus"
+	// HealthServiceGetRequestStatusProcedure is the fully-qualified name of the HealthService's
+	// GetRequestStatus RPC.
+	HealthServiceGetRequestStatusProcedure = "/healthledger.v1.HealthService/GetRequestStatus"
 	// HealthServiceQuerySamplesProcedure is the fully-qualified name of the HealthService's
 	// QuerySamples RPC.
 	HealthServiceQuerySamplesProcedure = "/healthledger.v1.HealthService/QuerySamples"
@@ -82,6 +91,14 @@ type HealthServiceClient interface {
 	SetUpdates(context.Context, *SetUpdatesRequest) (*SetUpdatesResponse, error)
 	// AckUpdates says that updates have been dealt with, whatever the lock state.
 	AckUpdates(context.Context, *AckUpdatesRequest) (*AckUpdatesResponse, error)
+	// RequestAuthorization asks the owner to let the app write and read types, whatever the
+	// lock state. What he decides it does not tell.
+	RequestAuthorization(context.Context, *RequestAuthorizationRequest) (*RequestAuthorizationResponse, error)
+	// GetAuthorizationStatus tells whether the app may write types, whatever the lock state.
+	GetAuthorizationStatus(context.Context, *GetAuthorizationStatusRequest) (*GetAuthorizationStatusResponse, error)
+	// GetRequestStatus tells whether there is anything in a request that the owner has not
+	// answered yet.
+	GetRequestStatus(context.Context, *GetRequestStatusRequest) (*GetRequestStatusResponse, error)
 	// QuerySamples returns samples, in pages.
 	QuerySamples(context.Context, *QuerySamplesRequest) (*QuerySamplesResponse, error)
 	// QueryChanges returns what has been added and deleted since an anchor, and can wait for it.
@@ -141,6 +158,24 @@ func NewHealthServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(healthServiceMethods.ByName("AckUpdates")),
 			connect.WithClientOptions(opts...),
 		),
+		requestAuthorization: connect.NewClient[RequestAuthorizationRequest, RequestAuthorizationResponse](
+			httpClient,
+			baseURL+HealthServiceRequestAuthorizationProcedure,
+			connect.WithSchema(healthServiceMethods.ByName("RequestAuthorization")),
+			connect.WithClientOptions(opts...),
+		),
+		getAuthorizationStatus: connect.NewClient[GetAuthorizationStatusRequest, GetAuthorizationStatusResponse](
+			httpClient,
+			baseURL+HealthServiceGetAuthorizationStatusProcedure,
+			connect.WithSchema(healthServiceMethods.ByName("GetAuthorizationStatus")),
+			connect.WithClientOptions(opts...),
+		),
+		getRequestStatus: connect.NewClient[GetRequestStatusRequest, GetRequestStatusResponse](
+			httpClient,
+			baseURL+HealthServiceGetRequestStatusProcedure,
+			connect.WithSchema(healthServiceMethods.ByName("GetRequestStatus")),
+			connect.WithClientOptions(opts...),
+		),
 		querySamples: connect.NewClient[QuerySamplesRequest, QuerySamplesResponse](
 			httpClient,
 			baseURL+HealthServiceQuerySamplesProcedure,
@@ -194,19 +229,22 @@ func NewHealthServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 
 // healthServiceClient implements HealthServiceClient.
 type healthServiceClient struct {
-	save                *connect.Client[SaveRequest, SaveResponse]
-	savePart            *connect.Client[SavePartRequest, SavePartResponse]
-	delete              *connect.Client[DeleteRequest, DeleteResponse]
-	setUpdates          *connect.Client[SetUpdatesRequest, SetUpdatesResponse]
-	ackUpdates          *connect.Client[AckUpdatesRequest, AckUpdatesResponse]
-	querySamples        *connect.Client[QuerySamplesRequest, QuerySamplesResponse]
-	queryChanges        *connect.Client[QueryChangesRequest, QueryChangesResponse]
-	queryStatistics     *connect.Client[QueryStatisticsRequest, QueryStatisticsResponse]
-	queryPayload        *connect.Client[QueryPayloadRequest, QueryPayloadResponse]
-	querySources        *connect.Client[QuerySourcesRequest, QuerySourcesResponse]
-	queryPreferredUnits *connect.Client[QueryPreferredUnitsRequest, QueryPreferredUnitsResponse]
-	queryOutcome        *connect.Client[QueryOutcomeRequest, QueryOutcomeResponse]
-	queryUpdates        *connect.Client[QueryUpdatesRequest, QueryUpdatesResponse]
+	save                   *connect.Client[SaveRequest, SaveResponse]
+	savePart               *connect.Client[SavePartRequest, SavePartResponse]
+	delete                 *connect.Client[DeleteRequest, DeleteResponse]
+	setUpdates             *connect.Client[SetUpdatesRequest, SetUpdatesResponse]
+	ackUpdates             *connect.Client[AckUpdatesRequest, AckUpdatesResponse]
+	requestAuthorization   *connect.Client[RequestAuthorizationRequest, RequestAuthorizationResponse]
+	getAuthorizationStatus *connect.Client[GetAuthorizationStatusRequest, GetAuthorizationStatusResponse]
+	getRequestStatus       *connect.Client[GetRequestStatusRequest, GetRequestStatusResponse]
+	querySamples           *connect.Client[QuerySamplesRequest, QuerySamplesResponse]
+	queryChanges           *connect.Client[QueryChangesRequest, QueryChangesResponse]
+	queryStatistics        *connect.Client[QueryStatisticsRequest, QueryStatisticsResponse]
+	queryPayload           *connect.Client[QueryPayloadRequest, QueryPayloadResponse]
+	querySources           *connect.Client[QuerySourcesRequest, QuerySourcesResponse]
+	queryPreferredUnits    *connect.Client[QueryPreferredUnitsRequest, QueryPreferredUnitsResponse]
+	queryOutcome           *connect.Client[QueryOutcomeRequest, QueryOutcomeResponse]
+	queryUpdates           *connect.Client[QueryUpdatesRequest, QueryUpdatesResponse]
 }
 
 // Save calls healthledger.v1.HealthService.Save.
@@ -248,6 +286,33 @@ func (c *healthServiceClient) SetUpdates(ctx context.Context, req *SetUpdatesReq
 // AckUpdates calls healthledger.v1.HealthService.AckUpdates.
 func (c *healthServiceClient) AckUpdates(ctx context.Context, req *AckUpdatesRequest) (*AckUpdatesResponse, error) {
 	response, err := c.ackUpdates.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RequestAuthorization calls healthledger.v1.HealthService.RequestAuthorization.
+func (c *healthServiceClient) RequestAuthorization(ctx context.Context, req *RequestAuthorizationRequest) (*RequestAuthorizationResponse, error) {
+	response, err := c.requestAuthorization.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetAuthorizationStatus calls healthledger.v1.HealthService.GetAuthorizationStatus.
+func (c *healthServiceClient) GetAuthorizationStatus(ctx context.Context, req *GetAuthorizationStatusRequest) (*GetAuthorizationStatusResponse, error) {
+	response, err := c.getAuthorizationStatus.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetRequestStatus calls healthledger.v1.HealthService.GetRequestStatus.
+func (c *healthServiceClient) GetRequestStatus(ctx context.Context, req *GetRequestStatusRequest) (*GetRequestStatusResponse, error) {
+	response, err := c.getRequestStatus.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -338,6 +403,14 @@ type HealthServiceHandler interface {
 	SetUpdates(context.Context, *SetUpdatesRequest) (*SetUpdatesResponse, error)
 	// AckUpdates says that updates have been dealt with, whatever the lock state.
 	AckUpdates(context.Context, *AckUpdatesRequest) (*AckUpdatesResponse, error)
+	// RequestAuthorization asks the owner to let the app write and read types, whatever the
+	// lock state. What he decides it does not tell.
+	RequestAuthorization(context.Context, *RequestAuthorizationRequest) (*RequestAuthorizationResponse, error)
+	// GetAuthorizationStatus tells whether the app may write types, whatever the lock state.
+	GetAuthorizationStatus(context.Context, *GetAuthorizationStatusRequest) (*GetAuthorizationStatusResponse, error)
+	// GetRequestStatus tells whether there is anything in a request that the owner has not
+	// answered yet.
+	GetRequestStatus(context.Context, *GetRequestStatusRequest) (*GetRequestStatusResponse, error)
 	// QuerySamples returns samples, in pages.
 	QuerySamples(context.Context, *QuerySamplesRequest) (*QuerySamplesResponse, error)
 	// QueryChanges returns what has been added and deleted since an anchor, and can wait for it.
@@ -391,6 +464,24 @@ func NewHealthServiceHandler(svc HealthServiceHandler, opts ...connect.HandlerOp
 		HealthServiceAckUpdatesProcedure,
 		svc.AckUpdates,
 		connect.WithSchema(healthServiceMethods.ByName("AckUpdates")),
+		connect.WithHandlerOptions(opts...),
+	)
+	healthServiceRequestAuthorizationHandler := connect.NewUnaryHandlerSimple(
+		HealthServiceRequestAuthorizationProcedure,
+		svc.RequestAuthorization,
+		connect.WithSchema(healthServiceMethods.ByName("RequestAuthorization")),
+		connect.WithHandlerOptions(opts...),
+	)
+	healthServiceGetAuthorizationStatusHandler := connect.NewUnaryHandlerSimple(
+		HealthServiceGetAuthorizationStatusProcedure,
+		svc.GetAuthorizationStatus,
+		connect.WithSchema(healthServiceMethods.ByName("GetAuthorizationStatus")),
+		connect.WithHandlerOptions(opts...),
+	)
+	healthServiceGetRequestStatusHandler := connect.NewUnaryHandlerSimple(
+		HealthServiceGetRequestStatusProcedure,
+		svc.GetRequestStatus,
+		connect.WithSchema(healthServiceMethods.ByName("GetRequestStatus")),
 		connect.WithHandlerOptions(opts...),
 	)
 	healthServiceQuerySamplesHandler := connect.NewUnaryHandlerSimple(
@@ -453,6 +544,12 @@ func NewHealthServiceHandler(svc HealthServiceHandler, opts ...connect.HandlerOp
 			healthServiceSetUpdatesHandler.ServeHTTP(w, r)
 		case HealthServiceAckUpdatesProcedure:
 			healthServiceAckUpdatesHandler.ServeHTTP(w, r)
+		case HealthServiceRequestAuthorizationProcedure:
+			healthServiceRequestAuthorizationHandler.ServeHTTP(w, r)
+		case HealthServiceGetAuthorizationStatusProcedure:
+			healthServiceGetAuthorizationStatusHandler.ServeHTTP(w, r)
+		case HealthServiceGetRequestStatusProcedure:
+			healthServiceGetRequestStatusHandler.ServeHTTP(w, r)
 		case HealthServiceQuerySamplesProcedure:
 			healthServiceQuerySamplesHandler.ServeHTTP(w, r)
 		case HealthServiceQueryChangesProcedure:
@@ -496,6 +593,18 @@ func (UnimplementedHealthServiceHandler) SetUpdates(context.Context, *SetUpdates
 
 func (UnimplementedHealthServiceHandler) AckUpdates(context.Context, *AckUpdatesRequest) (*AckUpdatesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.HealthService.AckUpdates is not implemented"))
+}
+
+func (UnimplementedHealthServiceHandler) RequestAuthorization(context.Context, *RequestAuthorizationRequest) (*RequestAuthorizationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.HealthService.RequestAuthorization is not implemented"))
+}
+
+func (UnimplementedHealthServiceHandler) GetAuthorizationStatus(context.Context, *GetAuthorizationStatusRequest) (*GetAuthorizationStatusResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.HealthService.GetAuthorizationStatus is not implemented"))
+}
+
+func (UnimplementedHealthServiceHandler) GetRequestStatus(context.Context, *GetRequestStatusRequest) (*GetRequestStatusResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.HealthService.GetRequestStatus is not implemented"))
 }
 
 func (UnimplementedHealthServiceHandler) QuerySamples(context.Context, *QuerySamplesRequest) (*QuerySamplesResponse, error) {

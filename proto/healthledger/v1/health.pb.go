@@ -22,6 +22,111 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ShareStatus says whether an app may write a type.
+type ShareStatus int32
+
+const (
+	ShareStatus_SHARE_STATUS_UNSPECIFIED ShareStatus = 0
+	// The owner has not answered; of a correlation always, whose members are asked for.
+	ShareStatus_SHARE_STATUS_NOT_DETERMINED ShareStatus = 1
+	ShareStatus_SHARE_STATUS_DENIED         ShareStatus = 2
+	ShareStatus_SHARE_STATUS_AUTHORIZED     ShareStatus = 3
+)
+
+// Enum value maps for ShareStatus.
+var (
+	ShareStatus_name = map[int32]string{
+		0: "SHARE_STATUS_UNSPECIFIED",
+		1: "SHARE_STATUS_NOT_DETERMINED",
+		2: "SHARE_STATUS_DENIED",
+		3: "SHARE_STATUS_AUTHORIZED",
+	}
+	ShareStatus_value = map[string]int32{
+		"SHARE_STATUS_UNSPECIFIED":    0,
+		"SHARE_STATUS_NOT_DETERMINED": 1,
+		"SHARE_STATUS_DENIED":         2,
+		"SHARE_STATUS_AUTHORIZED":     3,
+	}
+)
+
+func (x ShareStatus) Enum() *ShareStatus {
+	p := new(ShareStatus)
+	*p = x
+	return p
+}
+
+func (x ShareStatus) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ShareStatus) Descriptor() protoreflect.EnumDescriptor {
+	return file_healthledger_v1_health_proto_enumTypes[0].Descriptor()
+}
+
+func (ShareStatus) Type() protoreflect.EnumType {
+	return &file_healthledger_v1_health_proto_enumTypes[0]
+}
+
+func (x ShareStatus) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ShareStatus.Descriptor instead.
+func (ShareStatus) EnumDescriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{0}
+}
+
+// RequestStatus says whether asking would show the owner anything.
+type RequestStatus int32
+
+const (
+	RequestStatus_REQUEST_STATUS_UNSPECIFIED RequestStatus = 0
+	RequestStatus_REQUEST_STATUS_SHOULD_ASK  RequestStatus = 1
+	// The owner has answered everything.
+	RequestStatus_REQUEST_STATUS_UNNECESSARY RequestStatus = 2
+)
+
+// Enum value maps for RequestStatus.
+var (
+	RequestStatus_name = map[int32]string{
+		0: "REQUEST_STATUS_UNSPECIFIED",
+		1: "REQUEST_STATUS_SHOULD_ASK",
+		2: "REQUEST_STATUS_UNNECESSARY",
+	}
+	RequestStatus_value = map[string]int32{
+		"REQUEST_STATUS_UNSPECIFIED": 0,
+		"REQUEST_STATUS_SHOULD_ASK":  1,
+		"REQUEST_STATUS_UNNECESSARY": 2,
+	}
+)
+
+func (x RequestStatus) Enum() *RequestStatus {
+	p := new(RequestStatus)
+	*p = x
+	return p
+}
+
+func (x RequestStatus) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RequestStatus) Descriptor() protoreflect.EnumDescriptor {
+	return file_healthledger_v1_health_proto_enumTypes[1].Descriptor()
+}
+
+func (RequestStatus) Type() protoreflect.EnumType {
+	return &file_healthledger_v1_health_proto_enumTypes[1]
+}
+
+func (x RequestStatus) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RequestStatus.Descriptor instead.
+func (RequestStatus) EnumDescriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{1}
+}
+
 type Order int32
 
 const (
@@ -55,11 +160,11 @@ func (x Order) String() string {
 }
 
 func (Order) Descriptor() protoreflect.EnumDescriptor {
-	return file_healthledger_v1_health_proto_enumTypes[0].Descriptor()
+	return file_healthledger_v1_health_proto_enumTypes[2].Descriptor()
 }
 
 func (Order) Type() protoreflect.EnumType {
-	return &file_healthledger_v1_health_proto_enumTypes[0]
+	return &file_healthledger_v1_health_proto_enumTypes[2]
 }
 
 func (x Order) Number() protoreflect.EnumNumber {
@@ -68,7 +173,7 @@ func (x Order) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Order.Descriptor instead.
 func (Order) EnumDescriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{0}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{2}
 }
 
 // SortBy says by what samples are sorted. Ties are broken by start, end and the order in
@@ -112,11 +217,11 @@ func (x SortBy) String() string {
 }
 
 func (SortBy) Descriptor() protoreflect.EnumDescriptor {
-	return file_healthledger_v1_health_proto_enumTypes[1].Descriptor()
+	return file_healthledger_v1_health_proto_enumTypes[3].Descriptor()
 }
 
 func (SortBy) Type() protoreflect.EnumType {
-	return &file_healthledger_v1_health_proto_enumTypes[1]
+	return &file_healthledger_v1_health_proto_enumTypes[3]
 }
 
 func (x SortBy) Number() protoreflect.EnumNumber {
@@ -125,7 +230,7 @@ func (x SortBy) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SortBy.Descriptor instead.
 func (SortBy) EnumDescriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{1}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{3}
 }
 
 type CalendarUnit int32
@@ -173,11 +278,11 @@ func (x CalendarUnit) String() string {
 }
 
 func (CalendarUnit) Descriptor() protoreflect.EnumDescriptor {
-	return file_healthledger_v1_health_proto_enumTypes[2].Descriptor()
+	return file_healthledger_v1_health_proto_enumTypes[4].Descriptor()
 }
 
 func (CalendarUnit) Type() protoreflect.EnumType {
-	return &file_healthledger_v1_health_proto_enumTypes[2]
+	return &file_healthledger_v1_health_proto_enumTypes[4]
 }
 
 func (x CalendarUnit) Number() protoreflect.EnumNumber {
@@ -186,7 +291,7 @@ func (x CalendarUnit) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CalendarUnit.Descriptor instead.
 func (CalendarUnit) EnumDescriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{2}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{4}
 }
 
 // SaveRequest brings samples as rows, as columns, or both.
@@ -673,6 +778,351 @@ func (x *DeleteResponse) GetReceipt() string {
 	return ""
 }
 
+// RequestAuthorizationRequest names types. Correlations, types that no app may write or
+// read as a whole, and what the app's manifest does not explain are refused.
+type RequestAuthorizationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// To write.
+	Share []string `protobuf:"bytes,1,rep,name=share,proto3" json:"share,omitempty"`
+	// To read. One of the manifest's required clinical types stands for all of them.
+	Read          []string `protobuf:"bytes,2,rep,name=read,proto3" json:"read,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestAuthorizationRequest) Reset() {
+	*x = RequestAuthorizationRequest{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestAuthorizationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestAuthorizationRequest) ProtoMessage() {}
+
+func (x *RequestAuthorizationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestAuthorizationRequest.ProtoReflect.Descriptor instead.
+func (*RequestAuthorizationRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *RequestAuthorizationRequest) GetShare() []string {
+	if x != nil {
+		return x.Share
+	}
+	return nil
+}
+
+func (x *RequestAuthorizationRequest) GetRead() []string {
+	if x != nil {
+		return x.Read
+	}
+	return nil
+}
+
+// RequestAuthorizationResponse follows the fsync. It says that the request was processed,
+// and nothing else.
+type RequestAuthorizationResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestAuthorizationResponse) Reset() {
+	*x = RequestAuthorizationResponse{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestAuthorizationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestAuthorizationResponse) ProtoMessage() {}
+
+func (x *RequestAuthorizationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestAuthorizationResponse.ProtoReflect.Descriptor instead.
+func (*RequestAuthorizationResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{9}
+}
+
+type GetAuthorizationStatusRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Types         []string               `protobuf:"bytes,1,rep,name=types,proto3" json:"types,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAuthorizationStatusRequest) Reset() {
+	*x = GetAuthorizationStatusRequest{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAuthorizationStatusRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAuthorizationStatusRequest) ProtoMessage() {}
+
+func (x *GetAuthorizationStatusRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAuthorizationStatusRequest.ProtoReflect.Descriptor instead.
+func (*GetAuthorizationStatusRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *GetAuthorizationStatusRequest) GetTypes() []string {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
+// GetAuthorizationStatusResponse holds the types in the order asked. Of reading it says
+// nothing.
+type GetAuthorizationStatusResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Statuses      []*AuthorizationStatus `protobuf:"bytes,1,rep,name=statuses,proto3" json:"statuses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAuthorizationStatusResponse) Reset() {
+	*x = GetAuthorizationStatusResponse{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAuthorizationStatusResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAuthorizationStatusResponse) ProtoMessage() {}
+
+func (x *GetAuthorizationStatusResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAuthorizationStatusResponse.ProtoReflect.Descriptor instead.
+func (*GetAuthorizationStatusResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *GetAuthorizationStatusResponse) GetStatuses() []*AuthorizationStatus {
+	if x != nil {
+		return x.Statuses
+	}
+	return nil
+}
+
+type AuthorizationStatus struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Type          string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	Share         ShareStatus            `protobuf:"varint,2,opt,name=share,proto3,enum=healthledger.v1.ShareStatus" json:"share,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuthorizationStatus) Reset() {
+	*x = AuthorizationStatus{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuthorizationStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuthorizationStatus) ProtoMessage() {}
+
+func (x *AuthorizationStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuthorizationStatus.ProtoReflect.Descriptor instead.
+func (*AuthorizationStatus) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *AuthorizationStatus) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *AuthorizationStatus) GetShare() ShareStatus {
+	if x != nil {
+		return x.Share
+	}
+	return ShareStatus_SHARE_STATUS_UNSPECIFIED
+}
+
+// GetRequestStatusRequest names what RequestAuthorization would.
+type GetRequestStatusRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Share         []string               `protobuf:"bytes,1,rep,name=share,proto3" json:"share,omitempty"`
+	Read          []string               `protobuf:"bytes,2,rep,name=read,proto3" json:"read,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetRequestStatusRequest) Reset() {
+	*x = GetRequestStatusRequest{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRequestStatusRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRequestStatusRequest) ProtoMessage() {}
+
+func (x *GetRequestStatusRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRequestStatusRequest.ProtoReflect.Descriptor instead.
+func (*GetRequestStatusRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *GetRequestStatusRequest) GetShare() []string {
+	if x != nil {
+		return x.Share
+	}
+	return nil
+}
+
+func (x *GetRequestStatusRequest) GetRead() []string {
+	if x != nil {
+		return x.Read
+	}
+	return nil
+}
+
+// GetRequestStatusResponse depends on what the owner has answered, never on data and,
+// but for the required set, never on what the answers were.
+type GetRequestStatusResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Status RequestStatus          `protobuf:"varint,1,opt,name=status,proto3,enum=healthledger.v1.RequestStatus" json:"status,omitempty"`
+	// Of the manifest's required clinical types, all of which are answered, not all were
+	// granted, so that none can be read. Which one it was is not told.
+	RequiredNotGranted bool `protobuf:"varint,2,opt,name=required_not_granted,json=requiredNotGranted,proto3" json:"required_not_granted,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *GetRequestStatusResponse) Reset() {
+	*x = GetRequestStatusResponse{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRequestStatusResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRequestStatusResponse) ProtoMessage() {}
+
+func (x *GetRequestStatusResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRequestStatusResponse.ProtoReflect.Descriptor instead.
+func (*GetRequestStatusResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *GetRequestStatusResponse) GetStatus() RequestStatus {
+	if x != nil {
+		return x.Status
+	}
+	return RequestStatus_REQUEST_STATUS_UNSPECIFIED
+}
+
+func (x *GetRequestStatusResponse) GetRequiredNotGranted() bool {
+	if x != nil {
+		return x.RequiredNotGranted
+	}
+	return false
+}
+
 // QueryOutcomeRequest asks what became of a save or a delete.
 type QueryOutcomeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -683,7 +1133,7 @@ type QueryOutcomeRequest struct {
 
 func (x *QueryOutcomeRequest) Reset() {
 	*x = QueryOutcomeRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[8]
+	mi := &file_healthledger_v1_health_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -695,7 +1145,7 @@ func (x *QueryOutcomeRequest) String() string {
 func (*QueryOutcomeRequest) ProtoMessage() {}
 
 func (x *QueryOutcomeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[8]
+	mi := &file_healthledger_v1_health_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -708,7 +1158,7 @@ func (x *QueryOutcomeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryOutcomeRequest.ProtoReflect.Descriptor instead.
 func (*QueryOutcomeRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{8}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *QueryOutcomeRequest) GetReceipt() string {
@@ -735,7 +1185,7 @@ type QueryOutcomeResponse struct {
 
 func (x *QueryOutcomeResponse) Reset() {
 	*x = QueryOutcomeResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[9]
+	mi := &file_healthledger_v1_health_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -747,7 +1197,7 @@ func (x *QueryOutcomeResponse) String() string {
 func (*QueryOutcomeResponse) ProtoMessage() {}
 
 func (x *QueryOutcomeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[9]
+	mi := &file_healthledger_v1_health_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -760,7 +1210,7 @@ func (x *QueryOutcomeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryOutcomeResponse.ProtoReflect.Descriptor instead.
 func (*QueryOutcomeResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{9}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *QueryOutcomeResponse) GetStored() uint64 {
@@ -805,7 +1255,7 @@ type QueryPayloadRequest struct {
 
 func (x *QueryPayloadRequest) Reset() {
 	*x = QueryPayloadRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[10]
+	mi := &file_healthledger_v1_health_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -817,7 +1267,7 @@ func (x *QueryPayloadRequest) String() string {
 func (*QueryPayloadRequest) ProtoMessage() {}
 
 func (x *QueryPayloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[10]
+	mi := &file_healthledger_v1_health_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -830,7 +1280,7 @@ func (x *QueryPayloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryPayloadRequest.ProtoReflect.Descriptor instead.
 func (*QueryPayloadRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{10}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *QueryPayloadRequest) GetType() string {
@@ -868,7 +1318,7 @@ type QueryPayloadResponse struct {
 
 func (x *QueryPayloadResponse) Reset() {
 	*x = QueryPayloadResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[11]
+	mi := &file_healthledger_v1_health_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -880,7 +1330,7 @@ func (x *QueryPayloadResponse) String() string {
 func (*QueryPayloadResponse) ProtoMessage() {}
 
 func (x *QueryPayloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[11]
+	mi := &file_healthledger_v1_health_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -893,7 +1343,7 @@ func (x *QueryPayloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryPayloadResponse.ProtoReflect.Descriptor instead.
 func (*QueryPayloadResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{11}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *QueryPayloadResponse) GetChunks() []*Chunk {
@@ -940,7 +1390,7 @@ type QuerySamplesRequest struct {
 
 func (x *QuerySamplesRequest) Reset() {
 	*x = QuerySamplesRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[12]
+	mi := &file_healthledger_v1_health_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -952,7 +1402,7 @@ func (x *QuerySamplesRequest) String() string {
 func (*QuerySamplesRequest) ProtoMessage() {}
 
 func (x *QuerySamplesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[12]
+	mi := &file_healthledger_v1_health_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -965,7 +1415,7 @@ func (x *QuerySamplesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuerySamplesRequest.ProtoReflect.Descriptor instead.
 func (*QuerySamplesRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{12}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *QuerySamplesRequest) GetTypes() []string {
@@ -1050,7 +1500,7 @@ type QuerySamplesResponse struct {
 
 func (x *QuerySamplesResponse) Reset() {
 	*x = QuerySamplesResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[13]
+	mi := &file_healthledger_v1_health_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1062,7 +1512,7 @@ func (x *QuerySamplesResponse) String() string {
 func (*QuerySamplesResponse) ProtoMessage() {}
 
 func (x *QuerySamplesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[13]
+	mi := &file_healthledger_v1_health_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1075,7 +1525,7 @@ func (x *QuerySamplesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuerySamplesResponse.ProtoReflect.Descriptor instead.
 func (*QuerySamplesResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{13}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *QuerySamplesResponse) GetSamples() []*Sample {
@@ -1113,7 +1563,7 @@ type QueryChangesRequest struct {
 
 func (x *QueryChangesRequest) Reset() {
 	*x = QueryChangesRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[14]
+	mi := &file_healthledger_v1_health_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1125,7 +1575,7 @@ func (x *QueryChangesRequest) String() string {
 func (*QueryChangesRequest) ProtoMessage() {}
 
 func (x *QueryChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[14]
+	mi := &file_healthledger_v1_health_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1138,7 +1588,7 @@ func (x *QueryChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryChangesRequest.ProtoReflect.Descriptor instead.
 func (*QueryChangesRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{14}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *QueryChangesRequest) GetType() string {
@@ -1206,7 +1656,7 @@ type QueryChangesResponse struct {
 
 func (x *QueryChangesResponse) Reset() {
 	*x = QueryChangesResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[15]
+	mi := &file_healthledger_v1_health_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1218,7 +1668,7 @@ func (x *QueryChangesResponse) String() string {
 func (*QueryChangesResponse) ProtoMessage() {}
 
 func (x *QueryChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[15]
+	mi := &file_healthledger_v1_health_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1231,7 +1681,7 @@ func (x *QueryChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryChangesResponse.ProtoReflect.Descriptor instead.
 func (*QueryChangesResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{15}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *QueryChangesResponse) GetSamples() []*Sample {
@@ -1275,7 +1725,7 @@ type DeletedObject struct {
 
 func (x *DeletedObject) Reset() {
 	*x = DeletedObject{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[16]
+	mi := &file_healthledger_v1_health_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1287,7 +1737,7 @@ func (x *DeletedObject) String() string {
 func (*DeletedObject) ProtoMessage() {}
 
 func (x *DeletedObject) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[16]
+	mi := &file_healthledger_v1_health_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1300,7 +1750,7 @@ func (x *DeletedObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletedObject.ProtoReflect.Descriptor instead.
 func (*DeletedObject) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{16}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DeletedObject) GetUuid() string {
@@ -1352,7 +1802,7 @@ type QueryStatisticsRequest struct {
 
 func (x *QueryStatisticsRequest) Reset() {
 	*x = QueryStatisticsRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[17]
+	mi := &file_healthledger_v1_health_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1364,7 +1814,7 @@ func (x *QueryStatisticsRequest) String() string {
 func (*QueryStatisticsRequest) ProtoMessage() {}
 
 func (x *QueryStatisticsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[17]
+	mi := &file_healthledger_v1_health_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1377,7 +1827,7 @@ func (x *QueryStatisticsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryStatisticsRequest.ProtoReflect.Descriptor instead.
 func (*QueryStatisticsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{17}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *QueryStatisticsRequest) GetType() string {
@@ -1472,7 +1922,7 @@ type Interval struct {
 
 func (x *Interval) Reset() {
 	*x = Interval{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[18]
+	mi := &file_healthledger_v1_health_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1484,7 +1934,7 @@ func (x *Interval) String() string {
 func (*Interval) ProtoMessage() {}
 
 func (x *Interval) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[18]
+	mi := &file_healthledger_v1_health_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1497,7 +1947,7 @@ func (x *Interval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Interval.ProtoReflect.Descriptor instead.
 func (*Interval) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{18}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Interval) GetUnit() CalendarUnit {
@@ -1532,7 +1982,7 @@ type QueryStatisticsResponse struct {
 
 func (x *QueryStatisticsResponse) Reset() {
 	*x = QueryStatisticsResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[19]
+	mi := &file_healthledger_v1_health_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1544,7 +1994,7 @@ func (x *QueryStatisticsResponse) String() string {
 func (*QueryStatisticsResponse) ProtoMessage() {}
 
 func (x *QueryStatisticsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[19]
+	mi := &file_healthledger_v1_health_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1557,7 +2007,7 @@ func (x *QueryStatisticsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryStatisticsResponse.ProtoReflect.Descriptor instead.
 func (*QueryStatisticsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *QueryStatisticsResponse) GetStatistics() []*Statistics {
@@ -1599,7 +2049,7 @@ type Statistics struct {
 
 func (x *Statistics) Reset() {
 	*x = Statistics{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[20]
+	mi := &file_healthledger_v1_health_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1611,7 +2061,7 @@ func (x *Statistics) String() string {
 func (*Statistics) ProtoMessage() {}
 
 func (x *Statistics) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[20]
+	mi := &file_healthledger_v1_health_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1624,7 +2074,7 @@ func (x *Statistics) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Statistics.ProtoReflect.Descriptor instead.
 func (*Statistics) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Statistics) GetStart() *timestamppb.Timestamp {
@@ -1736,7 +2186,7 @@ type SourceStatistics struct {
 
 func (x *SourceStatistics) Reset() {
 	*x = SourceStatistics{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[21]
+	mi := &file_healthledger_v1_health_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1748,7 +2198,7 @@ func (x *SourceStatistics) String() string {
 func (*SourceStatistics) ProtoMessage() {}
 
 func (x *SourceStatistics) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[21]
+	mi := &file_healthledger_v1_health_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1761,7 +2211,7 @@ func (x *SourceStatistics) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceStatistics.ProtoReflect.Descriptor instead.
 func (*SourceStatistics) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SourceStatistics) GetSource() *Source {
@@ -1794,7 +2244,7 @@ type Won struct {
 
 func (x *Won) Reset() {
 	*x = Won{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[22]
+	mi := &file_healthledger_v1_health_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1806,7 +2256,7 @@ func (x *Won) String() string {
 func (*Won) ProtoMessage() {}
 
 func (x *Won) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[22]
+	mi := &file_healthledger_v1_health_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1819,7 +2269,7 @@ func (x *Won) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Won.ProtoReflect.Descriptor instead.
 func (*Won) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Won) GetSource() *Source {
@@ -1868,7 +2318,7 @@ type QuerySourcesRequest struct {
 
 func (x *QuerySourcesRequest) Reset() {
 	*x = QuerySourcesRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[23]
+	mi := &file_healthledger_v1_health_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1880,7 +2330,7 @@ func (x *QuerySourcesRequest) String() string {
 func (*QuerySourcesRequest) ProtoMessage() {}
 
 func (x *QuerySourcesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[23]
+	mi := &file_healthledger_v1_health_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1893,7 +2343,7 @@ func (x *QuerySourcesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuerySourcesRequest.ProtoReflect.Descriptor instead.
 func (*QuerySourcesRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *QuerySourcesRequest) GetType() string {
@@ -1921,7 +2371,7 @@ type QuerySourcesResponse struct {
 
 func (x *QuerySourcesResponse) Reset() {
 	*x = QuerySourcesResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[24]
+	mi := &file_healthledger_v1_health_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1933,7 +2383,7 @@ func (x *QuerySourcesResponse) String() string {
 func (*QuerySourcesResponse) ProtoMessage() {}
 
 func (x *QuerySourcesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[24]
+	mi := &file_healthledger_v1_health_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1946,7 +2396,7 @@ func (x *QuerySourcesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuerySourcesResponse.ProtoReflect.Descriptor instead.
 func (*QuerySourcesResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *QuerySourcesResponse) GetSources() []*Source {
@@ -1966,7 +2416,7 @@ type QueryPreferredUnitsRequest struct {
 
 func (x *QueryPreferredUnitsRequest) Reset() {
 	*x = QueryPreferredUnitsRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[25]
+	mi := &file_healthledger_v1_health_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1978,7 +2428,7 @@ func (x *QueryPreferredUnitsRequest) String() string {
 func (*QueryPreferredUnitsRequest) ProtoMessage() {}
 
 func (x *QueryPreferredUnitsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[25]
+	mi := &file_healthledger_v1_health_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1991,7 +2441,7 @@ func (x *QueryPreferredUnitsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryPreferredUnitsRequest.ProtoReflect.Descriptor instead.
 func (*QueryPreferredUnitsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *QueryPreferredUnitsRequest) GetTypes() []string {
@@ -2012,7 +2462,7 @@ type QueryPreferredUnitsResponse struct {
 
 func (x *QueryPreferredUnitsResponse) Reset() {
 	*x = QueryPreferredUnitsResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[26]
+	mi := &file_healthledger_v1_health_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2024,7 +2474,7 @@ func (x *QueryPreferredUnitsResponse) String() string {
 func (*QueryPreferredUnitsResponse) ProtoMessage() {}
 
 func (x *QueryPreferredUnitsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[26]
+	mi := &file_healthledger_v1_health_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2037,7 +2487,7 @@ func (x *QueryPreferredUnitsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryPreferredUnitsResponse.ProtoReflect.Descriptor instead.
 func (*QueryPreferredUnitsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *QueryPreferredUnitsResponse) GetUnits() []*PreferredUnit {
@@ -2058,7 +2508,7 @@ type PreferredUnit struct {
 
 func (x *PreferredUnit) Reset() {
 	*x = PreferredUnit{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[27]
+	mi := &file_healthledger_v1_health_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2070,7 +2520,7 @@ func (x *PreferredUnit) String() string {
 func (*PreferredUnit) ProtoMessage() {}
 
 func (x *PreferredUnit) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[27]
+	mi := &file_healthledger_v1_health_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2083,7 +2533,7 @@ func (x *PreferredUnit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreferredUnit.ProtoReflect.Descriptor instead.
 func (*PreferredUnit) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{27}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PreferredUnit) GetType() string {
@@ -2112,7 +2562,7 @@ type SetUpdatesRequest struct {
 
 func (x *SetUpdatesRequest) Reset() {
 	*x = SetUpdatesRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[28]
+	mi := &file_healthledger_v1_health_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2124,7 +2574,7 @@ func (x *SetUpdatesRequest) String() string {
 func (*SetUpdatesRequest) ProtoMessage() {}
 
 func (x *SetUpdatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[28]
+	mi := &file_healthledger_v1_health_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2137,7 +2587,7 @@ func (x *SetUpdatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetUpdatesRequest.ProtoReflect.Descriptor instead.
 func (*SetUpdatesRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{28}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SetUpdatesRequest) GetType() string {
@@ -2163,7 +2613,7 @@ type SetUpdatesResponse struct {
 
 func (x *SetUpdatesResponse) Reset() {
 	*x = SetUpdatesResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[29]
+	mi := &file_healthledger_v1_health_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2175,7 +2625,7 @@ func (x *SetUpdatesResponse) String() string {
 func (*SetUpdatesResponse) ProtoMessage() {}
 
 func (x *SetUpdatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[29]
+	mi := &file_healthledger_v1_health_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2188,7 +2638,7 @@ func (x *SetUpdatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetUpdatesResponse.ProtoReflect.Descriptor instead.
 func (*SetUpdatesResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{29}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{36}
 }
 
 // Update says that samples of a type that the app may see were added or deleted. It comes
@@ -2204,7 +2654,7 @@ type Update struct {
 
 func (x *Update) Reset() {
 	*x = Update{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[30]
+	mi := &file_healthledger_v1_health_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2216,7 +2666,7 @@ func (x *Update) String() string {
 func (*Update) ProtoMessage() {}
 
 func (x *Update) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[30]
+	mi := &file_healthledger_v1_health_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2229,7 +2679,7 @@ func (x *Update) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Update.ProtoReflect.Descriptor instead.
 func (*Update) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{30}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Update) GetType() string {
@@ -2257,7 +2707,7 @@ type QueryUpdatesRequest struct {
 
 func (x *QueryUpdatesRequest) Reset() {
 	*x = QueryUpdatesRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[31]
+	mi := &file_healthledger_v1_health_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2269,7 +2719,7 @@ func (x *QueryUpdatesRequest) String() string {
 func (*QueryUpdatesRequest) ProtoMessage() {}
 
 func (x *QueryUpdatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[31]
+	mi := &file_healthledger_v1_health_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2282,7 +2732,7 @@ func (x *QueryUpdatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryUpdatesRequest.ProtoReflect.Descriptor instead.
 func (*QueryUpdatesRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{31}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *QueryUpdatesRequest) GetWaitMs() uint32 {
@@ -2303,7 +2753,7 @@ type QueryUpdatesResponse struct {
 
 func (x *QueryUpdatesResponse) Reset() {
 	*x = QueryUpdatesResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[32]
+	mi := &file_healthledger_v1_health_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2315,7 +2765,7 @@ func (x *QueryUpdatesResponse) String() string {
 func (*QueryUpdatesResponse) ProtoMessage() {}
 
 func (x *QueryUpdatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[32]
+	mi := &file_healthledger_v1_health_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2328,7 +2778,7 @@ func (x *QueryUpdatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryUpdatesResponse.ProtoReflect.Descriptor instead.
 func (*QueryUpdatesResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{32}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *QueryUpdatesResponse) GetUpdates() []*Update {
@@ -2348,7 +2798,7 @@ type AckUpdatesRequest struct {
 
 func (x *AckUpdatesRequest) Reset() {
 	*x = AckUpdatesRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[33]
+	mi := &file_healthledger_v1_health_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2360,7 +2810,7 @@ func (x *AckUpdatesRequest) String() string {
 func (*AckUpdatesRequest) ProtoMessage() {}
 
 func (x *AckUpdatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[33]
+	mi := &file_healthledger_v1_health_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2373,7 +2823,7 @@ func (x *AckUpdatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckUpdatesRequest.ProtoReflect.Descriptor instead.
 func (*AckUpdatesRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{33}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *AckUpdatesRequest) GetTokens() []string {
@@ -2392,7 +2842,7 @@ type AckUpdatesResponse struct {
 
 func (x *AckUpdatesResponse) Reset() {
 	*x = AckUpdatesResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[34]
+	mi := &file_healthledger_v1_health_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2404,7 +2854,7 @@ func (x *AckUpdatesResponse) String() string {
 func (*AckUpdatesResponse) ProtoMessage() {}
 
 func (x *AckUpdatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[34]
+	mi := &file_healthledger_v1_health_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2417,7 +2867,7 @@ func (x *AckUpdatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckUpdatesResponse.ProtoReflect.Descriptor instead.
 func (*AckUpdatesResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{34}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{41}
 }
 
 // ErrorDetail says why a call failed. It travels with every error.
@@ -2439,7 +2889,7 @@ type ErrorDetail struct {
 
 func (x *ErrorDetail) Reset() {
 	*x = ErrorDetail{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[35]
+	mi := &file_healthledger_v1_health_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2451,7 +2901,7 @@ func (x *ErrorDetail) String() string {
 func (*ErrorDetail) ProtoMessage() {}
 
 func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[35]
+	mi := &file_healthledger_v1_health_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2464,7 +2914,7 @@ func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorDetail.ProtoReflect.Descriptor instead.
 func (*ErrorDetail) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{35}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ErrorDetail) GetReason() string {
@@ -2539,7 +2989,24 @@ const file_healthledger_v1_health_proto_rawDesc = "" +
 	"\x04from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
 	"\x02to\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\"*\n" +
 	"\x0eDeleteResponse\x12\x18\n" +
-	"\areceipt\x18\x01 \x01(\tR\areceipt\"/\n" +
+	"\areceipt\x18\x01 \x01(\tR\areceipt\"G\n" +
+	"\x1bRequestAuthorizationRequest\x12\x14\n" +
+	"\x05share\x18\x01 \x03(\tR\x05share\x12\x12\n" +
+	"\x04read\x18\x02 \x03(\tR\x04read\"\x1e\n" +
+	"\x1cRequestAuthorizationResponse\"5\n" +
+	"\x1dGetAuthorizationStatusRequest\x12\x14\n" +
+	"\x05types\x18\x01 \x03(\tR\x05types\"b\n" +
+	"\x1eGetAuthorizationStatusResponse\x12@\n" +
+	"\bstatuses\x18\x01 \x03(\v2$.healthledger.v1.AuthorizationStatusR\bstatuses\"]\n" +
+	"\x13AuthorizationStatus\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x122\n" +
+	"\x05share\x18\x02 \x01(\x0e2\x1c.healthledger.v1.ShareStatusR\x05share\"C\n" +
+	"\x17GetRequestStatusRequest\x12\x14\n" +
+	"\x05share\x18\x01 \x03(\tR\x05share\x12\x12\n" +
+	"\x04read\x18\x02 \x03(\tR\x04read\"\x84\x01\n" +
+	"\x18GetRequestStatusResponse\x126\n" +
+	"\x06status\x18\x01 \x01(\x0e2\x1e.healthledger.v1.RequestStatusR\x06status\x120\n" +
+	"\x14required_not_granted\x18\x02 \x01(\bR\x12requiredNotGranted\"/\n" +
 	"\x13QueryOutcomeRequest\x12\x18\n" +
 	"\areceipt\x18\x01 \x01(\tR\areceipt\"\x88\x01\n" +
 	"\x14QueryOutcomeResponse\x12\x16\n" +
@@ -2682,7 +3149,16 @@ const file_healthledger_v1_health_proto_rawDesc = "" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12\x14\n" +
 	"\x05field\x18\x03 \x01(\tR\x05field\x12\x14\n" +
 	"\x05value\x18\x04 \x01(\tR\x05value\x12\x10\n" +
-	"\x03why\x18\x05 \x01(\tR\x03why*I\n" +
+	"\x03why\x18\x05 \x01(\tR\x03why*\x82\x01\n" +
+	"\vShareStatus\x12\x1c\n" +
+	"\x18SHARE_STATUS_UNSPECIFIED\x10\x00\x12\x1f\n" +
+	"\x1bSHARE_STATUS_NOT_DETERMINED\x10\x01\x12\x17\n" +
+	"\x13SHARE_STATUS_DENIED\x10\x02\x12\x1b\n" +
+	"\x17SHARE_STATUS_AUTHORIZED\x10\x03*n\n" +
+	"\rRequestStatus\x12\x1e\n" +
+	"\x1aREQUEST_STATUS_UNSPECIFIED\x10\x00\x12\x1d\n" +
+	"\x19REQUEST_STATUS_SHOULD_ASK\x10\x01\x12\x1e\n" +
+	"\x1aREQUEST_STATUS_UNNECESSARY\x10\x02*I\n" +
 	"\x05Order\x12\x15\n" +
 	"\x11ORDER_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fORDER_ASCENDING\x10\x01\x12\x14\n" +
@@ -2699,7 +3175,7 @@ const file_healthledger_v1_health_proto_rawDesc = "" +
 	"\x11CALENDAR_UNIT_DAY\x10\x03\x12\x16\n" +
 	"\x12CALENDAR_UNIT_WEEK\x10\x04\x12\x17\n" +
 	"\x13CALENDAR_UNIT_MONTH\x10\x05\x12\x16\n" +
-	"\x12CALENDAR_UNIT_YEAR\x10\x062\xa4\t\n" +
+	"\x12CALENDAR_UNIT_YEAR\x10\x062\xfd\v\n" +
 	"\rHealthService\x12C\n" +
 	"\x04Save\x12\x1c.healthledger.v1.SaveRequest\x1a\x1d.healthledger.v1.SaveResponse\x12O\n" +
 	"\bSavePart\x12 .healthledger.v1.SavePartRequest\x1a!.healthledger.v1.SavePartResponse\x12I\n" +
@@ -2707,7 +3183,10 @@ const file_healthledger_v1_health_proto_rawDesc = "" +
 	"\n" +
 	"SetUpdates\x12\".healthledger.v1.SetUpdatesRequest\x1a#.healthledger.v1.SetUpdatesResponse\x12U\n" +
 	"\n" +
-	"AckUpdates\x12\".healthledger.v1.AckUpdatesRequest\x1a#.healthledger.v1.AckUpdatesResponse\x12[\n" +
+	"AckUpdates\x12\".healthledger.v1.AckUpdatesRequest\x1a#.healthledger.v1.AckUpdatesResponse\x12s\n" +
+	"\x14RequestAuthorization\x12,.healthledger.v1.RequestAuthorizationRequest\x1a-.healthledger.v1.RequestAuthorizationResponse\x12y\n" +
+	"\x16GetAuthorizationStatus\x12..healthledger.v1.GetAuthorizationStatusRequest\x1a/.healthledger.v1.GetAuthorizationStatusResponse\x12g\n" +
+	"\x10GetRequestStatus\x12(.healthledger.v1.GetRequestStatusRequest\x1a).healthledger.v1.GetRequestStatusResponse\x12[\n" +
 	"\fQuerySamples\x12$.healthledger.v1.QuerySamplesRequest\x1a%.healthledger.v1.QuerySamplesResponse\x12[\n" +
 	"\fQueryChanges\x12$.healthledger.v1.QueryChangesRequest\x1a%.healthledger.v1.QueryChangesResponse\x12d\n" +
 	"\x0fQueryStatistics\x12'.healthledger.v1.QueryStatisticsRequest\x1a(.healthledger.v1.QueryStatisticsResponse\x12[\n" +
@@ -2729,130 +3208,148 @@ func file_healthledger_v1_health_proto_rawDescGZIP() []byte {
 	return file_healthledger_v1_health_proto_rawDescData
 }
 
-var file_healthledger_v1_health_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_healthledger_v1_health_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_healthledger_v1_health_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_healthledger_v1_health_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_healthledger_v1_health_proto_goTypes = []any{
-	(Order)(0),                          // 0: healthledger.v1.Order
-	(SortBy)(0),                         // 1: healthledger.v1.SortBy
-	(CalendarUnit)(0),                   // 2: healthledger.v1.CalendarUnit
-	(*SaveRequest)(nil),                 // 3: healthledger.v1.SaveRequest
-	(*SaveResponse)(nil),                // 4: healthledger.v1.SaveResponse
-	(*Warning)(nil),                     // 5: healthledger.v1.Warning
-	(*SavePartRequest)(nil),             // 6: healthledger.v1.SavePartRequest
-	(*SavePartResponse)(nil),            // 7: healthledger.v1.SavePartResponse
-	(*DeleteRequest)(nil),               // 8: healthledger.v1.DeleteRequest
-	(*Deletion)(nil),                    // 9: healthledger.v1.Deletion
-	(*DeleteResponse)(nil),              // 10: healthledger.v1.DeleteResponse
-	(*QueryOutcomeRequest)(nil),         // 11: healthledger.v1.QueryOutcomeRequest
-	(*QueryOutcomeResponse)(nil),        // 12: healthledger.v1.QueryOutcomeResponse
-	(*QueryPayloadRequest)(nil),         // 13: healthledger.v1.QueryPayloadRequest
-	(*QueryPayloadResponse)(nil),        // 14: healthledger.v1.QueryPayloadResponse
-	(*QuerySamplesRequest)(nil),         // 15: healthledger.v1.QuerySamplesRequest
-	(*QuerySamplesResponse)(nil),        // 16: healthledger.v1.QuerySamplesResponse
-	(*QueryChangesRequest)(nil),         // 17: healthledger.v1.QueryChangesRequest
-	(*QueryChangesResponse)(nil),        // 18: healthledger.v1.QueryChangesResponse
-	(*DeletedObject)(nil),               // 19: healthledger.v1.DeletedObject
-	(*QueryStatisticsRequest)(nil),      // 20: healthledger.v1.QueryStatisticsRequest
-	(*Interval)(nil),                    // 21: healthledger.v1.Interval
-	(*QueryStatisticsResponse)(nil),     // 22: healthledger.v1.QueryStatisticsResponse
-	(*Statistics)(nil),                  // 23: healthledger.v1.Statistics
-	(*SourceStatistics)(nil),            // 24: healthledger.v1.SourceStatistics
-	(*Won)(nil),                         // 25: healthledger.v1.Won
-	(*QuerySourcesRequest)(nil),         // 26: healthledger.v1.QuerySourcesRequest
-	(*QuerySourcesResponse)(nil),        // 27: healthledger.v1.QuerySourcesResponse
-	(*QueryPreferredUnitsRequest)(nil),  // 28: healthledger.v1.QueryPreferredUnitsRequest
-	(*QueryPreferredUnitsResponse)(nil), // 29: healthledger.v1.QueryPreferredUnitsResponse
-	(*PreferredUnit)(nil),               // 30: healthledger.v1.PreferredUnit
-	(*SetUpdatesRequest)(nil),           // 31: healthledger.v1.SetUpdatesRequest
-	(*SetUpdatesResponse)(nil),          // 32: healthledger.v1.SetUpdatesResponse
-	(*Update)(nil),                      // 33: healthledger.v1.Update
-	(*QueryUpdatesRequest)(nil),         // 34: healthledger.v1.QueryUpdatesRequest
-	(*QueryUpdatesResponse)(nil),        // 35: healthledger.v1.QueryUpdatesResponse
-	(*AckUpdatesRequest)(nil),           // 36: healthledger.v1.AckUpdatesRequest
-	(*AckUpdatesResponse)(nil),          // 37: healthledger.v1.AckUpdatesResponse
-	(*ErrorDetail)(nil),                 // 38: healthledger.v1.ErrorDetail
-	(*Sample)(nil),                      // 39: healthledger.v1.Sample
-	(*SampleColumns)(nil),               // 40: healthledger.v1.SampleColumns
-	(*Chunk)(nil),                       // 41: healthledger.v1.Chunk
-	(*timestamppb.Timestamp)(nil),       // 42: google.protobuf.Timestamp
-	(PeriodMatch)(0),                    // 43: healthledger.v1.PeriodMatch
-	(*Predicate)(nil),                   // 44: healthledger.v1.Predicate
-	(*Source)(nil),                      // 45: healthledger.v1.Source
-	(Frequency)(0),                      // 46: healthledger.v1.Frequency
+	(ShareStatus)(0),                       // 0: healthledger.v1.ShareStatus
+	(RequestStatus)(0),                     // 1: healthledger.v1.RequestStatus
+	(Order)(0),                             // 2: healthledger.v1.Order
+	(SortBy)(0),                            // 3: healthledger.v1.SortBy
+	(CalendarUnit)(0),                      // 4: healthledger.v1.CalendarUnit
+	(*SaveRequest)(nil),                    // 5: healthledger.v1.SaveRequest
+	(*SaveResponse)(nil),                   // 6: healthledger.v1.SaveResponse
+	(*Warning)(nil),                        // 7: healthledger.v1.Warning
+	(*SavePartRequest)(nil),                // 8: healthledger.v1.SavePartRequest
+	(*SavePartResponse)(nil),               // 9: healthledger.v1.SavePartResponse
+	(*DeleteRequest)(nil),                  // 10: healthledger.v1.DeleteRequest
+	(*Deletion)(nil),                       // 11: healthledger.v1.Deletion
+	(*DeleteResponse)(nil),                 // 12: healthledger.v1.DeleteResponse
+	(*RequestAuthorizationRequest)(nil),    // 13: healthledger.v1.RequestAuthorizationRequest
+	(*RequestAuthorizationResponse)(nil),   // 14: healthledger.v1.RequestAuthorizationResponse
+	(*GetAuthorizationStatusRequest)(nil),  // 15: healthledger.v1.GetAuthorizationStatusRequest
+	(*GetAuthorizationStatusResponse)(nil), // 16: healthledger.v1.GetAuthorizationStatusResponse
+	(*AuthorizationStatus)(nil),            // 17: healthledger.v1.AuthorizationStatus
+	(*GetRequestStatusRequest)(nil),        // 18: healthledger.v1.GetRequestStatusRequest
+	(*GetRequestStatusResponse)(nil),       // 19: healthledger.v1.GetRequestStatusResponse
+	(*QueryOutcomeRequest)(nil),            // 20: healthledger.v1.QueryOutcomeRequest
+	(*QueryOutcomeResponse)(nil),           // 21: healthledger.v1.QueryOutcomeResponse
+	(*QueryPayloadRequest)(nil),            // 22: healthledger.v1.QueryPayloadRequest
+	(*QueryPayloadResponse)(nil),           // 23: healthledger.v1.QueryPayloadResponse
+	(*QuerySamplesRequest)(nil),            // 24: healthledger.v1.QuerySamplesRequest
+	(*QuerySamplesResponse)(nil),           // 25: healthledger.v1.QuerySamplesResponse
+	(*QueryChangesRequest)(nil),            // 26: healthledger.v1.QueryChangesRequest
+	(*QueryChangesResponse)(nil),           // 27: healthledger.v1.QueryChangesResponse
+	(*DeletedObject)(nil),                  // 28: healthledger.v1.DeletedObject
+	(*QueryStatisticsRequest)(nil),         // 29: healthledger.v1.QueryStatisticsRequest
+	(*Interval)(nil),                       // 30: healthledger.v1.Interval
+	(*QueryStatisticsResponse)(nil),        // 31: healthledger.v1.QueryStatisticsResponse
+	(*Statistics)(nil),                     // 32: healthledger.v1.Statistics
+	(*SourceStatistics)(nil),               // 33: healthledger.v1.SourceStatistics
+	(*Won)(nil),                            // 34: healthledger.v1.Won
+	(*QuerySourcesRequest)(nil),            // 35: healthledger.v1.QuerySourcesRequest
+	(*QuerySourcesResponse)(nil),           // 36: healthledger.v1.QuerySourcesResponse
+	(*QueryPreferredUnitsRequest)(nil),     // 37: healthledger.v1.QueryPreferredUnitsRequest
+	(*QueryPreferredUnitsResponse)(nil),    // 38: healthledger.v1.QueryPreferredUnitsResponse
+	(*PreferredUnit)(nil),                  // 39: healthledger.v1.PreferredUnit
+	(*SetUpdatesRequest)(nil),              // 40: healthledger.v1.SetUpdatesRequest
+	(*SetUpdatesResponse)(nil),             // 41: healthledger.v1.SetUpdatesResponse
+	(*Update)(nil),                         // 42: healthledger.v1.Update
+	(*QueryUpdatesRequest)(nil),            // 43: healthledger.v1.QueryUpdatesRequest
+	(*QueryUpdatesResponse)(nil),           // 44: healthledger.v1.QueryUpdatesResponse
+	(*AckUpdatesRequest)(nil),              // 45: healthledger.v1.AckUpdatesRequest
+	(*AckUpdatesResponse)(nil),             // 46: healthledger.v1.AckUpdatesResponse
+	(*ErrorDetail)(nil),                    // 47: healthledger.v1.ErrorDetail
+	(*Sample)(nil),                         // 48: healthledger.v1.Sample
+	(*SampleColumns)(nil),                  // 49: healthledger.v1.SampleColumns
+	(*Chunk)(nil),                          // 50: healthledger.v1.Chunk
+	(*timestamppb.Timestamp)(nil),          // 51: google.protobuf.Timestamp
+	(PeriodMatch)(0),                       // 52: healthledger.v1.PeriodMatch
+	(*Predicate)(nil),                      // 53: healthledger.v1.Predicate
+	(*Source)(nil),                         // 54: healthledger.v1.Source
+	(Frequency)(0),                         // 55: healthledger.v1.Frequency
 }
 var file_healthledger_v1_health_proto_depIdxs = []int32{
-	39, // 0: healthledger.v1.SaveRequest.samples:type_name -> healthledger.v1.Sample
-	40, // 1: healthledger.v1.SaveRequest.columns:type_name -> healthledger.v1.SampleColumns
-	5,  // 2: healthledger.v1.SaveResponse.warnings:type_name -> healthledger.v1.Warning
-	41, // 3: healthledger.v1.SavePartRequest.chunk:type_name -> healthledger.v1.Chunk
-	9,  // 4: healthledger.v1.DeleteRequest.deletions:type_name -> healthledger.v1.Deletion
-	42, // 5: healthledger.v1.Deletion.from:type_name -> google.protobuf.Timestamp
-	42, // 6: healthledger.v1.Deletion.to:type_name -> google.protobuf.Timestamp
-	41, // 7: healthledger.v1.QueryPayloadResponse.chunks:type_name -> healthledger.v1.Chunk
-	42, // 8: healthledger.v1.QuerySamplesRequest.from:type_name -> google.protobuf.Timestamp
-	42, // 9: healthledger.v1.QuerySamplesRequest.to:type_name -> google.protobuf.Timestamp
-	0,  // 10: healthledger.v1.QuerySamplesRequest.order:type_name -> healthledger.v1.Order
-	1,  // 11: healthledger.v1.QuerySamplesRequest.sort_by:type_name -> healthledger.v1.SortBy
-	43, // 12: healthledger.v1.QuerySamplesRequest.match:type_name -> healthledger.v1.PeriodMatch
-	44, // 13: healthledger.v1.QuerySamplesRequest.predicate:type_name -> healthledger.v1.Predicate
-	39, // 14: healthledger.v1.QuerySamplesResponse.samples:type_name -> healthledger.v1.Sample
-	44, // 15: healthledger.v1.QueryChangesRequest.predicate:type_name -> healthledger.v1.Predicate
-	39, // 16: healthledger.v1.QueryChangesResponse.samples:type_name -> healthledger.v1.Sample
-	19, // 17: healthledger.v1.QueryChangesResponse.deleted:type_name -> healthledger.v1.DeletedObject
-	42, // 18: healthledger.v1.QueryStatisticsRequest.from:type_name -> google.protobuf.Timestamp
-	42, // 19: healthledger.v1.QueryStatisticsRequest.to:type_name -> google.protobuf.Timestamp
-	21, // 20: healthledger.v1.QueryStatisticsRequest.interval:type_name -> healthledger.v1.Interval
-	44, // 21: healthledger.v1.QueryStatisticsRequest.predicate:type_name -> healthledger.v1.Predicate
-	2,  // 22: healthledger.v1.Interval.unit:type_name -> healthledger.v1.CalendarUnit
-	42, // 23: healthledger.v1.Interval.anchor:type_name -> google.protobuf.Timestamp
-	23, // 24: healthledger.v1.QueryStatisticsResponse.statistics:type_name -> healthledger.v1.Statistics
-	42, // 25: healthledger.v1.Statistics.start:type_name -> google.protobuf.Timestamp
-	42, // 26: healthledger.v1.Statistics.end:type_name -> google.protobuf.Timestamp
-	42, // 27: healthledger.v1.Statistics.most_recent_start:type_name -> google.protobuf.Timestamp
-	42, // 28: healthledger.v1.Statistics.most_recent_end:type_name -> google.protobuf.Timestamp
-	24, // 29: healthledger.v1.Statistics.by_source:type_name -> healthledger.v1.SourceStatistics
-	25, // 30: healthledger.v1.Statistics.won:type_name -> healthledger.v1.Won
-	45, // 31: healthledger.v1.SourceStatistics.source:type_name -> healthledger.v1.Source
-	23, // 32: healthledger.v1.SourceStatistics.statistics:type_name -> healthledger.v1.Statistics
-	45, // 33: healthledger.v1.Won.source:type_name -> healthledger.v1.Source
-	42, // 34: healthledger.v1.Won.start:type_name -> google.protobuf.Timestamp
-	42, // 35: healthledger.v1.Won.end:type_name -> google.protobuf.Timestamp
-	45, // 36: healthledger.v1.Won.over:type_name -> healthledger.v1.Source
-	45, // 37: healthledger.v1.QuerySourcesResponse.sources:type_name -> healthledger.v1.Source
-	30, // 38: healthledger.v1.QueryPreferredUnitsResponse.units:type_name -> healthledger.v1.PreferredUnit
-	46, // 39: healthledger.v1.SetUpdatesRequest.frequency:type_name -> healthledger.v1.Frequency
-	33, // 40: healthledger.v1.QueryUpdatesResponse.updates:type_name -> healthledger.v1.Update
-	3,  // 41: healthledger.v1.HealthService.Save:input_type -> healthledger.v1.SaveRequest
-	6,  // 42: healthledger.v1.HealthService.SavePart:input_type -> healthledger.v1.SavePartRequest
-	8,  // 43: healthledger.v1.HealthService.Delete:input_type -> healthledger.v1.DeleteRequest
-	31, // 44: healthledger.v1.HealthService.SetUpdates:input_type -> healthledger.v1.SetUpdatesRequest
-	36, // 45: healthledger.v1.HealthService.AckUpdates:input_type -> healthledger.v1.AckUpdatesRequest
-	15, // 46: healthledger.v1.HealthService.QuerySamples:input_type -> healthledger.v1.QuerySamplesRequest
-	17, // 47: healthledger.v1.HealthService.QueryChanges:input_type -> healthledger.v1.QueryChangesRequest
-	20, // 48: healthledger.v1.HealthService.QueryStatistics:input_type -> healthledger.v1.QueryStatisticsRequest
-	13, // 49: healthledger.v1.HealthService.QueryPayload:input_type -> healthledger.v1.QueryPayloadRequest
-	26, // 50: healthledger.v1.HealthService.QuerySources:input_type -> healthledger.v1.QuerySourcesRequest
-	28, // 51: healthledger.v1.HealthService.QueryPreferredUnits:input_type -> healthledger.v1.QueryPreferredUnitsRequest
-	11, // 52: healthledger.v1.HealthService.QueryOutcome:input_type -> healthledger.v1.QueryOutcomeRequest
-	34, // 53: healthledger.v1.HealthService.QueryUpdates:input_type -> healthledger.v1.QueryUpdatesRequest
-	4,  // 54: healthledger.v1.HealthService.Save:output_type -> healthledger.v1.SaveResponse
-	7,  // 55: healthledger.v1.HealthService.SavePart:output_type -> healthledger.v1.SavePartResponse
-	10, // 56: healthledger.v1.HealthService.Delete:output_type -> healthledger.v1.DeleteResponse
-	32, // 57: healthledger.v1.HealthService.SetUpdates:output_type -> healthledger.v1.SetUpdatesResponse
-	37, // 58: healthledger.v1.HealthService.AckUpdates:output_type -> healthledger.v1.AckUpdatesResponse
-	16, // 59: healthledger.v1.HealthService.QuerySamples:output_type -> healthledger.v1.QuerySamplesResponse
-	18, // 60: healthledger.v1.HealthService.QueryChanges:output_type -> healthledger.v1.QueryChangesResponse
-	22, // 61: healthledger.v1.HealthService.QueryStatistics:output_type -> healthledger.v1.QueryStatisticsResponse
-	14, // 62: healthledger.v1.HealthService.QueryPayload:output_type -> healthledger.v1.QueryPayloadResponse
-	27, // 63: healthledger.v1.HealthService.QuerySources:output_type -> healthledger.v1.QuerySourcesResponse
-	29, // 64: healthledger.v1.HealthService.QueryPreferredUnits:output_type -> healthledger.v1.QueryPreferredUnitsResponse
-	12, // 65: healthledger.v1.HealthService.QueryOutcome:output_type -> healthledger.v1.QueryOutcomeResponse
-	35, // 66: healthledger.v1.HealthService.QueryUpdates:output_type -> healthledger.v1.QueryUpdatesResponse
-	54, // [54:67] is the sub-list for method output_type
-	41, // [41:54] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	48, // 0: healthledger.v1.SaveRequest.samples:type_name -> healthledger.v1.Sample
+	49, // 1: healthledger.v1.SaveRequest.columns:type_name -> healthledger.v1.SampleColumns
+	7,  // 2: healthledger.v1.SaveResponse.warnings:type_name -> healthledger.v1.Warning
+	50, // 3: healthledger.v1.SavePartRequest.chunk:type_name -> healthledger.v1.Chunk
+	11, // 4: healthledger.v1.DeleteRequest.deletions:type_name -> healthledger.v1.Deletion
+	51, // 5: healthledger.v1.Deletion.from:type_name -> google.protobuf.Timestamp
+	51, // 6: healthledger.v1.Deletion.to:type_name -> google.protobuf.Timestamp
+	17, // 7: healthledger.v1.GetAuthorizationStatusResponse.statuses:type_name -> healthledger.v1.AuthorizationStatus
+	0,  // 8: healthledger.v1.AuthorizationStatus.share:type_name -> healthledger.v1.ShareStatus
+	1,  // 9: healthledger.v1.GetRequestStatusResponse.status:type_name -> healthledger.v1.RequestStatus
+	50, // 10: healthledger.v1.QueryPayloadResponse.chunks:type_name -> healthledger.v1.Chunk
+	51, // 11: healthledger.v1.QuerySamplesRequest.from:type_name -> google.protobuf.Timestamp
+	51, // 12: healthledger.v1.QuerySamplesRequest.to:type_name -> google.protobuf.Timestamp
+	2,  // 13: healthledger.v1.QuerySamplesRequest.order:type_name -> healthledger.v1.Order
+	3,  // 14: healthledger.v1.QuerySamplesRequest.sort_by:type_name -> healthledger.v1.SortBy
+	52, // 15: healthledger.v1.QuerySamplesRequest.match:type_name -> healthledger.v1.PeriodMatch
+	53, // 16: healthledger.v1.QuerySamplesRequest.predicate:type_name -> healthledger.v1.Predicate
+	48, // 17: healthledger.v1.QuerySamplesResponse.samples:type_name -> healthledger.v1.Sample
+	53, // 18: healthledger.v1.QueryChangesRequest.predicate:type_name -> healthledger.v1.Predicate
+	48, // 19: healthledger.v1.QueryChangesResponse.samples:type_name -> healthledger.v1.Sample
+	28, // 20: healthledger.v1.QueryChangesResponse.deleted:type_name -> healthledger.v1.DeletedObject
+	51, // 21: healthledger.v1.QueryStatisticsRequest.from:type_name -> google.protobuf.Timestamp
+	51, // 22: healthledger.v1.QueryStatisticsRequest.to:type_name -> google.protobuf.Timestamp
+	30, // 23: healthledger.v1.QueryStatisticsRequest.interval:type_name -> healthledger.v1.Interval
+	53, // 24: healthledger.v1.QueryStatisticsRequest.predicate:type_name -> healthledger.v1.Predicate
+	4,  // 25: healthledger.v1.Interval.unit:type_name -> healthledger.v1.CalendarUnit
+	51, // 26: healthledger.v1.Interval.anchor:type_name -> google.protobuf.Timestamp
+	32, // 27: healthledger.v1.QueryStatisticsResponse.statistics:type_name -> healthledger.v1.Statistics
+	51, // 28: healthledger.v1.Statistics.start:type_name -> google.protobuf.Timestamp
+	51, // 29: healthledger.v1.Statistics.end:type_name -> google.protobuf.Timestamp
+	51, // 30: healthledger.v1.Statistics.most_recent_start:type_name -> google.protobuf.Timestamp
+	51, // 31: healthledger.v1.Statistics.most_recent_end:type_name -> google.protobuf.Timestamp
+	33, // 32: healthledger.v1.Statistics.by_source:type_name -> healthledger.v1.SourceStatistics
+	34, // 33: healthledger.v1.Statistics.won:type_name -> healthledger.v1.Won
+	54, // 34: healthledger.v1.SourceStatistics.source:type_name -> healthledger.v1.Source
+	32, // 35: healthledger.v1.SourceStatistics.statistics:type_name -> healthledger.v1.Statistics
+	54, // 36: healthledger.v1.Won.source:type_name -> healthledger.v1.Source
+	51, // 37: healthledger.v1.Won.start:type_name -> google.protobuf.Timestamp
+	51, // 38: healthledger.v1.Won.end:type_name -> google.protobuf.Timestamp
+	54, // 39: healthledger.v1.Won.over:type_name -> healthledger.v1.Source
+	54, // 40: healthledger.v1.QuerySourcesResponse.sources:type_name -> healthledger.v1.Source
+	39, // 41: healthledger.v1.QueryPreferredUnitsResponse.units:type_name -> healthledger.v1.PreferredUnit
+	55, // 42: healthledger.v1.SetUpdatesRequest.frequency:type_name -> healthledger.v1.Frequency
+	42, // 43: healthledger.v1.QueryUpdatesResponse.updates:type_name -> healthledger.v1.Update
+	5,  // 44: healthledger.v1.HealthService.Save:input_type -> healthledger.v1.SaveRequest
+	8,  // 45: healthledger.v1.HealthService.SavePart:input_type -> healthledger.v1.SavePartRequest
+	10, // 46: healthledger.v1.HealthService.Delete:input_type -> healthledger.v1.DeleteRequest
+	40, // 47: healthledger.v1.HealthService.SetUpdates:input_type -> healthledger.v1.SetUpdatesRequest
+	45, // 48: healthledger.v1.HealthService.AckUpdates:input_type -> healthledger.v1.AckUpdatesRequest
+	13, // 49: healthledger.v1.HealthService.RequestAuthorization:input_type -> healthledger.v1.RequestAuthorizationRequest
+	15, // 50: healthledger.v1.HealthService.GetAuthorizationStatus:input_type -> healthledger.v1.GetAuthorizationStatusRequest
+	18, // 51: healthledger.v1.HealthService.GetRequestStatus:input_type -> healthledger.v1.GetRequestStatusRequest
+	24, // 52: healthledger.v1.HealthService.QuerySamples:input_type -> healthledger.v1.QuerySamplesRequest
+	26, // 53: healthledger.v1.HealthService.QueryChanges:input_type -> healthledger.v1.QueryChangesRequest
+	29, // 54: healthledger.v1.HealthService.QueryStatistics:input_type -> healthledger.v1.QueryStatisticsRequest
+	22, // 55: healthledger.v1.HealthService.QueryPayload:input_type -> healthledger.v1.QueryPayloadRequest
+	35, // 56: healthledger.v1.HealthService.QuerySources:input_type -> healthledger.v1.QuerySourcesRequest
+	37, // 57: healthledger.v1.HealthService.QueryPreferredUnits:input_type -> healthledger.v1.QueryPreferredUnitsRequest
+	20, // 58: healthledger.v1.HealthService.QueryOutcome:input_type -> healthledger.v1.QueryOutcomeRequest
+	43, // 59: healthledger.v1.HealthService.QueryUpdates:input_type -> healthledger.v1.QueryUpdatesRequest
+	6,  // 60: healthledger.v1.HealthService.Save:output_type -> healthledger.v1.SaveResponse
+	9,  // 61: healthledger.v1.HealthService.SavePart:output_type -> healthledger.v1.SavePartResponse
+	12, // 62: healthledger.v1.HealthService.Delete:output_type -> healthledger.v1.DeleteResponse
+	41, // 63: healthledger.v1.HealthService.SetUpdates:output_type -> healthledger.v1.SetUpdatesResponse
+	46, // 64: healthledger.v1.HealthService.AckUpdates:output_type -> healthledger.v1.AckUpdatesResponse
+	14, // 65: healthledger.v1.HealthService.RequestAuthorization:output_type -> healthledger.v1.RequestAuthorizationResponse
+	16, // 66: healthledger.v1.HealthService.GetAuthorizationStatus:output_type -> healthledger.v1.GetAuthorizationStatusResponse
+	19, // 67: healthledger.v1.HealthService.GetRequestStatus:output_type -> healthledger.v1.GetRequestStatusResponse
+	25, // 68: healthledger.v1.HealthService.QuerySamples:output_type -> healthledger.v1.QuerySamplesResponse
+	27, // 69: healthledger.v1.HealthService.QueryChanges:output_type -> healthledger.v1.QueryChangesResponse
+	31, // 70: healthledger.v1.HealthService.QueryStatistics:output_type -> healthledger.v1.QueryStatisticsResponse
+	23, // 71: healthledger.v1.HealthService.QueryPayload:output_type -> healthledger.v1.QueryPayloadResponse
+	36, // 72: healthledger.v1.HealthService.QuerySources:output_type -> healthledger.v1.QuerySourcesResponse
+	38, // 73: healthledger.v1.HealthService.QueryPreferredUnits:output_type -> healthledger.v1.QueryPreferredUnitsResponse
+	21, // 74: healthledger.v1.HealthService.QueryOutcome:output_type -> healthledger.v1.QueryOutcomeResponse
+	44, // 75: healthledger.v1.HealthService.QueryUpdates:output_type -> healthledger.v1.QueryUpdatesResponse
+	60, // [60:76] is the sub-list for method output_type
+	44, // [44:60] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_health_proto_init() }
@@ -2865,14 +3362,14 @@ func file_healthledger_v1_health_proto_init() {
 	file_healthledger_v1_predicate_proto_init()
 	file_healthledger_v1_sample_proto_init()
 	file_healthledger_v1_value_proto_init()
-	file_healthledger_v1_health_proto_msgTypes[20].OneofWrappers = []any{}
+	file_healthledger_v1_health_proto_msgTypes[27].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_health_proto_rawDesc), len(file_healthledger_v1_health_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   36,
+			NumEnums:      5,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

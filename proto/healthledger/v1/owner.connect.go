@@ -50,6 +50,9 @@ const (
 	OwnerServiceRemoveAppProcedure = "/healthledger.v1.OwnerService/RemoveApp"
 	// OwnerServiceListAppsProcedure is the fully-qualified name of the OwnerService's ListApps RPC.
 	OwnerServiceListAppsProcedure = "/healthledger.v1.OwnerService/ListApps"
+	// OwnerServiceListRequestsProcedure is the fully-qualified name of the OwnerService's ListRequests
+	// RPC.
+	OwnerServiceListRequestsProcedure = "/healthledger.v1.OwnerService/ListRequests"
 	// OwnerServiceDecideProcedure is the fully-qualified name of the OwnerService's Decide RPC.
 	OwnerServiceDecideProcedure = "/healthledger.v1.OwnerService/Decide"
 	// OwnerServiceSetPolicyProcedure is the fully-qualified name of the OwnerService's SetPolicy RPC.
@@ -85,6 +88,8 @@ type OwnerServiceClient interface {
 	RemoveApp(context.Context, *RemoveAppRequest) (*RemoveAppResponse, error)
 	// ListApps returns the apps and their grants.
 	ListApps(context.Context, *ListAppsRequest) (*ListAppsResponse, error)
+	// ListRequests returns what apps have asked for and the owner has not answered.
+	ListRequests(context.Context, *ListRequestsRequest) (*ListRequestsResponse, error)
 	// Decide changes the grants of an app.
 	Decide(context.Context, *DecideRequest) (*DecideResponse, error)
 	// SetPolicy changes what the ledger does with values that are not plausible.
@@ -158,6 +163,12 @@ func NewOwnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(ownerServiceMethods.ByName("ListApps")),
 			connect.WithClientOptions(opts...),
 		),
+		listRequests: connect.NewClient[ListRequestsRequest, ListRequestsResponse](
+			httpClient,
+			baseURL+OwnerServiceListRequestsProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("ListRequests")),
+			connect.WithClientOptions(opts...),
+		),
 		decide: connect.NewClient[DecideRequest, DecideResponse](
 			httpClient,
 			baseURL+OwnerServiceDecideProcedure,
@@ -207,6 +218,7 @@ type ownerServiceClient struct {
 	addApp            *connect.Client[AddAppRequest, AddAppResponse]
 	removeApp         *connect.Client[RemoveAppRequest, RemoveAppResponse]
 	listApps          *connect.Client[ListAppsRequest, ListAppsResponse]
+	listRequests      *connect.Client[ListRequestsRequest, ListRequestsResponse]
 	decide            *connect.Client[DecideRequest, DecideResponse]
 	setPolicy         *connect.Client[SetPolicyRequest, SetPolicyResponse]
 	setSourceOrder    *connect.Client[SetSourceOrderRequest, SetSourceOrderResponse]
@@ -287,6 +299,15 @@ func (c *ownerServiceClient) ListApps(ctx context.Context, req *ListAppsRequest)
 	return nil, err
 }
 
+// ListRequests calls healthledger.v1.OwnerService.ListRequests.
+func (c *ownerServiceClient) ListRequests(ctx context.Context, req *ListRequestsRequest) (*ListRequestsResponse, error) {
+	response, err := c.listRequests.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // Decide calls healthledger.v1.OwnerService.Decide.
 func (c *ownerServiceClient) Decide(ctx context.Context, req *DecideRequest) (*DecideResponse, error) {
 	response, err := c.decide.CallUnary(ctx, connect.NewRequest(req))
@@ -359,6 +380,8 @@ type OwnerServiceHandler interface {
 	RemoveApp(context.Context, *RemoveAppRequest) (*RemoveAppResponse, error)
 	// ListApps returns the apps and their grants.
 	ListApps(context.Context, *ListAppsRequest) (*ListAppsResponse, error)
+	// ListRequests returns what apps have asked for and the owner has not answered.
+	ListRequests(context.Context, *ListRequestsRequest) (*ListRequestsResponse, error)
 	// Decide changes the grants of an app.
 	Decide(context.Context, *DecideRequest) (*DecideResponse, error)
 	// SetPolicy changes what the ledger does with values that are not plausible.
@@ -428,6 +451,12 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(ownerServiceMethods.ByName("ListApps")),
 		connect.WithHandlerOptions(opts...),
 	)
+	ownerServiceListRequestsHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceListRequestsProcedure,
+		svc.ListRequests,
+		connect.WithSchema(ownerServiceMethods.ByName("ListRequests")),
+		connect.WithHandlerOptions(opts...),
+	)
 	ownerServiceDecideHandler := connect.NewUnaryHandlerSimple(
 		OwnerServiceDecideProcedure,
 		svc.Decide,
@@ -482,6 +511,8 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 			ownerServiceRemoveAppHandler.ServeHTTP(w, r)
 		case OwnerServiceListAppsProcedure:
 			ownerServiceListAppsHandler.ServeHTTP(w, r)
+		case OwnerServiceListRequestsProcedure:
+			ownerServiceListRequestsHandler.ServeHTTP(w, r)
 		case OwnerServiceDecideProcedure:
 			ownerServiceDecideHandler.ServeHTTP(w, r)
 		case OwnerServiceSetPolicyProcedure:
@@ -533,6 +564,10 @@ func (UnimplementedOwnerServiceHandler) RemoveApp(context.Context, *RemoveAppReq
 
 func (UnimplementedOwnerServiceHandler) ListApps(context.Context, *ListAppsRequest) (*ListAppsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.ListApps is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) ListRequests(context.Context, *ListRequestsRequest) (*ListRequestsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.ListRequests is not implemented"))
 }
 
 func (UnimplementedOwnerServiceHandler) Decide(context.Context, *DecideRequest) (*DecideResponse, error) {

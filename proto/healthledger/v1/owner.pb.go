@@ -1056,6 +1056,158 @@ func (x *AppRead) GetSince() *timestamppb.Timestamp {
 	return nil
 }
 
+type ListRequestsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRequestsRequest) Reset() {
+	*x = ListRequestsRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRequestsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRequestsRequest) ProtoMessage() {}
+
+func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRequestsRequest.ProtoReflect.Descriptor instead.
+func (*ListRequestsRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{19}
+}
+
+type ListRequestsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of each app one, in the order in which the apps were registered.
+	Requests      []*PendingRequest `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRequestsResponse) Reset() {
+	*x = ListRequestsResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRequestsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRequestsResponse) ProtoMessage() {}
+
+func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRequestsResponse.ProtoReflect.Descriptor instead.
+func (*ListRequestsResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ListRequestsResponse) GetRequests() []*PendingRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+// PendingRequest is what an app has asked for and the owner has not answered.
+type PendingRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Manifest *Manifest              `protobuf:"bytes,1,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	// When it first asked for any of it.
+	Asked *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=asked,proto3" json:"asked,omitempty"`
+	// Short names of types.
+	Share         []string `protobuf:"bytes,3,rep,name=share,proto3" json:"share,omitempty"`
+	Read          []string `protobuf:"bytes,4,rep,name=read,proto3" json:"read,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PendingRequest) Reset() {
+	*x = PendingRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PendingRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PendingRequest) ProtoMessage() {}
+
+func (x *PendingRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PendingRequest.ProtoReflect.Descriptor instead.
+func (*PendingRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *PendingRequest) GetManifest() *Manifest {
+	if x != nil {
+		return x.Manifest
+	}
+	return nil
+}
+
+func (x *PendingRequest) GetAsked() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Asked
+	}
+	return nil
+}
+
+func (x *PendingRequest) GetShare() []string {
+	if x != nil {
+		return x.Share
+	}
+	return nil
+}
+
+func (x *PendingRequest) GetRead() []string {
+	if x != nil {
+		return x.Read
+	}
+	return nil
+}
+
 type DecideRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	BundleId      string                 `protobuf:"bytes,1,opt,name=bundle_id,json=bundleId,proto3" json:"bundle_id,omitempty"`
@@ -1067,7 +1219,7 @@ type DecideRequest struct {
 
 func (x *DecideRequest) Reset() {
 	*x = DecideRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1079,7 +1231,7 @@ func (x *DecideRequest) String() string {
 func (*DecideRequest) ProtoMessage() {}
 
 func (x *DecideRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1092,7 +1244,7 @@ func (x *DecideRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideRequest.ProtoReflect.Descriptor instead.
 func (*DecideRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DecideRequest) GetBundleId() string {
@@ -1124,7 +1276,7 @@ type DecideResponse struct {
 
 func (x *DecideResponse) Reset() {
 	*x = DecideResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1136,7 +1288,7 @@ func (x *DecideResponse) String() string {
 func (*DecideResponse) ProtoMessage() {}
 
 func (x *DecideResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1149,7 +1301,7 @@ func (x *DecideResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideResponse.ProtoReflect.Descriptor instead.
 func (*DecideResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{23}
 }
 
 type SetPolicyRequest struct {
@@ -1161,7 +1313,7 @@ type SetPolicyRequest struct {
 
 func (x *SetPolicyRequest) Reset() {
 	*x = SetPolicyRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1173,7 +1325,7 @@ func (x *SetPolicyRequest) String() string {
 func (*SetPolicyRequest) ProtoMessage() {}
 
 func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1186,7 +1338,7 @@ func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*SetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SetPolicyRequest) GetPlausibility() Plausibility {
@@ -1204,7 +1356,7 @@ type SetPolicyResponse struct {
 
 func (x *SetPolicyResponse) Reset() {
 	*x = SetPolicyResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1216,7 +1368,7 @@ func (x *SetPolicyResponse) String() string {
 func (*SetPolicyResponse) ProtoMessage() {}
 
 func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1229,7 +1381,7 @@ func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyResponse.ProtoReflect.Descriptor instead.
 func (*SetPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{25}
 }
 
 type SetSourceOrderRequest struct {
@@ -1243,7 +1395,7 @@ type SetSourceOrderRequest struct {
 
 func (x *SetSourceOrderRequest) Reset() {
 	*x = SetSourceOrderRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1255,7 +1407,7 @@ func (x *SetSourceOrderRequest) String() string {
 func (*SetSourceOrderRequest) ProtoMessage() {}
 
 func (x *SetSourceOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1268,7 +1420,7 @@ func (x *SetSourceOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSourceOrderRequest.ProtoReflect.Descriptor instead.
 func (*SetSourceOrderRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *SetSourceOrderRequest) GetType() string {
@@ -1293,7 +1445,7 @@ type SetSourceOrderResponse struct {
 
 func (x *SetSourceOrderResponse) Reset() {
 	*x = SetSourceOrderResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1305,7 +1457,7 @@ func (x *SetSourceOrderResponse) String() string {
 func (*SetSourceOrderResponse) ProtoMessage() {}
 
 func (x *SetSourceOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1318,7 +1470,7 @@ func (x *SetSourceOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSourceOrderResponse.ProtoReflect.Descriptor instead.
 func (*SetSourceOrderResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{27}
 }
 
 type SetPreferredUnitsRequest struct {
@@ -1331,7 +1483,7 @@ type SetPreferredUnitsRequest struct {
 
 func (x *SetPreferredUnitsRequest) Reset() {
 	*x = SetPreferredUnitsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1343,7 +1495,7 @@ func (x *SetPreferredUnitsRequest) String() string {
 func (*SetPreferredUnitsRequest) ProtoMessage() {}
 
 func (x *SetPreferredUnitsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1356,7 +1508,7 @@ func (x *SetPreferredUnitsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPreferredUnitsRequest.ProtoReflect.Descriptor instead.
 func (*SetPreferredUnitsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SetPreferredUnitsRequest) GetUnits() []*PreferredUnit {
@@ -1374,7 +1526,7 @@ type SetPreferredUnitsResponse struct {
 
 func (x *SetPreferredUnitsResponse) Reset() {
 	*x = SetPreferredUnitsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1538,7 @@ func (x *SetPreferredUnitsResponse) String() string {
 func (*SetPreferredUnitsResponse) ProtoMessage() {}
 
 func (x *SetPreferredUnitsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1551,7 @@ func (x *SetPreferredUnitsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPreferredUnitsResponse.ProtoReflect.Descriptor instead.
 func (*SetPreferredUnitsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{29}
 }
 
 type DeleteSamplesRequest struct {
@@ -1411,7 +1563,7 @@ type DeleteSamplesRequest struct {
 
 func (x *DeleteSamplesRequest) Reset() {
 	*x = DeleteSamplesRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1423,7 +1575,7 @@ func (x *DeleteSamplesRequest) String() string {
 func (*DeleteSamplesRequest) ProtoMessage() {}
 
 func (x *DeleteSamplesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1436,7 +1588,7 @@ func (x *DeleteSamplesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSamplesRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSamplesRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{27}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *DeleteSamplesRequest) GetDeletions() []*Deletion {
@@ -1456,7 +1608,7 @@ type DeleteSamplesResponse struct {
 
 func (x *DeleteSamplesResponse) Reset() {
 	*x = DeleteSamplesResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1468,7 +1620,7 @@ func (x *DeleteSamplesResponse) String() string {
 func (*DeleteSamplesResponse) ProtoMessage() {}
 
 func (x *DeleteSamplesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1481,7 +1633,7 @@ func (x *DeleteSamplesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSamplesResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSamplesResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{28}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DeleteSamplesResponse) GetDeleted() uint64 {
@@ -1503,7 +1655,7 @@ type ListLogRequest struct {
 
 func (x *ListLogRequest) Reset() {
 	*x = ListLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1515,7 +1667,7 @@ func (x *ListLogRequest) String() string {
 func (*ListLogRequest) ProtoMessage() {}
 
 func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1528,7 +1680,7 @@ func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogRequest.ProtoReflect.Descriptor instead.
 func (*ListLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{29}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListLogRequest) GetFrom() uint64 {
@@ -1556,7 +1708,7 @@ type ListLogResponse struct {
 
 func (x *ListLogResponse) Reset() {
 	*x = ListLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1568,7 +1720,7 @@ func (x *ListLogResponse) String() string {
 func (*ListLogResponse) ProtoMessage() {}
 
 func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1581,7 +1733,7 @@ func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogResponse.ProtoReflect.Descriptor instead.
 func (*ListLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{30}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListLogResponse) GetSegments() []*SegmentInfo {
@@ -1616,7 +1768,7 @@ type SegmentInfo struct {
 
 func (x *SegmentInfo) Reset() {
 	*x = SegmentInfo{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1628,7 +1780,7 @@ func (x *SegmentInfo) String() string {
 func (*SegmentInfo) ProtoMessage() {}
 
 func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1641,7 +1793,7 @@ func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SegmentInfo.ProtoReflect.Descriptor instead.
 func (*SegmentInfo) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{31}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SegmentInfo) GetSequence() uint64 {
@@ -1754,7 +1906,15 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x04read\x18\x06 \x03(\v2\x18.healthledger.v1.AppReadR\x04read\"O\n" +
 	"\aAppRead\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x120\n" +
-	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\x93\x01\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\x15\n" +
+	"\x13ListRequestsRequest\"S\n" +
+	"\x14ListRequestsResponse\x12;\n" +
+	"\brequests\x18\x01 \x03(\v2\x1f.healthledger.v1.PendingRequestR\brequests\"\xa3\x01\n" +
+	"\x0ePendingRequest\x125\n" +
+	"\bmanifest\x18\x01 \x01(\v2\x19.healthledger.v1.ManifestR\bmanifest\x120\n" +
+	"\x05asked\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05asked\x12\x14\n" +
+	"\x05share\x18\x03 \x03(\tR\x05share\x12\x12\n" +
+	"\x04read\x18\x04 \x03(\tR\x04read\"\x93\x01\n" +
 	"\rDecideRequest\x12\x1b\n" +
 	"\tbundle_id\x18\x01 \x01(\tR\bbundleId\x123\n" +
 	"\x06shares\x18\x02 \x03(\v2\x1b.healthledger.v1.ShareGrantR\x06shares\x120\n" +
@@ -1793,7 +1953,8 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x11LOCK_STATE_LOCKED\x10\x01\x12\x18\n" +
 	"\x14LOCK_STATE_UNLOCKING\x10\x02\x12\x17\n" +
 	"\x13LOCK_STATE_UNLOCKED\x10\x03\x12\x16\n" +
-	"\x12LOCK_STATE_LOCKING\x10\x042\xa9\t\n" +
+	"\x12LOCK_STATE_LOCKING\x10\x042\x86\n" +
+	"\n" +
 	"\fOwnerService\x12X\n" +
 	"\vCreateStore\x12#.healthledger.v1.CreateStoreRequest\x1a$.healthledger.v1.CreateStoreResponse\x12I\n" +
 	"\x06Status\x12\x1e.healthledger.v1.StatusRequest\x1a\x1f.healthledger.v1.StatusResponse\x12X\n" +
@@ -1802,7 +1963,8 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x04Lock\x12\x1c.healthledger.v1.LockRequest\x1a\x1d.healthledger.v1.LockResponse\x12I\n" +
 	"\x06AddApp\x12\x1e.healthledger.v1.AddAppRequest\x1a\x1f.healthledger.v1.AddAppResponse\x12R\n" +
 	"\tRemoveApp\x12!.healthledger.v1.RemoveAppRequest\x1a\".healthledger.v1.RemoveAppResponse\x12O\n" +
-	"\bListApps\x12 .healthledger.v1.ListAppsRequest\x1a!.healthledger.v1.ListAppsResponse\x12I\n" +
+	"\bListApps\x12 .healthledger.v1.ListAppsRequest\x1a!.healthledger.v1.ListAppsResponse\x12[\n" +
+	"\fListRequests\x12$.healthledger.v1.ListRequestsRequest\x1a%.healthledger.v1.ListRequestsResponse\x12I\n" +
 	"\x06Decide\x12\x1e.healthledger.v1.DecideRequest\x1a\x1f.healthledger.v1.DecideResponse\x12R\n" +
 	"\tSetPolicy\x12!.healthledger.v1.SetPolicyRequest\x1a\".healthledger.v1.SetPolicyResponse\x12a\n" +
 	"\x0eSetSourceOrder\x12&.healthledger.v1.SetSourceOrderRequest\x1a'.healthledger.v1.SetSourceOrderResponse\x12j\n" +
@@ -1823,7 +1985,7 @@ func file_healthledger_v1_owner_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_owner_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_healthledger_v1_owner_proto_goTypes = []any{
 	(LockState)(0),                    // 0: healthledger.v1.LockState
 	(*CreateStoreRequest)(nil),        // 1: healthledger.v1.CreateStoreRequest
@@ -1845,83 +2007,91 @@ var file_healthledger_v1_owner_proto_goTypes = []any{
 	(*ListAppsResponse)(nil),          // 17: healthledger.v1.ListAppsResponse
 	(*App)(nil),                       // 18: healthledger.v1.App
 	(*AppRead)(nil),                   // 19: healthledger.v1.AppRead
-	(*DecideRequest)(nil),             // 20: healthledger.v1.DecideRequest
-	(*DecideResponse)(nil),            // 21: healthledger.v1.DecideResponse
-	(*SetPolicyRequest)(nil),          // 22: healthledger.v1.SetPolicyRequest
-	(*SetPolicyResponse)(nil),         // 23: healthledger.v1.SetPolicyResponse
-	(*SetSourceOrderRequest)(nil),     // 24: healthledger.v1.SetSourceOrderRequest
-	(*SetSourceOrderResponse)(nil),    // 25: healthledger.v1.SetSourceOrderResponse
-	(*SetPreferredUnitsRequest)(nil),  // 26: healthledger.v1.SetPreferredUnitsRequest
-	(*SetPreferredUnitsResponse)(nil), // 27: healthledger.v1.SetPreferredUnitsResponse
-	(*DeleteSamplesRequest)(nil),      // 28: healthledger.v1.DeleteSamplesRequest
-	(*DeleteSamplesResponse)(nil),     // 29: healthledger.v1.DeleteSamplesResponse
-	(*ListLogRequest)(nil),            // 30: healthledger.v1.ListLogRequest
-	(*ListLogResponse)(nil),           // 31: healthledger.v1.ListLogResponse
-	(*SegmentInfo)(nil),               // 32: healthledger.v1.SegmentInfo
-	(*SignedDecision)(nil),            // 33: healthledger.v1.SignedDecision
-	(Plausibility)(0),                 // 34: healthledger.v1.Plausibility
-	(*timestamppb.Timestamp)(nil),     // 35: google.protobuf.Timestamp
-	(*Manifest)(nil),                  // 36: healthledger.v1.Manifest
-	(*ShareGrant)(nil),                // 37: healthledger.v1.ShareGrant
-	(*ReadGrant)(nil),                 // 38: healthledger.v1.ReadGrant
-	(*SourceName)(nil),                // 39: healthledger.v1.SourceName
-	(*PreferredUnit)(nil),             // 40: healthledger.v1.PreferredUnit
-	(*Deletion)(nil),                  // 41: healthledger.v1.Deletion
+	(*ListRequestsRequest)(nil),       // 20: healthledger.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),      // 21: healthledger.v1.ListRequestsResponse
+	(*PendingRequest)(nil),            // 22: healthledger.v1.PendingRequest
+	(*DecideRequest)(nil),             // 23: healthledger.v1.DecideRequest
+	(*DecideResponse)(nil),            // 24: healthledger.v1.DecideResponse
+	(*SetPolicyRequest)(nil),          // 25: healthledger.v1.SetPolicyRequest
+	(*SetPolicyResponse)(nil),         // 26: healthledger.v1.SetPolicyResponse
+	(*SetSourceOrderRequest)(nil),     // 27: healthledger.v1.SetSourceOrderRequest
+	(*SetSourceOrderResponse)(nil),    // 28: healthledger.v1.SetSourceOrderResponse
+	(*SetPreferredUnitsRequest)(nil),  // 29: healthledger.v1.SetPreferredUnitsRequest
+	(*SetPreferredUnitsResponse)(nil), // 30: healthledger.v1.SetPreferredUnitsResponse
+	(*DeleteSamplesRequest)(nil),      // 31: healthledger.v1.DeleteSamplesRequest
+	(*DeleteSamplesResponse)(nil),     // 32: healthledger.v1.DeleteSamplesResponse
+	(*ListLogRequest)(nil),            // 33: healthledger.v1.ListLogRequest
+	(*ListLogResponse)(nil),           // 34: healthledger.v1.ListLogResponse
+	(*SegmentInfo)(nil),               // 35: healthledger.v1.SegmentInfo
+	(*SignedDecision)(nil),            // 36: healthledger.v1.SignedDecision
+	(Plausibility)(0),                 // 37: healthledger.v1.Plausibility
+	(*timestamppb.Timestamp)(nil),     // 38: google.protobuf.Timestamp
+	(*Manifest)(nil),                  // 39: healthledger.v1.Manifest
+	(*ShareGrant)(nil),                // 40: healthledger.v1.ShareGrant
+	(*ReadGrant)(nil),                 // 41: healthledger.v1.ReadGrant
+	(*SourceName)(nil),                // 42: healthledger.v1.SourceName
+	(*PreferredUnit)(nil),             // 43: healthledger.v1.PreferredUnit
+	(*Deletion)(nil),                  // 44: healthledger.v1.Deletion
 }
 var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	3,  // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
-	33, // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
+	36, // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
 	0,  // 2: healthledger.v1.StatusResponse.state:type_name -> healthledger.v1.LockState
-	34, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
-	35, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
+	37, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
+	38, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
 	0,  // 5: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
-	36, // 6: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	39, // 6: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
 	18, // 7: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
-	36, // 8: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
-	35, // 9: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
+	39, // 8: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
+	38, // 9: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
 	19, // 10: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
-	35, // 11: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
-	37, // 12: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
-	38, // 13: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
-	34, // 14: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
-	39, // 15: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
-	40, // 16: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
-	41, // 17: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
-	32, // 18: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
-	35, // 19: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
-	1,  // 20: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
-	4,  // 21: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
-	6,  // 22: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
-	8,  // 23: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
-	10, // 24: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
-	12, // 25: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
-	14, // 26: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
-	16, // 27: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
-	20, // 28: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
-	22, // 29: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
-	24, // 30: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
-	26, // 31: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
-	28, // 32: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
-	30, // 33: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	2,  // 34: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	5,  // 35: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	7,  // 36: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	9,  // 37: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	11, // 38: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	13, // 39: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	15, // 40: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	17, // 41: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	21, // 42: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	23, // 43: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
-	25, // 44: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
-	27, // 45: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
-	29, // 46: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
-	31, // 47: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	34, // [34:48] is the sub-list for method output_type
-	20, // [20:34] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	38, // 11: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
+	22, // 12: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	39, // 13: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
+	38, // 14: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
+	40, // 15: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
+	41, // 16: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
+	37, // 17: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
+	42, // 18: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
+	43, // 19: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
+	44, // 20: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
+	35, // 21: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
+	38, // 22: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
+	1,  // 23: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
+	4,  // 24: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
+	6,  // 25: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
+	8,  // 26: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
+	10, // 27: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
+	12, // 28: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
+	14, // 29: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
+	16, // 30: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
+	20, // 31: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
+	23, // 32: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
+	25, // 33: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
+	27, // 34: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
+	29, // 35: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
+	31, // 36: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
+	33, // 37: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	2,  // 38: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	5,  // 39: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	7,  // 40: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	9,  // 41: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	11, // 42: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	13, // 43: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	15, // 44: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	17, // 45: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	21, // 46: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
+	24, // 47: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	26, // 48: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	28, // 49: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
+	30, // 50: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
+	32, // 51: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
+	34, // 52: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	38, // [38:53] is the sub-list for method output_type
+	23, // [23:38] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_owner_proto_init() }
@@ -1938,7 +2108,7 @@ func file_healthledger_v1_owner_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_owner_proto_rawDesc), len(file_healthledger_v1_owner_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   32,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -47,6 +47,9 @@ const (
 	// ProjectorServiceReadAppsProcedure is the fully-qualified name of the ProjectorService's ReadApps
 	// RPC.
 	ProjectorServiceReadAppsProcedure = "/healthledger.v1.ProjectorService/ReadApps"
+	// ProjectorServiceReadRequestsProcedure is the fully-qualified name of the ProjectorService's
+	// ReadRequests RPC.
+	ProjectorServiceReadRequestsProcedure = "/healthledger.v1.ProjectorService/ReadRequests"
 	// ProjectorServiceCloseProcedure is the fully-qualified name of the ProjectorService's Close RPC.
 	ProjectorServiceCloseProcedure = "/healthledger.v1.ProjectorService/Close"
 )
@@ -66,6 +69,8 @@ type ProjectorServiceClient interface {
 	SignDecision(context.Context, *SignDecisionRequest) (*SignDecisionResponse, error)
 	// ReadApps returns the apps and their grants.
 	ReadApps(context.Context, *ReadAppsRequest) (*ReadAppsResponse, error)
+	// ReadRequests returns what apps have asked for and the owner has not answered.
+	ReadRequests(context.Context, *ReadRequestsRequest) (*ReadRequestsResponse, error)
 	// Close flushes and closes the view; the process ends soon after.
 	Close(context.Context, *CloseRequest) (*CloseResponse, error)
 }
@@ -117,6 +122,12 @@ func NewProjectorServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithSchema(projectorServiceMethods.ByName("ReadApps")),
 			connect.WithClientOptions(opts...),
 		),
+		readRequests: connect.NewClient[ReadRequestsRequest, ReadRequestsResponse](
+			httpClient,
+			baseURL+ProjectorServiceReadRequestsProcedure,
+			connect.WithSchema(projectorServiceMethods.ByName("ReadRequests")),
+			connect.WithClientOptions(opts...),
+		),
 		close: connect.NewClient[CloseRequest, CloseResponse](
 			httpClient,
 			baseURL+ProjectorServiceCloseProcedure,
@@ -134,6 +145,7 @@ type projectorServiceClient struct {
 	read         *connect.Client[ReadRequest, ReadResponse]
 	signDecision *connect.Client[SignDecisionRequest, SignDecisionResponse]
 	readApps     *connect.Client[ReadAppsRequest, ReadAppsResponse]
+	readRequests *connect.Client[ReadRequestsRequest, ReadRequestsResponse]
 	close        *connect.Client[CloseRequest, CloseResponse]
 }
 
@@ -191,6 +203,15 @@ func (c *projectorServiceClient) ReadApps(ctx context.Context, req *ReadAppsRequ
 	return nil, err
 }
 
+// ReadRequests calls healthledger.v1.ProjectorService.ReadRequests.
+func (c *projectorServiceClient) ReadRequests(ctx context.Context, req *ReadRequestsRequest) (*ReadRequestsResponse, error) {
+	response, err := c.readRequests.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // Close calls healthledger.v1.ProjectorService.Close.
 func (c *projectorServiceClient) Close(ctx context.Context, req *CloseRequest) (*CloseResponse, error) {
 	response, err := c.close.CallUnary(ctx, connect.NewRequest(req))
@@ -215,6 +236,8 @@ type ProjectorServiceHandler interface {
 	SignDecision(context.Context, *SignDecisionRequest) (*SignDecisionResponse, error)
 	// ReadApps returns the apps and their grants.
 	ReadApps(context.Context, *ReadAppsRequest) (*ReadAppsResponse, error)
+	// ReadRequests returns what apps have asked for and the owner has not answered.
+	ReadRequests(context.Context, *ReadRequestsRequest) (*ReadRequestsResponse, error)
 	// Close flushes and closes the view; the process ends soon after.
 	Close(context.Context, *CloseRequest) (*CloseResponse, error)
 }
@@ -262,6 +285,12 @@ func NewProjectorServiceHandler(svc ProjectorServiceHandler, opts ...connect.Han
 		connect.WithSchema(projectorServiceMethods.ByName("ReadApps")),
 		connect.WithHandlerOptions(opts...),
 	)
+	projectorServiceReadRequestsHandler := connect.NewUnaryHandlerSimple(
+		ProjectorServiceReadRequestsProcedure,
+		svc.ReadRequests,
+		connect.WithSchema(projectorServiceMethods.ByName("ReadRequests")),
+		connect.WithHandlerOptions(opts...),
+	)
 	projectorServiceCloseHandler := connect.NewUnaryHandlerSimple(
 		ProjectorServiceCloseProcedure,
 		svc.Close,
@@ -282,6 +311,8 @@ func NewProjectorServiceHandler(svc ProjectorServiceHandler, opts ...connect.Han
 			projectorServiceSignDecisionHandler.ServeHTTP(w, r)
 		case ProjectorServiceReadAppsProcedure:
 			projectorServiceReadAppsHandler.ServeHTTP(w, r)
+		case ProjectorServiceReadRequestsProcedure:
+			projectorServiceReadRequestsHandler.ServeHTTP(w, r)
 		case ProjectorServiceCloseProcedure:
 			projectorServiceCloseHandler.ServeHTTP(w, r)
 		default:
@@ -315,6 +346,10 @@ func (UnimplementedProjectorServiceHandler) SignDecision(context.Context, *SignD
 
 func (UnimplementedProjectorServiceHandler) ReadApps(context.Context, *ReadAppsRequest) (*ReadAppsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.ReadApps is not implemented"))
+}
+
+func (UnimplementedProjectorServiceHandler) ReadRequests(context.Context, *ReadRequestsRequest) (*ReadRequestsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.ReadRequests is not implemented"))
 }
 
 func (UnimplementedProjectorServiceHandler) Close(context.Context, *CloseRequest) (*CloseResponse, error) {

@@ -507,6 +507,7 @@ type ReadRequest struct {
 	//	*ReadRequest_PreferredUnits
 	//	*ReadRequest_Outcome
 	//	*ReadRequest_Due
+	//	*ReadRequest_RequestStatus
 	Query         isReadRequest_Query `protobuf_oneof:"query"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -635,6 +636,15 @@ func (x *ReadRequest) GetDue() *DueRequest {
 	return nil
 }
 
+func (x *ReadRequest) GetRequestStatus() *GetRequestStatusRequest {
+	if x != nil {
+		if x, ok := x.Query.(*ReadRequest_RequestStatus); ok {
+			return x.RequestStatus
+		}
+	}
+	return nil
+}
+
 type isReadRequest_Query interface {
 	isReadRequest_Query()
 }
@@ -671,6 +681,10 @@ type ReadRequest_Due struct {
 	Due *DueRequest `protobuf:"bytes,10,opt,name=due,proto3,oneof"`
 }
 
+type ReadRequest_RequestStatus struct {
+	RequestStatus *GetRequestStatusRequest `protobuf:"bytes,11,opt,name=request_status,json=requestStatus,proto3,oneof"`
+}
+
 func (*ReadRequest_Samples) isReadRequest_Query() {}
 
 func (*ReadRequest_Changes) isReadRequest_Query() {}
@@ -686,6 +700,8 @@ func (*ReadRequest_PreferredUnits) isReadRequest_Query() {}
 func (*ReadRequest_Outcome) isReadRequest_Query() {}
 
 func (*ReadRequest_Due) isReadRequest_Query() {}
+
+func (*ReadRequest_RequestStatus) isReadRequest_Query() {}
 
 // Outcome asks what became of a request of the reader's: of an app's save or delete, or of
 // the owner's decision to delete.
@@ -746,7 +762,7 @@ func (x *Outcome) GetDecision() uint64 {
 type ReadResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A serialized QuerySamplesResponse to samples, QueryChangesResponse to changes, …,
-	// DueResponse to due.
+	// DueResponse to due, GetRequestStatusResponse to request_status.
 	Answer        []byte `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1316,6 +1332,94 @@ func (x *ReadAppsResponse) GetApps() []*App {
 	return nil
 }
 
+type ReadRequestsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sequence      uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadRequestsRequest) Reset() {
+	*x = ReadRequestsRequest{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadRequestsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadRequestsRequest) ProtoMessage() {}
+
+func (x *ReadRequestsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadRequestsRequest.ProtoReflect.Descriptor instead.
+func (*ReadRequestsRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ReadRequestsRequest) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+type ReadRequestsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Requests      []*PendingRequest      `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadRequestsResponse) Reset() {
+	*x = ReadRequestsResponse{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadRequestsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadRequestsResponse) ProtoMessage() {}
+
+func (x *ReadRequestsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadRequestsResponse.ProtoReflect.Descriptor instead.
+func (*ReadRequestsResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ReadRequestsResponse) GetRequests() []*PendingRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
 type CloseRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1324,7 +1428,7 @@ type CloseRequest struct {
 
 func (x *CloseRequest) Reset() {
 	*x = CloseRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1336,7 +1440,7 @@ func (x *CloseRequest) String() string {
 func (*CloseRequest) ProtoMessage() {}
 
 func (x *CloseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1349,7 +1453,7 @@ func (x *CloseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRequest.ProtoReflect.Descriptor instead.
 func (*CloseRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{21}
 }
 
 type CloseResponse struct {
@@ -1360,7 +1464,7 @@ type CloseResponse struct {
 
 func (x *CloseResponse) Reset() {
 	*x = CloseResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1372,7 +1476,7 @@ func (x *CloseResponse) String() string {
 func (*CloseResponse) ProtoMessage() {}
 
 func (x *CloseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1385,7 +1489,7 @@ func (x *CloseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseResponse.ProtoReflect.Descriptor instead.
 func (*CloseResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{22}
 }
 
 var File_healthledger_v1_projector_proto protoreflect.FileDescriptor
@@ -1427,7 +1531,7 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"incomplete\x12\x14\n" +
 	"\x05fault\x18\x05 \x01(\tR\x05fault\"\x1a\n" +
 	"\x06Reader\x12\x10\n" +
-	"\x03app\x18\x01 \x01(\x04R\x03app\"\xf5\x04\n" +
+	"\x03app\x18\x01 \x01(\x04R\x03app\"\xc8\x05\n" +
 	"\vReadRequest\x12/\n" +
 	"\x06reader\x18\x01 \x01(\v2\x17.healthledger.v1.ReaderR\x06reader\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12@\n" +
@@ -1441,7 +1545,8 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x0fpreferred_units\x18\b \x01(\v2+.healthledger.v1.QueryPreferredUnitsRequestH\x00R\x0epreferredUnits\x124\n" +
 	"\aoutcome\x18\t \x01(\v2\x18.healthledger.v1.OutcomeH\x00R\aoutcome\x12/\n" +
 	"\x03due\x18\n" +
-	" \x01(\v2\x1b.healthledger.v1.DueRequestH\x00R\x03dueB\a\n" +
+	" \x01(\v2\x1b.healthledger.v1.DueRequestH\x00R\x03due\x12Q\n" +
+	"\x0erequest_status\x18\v \x01(\v2(.healthledger.v1.GetRequestStatusRequestH\x00R\rrequestStatusB\a\n" +
 	"\x05query\"D\n" +
 	"\aOutcome\x12\x1d\n" +
 	"\n" +
@@ -1481,16 +1586,21 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x0fReadAppsRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\"<\n" +
 	"\x10ReadAppsResponse\x12(\n" +
-	"\x04apps\x18\x01 \x03(\v2\x14.healthledger.v1.AppR\x04apps\"\x0e\n" +
+	"\x04apps\x18\x01 \x03(\v2\x14.healthledger.v1.AppR\x04apps\"1\n" +
+	"\x13ReadRequestsRequest\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\"S\n" +
+	"\x14ReadRequestsResponse\x12;\n" +
+	"\brequests\x18\x01 \x03(\v2\x1f.healthledger.v1.PendingRequestR\brequests\"\x0e\n" +
 	"\fCloseRequest\"\x0f\n" +
-	"\rCloseResponse2\xa8\x04\n" +
+	"\rCloseResponse2\x85\x05\n" +
 	"\x10ProjectorService\x12F\n" +
 	"\x05Offer\x12\x1d.healthledger.v1.OfferRequest\x1a\x1e.healthledger.v1.OfferResponse\x12C\n" +
 	"\x04Open\x12\x1c.healthledger.v1.OpenRequest\x1a\x1d.healthledger.v1.OpenResponse\x12L\n" +
 	"\aAdvance\x12\x1f.healthledger.v1.AdvanceRequest\x1a .healthledger.v1.AdvanceResponse\x12C\n" +
 	"\x04Read\x12\x1c.healthledger.v1.ReadRequest\x1a\x1d.healthledger.v1.ReadResponse\x12[\n" +
 	"\fSignDecision\x12$.healthledger.v1.SignDecisionRequest\x1a%.healthledger.v1.SignDecisionResponse\x12O\n" +
-	"\bReadApps\x12 .healthledger.v1.ReadAppsRequest\x1a!.healthledger.v1.ReadAppsResponse\x12F\n" +
+	"\bReadApps\x12 .healthledger.v1.ReadAppsRequest\x1a!.healthledger.v1.ReadAppsResponse\x12[\n" +
+	"\fReadRequests\x12$.healthledger.v1.ReadRequestsRequest\x1a%.healthledger.v1.ReadRequestsResponse\x12F\n" +
 	"\x05Close\x12\x1d.healthledger.v1.CloseRequest\x1a\x1e.healthledger.v1.CloseResponseB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
 
 var (
@@ -1505,7 +1615,7 @@ func file_healthledger_v1_projector_proto_rawDescGZIP() []byte {
 	return file_healthledger_v1_projector_proto_rawDescData
 }
 
-var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*ProjectorConfig)(nil),            // 0: healthledger.v1.ProjectorConfig
 	(*OfferRequest)(nil),               // 1: healthledger.v1.OfferRequest
@@ -1526,64 +1636,72 @@ var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*SignDecisionResponse)(nil),       // 16: healthledger.v1.SignDecisionResponse
 	(*ReadAppsRequest)(nil),            // 17: healthledger.v1.ReadAppsRequest
 	(*ReadAppsResponse)(nil),           // 18: healthledger.v1.ReadAppsResponse
-	(*CloseRequest)(nil),               // 19: healthledger.v1.CloseRequest
-	(*CloseResponse)(nil),              // 20: healthledger.v1.CloseResponse
-	(*QuerySamplesRequest)(nil),        // 21: healthledger.v1.QuerySamplesRequest
-	(*QueryChangesRequest)(nil),        // 22: healthledger.v1.QueryChangesRequest
-	(*QueryStatisticsRequest)(nil),     // 23: healthledger.v1.QueryStatisticsRequest
-	(*QueryPayloadRequest)(nil),        // 24: healthledger.v1.QueryPayloadRequest
-	(*QuerySourcesRequest)(nil),        // 25: healthledger.v1.QuerySourcesRequest
-	(*QueryPreferredUnitsRequest)(nil), // 26: healthledger.v1.QueryPreferredUnitsRequest
-	(*RemoveAppRequest)(nil),           // 27: healthledger.v1.RemoveAppRequest
-	(*DecideRequest)(nil),              // 28: healthledger.v1.DecideRequest
-	(*PolicySet)(nil),                  // 29: healthledger.v1.PolicySet
-	(*SourceOrderSet)(nil),             // 30: healthledger.v1.SourceOrderSet
-	(*PreferredUnitsSet)(nil),          // 31: healthledger.v1.PreferredUnitsSet
-	(*OwnerDeleted)(nil),               // 32: healthledger.v1.OwnerDeleted
-	(*Manifest)(nil),                   // 33: healthledger.v1.Manifest
-	(*NewDecision)(nil),                // 34: healthledger.v1.NewDecision
-	(*App)(nil),                        // 35: healthledger.v1.App
+	(*ReadRequestsRequest)(nil),        // 19: healthledger.v1.ReadRequestsRequest
+	(*ReadRequestsResponse)(nil),       // 20: healthledger.v1.ReadRequestsResponse
+	(*CloseRequest)(nil),               // 21: healthledger.v1.CloseRequest
+	(*CloseResponse)(nil),              // 22: healthledger.v1.CloseResponse
+	(*QuerySamplesRequest)(nil),        // 23: healthledger.v1.QuerySamplesRequest
+	(*QueryChangesRequest)(nil),        // 24: healthledger.v1.QueryChangesRequest
+	(*QueryStatisticsRequest)(nil),     // 25: healthledger.v1.QueryStatisticsRequest
+	(*QueryPayloadRequest)(nil),        // 26: healthledger.v1.QueryPayloadRequest
+	(*QuerySourcesRequest)(nil),        // 27: healthledger.v1.QuerySourcesRequest
+	(*QueryPreferredUnitsRequest)(nil), // 28: healthledger.v1.QueryPreferredUnitsRequest
+	(*GetRequestStatusRequest)(nil),    // 29: healthledger.v1.GetRequestStatusRequest
+	(*RemoveAppRequest)(nil),           // 30: healthledger.v1.RemoveAppRequest
+	(*DecideRequest)(nil),              // 31: healthledger.v1.DecideRequest
+	(*PolicySet)(nil),                  // 32: healthledger.v1.PolicySet
+	(*SourceOrderSet)(nil),             // 33: healthledger.v1.SourceOrderSet
+	(*PreferredUnitsSet)(nil),          // 34: healthledger.v1.PreferredUnitsSet
+	(*OwnerDeleted)(nil),               // 35: healthledger.v1.OwnerDeleted
+	(*Manifest)(nil),                   // 36: healthledger.v1.Manifest
+	(*NewDecision)(nil),                // 37: healthledger.v1.NewDecision
+	(*App)(nil),                        // 38: healthledger.v1.App
+	(*PendingRequest)(nil),             // 39: healthledger.v1.PendingRequest
 }
 var file_healthledger_v1_projector_proto_depIdxs = []int32{
 	7,  // 0: healthledger.v1.ReadRequest.reader:type_name -> healthledger.v1.Reader
-	21, // 1: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
-	22, // 2: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
-	23, // 3: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
-	24, // 4: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
-	25, // 5: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
-	26, // 6: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
+	23, // 1: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
+	24, // 2: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
+	25, // 3: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
+	26, // 4: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
+	27, // 5: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
+	28, // 6: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
 	9,  // 7: healthledger.v1.ReadRequest.outcome:type_name -> healthledger.v1.Outcome
 	11, // 8: healthledger.v1.ReadRequest.due:type_name -> healthledger.v1.DueRequest
-	13, // 9: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
-	15, // 10: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
-	27, // 11: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
-	28, // 12: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
-	29, // 13: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
-	30, // 14: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
-	31, // 15: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
-	32, // 16: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
-	33, // 17: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
-	34, // 18: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
-	35, // 19: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
-	1,  // 20: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
-	3,  // 21: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
-	5,  // 22: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
-	8,  // 23: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
-	14, // 24: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
-	17, // 25: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
-	19, // 26: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
-	2,  // 27: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
-	4,  // 28: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
-	6,  // 29: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
-	10, // 30: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
-	16, // 31: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
-	18, // 32: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
-	20, // 33: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
-	27, // [27:34] is the sub-list for method output_type
-	20, // [20:27] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	29, // 9: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
+	13, // 10: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
+	15, // 11: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
+	30, // 12: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
+	31, // 13: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
+	32, // 14: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
+	33, // 15: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
+	34, // 16: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
+	35, // 17: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
+	36, // 18: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
+	37, // 19: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
+	38, // 20: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
+	39, // 21: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	1,  // 22: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
+	3,  // 23: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
+	5,  // 24: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
+	8,  // 25: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
+	14, // 26: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
+	17, // 27: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
+	19, // 28: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
+	21, // 29: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
+	2,  // 30: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
+	4,  // 31: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
+	6,  // 32: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
+	10, // 33: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
+	16, // 34: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
+	18, // 35: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
+	20, // 36: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
+	22, // 37: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
+	30, // [30:38] is the sub-list for method output_type
+	22, // [22:30] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_projector_proto_init() }
@@ -1604,6 +1722,7 @@ func file_healthledger_v1_projector_proto_init() {
 		(*ReadRequest_PreferredUnits)(nil),
 		(*ReadRequest_Outcome)(nil),
 		(*ReadRequest_Due)(nil),
+		(*ReadRequest_RequestStatus)(nil),
 	}
 	file_healthledger_v1_projector_proto_msgTypes[14].OneofWrappers = []any{
 		(*SignDecisionRequest_AddApp)(nil),
@@ -1620,7 +1739,7 @@ func file_healthledger_v1_projector_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_projector_proto_rawDesc), len(file_healthledger_v1_projector_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,38 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+
+	"healthledger/authz"
+	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
+)
+
+// RequestAuthorization appends what an app asks its owner for. It returns after the fsync,
+// whatever the lock state is and whatever was answered before.
+//
+// Errors: INVALID_ARGUMENT for what the app may not even ask for; NO_SPACE, UNAVAILABLE.
+func (s *Store) RequestAuthorization(ctx context.Context, app *authz.App, req *pb.RequestAuthorizationRequest) (*pb.RequestAuthorizationResponse, error) {
+	asked, err := ParseRequest(app, req.GetShare(), req.GetRead())
+	if err != nil {
+		return nil, err
+	}
+	_, err = s.put(ctx, app, &pb.Event{Body: &pb.Event_AuthorizationRequested{AuthorizationRequested: &pb.AuthorizationRequested{
+		App: app.Number, Shares: asked.Shares, Reads: asked.Reads,
+	}}})
+	if err != nil {
+		return nil, err
+	}
+	return &pb.RequestAuthorizationResponse{}, nil
+}
+
+// ParseRequest reads what an app asks for. Errors: INVALID_ARGUMENT.
+func ParseRequest(app *authz.App, share, read []string) (authz.Request, error) {
+	asked, err := app.ParseRequest(share, read)
+	var draft *authz.DraftError
+	if errors.As(err, &draft) {
+		return asked, rpc.InvalidValue(draft.Field, draft.Value, draft.Why)
+	}
+	return asked, err
+}

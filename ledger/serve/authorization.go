@@ -1,0 +1,86 @@
+package serve
+
+import (
+	"context"
+
+	"connectrpc.com/connect"
+
+	"healthledger/authz"
+	"healthledger/ledger"
+	"healthledger/proto/catalog"
+	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
+)
+
+// maxStatuses is of how many types one request asks the status.
+const maxStatuses = 1000
+
+// RequestAuthorization implements pb.HealthServiceHandler.
+func (s *healthService) RequestAuthorization(ctx context.Context, req *pb.RequestAuthorizationRequest) (*pb.RequestAuthorizationResponse, error) {
+	c := ctx.Value(callerKey{}).(caller)
+	if c.app == nil {
+		return nil, errOwnerAsks()
+	}
+	return c.store.RequestAuthorization(ctx, c.app, req)
+}
+
+// GetAuthorizationStatus implements pb.HealthServiceHandler.
+func (s *healthService) GetAuthorizationStatus(ctx context.Context, req *pb.GetAuthorizationStatusRequest) (*pb.GetAuthorizationStatusResponse, error) {
+	c := ctx.Value(callerKey{}).(caller)
+	if c.app == nil {
+		return nil, errOwnerAsks()
+	}
+	if len(req.GetTypes()) == 0 || len(req.GetTypes()) > maxStatuses {
+		return nil, rpc.InvalidArgument("types", "name 1 to 1000 types")
+	}
+	resp := &pb.GetAuthorizationStatusResponse{}
+	for _, name := range req.GetTypes() {
+		t, ok := catalog.Lookup(name)
+		if !ok {
+			return nil, rpc.InvalidValue("types", name, "unknown type")
+		}
+		resp.Statuses = append(resp.Statuses, &pb.AuthorizationStatus{Type: t.Short(), Share: shareStatus(c.app.Share(t.Code))})
+	}
+	return resp, nil
+}
+
+func shareStatus(s authz.Share) pb.ShareStatus {
+	switch s {
+	case authz.ShareDenied:
+		return pb.ShareStatus_SHARE_STATUS_DENIED
+	case authz.ShareAuthorized:
+		return pb.ShareStatus_SHARE_STATUS_AUTHORIZED
+	}
+	return pb.ShareStatus_SHARE_STATUS_NOT_DETERMINED
+}
+
+// GetRequestStatus implements pb.HealthServiceHandler. It reads no samples, so it is not
+// recorded.
+func (s *healthService) GetRequestStatus(ctx context.Context, req *pb.GetRequestStatusRequest) (*pb.GetRequestStatusResponse, error) {
+	c := ctx.Value(callerKey{}).(caller)
+	if c.app == nil {
+		return nil, errOwnerAsks()
+	}
+	if _, err := ledger.ParseRequest(c.app, req.GetShare(), req.GetRead()); err != nil {
+		return nil, err
+	}
+	return passOn[pb.GetRequestStatusResponse](ctx, s, question{}, &pb.ReadRequest{Query: &pb.ReadRequest_RequestStatus{RequestStatus: req}})
+}
+
+func errOwnerAsks() error {
+	return rpc.Error(connect.CodePermissionDenied, nil, "apps ask, and the owner decides")
+}
+
+// ListRequests implements pb.OwnerServiceHandler.
+func (s *ownerService) ListRequests(ctx context.Context, _ *pb.ListRequestsRequest) (*pb.ListRequestsResponse, error) {
+	k, process, err := s.session(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	sequence, _, _ := k.store.Head()
+	resp, err := process.ReadRequests(ctx, &pb.ReadRequestsRequest{Sequence: sequence})
+	if err != nil {
+		return nil, k.cut(err)
+	}
+	return &pb.ListRequestsResponse{Requests: resp.GetRequests()}, nil
+}

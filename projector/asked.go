@@ -1,0 +1,98 @@
+package projector
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"healthledger/authz"
+	"healthledger/projector/query"
+	"healthledger/projector/view"
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// ReadRequests lists what apps have asked for and the owner has not answered.
+func (s *service) ReadRequests(ctx context.Context, req *pb.ReadRequestsRequest) (*pb.ReadRequestsResponse, error) {
+	open, _, err := s.scope(ctx, nil, req.GetSequence())
+	if err != nil {
+		return nil, err
+	}
+	asked, err := open.asked()
+	if err != nil {
+		return nil, s.refuse(open, "read requests", err)
+	}
+	resp := &pb.ReadRequestsResponse{}
+	for _, app := range open.state.Apps() {
+		if pending := pending(app, asked); pending != nil {
+			resp.Requests = append(resp.Requests, pending)
+		}
+	}
+	return resp, nil
+}
+
+func (o *openStore) asked() ([]view.Asked, error) {
+	snapshot, err := o.view.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	asked, err := snapshot.Asked()
+	return asked, errors.Join(err, snapshot.Close())
+}
+
+// pending is what is left to answer of all that an app has asked for, nil if nothing is.
+func pending(app *authz.App, asked []view.Asked) *pb.PendingRequest {
+	var all authz.Request
+	first := int64(0)
+	for _, a := range asked {
+		if a.App != app.Number {
+			continue
+		}
+		one := authz.Request{}
+		if a.Direction == view.ToWrite {
+			one.Shares = []uint32{a.Type}
+		} else {
+			one.Reads = []uint32{a.Type}
+		}
+		if app.Unanswered(one).Empty() {
+			continue
+		}
+		all.Shares, all.Reads = append(all.Shares, one.Shares...), append(all.Reads, one.Reads...)
+		if first == 0 || a.First < first {
+			first = a.First
+		}
+	}
+	left := app.Unanswered(all)
+	if left.Empty() {
+		return nil
+	}
+	request := &pb.PendingRequest{Manifest: app.Manifest, Asked: timestamppb.New(time.UnixMicro(first))}
+	for _, code := range left.Shares {
+		request.Share = append(request.Share, typeName(code))
+	}
+	for _, code := range left.Reads {
+		request.Read = append(request.Read, typeName(code))
+	}
+	return request
+}
+
+// requestStatus says whether an app would be asking for anything that is not answered.
+func (o *openStore) requestStatus(reader *pb.Reader, req *pb.GetRequestStatusRequest) (*pb.GetRequestStatusResponse, error) {
+	app, ok := o.state.AppByNumber(reader.GetApp())
+	if !ok {
+		return nil, errors.New("no such app")
+	}
+	asked, err := app.ParseRequest(req.GetShare(), req.GetRead())
+	var draft *authz.DraftError
+	if errors.As(err, &draft) {
+		return nil, &query.ArgumentError{Field: draft.Field, Value: draft.Value, Why: draft.Why}
+	}
+	resp := &pb.GetRequestStatusResponse{
+		Status: pb.RequestStatus_REQUEST_STATUS_UNNECESSARY, RequiredNotGranted: app.RequiredNotGranted(),
+	}
+	if !app.Unanswered(asked).Empty() {
+		resp.Status = pb.RequestStatus_REQUEST_STATUS_SHOULD_ASK
+	}
+	return resp, nil
+}

@@ -1,0 +1,17 @@
+package client
+
+import (
+	"context"
+
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// RequestAuthorization asks the owner to let the app write and read types. It returns when
+// the request is kept, in whatever lock state, and says nothing of what the owner decides.
+// It is repeated like Save.
+func (c *Client) RequestAuthorization(ctx context.Context, share, read []string) error {
+	_, err := repeat(ctx, c, func(ctx context.Context) (*pb.RequestAuthorizationResponse, error) {
+		return c.health.RequestAuthorization(ctx, &pb.RequestAuthorizationRequest{Share: share, Read: read})
+	})
+	return err
+}
