@@ -405,6 +405,19 @@ func (s *State) AppByBundle(bundleID string) (*App, bool) {
 	return nil, false
 }
 
+// NumbersOf returns the numbers of all apps that ever had a bundle id, removed ones too.
+func (s *State) NumbersOf(bundleID string) (numbers []uint64) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for number, a := range s.apps {
+		if a.BundleID() == bundleID {
+			numbers = append(numbers, number)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers
+}
+
 // Apps returns the apps that were not removed, in the order they were registered.
 func (s *State) Apps() []*App {
 	s.mu.RLock()

@@ -1,9 +1,11 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -89,44 +91,51 @@ type pending struct {
 // bounds the work that is lost when a segment turns out too large.
 const maxGather = 4 << 20
 
-// Append puts an event into the log and returns its sequence. It returns after the
-// fsync. Errors: ErrTooLarge, ErrClosed, ErrUnwritable, log.ErrNoSpace; the
-// context's error only if the event was not yet taken.
-func (a *appender) Append(ctx context.Context, p *pending) (uint64, error) {
-	p.answered = make(chan struct{})
+// Append puts events of one class into the log, in one segment if they fit one, and
+// returns the sequence of the last. It returns after the fsync. Errors: ErrTooLarge,
+// ErrClosed, ErrUnwritable, log.ErrNoSpace, after which a part of them may be there; the
+// context's error only if none of them was taken yet.
+func (a *appender) Append(ctx context.Context, ps ...*pending) (uint64, error) {
+	for _, p := range ps {
+		p.answered = make(chan struct{})
+	}
 	a.mu.Lock()
 	if a.closed {
 		a.mu.Unlock()
 		return 0, ErrClosed
 	}
-	a.waiting = append(a.waiting, p)
+	a.waiting = append(a.waiting, ps...)
 	a.mu.Unlock()
 	select {
 	case a.wake <- struct{}{}:
 	default:
 	}
+	last := ps[len(ps)-1]
 	select {
-	case <-p.answered:
+	case <-last.answered:
 	case <-ctx.Done():
-		if a.withdraw(p) {
+		if a.withdraw(ps) {
 			return 0, ctx.Err()
 		}
-		<-p.answered
 	}
-	return p.sequence, p.err
+	var err error
+	for _, p := range ps {
+		<-p.answered
+		err = cmp.Or(err, p.err)
+	}
+	return last.sequence, err
 }
 
-// withdraw takes back an event that no segment has taken yet.
-func (a *appender) withdraw(p *pending) bool {
+// withdraw takes back events of which no segment has taken any yet: they wait in a row.
+func (a *appender) withdraw(ps []*pending) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for i, w := range a.waiting {
-		if w == p {
-			a.waiting = append(a.waiting[:i], a.waiting[i+1:]...)
-			return true
-		}
+	i := slices.Index(a.waiting, ps[0])
+	if i < 0 || len(a.waiting) < i+len(ps) || !slices.Equal(a.waiting[i:i+len(ps)], ps) {
+		return false
 	}
-	return false
+	a.waiting = slices.Delete(a.waiting, i, i+len(ps))
+	return true
 }
 
 // Close answers what waits, then stops.

@@ -178,21 +178,35 @@ func (s *Store) isDevice(d *pb.DeviceEnrolled) bool {
 	return d != nil && bytes.Equal(d.GetSigningKey(), s.device.SigningKey()) && bytes.Equal(d.GetSealingKey(), s.device.SealingKey())
 }
 
-// Record appends an event of class health about an app (0: the owner).
-func (s *Store) Record(ctx context.Context, app uint64, event *pb.Event) (uint64, error) {
+// Record appends events of class health about an app (0: the owner), in one segment if
+// they fit one, and returns the sequence of the last.
+func (s *Store) Record(ctx context.Context, app uint64, events ...*pb.Event) (uint64, error) {
 	if !s.enrolled() {
 		return 0, ErrNotEnrolled
 	}
-	return s.record(ctx, &pending{class: seal.Health, app: app}, event)
+	ps := make([]*pending, len(events))
+	for i, event := range events {
+		ps[i] = &pending{class: seal.Health, app: app}
+		if err := s.encode(ps[i], event); err != nil {
+			return 0, err
+		}
+	}
+	return s.appender.Append(ctx, ps...)
 }
 
 func (s *Store) record(ctx context.Context, p *pending, event *pb.Event) (uint64, error) {
-	event.Time = s.now().UnixMicro()
-	var err error
-	if p.event, err = proto.Marshal(event); err != nil {
-		return 0, fmt.Errorf("%w: %w", errEncoding, err)
+	if err := s.encode(p, event); err != nil {
+		return 0, err
 	}
 	return s.appender.Append(ctx, p)
+}
+
+func (s *Store) encode(p *pending, event *pb.Event) (err error) {
+	event.Time = s.now().UnixMicro()
+	if p.event, err = proto.Marshal(event); err != nil {
+		return fmt.Errorf("%w: %w", errEncoding, err)
+	}
+	return nil
 }
 
 // Decide appends a decision of the owner, its detail first: without the decision

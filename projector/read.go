@@ -52,6 +52,10 @@ func (o *openStore) answer(ctx context.Context, scope authz.Scope, req *pb.ReadR
 		return o.requestStatus(req.GetReader(), query.RequestStatus)
 	case *pb.ReadRequest_Due:
 		return o.due(ctx, req.GetReader(), query.Due)
+	case *pb.ReadRequest_Access:
+		return o.listAccess(ctx, req.GetReader(), query.Access)
+	case *pb.ReadRequest_AccessSummary:
+		return o.summarizeAccess(ctx, req.GetReader(), query.AccessSummary)
 	default:
 		return nil, errors.New("unknown query")
 	}

@@ -41,6 +41,7 @@ type commands struct {
 	Order         orderCmd         `cmd:"" help:"Show or set which source counts where several have samples at once."`
 	Types         typesCmd         `cmd:"" help:"List the health types."`
 	Units         unitsCmd         `cmd:"" help:"List, check and convert units (\"units 5 mi km\"), and set those that the owner prefers."`
+	Access        accessCmd        `cmd:"" help:"Show who has read what, when and how often."`
 	Log           logCmd           `cmd:"" help:"Look at the log without opening it."`
 	Bench         benchCmd         `cmd:"" help:"Measure this machine against its limits."`
 	Demo          demoCmd          `cmd:"" help:"Show the main job on a made-up export."`

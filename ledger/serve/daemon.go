@@ -107,6 +107,8 @@ func (d *Daemon) start(ctx context.Context) error {
 	if err := d.openLedger(ctx); err != nil {
 		return err
 	}
+	// After the services have stopped, and before the log can be written no more.
+	d.closers = append(d.closers, d.closeRecords)
 	device := d.ledger.Device()
 	d.local.SigningKey, d.local.SealingKey = device.GetSigningKey(), device.GetSealingKey()
 	if d.service, err = d.nats.Connect(natsserver.Service, nats.MaxReconnects(-1)); err != nil {
@@ -205,13 +207,24 @@ func (d *Daemon) keeper(id seal.StoreID) (*keeper, error) {
 			closed:    d.closed,
 			configure: func() (*pb.ProjectorConfig, func(), error) { return d.configure(store) },
 		}
-		record := newRecorder(store)
+		record := newRecorder(store, d.options.Logger)
 		k.push = func(ctx context.Context, process Projector) {
 			(&pusher{keeper: k, process: process, record: record, send: d.service.PublishMsg}).run(ctx)
 		}
+		k.locked = record.Flush
 		d.keepers[id], d.records[id] = k, record
 	}
 	return k, nil
+}
+
+// closeRecords records the reads that were counted since the last minute.
+func (d *Daemon) closeRecords() {
+	d.mu.Lock()
+	records := maps.Clone(d.records)
+	d.mu.Unlock()
+	for _, r := range records {
+		r.Close()
+	}
 }
 
 // configure makes what a new projector needs to know: where its store is, and

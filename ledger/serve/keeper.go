@@ -44,7 +44,9 @@ type keeper struct {
 	launch    Launch
 	// push tells apps of changes from when the store can be read until the context ends;
 	// nil: nobody does.
-	push     func(context.Context, Projector)
+	push func(context.Context, Projector)
+	// locked is called when the projector of a lock is gone; nil: nobody is.
+	locked   func()
 	throttle *throttle
 	clock    clock
 	autoLock time.Duration
@@ -390,6 +392,9 @@ func (k *keeper) end(process Projector) {
 		return
 	}
 	revoke, stopped, ending := k.revoke, k.stopped, make(chan struct{})
+	if k.locked != nil {
+		defer k.locked()
+	}
 	defer close(ending)
 	k.state, k.process, k.revoke, k.graceAt, k.autoAt = pb.LockState_LOCK_STATE_LOCKED, nil, nil, 0, 0
 	k.ending = ending

@@ -325,6 +325,40 @@ func (s *ownerService) ListApps(ctx context.Context, _ *pb.ListAppsRequest) (*pb
 	return &pb.ListAppsResponse{Apps: resp.GetApps()}, nil
 }
 
+// ListAccess implements pb.OwnerServiceHandler.
+func (s *ownerService) ListAccess(ctx context.Context, req *pb.ListAccessRequest) (*pb.ListAccessResponse, error) {
+	answer, err := s.readAccess(ctx, &pb.ReadRequest{Query: &pb.ReadRequest_Access{Access: req}})
+	if err != nil {
+		return nil, err
+	}
+	return rpc.Encoded(&pb.ListAccessResponse{}, answer.GetAnswer()), nil
+}
+
+// SummarizeAccess implements pb.OwnerServiceHandler.
+func (s *ownerService) SummarizeAccess(ctx context.Context, req *pb.SummarizeAccessRequest) (*pb.SummarizeAccessResponse, error) {
+	answer, err := s.readAccess(ctx, &pb.ReadRequest{Query: &pb.ReadRequest_AccessSummary{AccessSummary: req}})
+	if err != nil {
+		return nil, err
+	}
+	return rpc.Encoded(&pb.SummarizeAccessResponse{}, answer.GetAnswer()), nil
+}
+
+// readAccess asks about the access log. That is no read of health data, so it is not
+// recorded.
+func (s *ownerService) readAccess(ctx context.Context, req *pb.ReadRequest) (*pb.ReadResponse, error) {
+	k, process, err := s.session(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	req.Reader = &pb.Reader{}
+	req.Sequence, _, _ = k.store.Head()
+	answer, err := process.Read(ctx, req)
+	if err != nil {
+		return nil, k.cut(err)
+	}
+	return answer, nil
+}
+
 // ListLog implements pb.OwnerServiceHandler.
 func (s *ownerService) ListLog(ctx context.Context, req *pb.ListLogRequest) (*pb.ListLogResponse, error) {
 	k, err := s.keeper(ctx)

@@ -125,10 +125,8 @@ func (s *healthService) read(ctx context.Context, q question, req *pb.ReadReques
 	}
 	// Everything acknowledged before must be in the answer.
 	sequence, _, _ := c.store.Head()
-	for _, code := range codes {
-		if err := c.record.Record(ctx, access{c.number(), code, q.operation}, q.period); err != nil {
-			return nil, errUnrecorded()
-		}
+	if err := c.record.Record(ctx, c.number(), q.operation, codes, q.period); err != nil {
+		return nil, errUnrecorded()
 	}
 	req.Reader, req.Sequence = &pb.Reader{App: c.number()}, sequence
 	if q.waits > 0 {

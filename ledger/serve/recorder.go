@@ -1,8 +1,12 @@
 package serve
 
 import (
+	"cmp"
 	"context"
+	"log/slog"
 	"math"
+	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,30 +18,50 @@ import (
 
 // A recorder writes reads into the log before they are answered: the first one of an
 // (app, type, operation) in a minute, and every one that asks for a wider period
-// than was recorded in that minute. It does the same whether there is anything to
-// see or not.
+// than was recorded in that minute. How many there were follows when the minute is over
+// or the store is locked. It does the same whether there is anything to see or not.
 type recorder struct {
 	store interface {
-		Record(ctx context.Context, app uint64, event *pb.Event) (uint64, error)
+		Record(ctx context.Context, app uint64, events ...*pb.Event) (uint64, error)
 	}
 	now func() time.Time
+	// after calls a function once, later.
+	after  func(time.Duration, func()) *time.Timer
+	logger *slog.Logger
 
-	mu     sync.Mutex
-	minute int64
-	seen   map[access]period
+	// flushing lets one flush at a time through.
+	flushing sync.Mutex
+
+	mu      sync.Mutex
+	tallies map[access]*tally
+	// timer flushes when the minute is over; nil: nothing is counted.
+	timer *time.Timer
 }
 
+// access is what is counted.
 type access struct {
 	app       uint64
 	code      uint32
 	operation string
+	minute    int64 // since the Unix epoch
+}
+
+// tally is the count of an access since it began.
+type tally struct {
+	id    uint32
+	count uint64
+	// pending reads are on their way into the log.
+	pending int
+	// The period that a record in the log has, if there is one.
+	recorded bool
+	period   period
 }
 
 // period is in microseconds since the Unix epoch, open ends at the extremes.
 type period struct{ from, to int64 }
 
-func newRecorder(s *ledger.Store) *recorder {
-	return &recorder{store: s, now: time.Now, seen: map[access]period{}}
+func newRecorder(s *ledger.Store, logger *slog.Logger) *recorder {
+	return &recorder{store: s, now: time.Now, after: time.AfterFunc, logger: logger, tallies: map[access]*tally{}}
 }
 
 func periodOf(from, to *timestamppb.Timestamp) period {
@@ -51,42 +75,155 @@ func periodOf(from, to *timestamppb.Timestamp) period {
 	return p
 }
 
-// Record returns when the read stands in the log.
-func (r *recorder) Record(ctx context.Context, a access, p period) error {
-	wider, minute, needed := r.widen(a, p)
-	if !needed {
-		return nil
-	}
-	event := &pb.AccessRecorded{App: a.app, Type: a.code, Operation: a.operation}
-	if wider.from != math.MinInt64 || wider.to != math.MaxInt64 {
-		event.From, event.To = wider.from, wider.to
-	}
-	if _, err := r.store.Record(ctx, a.app, &pb.Event{Body: &pb.Event_AccessRecorded{AccessRecorded: event}}); err != nil {
-		return err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	// Where the minute has ended meanwhile, the next one begins with a record of its own.
-	if minute == r.minute {
-		r.seen[a] = wider
-	}
-	return nil
+// with returns the period that holds both.
+func (p period) with(q period) period { return period{min(p.from, q.from), max(p.to, q.to)} }
+
+// asked is one type of a call.
+type asked struct {
+	access
+	*tally
+	// record, if one is needed, has the period.
+	record *pb.AccessRecorded
+	period period
 }
 
-// widen returns the period to record, the minute it counts for, and whether it must
-// be. What has not been recorded durably does not count, so two first reads at once
-// record twice.
-func (r *recorder) widen(a access, p period) (wider period, minute int64, needed bool) {
+// Record returns when reads of these types stand in the log, all of them in one segment.
+// After an error they must not be answered.
+func (r *recorder) Record(ctx context.Context, app uint64, operation string, codes []uint32, p period) error {
+	reads := r.begin(app, operation, codes, p)
+	var events []*pb.Event
+	for _, read := range reads {
+		if read.record != nil {
+			events = append(events, &pb.Event{Body: &pb.Event_AccessRecorded{AccessRecorded: read.record}})
+		}
+	}
+	var err error
+	if len(events) > 0 {
+		_, err = r.store.Record(ctx, app, events...)
+	}
+	r.end(reads, err == nil)
+	return err
+}
+
+// begin finds out what has to be recorded. What has not been recorded durably does not
+// count, so two first reads at once record twice.
+func (r *recorder) begin(app uint64, operation string, codes []uint32, p period) (reads []asked) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if minute = r.now().Unix() / 60; minute != r.minute {
-		r.minute = minute
-		clear(r.seen)
+	minute := minuteOf(r.now())
+	for i, code := range codes {
+		if slices.Contains(codes[:i], code) {
+			continue
+		}
+		a, wider := access{app, code, operation, minute}, p
+		t := r.tallies[a]
+		if t == nil {
+			t = &tally{id: rand.Uint32()}
+			r.tallies[a] = t
+		}
+		if t.pending++; t.recorded {
+			wider = t.period.with(p)
+		}
+		one := asked{access: a, tally: t, period: wider}
+		if !t.recorded || wider != t.period {
+			one.record = &pb.AccessRecorded{App: app, Type: code, Operation: operation, Minute: minute, CountedBy: t.id}
+			if wider.from != math.MinInt64 || wider.to != math.MaxInt64 {
+				one.record.From, one.record.To = wider.from, wider.to
+			}
+		}
+		reads = append(reads, one)
 	}
-	before, seen := r.seen[a]
-	if !seen {
-		return p, minute, true
+	r.arm()
+	return reads
+}
+
+// end counts reads that are recorded. They count for the minute of their record, however
+// long that took.
+func (r *recorder) end(reads []asked, recorded bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, read := range reads {
+		t := read.tally
+		t.pending--
+		if recorded {
+			t.count++
+		}
+		if recorded && read.record != nil {
+			t.recorded, t.period = true, read.period
+		}
+		if t.pending == 0 && !t.recorded {
+			delete(r.tallies, read.access)
+		}
 	}
-	wider = period{min(before.from, p.from), max(before.to, p.to)}
-	return wider, minute, wider != before
+}
+
+func minuteOf(t time.Time) int64 {
+	return t.Truncate(time.Minute).Unix() / 60
+}
+
+// arm sees to a flush at the end of the minute. It needs mu.
+func (r *recorder) arm() {
+	if r.timer != nil || len(r.tallies) == 0 {
+		return
+	}
+	now := r.now()
+	r.timer = r.after(now.Truncate(time.Minute).Add(time.Minute).Sub(now), func() {
+		r.mu.Lock()
+		r.timer = nil
+		r.mu.Unlock()
+		r.flush(func(a access) bool { return a.minute != minuteOf(r.now()) })
+		r.mu.Lock()
+		r.arm()
+		r.mu.Unlock()
+	})
+}
+
+// Flush records all counts as they are. Reads that come later begin new ones.
+func (r *recorder) Flush() { r.flush(func(access) bool { return true }) }
+
+// Close is a last Flush. Nothing may be recorded after it.
+func (r *recorder) Close() {
+	r.mu.Lock()
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+	r.mu.Unlock()
+	r.Flush()
+}
+
+// flush records and ends the counts that are over. One that cannot be recorded is
+// unknown to the owner, as after a crash: if it was tried again it might stand there twice.
+func (r *recorder) flush(over func(access) bool) {
+	r.flushing.Lock()
+	defer r.flushing.Unlock()
+	var writing sync.WaitGroup
+	for app, counts := range r.take(over) {
+		writing.Go(func() {
+			event := &pb.Event{Body: &pb.Event_AccessCounted{AccessCounted: &pb.AccessCounted{App: app, Counts: counts}}}
+			if _, err := r.store.Record(context.Background(), app, event); err != nil {
+				r.logger.Error("how often an app has read could not be recorded", "error", err)
+			}
+		})
+	}
+	writing.Wait()
+}
+
+// take removes the counts that are over, by app.
+func (r *recorder) take(over func(access) bool) map[uint64][]*pb.AccessCount {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	taken := map[uint64][]*pb.AccessCount{}
+	for a, t := range r.tallies {
+		if t.pending > 0 || !over(a) {
+			continue
+		}
+		delete(r.tallies, a)
+		taken[a.app] = append(taken[a.app], &pb.AccessCount{Type: a.code, Operation: a.operation, Minute: a.minute, Count: t.count})
+	}
+	for _, counts := range taken {
+		slices.SortFunc(counts, func(a, b *pb.AccessCount) int {
+			return cmp.Or(cmp.Compare(a.GetMinute(), b.GetMinute()), cmp.Compare(a.GetType(), b.GetType()), cmp.Compare(a.GetOperation(), b.GetOperation()))
+		})
+	}
+	return taken
 }

@@ -58,19 +58,20 @@ func errOwnerUpdates() error {
 // something about its owner, so it is recorded like a read before it leaves.
 func tell(ctx context.Context, store *ledger.Store, record *recorder, app *authz.App, due []*pb.DueUpdate) (*pb.QueryUpdatesResponse, error) {
 	told := &pb.QueryUpdatesResponse{}
+	var codes []uint32
 	for _, d := range due {
 		t, ok := catalog.ByCode(d.GetType())
 		if !ok {
 			continue
 		}
-		if err := record.Record(ctx, access{app.Number, t.Code, "updates"}, periodOf(nil, nil)); err != nil {
-			return nil, errUnrecorded()
-		}
 		update, err := store.Update(app, t, d.GetSequence())
 		if err != nil {
 			return nil, rpc.Internal(err)
 		}
-		told.Updates = append(told.Updates, update)
+		codes, told.Updates = append(codes, t.Code), append(told.Updates, update)
+	}
+	if err := record.Record(ctx, app.Number, "updates", codes, periodOf(nil, nil)); err != nil {
+		return nil, errUnrecorded()
 	}
 	return told, nil
 }

@@ -151,6 +151,10 @@ func (b *Batch) apply(sequence uint64, event int, ev *pb.Event) error {
 		return b.ackUpdates(ev.GetTime(), body.UpdatesAcked)
 	case *pb.Event_AuthorizationRequested:
 		return b.ask(ev.GetTime(), body.AuthorizationRequested)
+	case *pb.Event_AccessRecorded:
+		return b.recordAccess(body.AccessRecorded)
+	case *pb.Event_AccessCounted:
+		return b.countAccess(body.AccessCounted)
 	}
 	return nil
 }

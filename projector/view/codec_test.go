@@ -141,7 +141,7 @@ func goldenLog() []logged {
 	part := &pb.PartSaved{App: 7, Upload: upload, Chunk: &pb.Chunk{Beats: &pb.Beats{Offset: []int64{5, 900_000}, AfterGap: []uint32{1}}}}
 	log = append(log, logged{70_000, 1, &pb.Event{Body: &pb.Event_PartSaved{PartSaved: part}}})
 	log = append(log, logged{70_000, 2, event(7, 3, false, goldenObjects(upload)...)})
-	return slices.Concat(log, goldenUpdates(), goldenAsking(), goldenRemovals())
+	return slices.Concat(log, goldenUpdates(), goldenAsking(), goldenRemovals(), goldenAccess())
 }
 
 // goldenRemovals delete a sample with a UUID of its own, one without and with metadata, a
@@ -186,6 +186,24 @@ func goldenAsking() []logged {
 	return []logged{
 		{70_001, 2, ask(1_700_000_000_000_000, []uint32{1}, []uint32{1, 300})},
 		{70_001, 3, ask(1_700_000_000_000_001, []uint32{2}, []uint32{300})},
+	}
+}
+
+// goldenAccess are a count that is over, one that goes on and one that was lost.
+func goldenAccess() []logged {
+	record := func(app uint64, operation string, from, to int64, by uint32) *pb.Event {
+		return &pb.Event{Body: &pb.Event_AccessRecorded{AccessRecorded: &pb.AccessRecorded{
+			App: app, Type: 300, Operation: operation, From: from, To: to, Minute: 28_333_333, CountedBy: by,
+		}}}
+	}
+	return []logged{
+		{70_002, 2, record(0, "samples", 0, 0, 0x01020304)},
+		{70_002, 3, record(7, "samples", -5, 70_000, 5)},
+		{70_002, 4, record(7, "statistics", 5, math.MaxInt64, 6)},
+		{70_002, 5, record(7, "statistics", 3, math.MaxInt64, 7)},
+		{70_002, 6, &pb.Event{Body: &pb.Event_AccessCounted{AccessCounted: &pb.AccessCounted{
+			App: 7, Counts: []*pb.AccessCount{{Type: 300, Operation: "samples", Minute: 28_333_333, Count: 300}},
+		}}}},
 	}
 }
 
@@ -286,6 +304,7 @@ func FuzzRows(f *testing.F) {
 					t.Errorf("subscription %x = %x does not read back", key, value)
 				}
 			}
+			fuzzAccess(t, key, value)
 		}
 		if source, ok := readSource(value); ok {
 			if again, ok := readSource(appendSource(nil, source)); !ok || !bytes.Equal(appendSource(nil, again), appendSource(nil, source)) {
@@ -315,6 +334,21 @@ func FuzzRows(f *testing.F) {
 		}
 		readOrigin(0, value)
 	})
+}
+
+// fuzzAccess reads a row of the access log; what reads, reads the same once written again.
+func fuzzAccess(t *testing.T, key, value []byte) {
+	a, ok := readAccess(key, value)
+	if !ok {
+		return
+	}
+	if !bytes.Equal(a.Position(), key[1:]) {
+		t.Errorf("position %x has two forms", key)
+	}
+	row, _ := readAccessRow(value)
+	if again, ok := readAccess(key, row.appendTo(nil)); !ok || again != a {
+		t.Errorf("access %x = %x does not read back", key, value)
+	}
 }
 
 // fuzzChanges reads rows of what changed; what reads, reads the same once written again.

@@ -32,6 +32,7 @@ const (
 	familyDerived  byte = 0x35
 	familyUpdates  byte = 0x36
 	familyAsked    byte = 0x37
+	familyAccess   byte = 0x38
 	familySample   byte = 0x40
 )
 
@@ -206,6 +207,11 @@ func appendUpdatesKey(dst []byte, app uint64, typeCode uint32) []byte {
 
 func appendAskedKey(dst []byte, app uint64, direction Direction, typeCode uint32) []byte {
 	return appendOrdered(append(appendOrdered(append(dst, familyAsked), app), byte(direction)), uint64(typeCode))
+}
+
+func appendAccessKey(dst []byte, minute int64, app uint64, typeCode uint32, operation string) []byte {
+	dst = appendOrdered(appendOrdered(appendTime(append(dst, familyAccess), minute), app), uint64(typeCode))
+	return append(dst, operation...)
 }
 
 func appendMetadataKey(dst []byte, sequence uint64, event, number uint32) []byte {

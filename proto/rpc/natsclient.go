@@ -296,6 +296,14 @@ func (o ownerClient) DeleteSamples(ctx context.Context, r *pb.DeleteSamplesReque
 	return call[pb.DeleteSamplesRequest, pb.DeleteSamplesResponse](ctx, o.c, "DeleteSamples", r)
 }
 
+func (o ownerClient) ListAccess(ctx context.Context, r *pb.ListAccessRequest) (*pb.ListAccessResponse, error) {
+	return call[pb.ListAccessRequest, pb.ListAccessResponse](ctx, o.c, "ListAccess", r)
+}
+
+func (o ownerClient) SummarizeAccess(ctx context.Context, r *pb.SummarizeAccessRequest) (*pb.SummarizeAccessResponse, error) {
+	return call[pb.SummarizeAccessRequest, pb.SummarizeAccessResponse](ctx, o.c, "SummarizeAccess", r)
+}
+
 func (o ownerClient) ListLog(ctx context.Context, r *pb.ListLogRequest) (*pb.ListLogResponse, error) {
 	return call[pb.ListLogRequest, pb.ListLogResponse](ctx, o.c, "ListLog", r)
 }

@@ -247,6 +247,7 @@ type Event struct {
 	//	*Event_UpdatesSet
 	//	*Event_UpdatesAcked
 	//	*Event_AuthorizationRequested
+	//	*Event_AccessCounted
 	Body          isEvent_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -377,6 +378,15 @@ func (x *Event) GetAuthorizationRequested() *AuthorizationRequested {
 	return nil
 }
 
+func (x *Event) GetAccessCounted() *AccessCounted {
+	if x != nil {
+		if x, ok := x.Body.(*Event_AccessCounted); ok {
+			return x.AccessCounted
+		}
+	}
+	return nil
+}
+
 type isEvent_Body interface {
 	isEvent_Body()
 }
@@ -418,6 +428,10 @@ type Event_AuthorizationRequested struct {
 	AuthorizationRequested *AuthorizationRequested `protobuf:"bytes,10,opt,name=authorization_requested,json=authorizationRequested,proto3,oneof"`
 }
 
+type Event_AccessCounted struct {
+	AccessCounted *AccessCounted `protobuf:"bytes,11,opt,name=access_counted,json=accessCounted,proto3,oneof"`
+}
+
 func (*Event_SamplesSaved) isEvent_Body() {}
 
 func (*Event_Decision) isEvent_Body() {}
@@ -435,6 +449,8 @@ func (*Event_UpdatesSet) isEvent_Body() {}
 func (*Event_UpdatesAcked) isEvent_Body() {}
 
 func (*Event_AuthorizationRequested) isEvent_Body() {}
+
+func (*Event_AccessCounted) isEvent_Body() {}
 
 // SamplesSaved holds the samples of one save by one app. Class health.
 type SamplesSaved struct {
@@ -2081,8 +2097,12 @@ type AccessRecorded struct {
 	Type      uint32                 `protobuf:"varint,2,opt,name=type,proto3" json:"type,omitempty"`
 	Operation string                 `protobuf:"bytes,3,opt,name=operation,proto3" json:"operation,omitempty"`
 	// Widest period asked for so far; both 0: unbounded.
-	From          int64 `protobuf:"varint,4,opt,name=from,proto3" json:"from,omitempty"`
-	To            int64 `protobuf:"varint,5,opt,name=to,proto3" json:"to,omitempty"`
+	From int64 `protobuf:"varint,4,opt,name=from,proto3" json:"from,omitempty"`
+	To   int64 `protobuf:"varint,5,opt,name=to,proto3" json:"to,omitempty"`
+	// The minute it belongs to, in minutes since the Unix epoch, whenever it came into the log.
+	Minute int64 `protobuf:"varint,6,opt,name=minute,proto3" json:"minute,omitempty"`
+	// A random number that the records of one count have in common.
+	CountedBy     uint32 `protobuf:"fixed32,7,opt,name=counted_by,json=countedBy,proto3" json:"counted_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2152,13 +2172,151 @@ func (x *AccessRecorded) GetTo() int64 {
 	return 0
 }
 
+func (x *AccessRecorded) GetMinute() int64 {
+	if x != nil {
+		return x.Minute
+	}
+	return 0
+}
+
+func (x *AccessRecorded) GetCountedBy() uint32 {
+	if x != nil {
+		return x.CountedBy
+	}
+	return 0
+}
+
+// AccessCounted ends the counts of an app, when their minute is over or the store is
+// locked. One that never ends is unknown: the daemon has died. Class health.
+type AccessCounted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	App           uint64                 `protobuf:"varint,1,opt,name=app,proto3" json:"app,omitempty"`
+	Counts        []*AccessCount         `protobuf:"bytes,2,rep,name=counts,proto3" json:"counts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccessCounted) Reset() {
+	*x = AccessCounted{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccessCounted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccessCounted) ProtoMessage() {}
+
+func (x *AccessCounted) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccessCounted.ProtoReflect.Descriptor instead.
+func (*AccessCounted) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *AccessCounted) GetApp() uint64 {
+	if x != nil {
+		return x.App
+	}
+	return 0
+}
+
+func (x *AccessCounted) GetCounts() []*AccessCount {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+// AccessCount says how often an app asked since its count began.
+type AccessCount struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Type      uint32                 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`
+	Operation string                 `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"`
+	// In minutes since the Unix epoch.
+	Minute        int64  `protobuf:"varint,3,opt,name=minute,proto3" json:"minute,omitempty"`
+	Count         uint64 `protobuf:"varint,4,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccessCount) Reset() {
+	*x = AccessCount{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccessCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccessCount) ProtoMessage() {}
+
+func (x *AccessCount) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccessCount.ProtoReflect.Descriptor instead.
+func (*AccessCount) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *AccessCount) GetType() uint32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *AccessCount) GetOperation() string {
+	if x != nil {
+		return x.Operation
+	}
+	return ""
+}
+
+func (x *AccessCount) GetMinute() int64 {
+	if x != nil {
+		return x.Minute
+	}
+	return 0
+}
+
+func (x *AccessCount) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
 var File_healthledger_v1_event_proto protoreflect.FileDescriptor
 
 const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\x1bhealthledger/v1/event.proto\x12\x0fhealthledger.v1\x1a#healthledger/v1/authorization.proto\x1a\x1dhealthledger/v1/payload.proto\x1a\x1chealthledger/v1/sample.proto\";\n" +
 	"\tEventList\x12.\n" +
-	"\x06events\x18\x01 \x03(\v2\x16.healthledger.v1.EventR\x06events\"\x92\x05\n" +
+	"\x06events\x18\x01 \x03(\v2\x16.healthledger.v1.EventR\x06events\"\xdb\x05\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x03R\x04time\x12D\n" +
 	"\rsamples_saved\x18\x02 \x01(\v2\x1d.healthledger.v1.SamplesSavedH\x00R\fsamplesSaved\x12=\n" +
@@ -2172,7 +2330,8 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"updatesSet\x12D\n" +
 	"\rupdates_acked\x18\t \x01(\v2\x1d.healthledger.v1.UpdatesAckedH\x00R\fupdatesAcked\x12b\n" +
 	"\x17authorization_requested\x18\n" +
-	" \x01(\v2'.healthledger.v1.AuthorizationRequestedH\x00R\x16authorizationRequestedB\x06\n" +
+	" \x01(\v2'.healthledger.v1.AuthorizationRequestedH\x00R\x16authorizationRequested\x12G\n" +
+	"\x0eaccess_counted\x18\v \x01(\v2\x1e.healthledger.v1.AccessCountedH\x00R\raccessCountedB\x06\n" +
 	"\x04body\"\x98\x01\n" +
 	"\fSamplesSaved\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x1d\n" +
@@ -2287,13 +2446,24 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\tReadGrant\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x123\n" +
 	"\x06extent\x18\x02 \x01(\x0e2\x1b.healthledger.v1.ReadExtentR\x06extent\x12\x14\n" +
-	"\x05since\x18\x03 \x01(\x03R\x05since\"x\n" +
+	"\x05since\x18\x03 \x01(\x03R\x05since\"\xaf\x01\n" +
 	"\x0eAccessRecorded\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\rR\x04type\x12\x1c\n" +
 	"\toperation\x18\x03 \x01(\tR\toperation\x12\x12\n" +
 	"\x04from\x18\x04 \x01(\x03R\x04from\x12\x0e\n" +
-	"\x02to\x18\x05 \x01(\x03R\x02to*\x95\x01\n" +
+	"\x02to\x18\x05 \x01(\x03R\x02to\x12\x16\n" +
+	"\x06minute\x18\x06 \x01(\x03R\x06minute\x12\x1d\n" +
+	"\n" +
+	"counted_by\x18\a \x01(\aR\tcountedBy\"W\n" +
+	"\rAccessCounted\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\x04R\x03app\x124\n" +
+	"\x06counts\x18\x02 \x03(\v2\x1c.healthledger.v1.AccessCountR\x06counts\"m\n" +
+	"\vAccessCount\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\rR\x04type\x12\x1c\n" +
+	"\toperation\x18\x02 \x01(\tR\toperation\x12\x16\n" +
+	"\x06minute\x18\x03 \x01(\x03R\x06minute\x12\x14\n" +
+	"\x05count\x18\x04 \x01(\x04R\x05count*\x95\x01\n" +
 	"\tFrequency\x12\x19\n" +
 	"\x15FREQUENCY_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fFREQUENCY_NEVER\x10\x01\x12\x17\n" +
@@ -2325,7 +2495,7 @@ func file_healthledger_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_healthledger_v1_event_proto_goTypes = []any{
 	(Frequency)(0),                 // 0: healthledger.v1.Frequency
 	(Plausibility)(0),              // 1: healthledger.v1.Plausibility
@@ -2358,9 +2528,11 @@ var file_healthledger_v1_event_proto_goTypes = []any{
 	(*ReadsDecided)(nil),           // 28: healthledger.v1.ReadsDecided
 	(*ReadGrant)(nil),              // 29: healthledger.v1.ReadGrant
 	(*AccessRecorded)(nil),         // 30: healthledger.v1.AccessRecorded
-	(*SampleColumns)(nil),          // 31: healthledger.v1.SampleColumns
-	(*Chunk)(nil),                  // 32: healthledger.v1.Chunk
-	(*Manifest)(nil),               // 33: healthledger.v1.Manifest
+	(*AccessCounted)(nil),          // 31: healthledger.v1.AccessCounted
+	(*AccessCount)(nil),            // 32: healthledger.v1.AccessCount
+	(*SampleColumns)(nil),          // 33: healthledger.v1.SampleColumns
+	(*Chunk)(nil),                  // 34: healthledger.v1.Chunk
+	(*Manifest)(nil),               // 35: healthledger.v1.Manifest
 }
 var file_healthledger_v1_event_proto_depIdxs = []int32{
 	4,  // 0: healthledger.v1.EventList.events:type_name -> healthledger.v1.Event
@@ -2372,35 +2544,37 @@ var file_healthledger_v1_event_proto_depIdxs = []int32{
 	9,  // 6: healthledger.v1.Event.updates_set:type_name -> healthledger.v1.UpdatesSet
 	10, // 7: healthledger.v1.Event.updates_acked:type_name -> healthledger.v1.UpdatesAcked
 	11, // 8: healthledger.v1.Event.authorization_requested:type_name -> healthledger.v1.AuthorizationRequested
-	31, // 9: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
-	32, // 10: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
-	8,  // 11: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	0,  // 12: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
-	14, // 13: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
-	15, // 14: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
-	17, // 15: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
-	18, // 16: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
-	19, // 17: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
-	20, // 18: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
-	16, // 19: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
-	20, // 20: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
-	1,  // 21: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
-	22, // 22: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
-	28, // 23: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
-	23, // 24: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
-	25, // 25: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
-	27, // 26: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
-	33, // 27: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
-	24, // 28: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
-	26, // 29: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
-	8,  // 30: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	29, // 31: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
-	2,  // 32: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
-	33, // [33:33] is the sub-list for method output_type
-	33, // [33:33] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	31, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
+	33, // 10: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
+	34, // 11: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
+	8,  // 12: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	0,  // 13: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
+	14, // 14: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
+	15, // 15: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
+	17, // 16: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
+	18, // 17: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
+	19, // 18: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
+	20, // 19: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
+	16, // 20: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
+	20, // 21: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
+	1,  // 22: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
+	22, // 23: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
+	28, // 24: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
+	23, // 25: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
+	25, // 26: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
+	27, // 27: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
+	35, // 28: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
+	24, // 29: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
+	26, // 30: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
+	8,  // 31: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	29, // 32: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
+	2,  // 33: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
+	32, // 34: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_event_proto_init() }
@@ -2421,6 +2595,7 @@ func file_healthledger_v1_event_proto_init() {
 		(*Event_UpdatesSet)(nil),
 		(*Event_UpdatesAcked)(nil),
 		(*Event_AuthorizationRequested)(nil),
+		(*Event_AccessCounted)(nil),
 	}
 	file_healthledger_v1_event_proto_msgTypes[5].OneofWrappers = []any{}
 	file_healthledger_v1_event_proto_msgTypes[10].OneofWrappers = []any{
@@ -2443,7 +2618,7 @@ func file_healthledger_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_event_proto_rawDesc), len(file_healthledger_v1_event_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   28,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -66,6 +66,11 @@ const (
 	// OwnerServiceDeleteSamplesProcedure is the fully-qualified name of the OwnerService's
 	// DeleteSamples RPC.
 	OwnerServiceDeleteSamplesProcedure = "/healthledger.v1.OwnerService/DeleteSamples"
+	// OwnerServiceListAccessProcedure is the fully-qualified name of the OwnerService's ListAccess RPC.
+	OwnerServiceListAccessProcedure = "/healthledger.v1.OwnerService/ListAccess"
+	// OwnerServiceSummarizeAccessProcedure is the fully-qualified name of the OwnerService's
+	// SummarizeAccess RPC.
+	OwnerServiceSummarizeAccessProcedure = "/healthledger.v1.OwnerService/SummarizeAccess"
 	// OwnerServiceListLogProcedure is the fully-qualified name of the OwnerService's ListLog RPC.
 	OwnerServiceListLogProcedure = "/healthledger.v1.OwnerService/ListLog"
 )
@@ -100,6 +105,10 @@ type OwnerServiceClient interface {
 	SetPreferredUnits(context.Context, *SetPreferredUnitsRequest) (*SetPreferredUnitsResponse, error)
 	// DeleteSamples deletes samples, whoever saved them.
 	DeleteSamples(context.Context, *DeleteSamplesRequest) (*DeleteSamplesResponse, error)
+	// ListAccess returns who asked to read what, the newest first.
+	ListAccess(context.Context, *ListAccessRequest) (*ListAccessResponse, error)
+	// SummarizeAccess returns who asked to read what how often in all.
+	SummarizeAccess(context.Context, *SummarizeAccessRequest) (*SummarizeAccessResponse, error)
 	// ListLog describes the segments of the log; it needs no secrets.
 	ListLog(context.Context, *ListLogRequest) (*ListLogResponse, error)
 }
@@ -199,6 +208,18 @@ func NewOwnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(ownerServiceMethods.ByName("DeleteSamples")),
 			connect.WithClientOptions(opts...),
 		),
+		listAccess: connect.NewClient[ListAccessRequest, ListAccessResponse](
+			httpClient,
+			baseURL+OwnerServiceListAccessProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("ListAccess")),
+			connect.WithClientOptions(opts...),
+		),
+		summarizeAccess: connect.NewClient[SummarizeAccessRequest, SummarizeAccessResponse](
+			httpClient,
+			baseURL+OwnerServiceSummarizeAccessProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("SummarizeAccess")),
+			connect.WithClientOptions(opts...),
+		),
 		listLog: connect.NewClient[ListLogRequest, ListLogResponse](
 			httpClient,
 			baseURL+OwnerServiceListLogProcedure,
@@ -224,6 +245,8 @@ type ownerServiceClient struct {
 	setSourceOrder    *connect.Client[SetSourceOrderRequest, SetSourceOrderResponse]
 	setPreferredUnits *connect.Client[SetPreferredUnitsRequest, SetPreferredUnitsResponse]
 	deleteSamples     *connect.Client[DeleteSamplesRequest, DeleteSamplesResponse]
+	listAccess        *connect.Client[ListAccessRequest, ListAccessResponse]
+	summarizeAccess   *connect.Client[SummarizeAccessRequest, SummarizeAccessResponse]
 	listLog           *connect.Client[ListLogRequest, ListLogResponse]
 }
 
@@ -353,6 +376,24 @@ func (c *ownerServiceClient) DeleteSamples(ctx context.Context, req *DeleteSampl
 	return nil, err
 }
 
+// ListAccess calls healthledger.v1.OwnerService.ListAccess.
+func (c *ownerServiceClient) ListAccess(ctx context.Context, req *ListAccessRequest) (*ListAccessResponse, error) {
+	response, err := c.listAccess.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SummarizeAccess calls healthledger.v1.OwnerService.SummarizeAccess.
+func (c *ownerServiceClient) SummarizeAccess(ctx context.Context, req *SummarizeAccessRequest) (*SummarizeAccessResponse, error) {
+	response, err := c.summarizeAccess.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListLog calls healthledger.v1.OwnerService.ListLog.
 func (c *ownerServiceClient) ListLog(ctx context.Context, req *ListLogRequest) (*ListLogResponse, error) {
 	response, err := c.listLog.CallUnary(ctx, connect.NewRequest(req))
@@ -392,6 +433,10 @@ type OwnerServiceHandler interface {
 	SetPreferredUnits(context.Context, *SetPreferredUnitsRequest) (*SetPreferredUnitsResponse, error)
 	// DeleteSamples deletes samples, whoever saved them.
 	DeleteSamples(context.Context, *DeleteSamplesRequest) (*DeleteSamplesResponse, error)
+	// ListAccess returns who asked to read what, the newest first.
+	ListAccess(context.Context, *ListAccessRequest) (*ListAccessResponse, error)
+	// SummarizeAccess returns who asked to read what how often in all.
+	SummarizeAccess(context.Context, *SummarizeAccessRequest) (*SummarizeAccessResponse, error)
 	// ListLog describes the segments of the log; it needs no secrets.
 	ListLog(context.Context, *ListLogRequest) (*ListLogResponse, error)
 }
@@ -487,6 +532,18 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(ownerServiceMethods.ByName("DeleteSamples")),
 		connect.WithHandlerOptions(opts...),
 	)
+	ownerServiceListAccessHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceListAccessProcedure,
+		svc.ListAccess,
+		connect.WithSchema(ownerServiceMethods.ByName("ListAccess")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ownerServiceSummarizeAccessHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceSummarizeAccessProcedure,
+		svc.SummarizeAccess,
+		connect.WithSchema(ownerServiceMethods.ByName("SummarizeAccess")),
+		connect.WithHandlerOptions(opts...),
+	)
 	ownerServiceListLogHandler := connect.NewUnaryHandlerSimple(
 		OwnerServiceListLogProcedure,
 		svc.ListLog,
@@ -523,6 +580,10 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 			ownerServiceSetPreferredUnitsHandler.ServeHTTP(w, r)
 		case OwnerServiceDeleteSamplesProcedure:
 			ownerServiceDeleteSamplesHandler.ServeHTTP(w, r)
+		case OwnerServiceListAccessProcedure:
+			ownerServiceListAccessHandler.ServeHTTP(w, r)
+		case OwnerServiceSummarizeAccessProcedure:
+			ownerServiceSummarizeAccessHandler.ServeHTTP(w, r)
 		case OwnerServiceListLogProcedure:
 			ownerServiceListLogHandler.ServeHTTP(w, r)
 		default:
@@ -588,6 +649,14 @@ func (UnimplementedOwnerServiceHandler) SetPreferredUnits(context.Context, *SetP
 
 func (UnimplementedOwnerServiceHandler) DeleteSamples(context.Context, *DeleteSamplesRequest) (*DeleteSamplesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.DeleteSamples is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) ListAccess(context.Context, *ListAccessRequest) (*ListAccessResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.ListAccess is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) SummarizeAccess(context.Context, *SummarizeAccessRequest) (*SummarizeAccessResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.SummarizeAccess is not implemented"))
 }
 
 func (UnimplementedOwnerServiceHandler) ListLog(context.Context, *ListLogRequest) (*ListLogResponse, error) {

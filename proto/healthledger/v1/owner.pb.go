@@ -1643,6 +1643,506 @@ func (x *DeleteSamplesResponse) GetDeleted() uint64 {
 	return 0
 }
 
+// AccessFilter chooses entries of the access log; an empty one chooses all.
+type AccessFilter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Bundle id, of a removed app too.
+	App string `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	// What the owner read.
+	Owner bool `protobuf:"varint,2,opt,name=owner,proto3" json:"owner,omitempty"`
+	// Short names.
+	Types []string `protobuf:"bytes,3,rep,name=types,proto3" json:"types,omitempty"`
+	// Minutes that overlap [from, to).
+	From          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
+	To            *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccessFilter) Reset() {
+	*x = AccessFilter{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccessFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccessFilter) ProtoMessage() {}
+
+func (x *AccessFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccessFilter.ProtoReflect.Descriptor instead.
+func (*AccessFilter) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *AccessFilter) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+func (x *AccessFilter) GetOwner() bool {
+	if x != nil {
+		return x.Owner
+	}
+	return false
+}
+
+func (x *AccessFilter) GetTypes() []string {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
+func (x *AccessFilter) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *AccessFilter) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+type ListAccessRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Filter *AccessFilter          `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	// At most so many a page; 0: as many as a page holds.
+	Limit uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Of the page before.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAccessRequest) Reset() {
+	*x = ListAccessRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAccessRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAccessRequest) ProtoMessage() {}
+
+func (x *ListAccessRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAccessRequest.ProtoReflect.Descriptor instead.
+func (*ListAccessRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ListAccessRequest) GetFilter() *AccessFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *ListAccessRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ListAccessRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListAccessResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A page may be empty and not the last.
+	Accesses []*Access `protobuf:"bytes,1,rep,name=accesses,proto3" json:"accesses,omitempty"`
+	// Empty: this was the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAccessResponse) Reset() {
+	*x = ListAccessResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAccessResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAccessResponse) ProtoMessage() {}
+
+func (x *ListAccessResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAccessResponse.ProtoReflect.Descriptor instead.
+func (*ListAccessResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ListAccessResponse) GetAccesses() []*Access {
+	if x != nil {
+		return x.Accesses
+	}
+	return nil
+}
+
+func (x *ListAccessResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// Access says that somebody asked to read a type in a minute.
+type Access struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: the owner.
+	BundleId string `protobuf:"bytes,1,opt,name=bundle_id,json=bundleId,proto3" json:"bundle_id,omitempty"`
+	// Short name.
+	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	// "samples", "statistics", "changes", "sources", "payload" or "updates".
+	Operation string `protobuf:"bytes,3,opt,name=operation,proto3" json:"operation,omitempty"`
+	// Start of the minute.
+	Minute *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=minute,proto3" json:"minute,omitempty"`
+	// How often. Absent: unknown, or the minute is not over.
+	Count *uint64 `protobuf:"varint,5,opt,name=count,proto3,oneof" json:"count,omitempty"`
+	// The widest period asked for; absent: from the first or to the last.
+	From *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=from,proto3" json:"from,omitempty"`
+	To   *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=to,proto3" json:"to,omitempty"`
+	// For what the app says that it reads, as of now; none: the owner.
+	Purposes      []string `protobuf:"bytes,8,rep,name=purposes,proto3" json:"purposes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Access) Reset() {
+	*x = Access{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Access) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Access) ProtoMessage() {}
+
+func (x *Access) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Access.ProtoReflect.Descriptor instead.
+func (*Access) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *Access) GetBundleId() string {
+	if x != nil {
+		return x.BundleId
+	}
+	return ""
+}
+
+func (x *Access) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *Access) GetOperation() string {
+	if x != nil {
+		return x.Operation
+	}
+	return ""
+}
+
+func (x *Access) GetMinute() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Minute
+	}
+	return nil
+}
+
+func (x *Access) GetCount() uint64 {
+	if x != nil && x.Count != nil {
+		return *x.Count
+	}
+	return 0
+}
+
+func (x *Access) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *Access) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *Access) GetPurposes() []string {
+	if x != nil {
+		return x.Purposes
+	}
+	return nil
+}
+
+type SummarizeAccessRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Filter        *AccessFilter          `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SummarizeAccessRequest) Reset() {
+	*x = SummarizeAccessRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SummarizeAccessRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SummarizeAccessRequest) ProtoMessage() {}
+
+func (x *SummarizeAccessRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SummarizeAccessRequest.ProtoReflect.Descriptor instead.
+func (*SummarizeAccessRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *SummarizeAccessRequest) GetFilter() *AccessFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+type SummarizeAccessResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By app, type and operation. An app that was registered again is another one.
+	Summaries     []*AccessSummary `protobuf:"bytes,1,rep,name=summaries,proto3" json:"summaries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SummarizeAccessResponse) Reset() {
+	*x = SummarizeAccessResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SummarizeAccessResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SummarizeAccessResponse) ProtoMessage() {}
+
+func (x *SummarizeAccessResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SummarizeAccessResponse.ProtoReflect.Descriptor instead.
+func (*SummarizeAccessResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *SummarizeAccessResponse) GetSummaries() []*AccessSummary {
+	if x != nil {
+		return x.Summaries
+	}
+	return nil
+}
+
+// AccessSummary is what somebody asked of a type in one way.
+type AccessSummary struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: the owner.
+	BundleId  string `protobuf:"bytes,1,opt,name=bundle_id,json=bundleId,proto3" json:"bundle_id,omitempty"`
+	Type      string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	Operation string `protobuf:"bytes,3,opt,name=operation,proto3" json:"operation,omitempty"`
+	// Starts of the first and the last minute.
+	First *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=first,proto3" json:"first,omitempty"`
+	Last  *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=last,proto3" json:"last,omitempty"`
+	// How often, but for minutes whose count is unknown.
+	Count uint64 `protobuf:"varint,6,opt,name=count,proto3" json:"count,omitempty"`
+	// How many those are.
+	Unknown uint64 `protobuf:"varint,7,opt,name=unknown,proto3" json:"unknown,omitempty"`
+	// As in Access.
+	Purposes      []string `protobuf:"bytes,8,rep,name=purposes,proto3" json:"purposes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccessSummary) Reset() {
+	*x = AccessSummary{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccessSummary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccessSummary) ProtoMessage() {}
+
+func (x *AccessSummary) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccessSummary.ProtoReflect.Descriptor instead.
+func (*AccessSummary) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *AccessSummary) GetBundleId() string {
+	if x != nil {
+		return x.BundleId
+	}
+	return ""
+}
+
+func (x *AccessSummary) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *AccessSummary) GetOperation() string {
+	if x != nil {
+		return x.Operation
+	}
+	return ""
+}
+
+func (x *AccessSummary) GetFirst() *timestamppb.Timestamp {
+	if x != nil {
+		return x.First
+	}
+	return nil
+}
+
+func (x *AccessSummary) GetLast() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Last
+	}
+	return nil
+}
+
+func (x *AccessSummary) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *AccessSummary) GetUnknown() uint64 {
+	if x != nil {
+		return x.Unknown
+	}
+	return 0
+}
+
+func (x *AccessSummary) GetPurposes() []string {
+	if x != nil {
+		return x.Purposes
+	}
+	return nil
+}
+
 type ListLogRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// First sequence wanted; 0: from the start.
@@ -1655,7 +2155,7 @@ type ListLogRequest struct {
 
 func (x *ListLogRequest) Reset() {
 	*x = ListLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1667,7 +2167,7 @@ func (x *ListLogRequest) String() string {
 func (*ListLogRequest) ProtoMessage() {}
 
 func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1680,7 +2180,7 @@ func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogRequest.ProtoReflect.Descriptor instead.
 func (*ListLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{32}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListLogRequest) GetFrom() uint64 {
@@ -1708,7 +2208,7 @@ type ListLogResponse struct {
 
 func (x *ListLogResponse) Reset() {
 	*x = ListLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1720,7 +2220,7 @@ func (x *ListLogResponse) String() string {
 func (*ListLogResponse) ProtoMessage() {}
 
 func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1733,7 +2233,7 @@ func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogResponse.ProtoReflect.Descriptor instead.
 func (*ListLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{33}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListLogResponse) GetSegments() []*SegmentInfo {
@@ -1768,7 +2268,7 @@ type SegmentInfo struct {
 
 func (x *SegmentInfo) Reset() {
 	*x = SegmentInfo{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1780,7 +2280,7 @@ func (x *SegmentInfo) String() string {
 func (*SegmentInfo) ProtoMessage() {}
 
 func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1793,7 +2293,7 @@ func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SegmentInfo.ProtoReflect.Descriptor instead.
 func (*SegmentInfo) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{34}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *SegmentInfo) GetSequence() uint64 {
@@ -1933,7 +2433,44 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x14DeleteSamplesRequest\x127\n" +
 	"\tdeletions\x18\x01 \x03(\v2\x19.healthledger.v1.DeletionR\tdeletions\"1\n" +
 	"\x15DeleteSamplesResponse\x12\x18\n" +
-	"\adeleted\x18\x01 \x01(\x04R\adeleted\":\n" +
+	"\adeleted\x18\x01 \x01(\x04R\adeleted\"\xa8\x01\n" +
+	"\fAccessFilter\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\x12\x14\n" +
+	"\x05owner\x18\x02 \x01(\bR\x05owner\x12\x14\n" +
+	"\x05types\x18\x03 \x03(\tR\x05types\x12.\n" +
+	"\x04from\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\"\x7f\n" +
+	"\x11ListAccessRequest\x125\n" +
+	"\x06filter\x18\x01 \x01(\v2\x1d.healthledger.v1.AccessFilterR\x06filter\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"q\n" +
+	"\x12ListAccessResponse\x123\n" +
+	"\baccesses\x18\x01 \x03(\v2\x17.healthledger.v1.AccessR\baccesses\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa8\x02\n" +
+	"\x06Access\x12\x1b\n" +
+	"\tbundle_id\x18\x01 \x01(\tR\bbundleId\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12\x1c\n" +
+	"\toperation\x18\x03 \x01(\tR\toperation\x122\n" +
+	"\x06minute\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x06minute\x12\x19\n" +
+	"\x05count\x18\x05 \x01(\x04H\x00R\x05count\x88\x01\x01\x12.\n" +
+	"\x04from\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x12\x1a\n" +
+	"\bpurposes\x18\b \x03(\tR\bpurposesB\b\n" +
+	"\x06_count\"O\n" +
+	"\x16SummarizeAccessRequest\x125\n" +
+	"\x06filter\x18\x01 \x01(\v2\x1d.healthledger.v1.AccessFilterR\x06filter\"W\n" +
+	"\x17SummarizeAccessResponse\x12<\n" +
+	"\tsummaries\x18\x01 \x03(\v2\x1e.healthledger.v1.AccessSummaryR\tsummaries\"\x8c\x02\n" +
+	"\rAccessSummary\x12\x1b\n" +
+	"\tbundle_id\x18\x01 \x01(\tR\bbundleId\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12\x1c\n" +
+	"\toperation\x18\x03 \x01(\tR\toperation\x120\n" +
+	"\x05first\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05first\x12.\n" +
+	"\x04last\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04last\x12\x14\n" +
+	"\x05count\x18\x06 \x01(\x04R\x05count\x12\x18\n" +
+	"\aunknown\x18\a \x01(\x04R\aunknown\x12\x1a\n" +
+	"\bpurposes\x18\b \x03(\tR\bpurposes\":\n" +
 	"\x0eListLogRequest\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\"_\n" +
@@ -1953,8 +2490,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x11LOCK_STATE_LOCKED\x10\x01\x12\x18\n" +
 	"\x14LOCK_STATE_UNLOCKING\x10\x02\x12\x17\n" +
 	"\x13LOCK_STATE_UNLOCKED\x10\x03\x12\x16\n" +
-	"\x12LOCK_STATE_LOCKING\x10\x042\x86\n" +
-	"\n" +
+	"\x12LOCK_STATE_LOCKING\x10\x042\xc3\v\n" +
 	"\fOwnerService\x12X\n" +
 	"\vCreateStore\x12#.healthledger.v1.CreateStoreRequest\x1a$.healthledger.v1.CreateStoreResponse\x12I\n" +
 	"\x06Status\x12\x1e.healthledger.v1.StatusRequest\x1a\x1f.healthledger.v1.StatusResponse\x12X\n" +
@@ -1969,7 +2505,10 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\tSetPolicy\x12!.healthledger.v1.SetPolicyRequest\x1a\".healthledger.v1.SetPolicyResponse\x12a\n" +
 	"\x0eSetSourceOrder\x12&.healthledger.v1.SetSourceOrderRequest\x1a'.healthledger.v1.SetSourceOrderResponse\x12j\n" +
 	"\x11SetPreferredUnits\x12).healthledger.v1.SetPreferredUnitsRequest\x1a*.healthledger.v1.SetPreferredUnitsResponse\x12^\n" +
-	"\rDeleteSamples\x12%.healthledger.v1.DeleteSamplesRequest\x1a&.healthledger.v1.DeleteSamplesResponse\x12L\n" +
+	"\rDeleteSamples\x12%.healthledger.v1.DeleteSamplesRequest\x1a&.healthledger.v1.DeleteSamplesResponse\x12U\n" +
+	"\n" +
+	"ListAccess\x12\".healthledger.v1.ListAccessRequest\x1a#.healthledger.v1.ListAccessResponse\x12d\n" +
+	"\x0fSummarizeAccess\x12'.healthledger.v1.SummarizeAccessRequest\x1a(.healthledger.v1.SummarizeAccessResponse\x12L\n" +
 	"\aListLog\x12\x1f.healthledger.v1.ListLogRequest\x1a .healthledger.v1.ListLogResponseB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
 
 var (
@@ -1985,7 +2524,7 @@ func file_healthledger_v1_owner_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_owner_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_healthledger_v1_owner_proto_goTypes = []any{
 	(LockState)(0),                    // 0: healthledger.v1.LockState
 	(*CreateStoreRequest)(nil),        // 1: healthledger.v1.CreateStoreRequest
@@ -2020,78 +2559,100 @@ var file_healthledger_v1_owner_proto_goTypes = []any{
 	(*SetPreferredUnitsResponse)(nil), // 30: healthledger.v1.SetPreferredUnitsResponse
 	(*DeleteSamplesRequest)(nil),      // 31: healthledger.v1.DeleteSamplesRequest
 	(*DeleteSamplesResponse)(nil),     // 32: healthledger.v1.DeleteSamplesResponse
-	(*ListLogRequest)(nil),            // 33: healthledger.v1.ListLogRequest
-	(*ListLogResponse)(nil),           // 34: healthledger.v1.ListLogResponse
-	(*SegmentInfo)(nil),               // 35: healthledger.v1.SegmentInfo
-	(*SignedDecision)(nil),            // 36: healthledger.v1.SignedDecision
-	(Plausibility)(0),                 // 37: healthledger.v1.Plausibility
-	(*timestamppb.Timestamp)(nil),     // 38: google.protobuf.Timestamp
-	(*Manifest)(nil),                  // 39: healthledger.v1.Manifest
-	(*ShareGrant)(nil),                // 40: healthledger.v1.ShareGrant
-	(*ReadGrant)(nil),                 // 41: healthledger.v1.ReadGrant
-	(*SourceName)(nil),                // 42: healthledger.v1.SourceName
-	(*PreferredUnit)(nil),             // 43: healthledger.v1.PreferredUnit
-	(*Deletion)(nil),                  // 44: healthledger.v1.Deletion
+	(*AccessFilter)(nil),              // 33: healthledger.v1.AccessFilter
+	(*ListAccessRequest)(nil),         // 34: healthledger.v1.ListAccessRequest
+	(*ListAccessResponse)(nil),        // 35: healthledger.v1.ListAccessResponse
+	(*Access)(nil),                    // 36: healthledger.v1.Access
+	(*SummarizeAccessRequest)(nil),    // 37: healthledger.v1.SummarizeAccessRequest
+	(*SummarizeAccessResponse)(nil),   // 38: healthledger.v1.SummarizeAccessResponse
+	(*AccessSummary)(nil),             // 39: healthledger.v1.AccessSummary
+	(*ListLogRequest)(nil),            // 40: healthledger.v1.ListLogRequest
+	(*ListLogResponse)(nil),           // 41: healthledger.v1.ListLogResponse
+	(*SegmentInfo)(nil),               // 42: healthledger.v1.SegmentInfo
+	(*SignedDecision)(nil),            // 43: healthledger.v1.SignedDecision
+	(Plausibility)(0),                 // 44: healthledger.v1.Plausibility
+	(*timestamppb.Timestamp)(nil),     // 45: google.protobuf.Timestamp
+	(*Manifest)(nil),                  // 46: healthledger.v1.Manifest
+	(*ShareGrant)(nil),                // 47: healthledger.v1.ShareGrant
+	(*ReadGrant)(nil),                 // 48: healthledger.v1.ReadGrant
+	(*SourceName)(nil),                // 49: healthledger.v1.SourceName
+	(*PreferredUnit)(nil),             // 50: healthledger.v1.PreferredUnit
+	(*Deletion)(nil),                  // 51: healthledger.v1.Deletion
 }
 var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	3,  // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
-	36, // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
+	43, // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
 	0,  // 2: healthledger.v1.StatusResponse.state:type_name -> healthledger.v1.LockState
-	37, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
-	38, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
+	44, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
+	45, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
 	0,  // 5: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
-	39, // 6: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	46, // 6: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
 	18, // 7: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
-	39, // 8: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
-	38, // 9: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
+	46, // 8: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
+	45, // 9: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
 	19, // 10: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
-	38, // 11: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
+	45, // 11: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
 	22, // 12: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	39, // 13: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
-	38, // 14: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
-	40, // 15: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
-	41, // 16: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
-	37, // 17: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
-	42, // 18: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
-	43, // 19: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
-	44, // 20: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
-	35, // 21: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
-	38, // 22: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
-	1,  // 23: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
-	4,  // 24: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
-	6,  // 25: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
-	8,  // 26: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
-	10, // 27: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
-	12, // 28: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
-	14, // 29: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
-	16, // 30: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
-	20, // 31: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
-	23, // 32: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
-	25, // 33: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
-	27, // 34: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
-	29, // 35: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
-	31, // 36: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
-	33, // 37: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	2,  // 38: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	5,  // 39: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	7,  // 40: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	9,  // 41: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	11, // 42: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	13, // 43: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	15, // 44: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	17, // 45: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	21, // 46: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
-	24, // 47: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	26, // 48: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
-	28, // 49: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
-	30, // 50: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
-	32, // 51: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
-	34, // 52: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	38, // [38:53] is the sub-list for method output_type
-	23, // [23:38] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	46, // 13: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
+	45, // 14: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
+	47, // 15: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
+	48, // 16: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
+	44, // 17: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
+	49, // 18: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
+	50, // 19: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
+	51, // 20: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
+	45, // 21: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
+	45, // 22: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
+	33, // 23: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	36, // 24: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
+	45, // 25: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
+	45, // 26: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
+	45, // 27: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
+	33, // 28: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	39, // 29: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
+	45, // 30: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
+	45, // 31: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
+	42, // 32: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
+	45, // 33: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
+	1,  // 34: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
+	4,  // 35: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
+	6,  // 36: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
+	8,  // 37: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
+	10, // 38: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
+	12, // 39: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
+	14, // 40: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
+	16, // 41: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
+	20, // 42: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
+	23, // 43: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
+	25, // 44: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
+	27, // 45: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
+	29, // 46: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
+	31, // 47: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
+	34, // 48: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
+	37, // 49: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
+	40, // 50: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	2,  // 51: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	5,  // 52: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	7,  // 53: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	9,  // 54: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	11, // 55: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	13, // 56: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	15, // 57: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	17, // 58: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	21, // 59: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
+	24, // 60: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	26, // 61: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	28, // 62: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
+	30, // 63: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
+	32, // 64: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
+	35, // 65: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
+	38, // 66: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
+	41, // 67: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	51, // [51:68] is the sub-list for method output_type
+	34, // [34:51] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_owner_proto_init() }
@@ -2102,13 +2663,14 @@ func file_healthledger_v1_owner_proto_init() {
 	file_healthledger_v1_authorization_proto_init()
 	file_healthledger_v1_event_proto_init()
 	file_healthledger_v1_health_proto_init()
+	file_healthledger_v1_owner_proto_msgTypes[35].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_owner_proto_rawDesc), len(file_healthledger_v1_owner_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   35,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -508,6 +508,8 @@ type ReadRequest struct {
 	//	*ReadRequest_Outcome
 	//	*ReadRequest_Due
 	//	*ReadRequest_RequestStatus
+	//	*ReadRequest_Access
+	//	*ReadRequest_AccessSummary
 	Query         isReadRequest_Query `protobuf_oneof:"query"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -645,6 +647,24 @@ func (x *ReadRequest) GetRequestStatus() *GetRequestStatusRequest {
 	return nil
 }
 
+func (x *ReadRequest) GetAccess() *ListAccessRequest {
+	if x != nil {
+		if x, ok := x.Query.(*ReadRequest_Access); ok {
+			return x.Access
+		}
+	}
+	return nil
+}
+
+func (x *ReadRequest) GetAccessSummary() *SummarizeAccessRequest {
+	if x != nil {
+		if x, ok := x.Query.(*ReadRequest_AccessSummary); ok {
+			return x.AccessSummary
+		}
+	}
+	return nil
+}
+
 type isReadRequest_Query interface {
 	isReadRequest_Query()
 }
@@ -685,6 +705,15 @@ type ReadRequest_RequestStatus struct {
 	RequestStatus *GetRequestStatusRequest `protobuf:"bytes,11,opt,name=request_status,json=requestStatus,proto3,oneof"`
 }
 
+type ReadRequest_Access struct {
+	// Of the access log only the owner reads.
+	Access *ListAccessRequest `protobuf:"bytes,12,opt,name=access,proto3,oneof"`
+}
+
+type ReadRequest_AccessSummary struct {
+	AccessSummary *SummarizeAccessRequest `protobuf:"bytes,13,opt,name=access_summary,json=accessSummary,proto3,oneof"`
+}
+
 func (*ReadRequest_Samples) isReadRequest_Query() {}
 
 func (*ReadRequest_Changes) isReadRequest_Query() {}
@@ -702,6 +731,10 @@ func (*ReadRequest_Outcome) isReadRequest_Query() {}
 func (*ReadRequest_Due) isReadRequest_Query() {}
 
 func (*ReadRequest_RequestStatus) isReadRequest_Query() {}
+
+func (*ReadRequest_Access) isReadRequest_Query() {}
+
+func (*ReadRequest_AccessSummary) isReadRequest_Query() {}
 
 // Outcome asks what became of a request of the reader's: of an app's save or delete, or of
 // the owner's decision to delete.
@@ -762,7 +795,7 @@ func (x *Outcome) GetDecision() uint64 {
 type ReadResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A serialized QuerySamplesResponse to samples, QueryChangesResponse to changes, …,
-	// DueResponse to due, GetRequestStatusResponse to request_status.
+	// DueResponse to due, …, SummarizeAccessResponse to access_summary.
 	Answer        []byte `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1531,7 +1564,7 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"incomplete\x12\x14\n" +
 	"\x05fault\x18\x05 \x01(\tR\x05fault\"\x1a\n" +
 	"\x06Reader\x12\x10\n" +
-	"\x03app\x18\x01 \x01(\x04R\x03app\"\xc8\x05\n" +
+	"\x03app\x18\x01 \x01(\x04R\x03app\"\xd8\x06\n" +
 	"\vReadRequest\x12/\n" +
 	"\x06reader\x18\x01 \x01(\v2\x17.healthledger.v1.ReaderR\x06reader\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12@\n" +
@@ -1546,7 +1579,9 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\aoutcome\x18\t \x01(\v2\x18.healthledger.v1.OutcomeH\x00R\aoutcome\x12/\n" +
 	"\x03due\x18\n" +
 	" \x01(\v2\x1b.healthledger.v1.DueRequestH\x00R\x03due\x12Q\n" +
-	"\x0erequest_status\x18\v \x01(\v2(.healthledger.v1.GetRequestStatusRequestH\x00R\rrequestStatusB\a\n" +
+	"\x0erequest_status\x18\v \x01(\v2(.healthledger.v1.GetRequestStatusRequestH\x00R\rrequestStatus\x12<\n" +
+	"\x06access\x18\f \x01(\v2\".healthledger.v1.ListAccessRequestH\x00R\x06access\x12P\n" +
+	"\x0eaccess_summary\x18\r \x01(\v2'.healthledger.v1.SummarizeAccessRequestH\x00R\raccessSummaryB\a\n" +
 	"\x05query\"D\n" +
 	"\aOutcome\x12\x1d\n" +
 	"\n" +
@@ -1647,16 +1682,18 @@ var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*QuerySourcesRequest)(nil),        // 27: healthledger.v1.QuerySourcesRequest
 	(*QueryPreferredUnitsRequest)(nil), // 28: healthledger.v1.QueryPreferredUnitsRequest
 	(*GetRequestStatusRequest)(nil),    // 29: healthledger.v1.GetRequestStatusRequest
-	(*RemoveAppRequest)(nil),           // 30: healthledger.v1.RemoveAppRequest
-	(*DecideRequest)(nil),              // 31: healthledger.v1.DecideRequest
-	(*PolicySet)(nil),                  // 32: healthledger.v1.PolicySet
-	(*SourceOrderSet)(nil),             // 33: healthledger.v1.SourceOrderSet
-	(*PreferredUnitsSet)(nil),          // 34: healthledger.v1.PreferredUnitsSet
-	(*OwnerDeleted)(nil),               // 35: healthledger.v1.OwnerDeleted
-	(*Manifest)(nil),                   // 36: healthledger.v1.Manifest
-	(*NewDecision)(nil),                // 37: healthledger.v1.NewDecision
-	(*App)(nil),                        // 38: healthledger.v1.App
-	(*PendingRequest)(nil),             // 39: healthledger.v1.PendingRequest
+	(*ListAccessRequest)(nil),          // 30: healthledger.v1.ListAccessRequest
+	(*SummarizeAccessRequest)(nil),     // 31: healthledger.v1.SummarizeAccessRequest
+	(*RemoveAppRequest)(nil),           // 32: healthledger.v1.RemoveAppRequest
+	(*DecideRequest)(nil),              // 33: healthledger.v1.DecideRequest
+	(*PolicySet)(nil),                  // 34: healthledger.v1.PolicySet
+	(*SourceOrderSet)(nil),             // 35: healthledger.v1.SourceOrderSet
+	(*PreferredUnitsSet)(nil),          // 36: healthledger.v1.PreferredUnitsSet
+	(*OwnerDeleted)(nil),               // 37: healthledger.v1.OwnerDeleted
+	(*Manifest)(nil),                   // 38: healthledger.v1.Manifest
+	(*NewDecision)(nil),                // 39: healthledger.v1.NewDecision
+	(*App)(nil),                        // 40: healthledger.v1.App
+	(*PendingRequest)(nil),             // 41: healthledger.v1.PendingRequest
 }
 var file_healthledger_v1_projector_proto_depIdxs = []int32{
 	7,  // 0: healthledger.v1.ReadRequest.reader:type_name -> healthledger.v1.Reader
@@ -1669,39 +1706,41 @@ var file_healthledger_v1_projector_proto_depIdxs = []int32{
 	9,  // 7: healthledger.v1.ReadRequest.outcome:type_name -> healthledger.v1.Outcome
 	11, // 8: healthledger.v1.ReadRequest.due:type_name -> healthledger.v1.DueRequest
 	29, // 9: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
-	13, // 10: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
-	15, // 11: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
-	30, // 12: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
-	31, // 13: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
-	32, // 14: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
-	33, // 15: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
-	34, // 16: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
-	35, // 17: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
-	36, // 18: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
-	37, // 19: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
-	38, // 20: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
-	39, // 21: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	1,  // 22: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
-	3,  // 23: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
-	5,  // 24: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
-	8,  // 25: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
-	14, // 26: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
-	17, // 27: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
-	19, // 28: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
-	21, // 29: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
-	2,  // 30: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
-	4,  // 31: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
-	6,  // 32: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
-	10, // 33: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
-	16, // 34: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
-	18, // 35: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
-	20, // 36: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
-	22, // 37: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
-	30, // [30:38] is the sub-list for method output_type
-	22, // [22:30] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	30, // 10: healthledger.v1.ReadRequest.access:type_name -> healthledger.v1.ListAccessRequest
+	31, // 11: healthledger.v1.ReadRequest.access_summary:type_name -> healthledger.v1.SummarizeAccessRequest
+	13, // 12: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
+	15, // 13: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
+	32, // 14: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
+	33, // 15: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
+	34, // 16: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
+	35, // 17: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
+	36, // 18: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
+	37, // 19: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
+	38, // 20: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
+	39, // 21: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
+	40, // 22: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
+	41, // 23: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	1,  // 24: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
+	3,  // 25: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
+	5,  // 26: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
+	8,  // 27: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
+	14, // 28: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
+	17, // 29: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
+	19, // 30: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
+	21, // 31: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
+	2,  // 32: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
+	4,  // 33: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
+	6,  // 34: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
+	10, // 35: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
+	16, // 36: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
+	18, // 37: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
+	20, // 38: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
+	22, // 39: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
+	32, // [32:40] is the sub-list for method output_type
+	24, // [24:32] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_projector_proto_init() }
@@ -1723,6 +1762,8 @@ func file_healthledger_v1_projector_proto_init() {
 		(*ReadRequest_Outcome)(nil),
 		(*ReadRequest_Due)(nil),
 		(*ReadRequest_RequestStatus)(nil),
+		(*ReadRequest_Access)(nil),
+		(*ReadRequest_AccessSummary)(nil),
 	}
 	file_healthledger_v1_projector_proto_msgTypes[14].OneofWrappers = []any{
 		(*SignDecisionRequest_AddApp)(nil),

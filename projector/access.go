@@ -1,0 +1,223 @@
+package projector
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"healthledger/projector/query"
+	"healthledger/projector/view"
+	"healthledger/proto/catalog"
+	pb "healthledger/proto/healthledger/v1"
+)
+
+const (
+	// maxAccesses is how many entries a page of the access log has at most, and
+	// maxAccessesSeen of how many they are chosen.
+	maxAccesses     = 1000
+	maxAccessesSeen = 100_000
+	// accessContext is what page tokens of the access log are bound to.
+	accessContext = "access"
+)
+
+var errNotOwner = errors.New("the access log is the owner's")
+
+// accessFilter chooses entries of the access log.
+type accessFilter struct {
+	all         bool
+	apps        map[uint64]bool
+	types       map[uint32]bool
+	first, last int64 // minutes
+}
+
+func (o *openStore) accessFilter(req *pb.AccessFilter) (*accessFilter, error) {
+	f := &accessFilter{
+		all: req.GetApp() == "" && !req.GetOwner(), apps: map[uint64]bool{0: req.GetOwner()}, types: map[uint32]bool{},
+		first: math.MinInt64, last: math.MaxInt64,
+	}
+	if req.GetApp() != "" {
+		numbers := o.state.NumbersOf(req.GetApp())
+		if len(numbers) == 0 {
+			return nil, &query.ArgumentError{Field: "app", Value: req.GetApp(), Why: "there has never been such an app"}
+		}
+		for _, n := range numbers {
+			f.apps[n] = true
+		}
+	}
+	for _, name := range req.GetTypes() {
+		t, ok := catalog.Lookup(name)
+		if !ok {
+			return nil, &query.ArgumentError{Field: "types", Value: name, Why: "unknown type"}
+		}
+		f.types[t.Code] = true
+	}
+	if req.GetFrom() != nil {
+		f.first = minuteOf(req.GetFrom().AsTime())
+	}
+	if req.GetTo() != nil {
+		f.last = minuteOf(req.GetTo().AsTime().Add(-1))
+	}
+	return f, nil
+}
+
+func (f *accessFilter) holds(a *view.Access) bool {
+	return (f.all || f.apps[a.App]) && (len(f.types) == 0 || f.types[a.Type])
+}
+
+func minuteOf(t time.Time) int64 { return t.Truncate(time.Minute).Unix() / 60 }
+
+func minuteTime(minute int64) *timestamppb.Timestamp {
+	return timestamppb.New(time.Unix(minute*60, 0))
+}
+
+// accesses goes through the entries that a filter holds, the newest first.
+func (o *openStore) accesses(ctx context.Context, f *accessFilter, after []byte, yield func(a *view.Access, held bool) (more bool)) error {
+	snapshot, err := o.view.Snapshot()
+	if err != nil {
+		return err
+	}
+	seen := 0
+	err = snapshot.Accesses(f.first, f.last, after, func(a *view.Access) bool {
+		if seen++; seen%1000 == 0 && (ctx.Err() != nil || snapshot.Err() != nil) {
+			return false
+		}
+		return yield(a, f.holds(a))
+	})
+	return errors.Join(err, ctx.Err(), snapshot.Err(), snapshot.Close())
+}
+
+// listAccess returns a page of the access log.
+func (o *openStore) listAccess(ctx context.Context, reader *pb.Reader, req *pb.ListAccessRequest) (*pb.ListAccessResponse, error) {
+	if reader.GetApp() != 0 {
+		return nil, errNotOwner
+	}
+	f, err := o.accessFilter(req.GetFilter())
+	if err != nil {
+		return nil, err
+	}
+	after, err := o.openAccessToken(req.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	limit := maxAccesses
+	if n := req.GetLimit(); n > 0 {
+		limit = min(limit, int(n))
+	}
+	page := &pb.ListAccessResponse{}
+	var last view.Access
+	seen, more := 0, false
+	err = o.accesses(ctx, f, after, func(a *view.Access, held bool) bool {
+		if more = len(page.Accesses) == limit || seen == maxAccessesSeen; more {
+			return false
+		}
+		seen++
+		last = *a
+		if held {
+			page.Accesses = append(page.Accesses, o.accessOf(a))
+		}
+		return true
+	})
+	if err != nil || !more {
+		return page, err
+	}
+	token, err := pageTokens{o.tokenKey}.Seal([]byte(accessContext), last.Position())
+	page.NextPageToken = base64.RawURLEncoding.EncodeToString(token)
+	return page, err
+}
+
+func (o *openStore) openAccessToken(text string) ([]byte, error) {
+	if text == "" {
+		return nil, nil
+	}
+	token, err := base64.RawURLEncoding.DecodeString(text)
+	if err == nil {
+		token, err = pageTokens{o.tokenKey}.Open([]byte(accessContext), token)
+	}
+	if err != nil {
+		return nil, &query.ArgumentError{Field: "page_token", Why: "it is not a page token of the access log"}
+	}
+	return token, nil
+}
+
+func (o *openStore) accessOf(a *view.Access) *pb.Access {
+	access := &pb.Access{Type: typeName(a.Type), Operation: a.Operation, Minute: minuteTime(a.Minute)}
+	access.BundleId, access.Purposes = o.readerOf(a.App)
+	if a.Known {
+		access.Count = &a.Count
+	}
+	if a.From != math.MinInt64 {
+		access.From = timestamppb.New(time.UnixMicro(a.From))
+	}
+	if a.To != math.MaxInt64 {
+		access.To = timestamppb.New(time.UnixMicro(a.To))
+	}
+	return access
+}
+
+// readerOf names an app, a removed one too, and its purposes; nothing: the owner.
+func (o *openStore) readerOf(app uint64) (bundleID string, purposes []string) {
+	if app == 0 {
+		return "", nil
+	}
+	if a, ok := o.state.AppByNumber(app); ok {
+		return a.BundleID(), a.Manifest.GetPurposes()
+	}
+	return fmt.Sprintf("app %d", app), nil
+}
+
+// summarizeAccess counts by app, type and operation.
+func (o *openStore) summarizeAccess(ctx context.Context, reader *pb.Reader, req *pb.SummarizeAccessRequest) (*pb.SummarizeAccessResponse, error) {
+	if reader.GetApp() != 0 {
+		return nil, errNotOwner
+	}
+	f, err := o.accessFilter(req.GetFilter())
+	if err != nil {
+		return nil, err
+	}
+	type what struct {
+		app       uint64
+		typeCode  uint32
+		operation string
+	}
+	sums := map[what]*pb.AccessSummary{}
+	first := map[what]int64{}
+	err = o.accesses(ctx, f, nil, func(a *view.Access, held bool) bool {
+		if !held {
+			return true
+		}
+		w := what{a.App, a.Type, a.Operation}
+		s := sums[w]
+		if s == nil {
+			s = &pb.AccessSummary{Type: typeName(a.Type), Operation: a.Operation, Last: minuteTime(a.Minute)}
+			s.BundleId, s.Purposes = o.readerOf(a.App)
+			sums[w] = s
+		}
+		first[w] = a.Minute
+		if a.Known {
+			s.Count += a.Count
+		} else {
+			s.Unknown++
+		}
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	answer := &pb.SummarizeAccessResponse{}
+	for w, s := range sums {
+		s.First = minuteTime(first[w])
+		answer.Summaries = append(answer.Summaries, s)
+	}
+	slices.SortFunc(answer.Summaries, func(a, b *pb.AccessSummary) int {
+		return cmp.Or(cmp.Compare(a.GetBundleId(), b.GetBundleId()), cmp.Compare(a.GetType(), b.GetType()), cmp.Compare(a.GetOperation(), b.GetOperation()),
+			cmp.Compare(a.GetLast().GetSeconds(), b.GetLast().GetSeconds()))
+	})
+	return answer, nil
+}
