@@ -369,6 +369,45 @@ func TestContextEndWithdrawsWhatNoSegmentHasTaken(t *testing.T) {
 	}
 }
 
+func TestEventsOfOneCallShareASegment(t *testing.T) {
+	p := &scripted{entered: make(chan struct{}, 9), release: make(chan struct{})}
+	b := newBench(t, p, seal.NewStoreID(), testDevice(t))
+	defer b.close()
+	ctx, cancel := context.WithCancel(t.Context())
+	answered, withdrawn := make(chan error, 2), make(chan error, 1)
+	go func() { _, err := b.Append(t.Context(), event([]byte("first"))); answered <- err }()
+	<-p.entered
+	go func() {
+		sequence, err := b.Append(t.Context(), event([]byte("one")), event([]byte("two")), event([]byte("three")))
+		if sequence != 2 {
+			t.Errorf("at %d", sequence)
+		}
+		answered <- err
+	}()
+	eventually(t, "not all wait", func() bool { return b.queued() == 3 })
+	go func() { _, err := b.Append(ctx, event([]byte("never")), event([]byte("nor this"))); withdrawn <- err }()
+	eventually(t, "not all wait", func() bool { return b.queued() == 5 })
+	cancel()
+	if err := <-withdrawn; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	close(p.release)
+	for range 2 {
+		if err := <-answered; err != nil {
+			t.Error(err)
+		}
+	}
+	places := p.count(t, b.opener)
+	for _, name := range []string{"one", "two", "three"} {
+		if got := places[name]; len(got) != 1 || got[0] != 2 {
+			t.Errorf("%s is at %v", name, got)
+		}
+	}
+	if len(places) != 4 {
+		t.Error(places)
+	}
+}
+
 func TestClosingAnswersWhatWaits(t *testing.T) {
 	p := &scripted{entered: make(chan struct{}, 99), release: make(chan struct{})}
 	b := newBench(t, p, seal.NewStoreID(), testDevice(t))

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 
 // book is a log that takes records, or refuses, and the clock by which they are made.
 type book struct {
+	mu      sync.Mutex
 	appends [][]*pb.Event
 	err     error
 	// before is called while a read is being recorded.
@@ -34,6 +36,8 @@ func (b *book) Record(_ context.Context, app uint64, events ...*pb.Event) (uint6
 	if b.before != nil && events[0].GetAccessRecorded() != nil {
 		b.before()
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.err != nil {
 		return 0, b.err
 	}
