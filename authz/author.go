@@ -49,6 +49,21 @@ func (a *Author) AddApp(now int64, draft *pb.AppDraft, importer bool, shares []*
 	}}}, &pb.DecisionDetail{Body: &pb.DecisionDetail_AppDescribed{AppDescribed: &pb.AppDescribed{Manifest: draft.GetManifest()}}})
 }
 
+// UpdateApp gives the app with the manifest's bundle id another manifest.
+// Errors: ErrNoApp, *DraftError.
+func (a *Author) UpdateApp(now int64, m *pb.Manifest) (*pb.NewDecision, error) {
+	if err := CheckManifest(m); err != nil {
+		return nil, err
+	}
+	app, ok := a.State.AppByBundle(m.GetBundleId())
+	if !ok {
+		return nil, ErrNoApp
+	}
+	return a.sign(&pb.Decision{Time: now, Body: &pb.Decision_AppUpdated{AppUpdated: &pb.AppUpdated{
+		App: app.Number, Explained: Explains(m).message(), AsksAgain: asksAgain(app.Manifest, m),
+	}}}, &pb.DecisionDetail{Body: &pb.DecisionDetail_AppDescribed{AppDescribed: &pb.AppDescribed{Manifest: m}}})
+}
+
 // RemoveApp ends an app. Its samples stay. Errors: ErrNoApp.
 func (a *Author) RemoveApp(now int64, bundleID string) (*pb.NewDecision, error) {
 	app, ok := a.State.AppByBundle(bundleID)

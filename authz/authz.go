@@ -24,7 +24,6 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
 )
 
@@ -69,6 +68,9 @@ type App struct {
 	readable map[uint32]Read
 	// required are the clinical types of which the app may read all or none.
 	required []uint32
+	// lapsed are the types that were answered before the app asked again, at lapsedAt.
+	lapsed   Request
+	lapsedAt int64
 	// asked are the types about whose reading the owner ever decided, either way.
 	asked map[uint32]bool
 }
@@ -231,15 +233,17 @@ func (s *State) follow(d *pb.Decision, detail *pb.DecisionDetail) (*App, error) 
 	if touched != nil && touched.Removed && detail.GetBody() != nil {
 		return nil, fmt.Errorf("%w: decision %d describes the app that it removes", ErrForged, d.GetNumber())
 	}
+	if d.GetAppUpdated() != nil && detail.GetNumber() != 0 && detail.GetAppDescribed() == nil {
+		return nil, fmt.Errorf("%w: decision %d updates an app without its manifest", ErrForged, d.GetNumber())
+	}
 	switch body := detail.GetBody().(type) {
 	case *pb.DecisionDetail_AppDescribed:
 		if touched == nil {
 			return nil, fmt.Errorf("%w: decision %d describes no app", ErrForged, d.GetNumber())
 		}
-		if Explains(body.AppDescribed.GetManifest()) != touched.explained {
-			return nil, fmt.Errorf("%w: decision %d explains other requests than its manifest", ErrForged, d.GetNumber())
+		if err := s.describe(d, touched, body.AppDescribed.GetManifest()); err != nil {
+			return nil, err
 		}
-		touched.describe(body.AppDescribed.GetManifest())
 	case *pb.DecisionDetail_ReadsDecided:
 		if touched == nil {
 			if touched, err = s.standing(d, body.ReadsDecided.GetApp()); err != nil {
@@ -283,6 +287,16 @@ func (s *State) decided(d *pb.Decision) (*App, error) {
 			return nil, err
 		}
 		return app, setShares(d, app, body.SharesDecided.GetShares())
+	case *pb.Decision_AppUpdated:
+		app, err := s.standing(d, body.AppUpdated.GetApp())
+		if err != nil {
+			return nil, err
+		}
+		if len(d.GetDetailHash()) == 0 {
+			return nil, fmt.Errorf("%w: decision %d updates an app without its manifest", ErrForged, d.GetNumber())
+		}
+		app.update(d.GetTime(), body.AppUpdated)
+		return app, nil
 	case *pb.Decision_AppRemoved:
 		app, err := s.standing(d, body.AppRemoved.GetApp())
 		if err != nil {
@@ -315,16 +329,6 @@ func (s *State) standing(d *pb.Decision, number uint64) (*App, error) {
 	b := *a
 	b.shares, b.reads, b.asked = maps.Clone(a.shares), maps.Clone(a.reads), maps.Clone(a.asked)
 	return &b, nil
-}
-
-// describe takes what an app says of itself.
-func (a *App) describe(m *pb.Manifest) {
-	a.Manifest, a.required = m, nil
-	for _, name := range m.GetRequiredClinicalTypes() {
-		if t, ok := catalog.Lookup(name); ok {
-			a.required = append(a.required, t.Code)
-		}
-	}
 }
 
 func setShares(d *pb.Decision, a *App, grants []*pb.ShareGrant) error {

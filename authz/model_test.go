@@ -57,6 +57,8 @@ type modelApp struct {
 	shares   map[uint32]bool
 	reads    map[uint32]Read
 	asked    map[uint32]bool
+	// before are the types that were answered before the app asked again.
+	sharedBefore, readBefore map[uint32]bool
 }
 
 // chain is a history of the owner's decisions with the model at its end.
@@ -141,6 +143,46 @@ func codeNamed(name string) uint32 {
 	return t.Code
 }
 
+// update draws another manifest, and says whether the app asks again.
+func (m *modelApp) update(r *rapid.T) (again bool) {
+	next := drawManifest(r, m.manifest.GetBundleId())
+	next.Version, next.Purposes, next.PrivacyPolicy = "2.0", m.manifest.GetPurposes(), m.manifest.GetPrivacyPolicy()
+	switch rapid.SampledFrom([]string{"", "", "url", "purposes", "order", "policy"}).Draw(r, "change") {
+	case "url":
+		next.PrivacyPolicy = proto.CloneOf(next.GetPrivacyPolicy())
+		next.PrivacyPolicy.Url += "/new"
+	case "order":
+		next.Purposes = slices.Clone(next.GetPurposes())
+		slices.Reverse(next.Purposes)
+	case "purposes":
+		again = true
+		next.Purposes = map[int][]string{1: {"fitness", "health"}, 2: {"health"}}[len(next.GetPurposes())]
+	case "policy":
+		again = true
+		next.PrivacyPolicy = proto.CloneOf(next.GetPrivacyPolicy())
+		next.PrivacyPolicy.Model = map[string]string{"phr": "hipaa", "hipaa": "phr"}[next.GetPrivacyPolicy().GetModel()]
+	}
+	m.manifest = next
+	for code := range maps.Clone(m.shares) {
+		if again {
+			m.sharedBefore[code] = true
+		}
+		if again || next.GetShareUsageDescription() == "" {
+			delete(m.shares, code)
+		}
+	}
+	for code := range maps.Clone(m.asked) {
+		if again {
+			m.readBefore[code] = true
+		}
+		if _, reads := m.explained(nil, []*pb.ReadGrant{{Type: code, Extent: pb.ReadExtent_READ_EXTENT_ALL}}); again || len(reads) == 0 {
+			delete(m.asked, code)
+			delete(m.reads, code)
+		}
+	}
+	return again
+}
+
 // explained leaves out what the app's manifest does not explain.
 func (m *modelApp) explained(shares []*pb.ShareGrant, reads []*pb.ReadGrant) ([]*pb.ShareGrant, []*pb.ReadGrant) {
 	shares = slices.DeleteFunc(slices.Clone(shares), func(g *pb.ShareGrant) bool {
@@ -186,6 +228,10 @@ func (m *modelApp) effective() map[uint32]Read {
 // answered wants that nothing but what was never answered is left of a request, and that
 // of a required set nothing is told but that not all of it was granted.
 func (m *modelApp) answered(r *rapid.T, got *App) {
+	lapsed, _ := got.Lapsed()
+	if shares, reads := slices.Sorted(maps.Keys(m.sharedBefore)), slices.Sorted(maps.Keys(m.readBefore)); !slices.Equal(lapsed.Shares, shares) || !slices.Equal(lapsed.Reads, reads) {
+		r.Fatalf("asks again for %v, want %v and %v", lapsed, shares, reads)
+	}
 	required := len(m.manifest.GetRequiredClinicalTypes()) > 0
 	all := true
 	for _, code := range clinicalTypes {
@@ -266,7 +312,7 @@ func drawChain(r *rapid.T, most int) chain {
 	take(author.EnrolDevice(1, &pb.DeviceEnrolled{SigningKey: []byte("signing"), SealingKey: []byte("sealing")}))
 	for n := rapid.IntRange(0, most).Draw(r, "decisions"); n > 0; n-- {
 		now := int64(len(c.decisions))
-		what := rapid.IntRange(0, 7).Draw(r, "what")
+		what := rapid.IntRange(0, 8).Draw(r, "what")
 		switch {
 		case what == 5:
 			order := drawOrder(r)
@@ -288,6 +334,7 @@ func drawChain(r *rapid.T, most int) chain {
 			app := &modelApp{
 				manifest: drawManifest(r, bundle), number: uint64(len(c.decisions)) + 1, key: "key" + bundle, token: "token" + bundle,
 				importer: rapid.Bool().Draw(r, "importer"), shares: map[uint32]bool{}, reads: map[uint32]Read{}, asked: map[uint32]bool{},
+				sharedBefore: map[uint32]bool{}, readBefore: map[uint32]bool{},
 			}
 			shares, _ := app.explained(drawShares(r), nil)
 			app.grant(shares, nil)
@@ -295,6 +342,15 @@ func drawChain(r *rapid.T, most int) chain {
 			take(author.AddApp(now, &pb.AppDraft{Manifest: app.manifest, Key: app.key, TokenHash: hash[:]}, app.importer, shares))
 			c.model.order = append(c.model.order, bundle)
 			c.model.apps[bundle] = app
+		case what == 8:
+			app := c.model.apps[rapid.SampledFrom(c.model.order).Draw(r, "app")]
+			again := app.update(r)
+			d, err := author.UpdateApp(now, app.manifest)
+			take(d, err)
+			decision := &pb.Decision{}
+			if err := proto.Unmarshal(d.GetDecision().GetDecision(), decision); err != nil || decision.GetAppUpdated().GetAsksAgain() != again {
+				r.Fatalf("%v, asks again: %v", decision, again)
+			}
 		case what == 1:
 			bundle := rapid.SampledFrom(c.model.order).Draw(r, "app")
 			take(author.RemoveApp(now, bundle))
@@ -576,7 +632,7 @@ func drawAnyDecision(r *rapid.T, state *State) (*pb.SignedDecision, []byte) {
 	number, head := state.Head()
 	app := rapid.Uint64Range(0, number+2).Draw(r, "app")
 	d := &pb.Decision{Number: number + 1, Previous: head}
-	switch rapid.IntRange(0, 5).Draw(r, "body") {
+	switch rapid.IntRange(0, 6).Draw(r, "body") {
 	case 0:
 		d.Body = &pb.Decision_DeviceEnrolled{DeviceEnrolled: &pb.DeviceEnrolled{SigningKey: []byte("other")}}
 	case 1:
@@ -593,6 +649,10 @@ func drawAnyDecision(r *rapid.T, state *State) (*pb.SignedDecision, []byte) {
 		d.Body = &pb.Decision_SharesDecided{SharesDecided: &pb.SharesDecided{App: app, Shares: drawShares(r)}}
 	case 3:
 		d.Body = &pb.Decision_AppRemoved{AppRemoved: &pb.AppRemoved{App: app}}
+	case 5:
+		d.Body = &pb.Decision_AppUpdated{AppUpdated: &pb.AppUpdated{
+			App: app, Explained: &pb.Explained{Share: rapid.Bool().Draw(r, "explained"), Read: true}, AsksAgain: rapid.Bool().Draw(r, "again"),
+		}}
 	case 4:
 		policy := pb.Plausibility(rapid.Int32Range(0, 3).Draw(r, "policy")) // 0 and 3 are none
 		d.Body = &pb.Decision_PolicySet{PolicySet: &pb.PolicySet{Plausibility: policy}}

@@ -60,21 +60,25 @@ func parseTypes(field string, names []string, against func(*catalog.Type) string
 	return slices.Compact(codes), nil
 }
 
-// Unanswered is what the owner has still to answer of a request. One of the required
+// Lapsed is what the owner had answered before the app asked again, and when that was, in
+// microseconds since the Unix epoch.
+func (a *App) Lapsed() (r Request, at int64) { return a.lapsed, a.lapsedAt }
+
+// Unanswered is what the owner has still to answer of a request, in order. One of the required
 // clinical types stands for all of them.
 func (a *App) Unanswered(r Request) Request {
-	reads := slices.Clone(r.Reads)
+	shares, reads := slices.Clone(r.Shares), slices.Clone(r.Reads)
 	if slices.ContainsFunc(reads, func(code uint32) bool { return slices.Contains(a.required, code) }) {
 		reads = append(reads, a.required...)
-		slices.Sort(reads)
-		reads = slices.Compact(reads)
 	}
+	slices.Sort(shares)
+	slices.Sort(reads)
 	return Request{
-		Shares: slices.DeleteFunc(slices.Clone(r.Shares), func(code uint32) bool {
+		Shares: slices.DeleteFunc(slices.Compact(shares), func(code uint32) bool {
 			_, answered := a.shares[code]
 			return answered || a.Removed || UnexplainedShare(a.explained) != ""
 		}),
-		Reads: slices.DeleteFunc(reads, func(code uint32) bool {
+		Reads: slices.DeleteFunc(slices.Compact(reads), func(code uint32) bool {
 			t, ok := catalog.ByCode(code)
 			return a.asked[code] || a.Removed || !ok || UnexplainedRead(t, a.explained) != ""
 		}),

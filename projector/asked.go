@@ -3,6 +3,7 @@ package projector
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -43,8 +44,11 @@ func (o *openStore) asked() ([]view.Asked, error) {
 
 // pending is what is left to answer of all that an app has asked for, nil if nothing is.
 func pending(app *authz.App, asked []view.Asked) *pb.PendingRequest {
-	var all authz.Request
-	first := int64(0)
+	all, again := app.Lapsed()
+	first := int64(math.MaxInt64)
+	if !app.Unanswered(all).Empty() {
+		first = again
+	}
 	for _, a := range asked {
 		if a.App != app.Number {
 			continue
@@ -58,10 +62,8 @@ func pending(app *authz.App, asked []view.Asked) *pb.PendingRequest {
 		if app.Unanswered(one).Empty() {
 			continue
 		}
-		all.Shares, all.Reads = append(all.Shares, one.Shares...), append(all.Reads, one.Reads...)
-		if first == 0 || a.First < first {
-			first = a.First
-		}
+		all = all.With(one)
+		first = min(first, max(a.First, again))
 	}
 	left := app.Unanswered(all)
 	if left.Empty() {

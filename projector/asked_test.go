@@ -194,3 +194,65 @@ func TestRequiredClinicalTypesAreAllOrNone(t *testing.T) {
 		}
 	}
 }
+
+// Another policy or other purposes end all answers: the owner is asked again for what he
+// had answered and for what waits, and until then the app has nothing.
+func TestAnotherPolicyAsksAgain(t *testing.T) {
+	h := newHouse(t)
+	s := h.opened(t)
+	m := authztest.Manifest("org.example.a")
+	a := newAsker(t, h, s, m)
+	share := []*pb.ShareGrant{{Type: codeOf(t, "bodyMass"), Allowed: true}}
+	standing := func(what string, want authz.Share, reads bool) {
+		t.Helper()
+		open, err := a.s.opened()
+		if err != nil {
+			t.Fatal(err)
+		}
+		app, _ := open.state.AppByNumber(a.app.Number)
+		_, ok := open.state.Scope(app.Number).Access(codeOf(t, "stepCount")).Since(999)
+		// The daemon, which cannot open the manifest, knows the same of what may be written.
+		outside, _ := h.store.State().AppByNumber(a.app.Number)
+		if app.Share(codeOf(t, "bodyMass")) != want || outside.Share(codeOf(t, "bodyMass")) != want || ok != reads {
+			t.Errorf("%s: it may write: %v, read: %v", what, app.Share(codeOf(t, "bodyMass")), ok)
+		}
+	}
+	update := func(change func(*pb.Manifest)) {
+		t.Helper()
+		change(m)
+		h.decide(t, s, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_UpdateApp{UpdateApp: &pb.UpdateAppRequest{Manifest: m}}})
+	}
+	a.asks(nil, []string{"stepCount", "heartRate"})
+	a.decides(share, a.reads("stepCount", readAll))
+	standing("decided", authz.ShareAuthorized, true)
+	update(func(m *pb.Manifest) { m.Version, m.Name, m.ReadUsageDescription = "2", "B", "Shows more." })
+	standing("another version", authz.ShareAuthorized, true)
+	a.pending("another version", nil, []string{"heartRate"})
+
+	for what, change := range map[string]func(*pb.Manifest){
+		"another policy":   func(m *pb.Manifest) { m.PrivacyPolicy.Sha256 = "00" + m.GetPrivacyPolicy().GetSha256()[2:] },
+		"another model":    func(m *pb.Manifest) { m.PrivacyPolicy.Model = "hipaa" },
+		"another purpose":  func(m *pb.Manifest) { m.Purposes = []string{"fitness"} },
+		"one more purpose": func(m *pb.Manifest) { m.Purposes = append(m.Purposes, "personal_export") },
+	} {
+		update(change)
+		standing(what, authz.ShareNotDetermined, false)
+		a.pending(what, []string{"bodyMass"}, []string{"heartRate", "stepCount"})
+		a.status(what, []string{"bodyMass"}, nil, true, false)
+		a.decides(share, a.reads("stepCount", readAll))
+		standing(what+", decided", authz.ShareAuthorized, true)
+		a.pending(what+", decided", nil, []string{"heartRate"})
+	}
+
+	// Without a reason to write there is nothing to write, and to be asked.
+	update(func(m *pb.Manifest) { m.ShareUsageDescription = "" })
+	standing("no reason", authz.ShareNotDetermined, true)
+	a.pending("no reason", nil, []string{"heartRate"})
+
+	payloads := h.payloads(t)
+	again := open(t, h.config(t, h.server, h.folder(t)), payloads)
+	waitReady(t, again, payloads)
+	a.s = again
+	standing("rebuilt", authz.ShareNotDetermined, true)
+	a.pending("rebuilt", nil, []string{"heartRate"})
+}

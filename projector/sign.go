@@ -45,6 +45,8 @@ func write(author *authz.Author, now int64, req *pb.SignDecisionRequest) (*pb.Ne
 	switch draft := req.GetDraft().(type) {
 	case *pb.SignDecisionRequest_AddApp:
 		return author.AddApp(now, draft.AddApp, false, nil)
+	case *pb.SignDecisionRequest_UpdateApp:
+		return author.UpdateApp(now, draft.UpdateApp.GetManifest())
 	case *pb.SignDecisionRequest_RemoveApp:
 		return author.RemoveApp(now, draft.RemoveApp.GetBundleId())
 	case *pb.SignDecisionRequest_Decide:

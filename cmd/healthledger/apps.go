@@ -16,6 +16,7 @@ import (
 
 type appCmd struct {
 	Add    appAddCmd    `cmd:"" help:"Register an app and print its token, once."`
+	Update appUpdateCmd `cmd:"" help:"Give an app another manifest; another policy or other purposes ask again."`
 	List   appListCmd   `cmd:"" help:"List apps."`
 	Show   appShowCmd   `cmd:"" help:"Show an app's grants."`
 	Remove appRemoveCmd `cmd:"" help:"Remove an app; what it wrote stays."`
@@ -63,6 +64,36 @@ func (c *appAddCmd) Run(ctx context.Context, g *globals) error {
 	fmt.Fprintf(g.out, "App    %s\nKey    %s\nToken  %s (not shown again)\nHTTP   Authorization: Bearer %s\nThis machine's copy: %s\n",
 		id, resp.GetKey(), resp.GetToken(), credentials.Bearer(), path)
 	return nil
+}
+
+type appUpdateCmd struct {
+	Manifest string `required:"" help:"The app's manifest, in YAML or JSON." type:"existingfile" placeholder:"FILE"`
+}
+
+func (c *appUpdateCmd) Run(ctx context.Context, g *globals) error {
+	manifest, err := readManifest(c.Manifest)
+	if err != nil {
+		return err
+	}
+	o, err := g.owner(ctx)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	var resp *pb.UpdateAppResponse
+	err = o.with(ctx, func() (err error) {
+		resp, err = o.Owner().UpdateApp(ctx, &pb.UpdateAppRequest{Manifest: manifest})
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case g.JSON:
+		return g.printMessage(resp)
+	case resp.GetAsksAgain():
+		return g.say("updated; its policy or its purposes are others, so that it asks again: see \"decide " + manifest.GetBundleId() + "\"")
+	}
+	return g.say("updated")
 }
 
 // apps lists the apps, as the owner.

@@ -25,7 +25,7 @@ type commands struct {
 	Status        statusCmd        `cmd:"" help:"Say whether the store is locked, and to its owner what is behind it."`
 	Unlock        unlockCmd        `cmd:"" help:"Open the store for reading."`
 	Lock          lockCmd          `cmd:"" help:"End reading, after a grace period or now."`
-	App           appCmd           `cmd:"" help:"Register, list, show and remove apps."`
+	App           appCmd           `cmd:"" help:"Register, update, list, show and remove apps."`
 	Grant         grantCmd         `cmd:"" help:"Allow an app to write or read types."`
 	Revoke        revokeCmd        `cmd:"" help:"Take grants back."`
 	Requests      requestsCmd      `cmd:"" help:"List what apps have asked for and is not decided."`

@@ -156,6 +156,15 @@ func (s *ownerService) AddApp(ctx context.Context, req *pb.AddAppRequest) (*pb.A
 	return resp, nil
 }
 
+// UpdateApp implements pb.OwnerServiceHandler.
+func (s *ownerService) UpdateApp(ctx context.Context, req *pb.UpdateAppRequest) (*pb.UpdateAppResponse, error) {
+	decision, err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_UpdateApp{UpdateApp: req}})
+	if err != nil {
+		return nil, err
+	}
+	return &pb.UpdateAppResponse{AsksAgain: decision.GetAppUpdated().GetAsksAgain()}, nil
+}
+
 // RemoveApp implements pb.OwnerServiceHandler.
 func (s *ownerService) RemoveApp(ctx context.Context, req *pb.RemoveAppRequest) (*pb.RemoveAppResponse, error) {
 	app, err := s.app(ctx, req.GetBundleId())
@@ -251,7 +260,7 @@ func (s *ownerService) DeleteSamples(ctx context.Context, req *pb.DeleteSamplesR
 	if err != nil {
 		return nil, err
 	}
-	number, err := s.decide(ctx, &pb.SignDecisionRequest{
+	decision, err := s.decide(ctx, &pb.SignDecisionRequest{
 		Draft: &pb.SignDecisionRequest_DeleteSamples{DeleteSamples: &pb.OwnerDeleted{Deletions: deletions}},
 	})
 	if err != nil {
@@ -262,7 +271,7 @@ func (s *ownerService) DeleteSamples(ctx context.Context, req *pb.DeleteSamplesR
 		return nil, err
 	}
 	answer, err := process.Read(ctx, &pb.ReadRequest{
-		Reader: &pb.Reader{}, Query: &pb.ReadRequest_Outcome{Outcome: &pb.Outcome{Decision: number}},
+		Reader: &pb.Reader{}, Query: &pb.ReadRequest_Outcome{Outcome: &pb.Outcome{Decision: decision.GetNumber()}},
 	})
 	if err != nil {
 		return nil, k.cut(err)
@@ -274,41 +283,41 @@ func (s *ownerService) DeleteSamples(ctx context.Context, req *pb.DeleteSamplesR
 	return &pb.DeleteSamplesResponse{Deleted: outcome.GetDeleted()}, nil
 }
 
-// decide has a decision signed, appends it, and returns its number when the projector has
+// decide has a decision signed, appends it, and returns it when the projector has
 // taken it up; a projector that cannot is ended, so that no older grants live on.
-func (s *ownerService) decide(ctx context.Context, draft *pb.SignDecisionRequest) (number uint64, err error) {
+func (s *ownerService) decide(ctx context.Context, draft *pb.SignDecisionRequest) (*pb.Decision, error) {
 	k, process, err := s.session(ctx, true)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	k.deciding.Lock()
 	defer k.deciding.Unlock()
 	draft.Sequence, _, _ = k.store.Head()
 	signed, err := process.SignDecision(ctx, draft)
 	if err != nil {
-		return 0, k.cut(err)
+		return nil, k.cut(err)
 	}
 	decision := &pb.Decision{}
 	if err := proto.Unmarshal(signed.GetDecision().GetDecision().GetDecision(), decision); err != nil {
-		return 0, rpc.Internal(err)
+		return nil, rpc.Internal(err)
 	}
 	// A decision that was begun is finished, whether its caller waits or not.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	sequence, err := k.store.Decide(ctx, signed.GetDecision())
 	if errors.Is(err, authz.ErrForged) {
-		return 0, rpc.Internal(err)
+		return nil, rpc.Internal(err)
 	}
 	if errors.Is(err, log.ErrNoSpace) {
-		return 0, rpc.Error(connect.CodeResourceExhausted, &pb.ErrorDetail{Reason: rpc.ReasonNoSpace}, "no space is left for the log")
+		return nil, rpc.Error(connect.CodeResourceExhausted, &pb.ErrorDetail{Reason: rpc.ReasonNoSpace}, "no space is left for the log")
 	}
 	if err != nil {
-		return 0, rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable}, "the log cannot be written")
+		return nil, rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable}, "the log cannot be written")
 	}
 	if _, err := process.Advance(ctx, &pb.AdvanceRequest{Sequence: sequence, Wait: true}); err != nil {
 		k.Lock(0)
 	}
-	return decision.GetNumber(), nil
+	return decision, nil
 }
 
 // ListApps implements pb.OwnerServiceHandler.

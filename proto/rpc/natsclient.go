@@ -264,6 +264,10 @@ func (o ownerClient) AddApp(ctx context.Context, r *pb.AddAppRequest) (*pb.AddAp
 	return call[pb.AddAppRequest, pb.AddAppResponse](ctx, o.c, "AddApp", r)
 }
 
+func (o ownerClient) UpdateApp(ctx context.Context, r *pb.UpdateAppRequest) (*pb.UpdateAppResponse, error) {
+	return call[pb.UpdateAppRequest, pb.UpdateAppResponse](ctx, o.c, "UpdateApp", r)
+}
+
 func (o ownerClient) RemoveApp(ctx context.Context, r *pb.RemoveAppRequest) (*pb.RemoveAppResponse, error) {
 	return call[pb.RemoveAppRequest, pb.RemoveAppResponse](ctx, o.c, "RemoveApp", r)
 }

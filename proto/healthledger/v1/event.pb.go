@@ -987,6 +987,7 @@ type Decision struct {
 	//	*Decision_SharesDecided
 	//	*Decision_AppRemoved
 	//	*Decision_PolicySet
+	//	*Decision_AppUpdated
 	Body          isDecision_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1102,6 +1103,15 @@ func (x *Decision) GetPolicySet() *PolicySet {
 	return nil
 }
 
+func (x *Decision) GetAppUpdated() *AppUpdated {
+	if x != nil {
+		if x, ok := x.Body.(*Decision_AppUpdated); ok {
+			return x.AppUpdated
+		}
+	}
+	return nil
+}
+
 type isDecision_Body interface {
 	isDecision_Body()
 }
@@ -1126,6 +1136,10 @@ type Decision_PolicySet struct {
 	PolicySet *PolicySet `protobuf:"bytes,9,opt,name=policy_set,json=policySet,proto3,oneof"`
 }
 
+type Decision_AppUpdated struct {
+	AppUpdated *AppUpdated `protobuf:"bytes,10,opt,name=app_updated,json=appUpdated,proto3,oneof"`
+}
+
 func (*Decision_DeviceEnrolled) isDecision_Body() {}
 
 func (*Decision_AppRegistered) isDecision_Body() {}
@@ -1135,6 +1149,8 @@ func (*Decision_SharesDecided) isDecision_Body() {}
 func (*Decision_AppRemoved) isDecision_Body() {}
 
 func (*Decision_PolicySet) isDecision_Body() {}
+
+func (*Decision_AppUpdated) isDecision_Body() {}
 
 // DeviceEnrolled makes a daemon the writer of the log.
 type DeviceEnrolled struct {
@@ -1386,6 +1402,68 @@ func (x *SharesDecided) GetShares() []*ShareGrant {
 	return nil
 }
 
+// AppUpdated gives an app another manifest, its AppDescribed.
+type AppUpdated struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	App       uint64                 `protobuf:"varint,1,opt,name=app,proto3" json:"app,omitempty"`
+	Explained *Explained             `protobuf:"bytes,2,opt,name=explained,proto3" json:"explained,omitempty"`
+	// The policy or the purposes are others: nothing is answered any more.
+	AsksAgain     bool `protobuf:"varint,3,opt,name=asks_again,json=asksAgain,proto3" json:"asks_again,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppUpdated) Reset() {
+	*x = AppUpdated{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppUpdated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppUpdated) ProtoMessage() {}
+
+func (x *AppUpdated) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppUpdated.ProtoReflect.Descriptor instead.
+func (*AppUpdated) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *AppUpdated) GetApp() uint64 {
+	if x != nil {
+		return x.App
+	}
+	return 0
+}
+
+func (x *AppUpdated) GetExplained() *Explained {
+	if x != nil {
+		return x.Explained
+	}
+	return nil
+}
+
+func (x *AppUpdated) GetAsksAgain() bool {
+	if x != nil {
+		return x.AsksAgain
+	}
+	return false
+}
+
 // AppRemoved ends an app: its token opens nothing any more.
 type AppRemoved struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1396,7 +1474,7 @@ type AppRemoved struct {
 
 func (x *AppRemoved) Reset() {
 	*x = AppRemoved{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1408,7 +1486,7 @@ func (x *AppRemoved) String() string {
 func (*AppRemoved) ProtoMessage() {}
 
 func (x *AppRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1421,7 +1499,7 @@ func (x *AppRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRemoved.ProtoReflect.Descriptor instead.
 func (*AppRemoved) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AppRemoved) GetApp() uint64 {
@@ -1441,7 +1519,7 @@ type PolicySet struct {
 
 func (x *PolicySet) Reset() {
 	*x = PolicySet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[16]
+	mi := &file_healthledger_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1453,7 +1531,7 @@ func (x *PolicySet) String() string {
 func (*PolicySet) ProtoMessage() {}
 
 func (x *PolicySet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[16]
+	mi := &file_healthledger_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1466,7 +1544,7 @@ func (x *PolicySet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicySet.ProtoReflect.Descriptor instead.
 func (*PolicySet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PolicySet) GetPlausibility() Plausibility {
@@ -1487,7 +1565,7 @@ type ShareGrant struct {
 
 func (x *ShareGrant) Reset() {
 	*x = ShareGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[17]
+	mi := &file_healthledger_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1499,7 +1577,7 @@ func (x *ShareGrant) String() string {
 func (*ShareGrant) ProtoMessage() {}
 
 func (x *ShareGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[17]
+	mi := &file_healthledger_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1512,7 +1590,7 @@ func (x *ShareGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareGrant.ProtoReflect.Descriptor instead.
 func (*ShareGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ShareGrant) GetType() uint32 {
@@ -1549,7 +1627,7 @@ type DecisionDetail struct {
 
 func (x *DecisionDetail) Reset() {
 	*x = DecisionDetail{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[18]
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1561,7 +1639,7 @@ func (x *DecisionDetail) String() string {
 func (*DecisionDetail) ProtoMessage() {}
 
 func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[18]
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1574,7 +1652,7 @@ func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionDetail.ProtoReflect.Descriptor instead.
 func (*DecisionDetail) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DecisionDetail) GetNumber() uint64 {
@@ -1688,7 +1766,7 @@ type AppDescribed struct {
 
 func (x *AppDescribed) Reset() {
 	*x = AppDescribed{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1700,7 +1778,7 @@ func (x *AppDescribed) String() string {
 func (*AppDescribed) ProtoMessage() {}
 
 func (x *AppDescribed) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1713,7 +1791,7 @@ func (x *AppDescribed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppDescribed.ProtoReflect.Descriptor instead.
 func (*AppDescribed) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AppDescribed) GetManifest() *Manifest {
@@ -1735,7 +1813,7 @@ type SourceOrderSet struct {
 
 func (x *SourceOrderSet) Reset() {
 	*x = SourceOrderSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1747,7 +1825,7 @@ func (x *SourceOrderSet) String() string {
 func (*SourceOrderSet) ProtoMessage() {}
 
 func (x *SourceOrderSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1760,7 +1838,7 @@ func (x *SourceOrderSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceOrderSet.ProtoReflect.Descriptor instead.
 func (*SourceOrderSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SourceOrderSet) GetType() uint32 {
@@ -1789,7 +1867,7 @@ type SourceName struct {
 
 func (x *SourceName) Reset() {
 	*x = SourceName{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1801,7 +1879,7 @@ func (x *SourceName) String() string {
 func (*SourceName) ProtoMessage() {}
 
 func (x *SourceName) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1814,7 +1892,7 @@ func (x *SourceName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceName.ProtoReflect.Descriptor instead.
 func (*SourceName) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SourceName) GetApp() string {
@@ -1841,7 +1919,7 @@ type PreferredUnitsSet struct {
 
 func (x *PreferredUnitsSet) Reset() {
 	*x = PreferredUnitsSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1853,7 +1931,7 @@ func (x *PreferredUnitsSet) String() string {
 func (*PreferredUnitsSet) ProtoMessage() {}
 
 func (x *PreferredUnitsSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1866,7 +1944,7 @@ func (x *PreferredUnitsSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreferredUnitsSet.ProtoReflect.Descriptor instead.
 func (*PreferredUnitsSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PreferredUnitsSet) GetUnits() []*TypeUnit {
@@ -1887,7 +1965,7 @@ type TypeUnit struct {
 
 func (x *TypeUnit) Reset() {
 	*x = TypeUnit{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[23]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1899,7 +1977,7 @@ func (x *TypeUnit) String() string {
 func (*TypeUnit) ProtoMessage() {}
 
 func (x *TypeUnit) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[23]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1912,7 +1990,7 @@ func (x *TypeUnit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TypeUnit.ProtoReflect.Descriptor instead.
 func (*TypeUnit) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *TypeUnit) GetType() uint32 {
@@ -1939,7 +2017,7 @@ type OwnerDeleted struct {
 
 func (x *OwnerDeleted) Reset() {
 	*x = OwnerDeleted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[24]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1951,7 +2029,7 @@ func (x *OwnerDeleted) String() string {
 func (*OwnerDeleted) ProtoMessage() {}
 
 func (x *OwnerDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[24]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1964,7 +2042,7 @@ func (x *OwnerDeleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerDeleted.ProtoReflect.Descriptor instead.
 func (*OwnerDeleted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *OwnerDeleted) GetDeletions() []*DeletedSamples {
@@ -1985,7 +2063,7 @@ type ReadsDecided struct {
 
 func (x *ReadsDecided) Reset() {
 	*x = ReadsDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[25]
+	mi := &file_healthledger_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1997,7 +2075,7 @@ func (x *ReadsDecided) String() string {
 func (*ReadsDecided) ProtoMessage() {}
 
 func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[25]
+	mi := &file_healthledger_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2010,7 +2088,7 @@ func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadsDecided.ProtoReflect.Descriptor instead.
 func (*ReadsDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ReadsDecided) GetApp() uint64 {
@@ -2040,7 +2118,7 @@ type ReadGrant struct {
 
 func (x *ReadGrant) Reset() {
 	*x = ReadGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[26]
+	mi := &file_healthledger_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2052,7 +2130,7 @@ func (x *ReadGrant) String() string {
 func (*ReadGrant) ProtoMessage() {}
 
 func (x *ReadGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[26]
+	mi := &file_healthledger_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2065,7 +2143,7 @@ func (x *ReadGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadGrant.ProtoReflect.Descriptor instead.
 func (*ReadGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReadGrant) GetType() uint32 {
@@ -2109,7 +2187,7 @@ type AccessRecorded struct {
 
 func (x *AccessRecorded) Reset() {
 	*x = AccessRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[27]
+	mi := &file_healthledger_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2121,7 +2199,7 @@ func (x *AccessRecorded) String() string {
 func (*AccessRecorded) ProtoMessage() {}
 
 func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[27]
+	mi := &file_healthledger_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2134,7 +2212,7 @@ func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessRecorded.ProtoReflect.Descriptor instead.
 func (*AccessRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *AccessRecorded) GetApp() uint64 {
@@ -2198,7 +2276,7 @@ type AccessCounted struct {
 
 func (x *AccessCounted) Reset() {
 	*x = AccessCounted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[28]
+	mi := &file_healthledger_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2210,7 +2288,7 @@ func (x *AccessCounted) String() string {
 func (*AccessCounted) ProtoMessage() {}
 
 func (x *AccessCounted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[28]
+	mi := &file_healthledger_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2223,7 +2301,7 @@ func (x *AccessCounted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessCounted.ProtoReflect.Descriptor instead.
 func (*AccessCounted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *AccessCounted) GetApp() uint64 {
@@ -2254,7 +2332,7 @@ type AccessCount struct {
 
 func (x *AccessCount) Reset() {
 	*x = AccessCount{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[29]
+	mi := &file_healthledger_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2266,7 +2344,7 @@ func (x *AccessCount) String() string {
 func (*AccessCount) ProtoMessage() {}
 
 func (x *AccessCount) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[29]
+	mi := &file_healthledger_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2279,7 +2357,7 @@ func (x *AccessCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessCount.ProtoReflect.Descriptor instead.
 func (*AccessCount) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *AccessCount) GetType() uint32 {
@@ -2372,7 +2450,7 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x05reads\x18\x03 \x03(\rR\x05reads\"J\n" +
 	"\x0eSignedDecision\x12\x1a\n" +
 	"\bdecision\x18\x01 \x01(\fR\bdecision\x12\x1c\n" +
-	"\tsignature\x18\x02 \x01(\fR\tsignature\"\xd6\x03\n" +
+	"\tsignature\x18\x02 \x01(\fR\tsignature\"\x96\x04\n" +
 	"\bDecision\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x1a\n" +
 	"\bprevious\x18\x02 \x01(\fR\bprevious\x12\x12\n" +
@@ -2385,7 +2463,10 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\vapp_removed\x18\b \x01(\v2\x1b.healthledger.v1.AppRemovedH\x00R\n" +
 	"appRemoved\x12;\n" +
 	"\n" +
-	"policy_set\x18\t \x01(\v2\x1a.healthledger.v1.PolicySetH\x00R\tpolicySetB\x06\n" +
+	"policy_set\x18\t \x01(\v2\x1a.healthledger.v1.PolicySetH\x00R\tpolicySet\x12>\n" +
+	"\vapp_updated\x18\n" +
+	" \x01(\v2\x1b.healthledger.v1.AppUpdatedH\x00R\n" +
+	"appUpdatedB\x06\n" +
 	"\x04body\"R\n" +
 	"\x0eDeviceEnrolled\x12\x1f\n" +
 	"\vsigning_key\x18\x01 \x01(\fR\n" +
@@ -2405,7 +2486,13 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\bclinical\x18\x03 \x01(\bR\bclinical\"V\n" +
 	"\rSharesDecided\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x123\n" +
-	"\x06shares\x18\x02 \x03(\v2\x1b.healthledger.v1.ShareGrantR\x06shares\"\x1e\n" +
+	"\x06shares\x18\x02 \x03(\v2\x1b.healthledger.v1.ShareGrantR\x06shares\"w\n" +
+	"\n" +
+	"AppUpdated\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\x04R\x03app\x128\n" +
+	"\texplained\x18\x02 \x01(\v2\x1a.healthledger.v1.ExplainedR\texplained\x12\x1d\n" +
+	"\n" +
+	"asks_again\x18\x03 \x01(\bR\tasksAgain\"\x1e\n" +
 	"\n" +
 	"AppRemoved\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\"N\n" +
@@ -2495,7 +2582,7 @@ func file_healthledger_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_healthledger_v1_event_proto_goTypes = []any{
 	(Frequency)(0),                 // 0: healthledger.v1.Frequency
 	(Plausibility)(0),              // 1: healthledger.v1.Plausibility
@@ -2515,66 +2602,69 @@ var file_healthledger_v1_event_proto_goTypes = []any{
 	(*AppRegistered)(nil),          // 15: healthledger.v1.AppRegistered
 	(*Explained)(nil),              // 16: healthledger.v1.Explained
 	(*SharesDecided)(nil),          // 17: healthledger.v1.SharesDecided
-	(*AppRemoved)(nil),             // 18: healthledger.v1.AppRemoved
-	(*PolicySet)(nil),              // 19: healthledger.v1.PolicySet
-	(*ShareGrant)(nil),             // 20: healthledger.v1.ShareGrant
-	(*DecisionDetail)(nil),         // 21: healthledger.v1.DecisionDetail
-	(*AppDescribed)(nil),           // 22: healthledger.v1.AppDescribed
-	(*SourceOrderSet)(nil),         // 23: healthledger.v1.SourceOrderSet
-	(*SourceName)(nil),             // 24: healthledger.v1.SourceName
-	(*PreferredUnitsSet)(nil),      // 25: healthledger.v1.PreferredUnitsSet
-	(*TypeUnit)(nil),               // 26: healthledger.v1.TypeUnit
-	(*OwnerDeleted)(nil),           // 27: healthledger.v1.OwnerDeleted
-	(*ReadsDecided)(nil),           // 28: healthledger.v1.ReadsDecided
-	(*ReadGrant)(nil),              // 29: healthledger.v1.ReadGrant
-	(*AccessRecorded)(nil),         // 30: healthledger.v1.AccessRecorded
-	(*AccessCounted)(nil),          // 31: healthledger.v1.AccessCounted
-	(*AccessCount)(nil),            // 32: healthledger.v1.AccessCount
-	(*SampleColumns)(nil),          // 33: healthledger.v1.SampleColumns
-	(*Chunk)(nil),                  // 34: healthledger.v1.Chunk
-	(*Manifest)(nil),               // 35: healthledger.v1.Manifest
+	(*AppUpdated)(nil),             // 18: healthledger.v1.AppUpdated
+	(*AppRemoved)(nil),             // 19: healthledger.v1.AppRemoved
+	(*PolicySet)(nil),              // 20: healthledger.v1.PolicySet
+	(*ShareGrant)(nil),             // 21: healthledger.v1.ShareGrant
+	(*DecisionDetail)(nil),         // 22: healthledger.v1.DecisionDetail
+	(*AppDescribed)(nil),           // 23: healthledger.v1.AppDescribed
+	(*SourceOrderSet)(nil),         // 24: healthledger.v1.SourceOrderSet
+	(*SourceName)(nil),             // 25: healthledger.v1.SourceName
+	(*PreferredUnitsSet)(nil),      // 26: healthledger.v1.PreferredUnitsSet
+	(*TypeUnit)(nil),               // 27: healthledger.v1.TypeUnit
+	(*OwnerDeleted)(nil),           // 28: healthledger.v1.OwnerDeleted
+	(*ReadsDecided)(nil),           // 29: healthledger.v1.ReadsDecided
+	(*ReadGrant)(nil),              // 30: healthledger.v1.ReadGrant
+	(*AccessRecorded)(nil),         // 31: healthledger.v1.AccessRecorded
+	(*AccessCounted)(nil),          // 32: healthledger.v1.AccessCounted
+	(*AccessCount)(nil),            // 33: healthledger.v1.AccessCount
+	(*SampleColumns)(nil),          // 34: healthledger.v1.SampleColumns
+	(*Chunk)(nil),                  // 35: healthledger.v1.Chunk
+	(*Manifest)(nil),               // 36: healthledger.v1.Manifest
 }
 var file_healthledger_v1_event_proto_depIdxs = []int32{
 	4,  // 0: healthledger.v1.EventList.events:type_name -> healthledger.v1.Event
 	5,  // 1: healthledger.v1.Event.samples_saved:type_name -> healthledger.v1.SamplesSaved
 	12, // 2: healthledger.v1.Event.decision:type_name -> healthledger.v1.SignedDecision
-	30, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
+	31, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
 	6,  // 4: healthledger.v1.Event.part_saved:type_name -> healthledger.v1.PartSaved
 	7,  // 5: healthledger.v1.Event.samples_deleted:type_name -> healthledger.v1.SamplesDeleted
 	9,  // 6: healthledger.v1.Event.updates_set:type_name -> healthledger.v1.UpdatesSet
 	10, // 7: healthledger.v1.Event.updates_acked:type_name -> healthledger.v1.UpdatesAcked
 	11, // 8: healthledger.v1.Event.authorization_requested:type_name -> healthledger.v1.AuthorizationRequested
-	31, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
-	33, // 10: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
-	34, // 11: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
+	32, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
+	34, // 10: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
+	35, // 11: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
 	8,  // 12: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
 	0,  // 13: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
 	14, // 14: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
 	15, // 15: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
 	17, // 16: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
-	18, // 17: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
-	19, // 18: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
-	20, // 19: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
-	16, // 20: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
-	20, // 21: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
-	1,  // 22: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
-	22, // 23: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
-	28, // 24: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
-	23, // 25: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
-	25, // 26: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
-	27, // 27: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
-	35, // 28: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
-	24, // 29: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
-	26, // 30: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
-	8,  // 31: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	29, // 32: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
-	2,  // 33: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
-	32, // 34: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	19, // 17: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
+	20, // 18: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
+	18, // 19: healthledger.v1.Decision.app_updated:type_name -> healthledger.v1.AppUpdated
+	21, // 20: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
+	16, // 21: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
+	21, // 22: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
+	16, // 23: healthledger.v1.AppUpdated.explained:type_name -> healthledger.v1.Explained
+	1,  // 24: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
+	23, // 25: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
+	29, // 26: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
+	24, // 27: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
+	26, // 28: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
+	28, // 29: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
+	36, // 30: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
+	25, // 31: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
+	27, // 32: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
+	8,  // 33: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	30, // 34: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
+	2,  // 35: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
+	33, // 36: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_event_proto_init() }
@@ -2604,8 +2694,9 @@ func file_healthledger_v1_event_proto_init() {
 		(*Decision_SharesDecided)(nil),
 		(*Decision_AppRemoved)(nil),
 		(*Decision_PolicySet)(nil),
+		(*Decision_AppUpdated)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[18].OneofWrappers = []any{
+	file_healthledger_v1_event_proto_msgTypes[19].OneofWrappers = []any{
 		(*DecisionDetail_AppDescribed)(nil),
 		(*DecisionDetail_ReadsDecided)(nil),
 		(*DecisionDetail_SourceOrderSet)(nil),
@@ -2618,7 +2709,7 @@ func file_healthledger_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_event_proto_rawDesc), len(file_healthledger_v1_event_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   30,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -46,6 +46,8 @@ const (
 	OwnerServiceLockProcedure = "/healthledger.v1.OwnerService/Lock"
 	// OwnerServiceAddAppProcedure is the fully-qualified name of the OwnerService's AddApp RPC.
 	OwnerServiceAddAppProcedure = "/healthledger.v1.OwnerService/AddApp"
+	// OwnerServiceUpdateAppProcedure is the fully-qualified name of the OwnerService's UpdateApp RPC.
+	OwnerServiceUpdateAppProcedure = "/healthledger.v1.OwnerService/UpdateApp"
 	// OwnerServiceRemoveAppProcedure is the fully-qualified name of the OwnerService's RemoveApp RPC.
 	OwnerServiceRemoveAppProcedure = "/healthledger.v1.OwnerService/RemoveApp"
 	// OwnerServiceListAppsProcedure is the fully-qualified name of the OwnerService's ListApps RPC.
@@ -89,6 +91,9 @@ type OwnerServiceClient interface {
 	Lock(context.Context, *LockRequest) (*LockResponse, error)
 	// AddApp registers an app.
 	AddApp(context.Context, *AddAppRequest) (*AddAppResponse, error)
+	// UpdateApp gives an app another manifest. One with another policy or other purposes asks
+	// again: until the owner has decided anew, the app reads and writes nothing.
+	UpdateApp(context.Context, *UpdateAppRequest) (*UpdateAppResponse, error)
 	// RemoveApp ends an app.
 	RemoveApp(context.Context, *RemoveAppRequest) (*RemoveAppResponse, error)
 	// ListApps returns the apps and their grants.
@@ -158,6 +163,12 @@ func NewOwnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			httpClient,
 			baseURL+OwnerServiceAddAppProcedure,
 			connect.WithSchema(ownerServiceMethods.ByName("AddApp")),
+			connect.WithClientOptions(opts...),
+		),
+		updateApp: connect.NewClient[UpdateAppRequest, UpdateAppResponse](
+			httpClient,
+			baseURL+OwnerServiceUpdateAppProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("UpdateApp")),
 			connect.WithClientOptions(opts...),
 		),
 		removeApp: connect.NewClient[RemoveAppRequest, RemoveAppResponse](
@@ -237,6 +248,7 @@ type ownerServiceClient struct {
 	unlock            *connect.Client[UnlockRequest, UnlockResponse]
 	lock              *connect.Client[LockRequest, LockResponse]
 	addApp            *connect.Client[AddAppRequest, AddAppResponse]
+	updateApp         *connect.Client[UpdateAppRequest, UpdateAppResponse]
 	removeApp         *connect.Client[RemoveAppRequest, RemoveAppResponse]
 	listApps          *connect.Client[ListAppsRequest, ListAppsResponse]
 	listRequests      *connect.Client[ListRequestsRequest, ListRequestsResponse]
@@ -298,6 +310,15 @@ func (c *ownerServiceClient) Lock(ctx context.Context, req *LockRequest) (*LockR
 // AddApp calls healthledger.v1.OwnerService.AddApp.
 func (c *ownerServiceClient) AddApp(ctx context.Context, req *AddAppRequest) (*AddAppResponse, error) {
 	response, err := c.addApp.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// UpdateApp calls healthledger.v1.OwnerService.UpdateApp.
+func (c *ownerServiceClient) UpdateApp(ctx context.Context, req *UpdateAppRequest) (*UpdateAppResponse, error) {
+	response, err := c.updateApp.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -417,6 +438,9 @@ type OwnerServiceHandler interface {
 	Lock(context.Context, *LockRequest) (*LockResponse, error)
 	// AddApp registers an app.
 	AddApp(context.Context, *AddAppRequest) (*AddAppResponse, error)
+	// UpdateApp gives an app another manifest. One with another policy or other purposes asks
+	// again: until the owner has decided anew, the app reads and writes nothing.
+	UpdateApp(context.Context, *UpdateAppRequest) (*UpdateAppResponse, error)
 	// RemoveApp ends an app.
 	RemoveApp(context.Context, *RemoveAppRequest) (*RemoveAppResponse, error)
 	// ListApps returns the apps and their grants.
@@ -482,6 +506,12 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 		OwnerServiceAddAppProcedure,
 		svc.AddApp,
 		connect.WithSchema(ownerServiceMethods.ByName("AddApp")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ownerServiceUpdateAppHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceUpdateAppProcedure,
+		svc.UpdateApp,
+		connect.WithSchema(ownerServiceMethods.ByName("UpdateApp")),
 		connect.WithHandlerOptions(opts...),
 	)
 	ownerServiceRemoveAppHandler := connect.NewUnaryHandlerSimple(
@@ -564,6 +594,8 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 			ownerServiceLockHandler.ServeHTTP(w, r)
 		case OwnerServiceAddAppProcedure:
 			ownerServiceAddAppHandler.ServeHTTP(w, r)
+		case OwnerServiceUpdateAppProcedure:
+			ownerServiceUpdateAppHandler.ServeHTTP(w, r)
 		case OwnerServiceRemoveAppProcedure:
 			ownerServiceRemoveAppHandler.ServeHTTP(w, r)
 		case OwnerServiceListAppsProcedure:
@@ -617,6 +649,10 @@ func (UnimplementedOwnerServiceHandler) Lock(context.Context, *LockRequest) (*Lo
 
 func (UnimplementedOwnerServiceHandler) AddApp(context.Context, *AddAppRequest) (*AddAppResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.AddApp is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) UpdateApp(context.Context, *UpdateAppRequest) (*UpdateAppResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.UpdateApp is not implemented"))
 }
 
 func (UnimplementedOwnerServiceHandler) RemoveApp(context.Context, *RemoveAppRequest) (*RemoveAppResponse, error) {

@@ -1014,6 +1014,7 @@ type SignDecisionRequest struct {
 	//	*SignDecisionRequest_SetSourceOrder
 	//	*SignDecisionRequest_SetPreferredUnits
 	//	*SignDecisionRequest_DeleteSamples
+	//	*SignDecisionRequest_UpdateApp
 	Draft         isSignDecisionRequest_Draft `protobuf_oneof:"draft"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1126,6 +1127,15 @@ func (x *SignDecisionRequest) GetDeleteSamples() *OwnerDeleted {
 	return nil
 }
 
+func (x *SignDecisionRequest) GetUpdateApp() *UpdateAppRequest {
+	if x != nil {
+		if x, ok := x.Draft.(*SignDecisionRequest_UpdateApp); ok {
+			return x.UpdateApp
+		}
+	}
+	return nil
+}
+
 type isSignDecisionRequest_Draft interface {
 	isSignDecisionRequest_Draft()
 }
@@ -1158,6 +1168,10 @@ type SignDecisionRequest_DeleteSamples struct {
 	DeleteSamples *OwnerDeleted `protobuf:"bytes,8,opt,name=delete_samples,json=deleteSamples,proto3,oneof"`
 }
 
+type SignDecisionRequest_UpdateApp struct {
+	UpdateApp *UpdateAppRequest `protobuf:"bytes,9,opt,name=update_app,json=updateApp,proto3,oneof"`
+}
+
 func (*SignDecisionRequest_AddApp) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_RemoveApp) isSignDecisionRequest_Draft() {}
@@ -1171,6 +1185,8 @@ func (*SignDecisionRequest_SetSourceOrder) isSignDecisionRequest_Draft() {}
 func (*SignDecisionRequest_SetPreferredUnits) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_DeleteSamples) isSignDecisionRequest_Draft() {}
+
+func (*SignDecisionRequest_UpdateApp) isSignDecisionRequest_Draft() {}
 
 // AppDraft is an app to be registered.
 type AppDraft struct {
@@ -1598,7 +1614,7 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x10\n" +
 	"\x03app\x18\x03 \x01(\x04R\x03app\x12\x14\n" +
-	"\x05after\x18\x04 \x01(\x04R\x05after\"\x96\x04\n" +
+	"\x05after\x18\x04 \x01(\x04R\x05after\"\xda\x04\n" +
 	"\x13SignDecisionRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x124\n" +
 	"\aadd_app\x18\x02 \x01(\v2\x19.healthledger.v1.AppDraftH\x00R\x06addApp\x12B\n" +
@@ -1609,7 +1625,9 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"set_policy\x18\x05 \x01(\v2\x1a.healthledger.v1.PolicySetH\x00R\tsetPolicy\x12K\n" +
 	"\x10set_source_order\x18\x06 \x01(\v2\x1f.healthledger.v1.SourceOrderSetH\x00R\x0esetSourceOrder\x12T\n" +
 	"\x13set_preferred_units\x18\a \x01(\v2\".healthledger.v1.PreferredUnitsSetH\x00R\x11setPreferredUnits\x12F\n" +
-	"\x0edelete_samples\x18\b \x01(\v2\x1d.healthledger.v1.OwnerDeletedH\x00R\rdeleteSamplesB\a\n" +
+	"\x0edelete_samples\x18\b \x01(\v2\x1d.healthledger.v1.OwnerDeletedH\x00R\rdeleteSamples\x12B\n" +
+	"\n" +
+	"update_app\x18\t \x01(\v2!.healthledger.v1.UpdateAppRequestH\x00R\tupdateAppB\a\n" +
 	"\x05draft\"r\n" +
 	"\bAppDraft\x125\n" +
 	"\bmanifest\x18\x01 \x01(\v2\x19.healthledger.v1.ManifestR\bmanifest\x12\x10\n" +
@@ -1690,10 +1708,11 @@ var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*SourceOrderSet)(nil),             // 35: healthledger.v1.SourceOrderSet
 	(*PreferredUnitsSet)(nil),          // 36: healthledger.v1.PreferredUnitsSet
 	(*OwnerDeleted)(nil),               // 37: healthledger.v1.OwnerDeleted
-	(*Manifest)(nil),                   // 38: healthledger.v1.Manifest
-	(*NewDecision)(nil),                // 39: healthledger.v1.NewDecision
-	(*App)(nil),                        // 40: healthledger.v1.App
-	(*PendingRequest)(nil),             // 41: healthledger.v1.PendingRequest
+	(*UpdateAppRequest)(nil),           // 38: healthledger.v1.UpdateAppRequest
+	(*Manifest)(nil),                   // 39: healthledger.v1.Manifest
+	(*NewDecision)(nil),                // 40: healthledger.v1.NewDecision
+	(*App)(nil),                        // 41: healthledger.v1.App
+	(*PendingRequest)(nil),             // 42: healthledger.v1.PendingRequest
 }
 var file_healthledger_v1_projector_proto_depIdxs = []int32{
 	7,  // 0: healthledger.v1.ReadRequest.reader:type_name -> healthledger.v1.Reader
@@ -1716,31 +1735,32 @@ var file_healthledger_v1_projector_proto_depIdxs = []int32{
 	35, // 17: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
 	36, // 18: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
 	37, // 19: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
-	38, // 20: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
-	39, // 21: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
-	40, // 22: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
-	41, // 23: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	1,  // 24: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
-	3,  // 25: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
-	5,  // 26: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
-	8,  // 27: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
-	14, // 28: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
-	17, // 29: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
-	19, // 30: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
-	21, // 31: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
-	2,  // 32: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
-	4,  // 33: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
-	6,  // 34: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
-	10, // 35: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
-	16, // 36: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
-	18, // 37: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
-	20, // 38: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
-	22, // 39: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
-	32, // [32:40] is the sub-list for method output_type
-	24, // [24:32] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	38, // 20: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
+	39, // 21: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
+	40, // 22: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
+	41, // 23: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
+	42, // 24: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	1,  // 25: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
+	3,  // 26: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
+	5,  // 27: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
+	8,  // 28: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
+	14, // 29: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
+	17, // 30: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
+	19, // 31: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
+	21, // 32: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
+	2,  // 33: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
+	4,  // 34: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
+	6,  // 35: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
+	10, // 36: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
+	16, // 37: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
+	18, // 38: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
+	20, // 39: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
+	22, // 40: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
+	33, // [33:41] is the sub-list for method output_type
+	25, // [25:33] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_projector_proto_init() }
@@ -1773,6 +1793,7 @@ func file_healthledger_v1_projector_proto_init() {
 		(*SignDecisionRequest_SetSourceOrder)(nil),
 		(*SignDecisionRequest_SetPreferredUnits)(nil),
 		(*SignDecisionRequest_DeleteSamples)(nil),
+		(*SignDecisionRequest_UpdateApp)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
