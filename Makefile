@@ -8,7 +8,7 @@ tool := go tool -modfile=$(CURDIR)/scripts/tools/go.mod
 binary := bin/healthledger
 
 # Packages that read what others made.
-readers := ./proto/unit/... ./ledger/importer/...
+readers := ./authz ./proto/unit/... ./ledger/importer/...
 
 .PHONY: build demo test check bench drill fuzz proto clean
 

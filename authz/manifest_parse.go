@@ -43,11 +43,14 @@ func fill(m protoreflect.Message, n *yaml.Node, part, prefix string) error {
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		name, value := n.Content[i], n.Content[i+1]
+		if name.Kind != yaml.ScalarNode || name.Value == "" {
+			return &DraftError{part, "", "a name is missing"}
+		}
 		field := m.Descriptor().Fields().ByTextName(name.Value)
 		if field == nil {
 			field = m.Descriptor().Fields().ByJSONName(name.Value)
 		}
-		if field == nil || name.Kind != yaml.ScalarNode {
+		if field == nil {
 			return &DraftError{prefix + name.Value, "", "there is no such part"}
 		}
 		part := prefix + string(field.Name())

@@ -180,7 +180,7 @@ func TestManifestsThatAreNotWrittenAsTheyShouldBe(t *testing.T) {
 		}
 	}
 	for name, text := range map[string]string{
-		"a list": "- a", "two documents": "name: a\n---\nname: b", "no YAML": "name: [", "long": "name: " + strings.Repeat("x", MaxManifest),
+		"a list": "- a", "two documents": "name: a\n---\nname: b", "no YAML": "name: [", "no name": "{{}}", "an empty name": "'': x", "long": "name: " + strings.Repeat("x", MaxManifest),
 		"many aliases": "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: [*b,*b,*b,*b]", "deep": strings.Repeat("[", 50_000),
 	} {
 		if _, err := ParseManifest([]byte(text)); partOf(err) == "" {
