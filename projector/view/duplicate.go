@@ -51,9 +51,7 @@ func (b *Batch) rememberUUID(o *origin, id [16]byte, rows []objectRow) {
 // sought is a sample that may be there already.
 type sought struct {
 	start, end int64
-	// keyEnd is where the key ends: see appendRow.
-	keyEnd  int64
-	content content
+	content    content
 	// members only can be what is sought.
 	members bool
 }
@@ -61,7 +59,7 @@ type sought struct {
 // same says whether what is sought is at its place, in the view or in the batch. What is
 // later than everything before it, as in an import in order of time, needs no look-up.
 func (b *Batch) same(d *draft, s *sought) (bool, error) {
-	if d.count == 0 || s.keyEnd > d.maxEnd {
+	if d.count == 0 || s.content.keyEnd > d.maxEnd {
 		return false, nil
 	}
 	if d.places.find(s.start, s.end, func(other *content) bool { return b.equal(other, s) }) >= 0 {
@@ -73,7 +71,7 @@ func (b *Batch) same(d *draft, s *sought) (bool, error) {
 
 // locate is same, and says which one it is: of several the first in order of Place.
 func (b *Batch) locate(d *draft, s *sought) (Locator, bool, error) {
-	if d.count == 0 || s.keyEnd > d.maxEnd {
+	if d.count == 0 || s.content.keyEnd > d.maxEnd {
 		return Locator{}, false, nil
 	}
 	row := Locator{Type: d.typeCode, Source: d.origin.id}
@@ -90,7 +88,7 @@ func (b *Batch) locate(d *draft, s *sought) (Locator, bool, error) {
 }
 
 func (b *Batch) storedSame(d *draft, s *sought) (Place, bool, error) {
-	if !d.stored || s.keyEnd > d.storedMax {
+	if !d.stored || s.content.keyEnd > d.storedMax {
 		return Place{}, false, nil
 	}
 	return b.run.find(b, d, s)
@@ -159,7 +157,7 @@ func (r *run) find(b *Batch, d *draft, s *sought) (Place, bool, error) {
 		}
 		r.iter = iter
 	}
-	b.key = appendPeriod(append(b.key[:0], d.prefix...), s.start, s.keyEnd)
+	b.key = appendPeriod(append(b.key[:0], d.prefix...), s.start, s.content.keyEnd)
 	r.seek(b.key)
 	var other Sample
 	for ; r.iter.Valid() && bytes.HasPrefix(r.iter.Key(), b.key); r.iter.Next() {
@@ -201,7 +199,7 @@ func (r *run) seek(target []byte) {
 }
 
 func (r *run) equal(b *Batch, other *Sample, s *sought) (bool, error) {
-	stored := contentOf(other, int32(other.metadata)-1, int32(other.body)-1)
+	stored := contentOf(other, s.content.keyEnd, int32(other.metadata)-1, int32(other.body)-1)
 	if !stored.sameNumbers(&s.content) || s.members && !other.member || other.End != s.end {
 		return false, nil
 	}

@@ -31,11 +31,13 @@ type modelObject struct {
 	// from is the app that an import says it came from.
 	from string
 	modelSample
-	kin      string // app and source without the device
-	uuid     [16]byte
-	member   bool
-	refs     []modelRef
-	pairs    []uint32
+	kin    string // app and source without the device
+	uuid   [16]byte
+	member bool
+	refs   []modelRef
+	pairs  []uint32
+	// pairEnds is when the last member of a pair ended as it came.
+	pairEnds map[uint32]int64
 	identity string
 	implied  bool
 	version  float64
@@ -59,7 +61,11 @@ func (o *modelObject) content() string {
 			refs = append(refs, r.identity)
 		}
 	}
-	return fmt.Sprint(o.typeCode, o.sample.Start, o.sample.End, math.Float64bits(o.sample.Value), o.sample.HasCreated, o.sample.Created,
+	keyEnd := o.sample.End
+	if len(o.pairs) > 0 {
+		keyEnd = max(keyEnd, o.pairEnds[slices.Min(o.pairs)])
+	}
+	return fmt.Sprint(o.typeCode, o.sample.Start, o.sample.End, keyEnd, math.Float64bits(o.sample.Value), o.sample.HasCreated, o.sample.Created,
 		len(o.unit), o.unit, o.metadata, o.body, refs, o.items)
 }
 
@@ -313,8 +319,17 @@ func (m *model) addMembers(o *modelObject, body *pb.Sample) {
 		c.member = true
 		if ref, ok := m.add(c, inner); ok {
 			o.refs = append(o.refs, ref)
-			if o.typeCode == 2001 && !slices.Contains(o.pairs, t.Code) {
+			if o.typeCode != 2001 {
+				continue
+			}
+			if !slices.Contains(o.pairs, t.Code) {
 				o.pairs = append(o.pairs, t.Code)
+			}
+			if o.pairEnds == nil {
+				o.pairEnds = map[uint32]int64{}
+			}
+			if end, ok := o.pairEnds[t.Code]; !ok || end < c.sample.End {
+				o.pairEnds[t.Code] = c.sample.End
 			}
 		}
 	}

@@ -249,7 +249,7 @@ func (o *incoming) rows() []pair {
 // byContent looks for an object of the same content, and says where its first row is.
 func (b *Batch) byContent(o *incoming) (Locator, bool, error) {
 	first := o.rows()[0]
-	s := &sought{start: o.sample.Start, end: o.sample.End, keyEnd: first.end, content: b.contentOf(o)}
+	s := &sought{start: o.sample.Start, end: o.sample.End, content: b.contentOf(o, first.end)}
 	row, same, err := b.locate(b.draft(first.typeCode, o.origin), s)
 	if same || err != nil {
 		return row, same, err
@@ -263,12 +263,12 @@ func (b *Batch) byContent(o *incoming) (Locator, bool, error) {
 	return row, false, nil
 }
 
-func (b *Batch) contentOf(o *incoming) content {
+func (b *Batch) contentOf(o *incoming, keyEnd int64) content {
 	at := int32(-1)
 	if o.metadata != nil {
 		at = o.metadata.at
 	}
-	return contentOf(&o.sample, at, o.content)
+	return contentOf(&o.sample, keyEnd, at, o.content)
 }
 
 // putObject writes an object with all its rows.
@@ -296,7 +296,7 @@ func (b *Batch) putObject(o *incoming, next *known) error {
 			b.fresh[string(b.key)] = bytes.Clone(b.value) // a later version in the same batch removes it
 		}
 		if o.identity == nil {
-			d.places.add(s, b.contentOf(o))
+			d.places.add(s, b.contentOf(o, row.end))
 			if s.member {
 				d.members++
 			}

@@ -16,20 +16,22 @@ type content struct {
 	body       int32 // index into the batch's bodies, -1: none
 	hasCreated bool
 	hasValue   bool
+	// keyEnd is where the key of its row ends, for a correlation that of its first.
+	keyEnd int64
 	// member says that it came as one; it is not compared.
 	member bool
 }
 
-func contentOf(s *Sample, metadata, body int32) content {
+func contentOf(s *Sample, keyEnd int64, metadata, body int32) content {
 	return content{
-		bits: math.Float64bits(s.Value), created: s.Created, unit: s.unit, metadata: metadata, body: body,
+		keyEnd: keyEnd, bits: math.Float64bits(s.Value), created: s.Created, unit: s.unit, metadata: metadata, body: body,
 		hasCreated: s.HasCreated, hasValue: s.HasValue, member: s.member,
 	}
 }
 
 // sameNumbers compares everything but metadata and bodies.
 func (c *content) sameNumbers(o *content) bool {
-	return c.bits == o.bits && c.created == o.created && c.unit == o.unit && c.hasCreated == o.hasCreated && c.hasValue == o.hasValue &&
+	return c.keyEnd == o.keyEnd && c.bits == o.bits && c.created == o.created && c.unit == o.unit && c.hasCreated == o.hasCreated && c.hasValue == o.hasValue &&
 		(c.metadata < 0) == (o.metadata < 0) && (c.body < 0) == (o.body < 0)
 }
 

@@ -229,9 +229,9 @@ func (s *Sample) describe(use *metadataUse) int32 {
 
 // saveSample adds one sample that is nothing but a row, unless it is a duplicate.
 func (b *Batch) saveSample(d *draft, s *Sample, exponent uint32, use *metadataUse) error {
-	known := contentOf(s, s.describe(use), -1)
+	known := contentOf(s, s.End, s.describe(use), -1)
 	if b.column.byContent {
-		same, err := b.sameAnywhere(d, &sought{start: s.Start, end: s.End, keyEnd: s.End, content: known})
+		same, err := b.sameAnywhere(d, &sought{start: s.Start, end: s.End, content: known})
 		if err != nil || same {
 			b.counts.Duplicates++
 			return err
