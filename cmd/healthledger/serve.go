@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"healthledger/ledger"
 	"healthledger/ledger/serve"
 	"healthledger/projector"
@@ -24,9 +22,6 @@ type serveCmd struct {
 
 // Run serves until it is told to end.
 func (c *serveCmd) Run(ctx context.Context, g *globals) error {
-	if err := harden(); err != nil {
-		return err
-	}
 	options, err := g.serveOptions()
 	if err != nil {
 		return err
@@ -58,23 +53,9 @@ type projectorCmd struct{}
 
 // Run is the projector's process; only a daemon starts it.
 func (c *projectorCmd) Run(ctx context.Context, g *globals) error {
-	if err := harden(); err != nil {
-		return err
-	}
 	socket := os.NewFile(3, "daemon")
 	if socket == nil {
 		return usagef("a projector is started by the daemon")
 	}
 	return projector.Run(ctx, socket, g.in, g.logger())
-}
-
-// harden keeps memory out of core dumps and from other processes of the user.
-func harden() error {
-	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
-		return fmt.Errorf("forbid core dumps: %w", err)
-	}
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return fmt.Errorf("forbid core dumps: %w", err)
-	}
-	return nil
 }
