@@ -14,7 +14,7 @@ func TestMain(m *testing.M) {
 	checks := "100"
 	switch {
 	case os.Getenv("HEALTHLEDGER_DRILL") != "":
-		checks = "2000"
+		checks = "1000"
 	case raced:
 		// One goroutine draws and one answers: the detector makes that slow and finds nothing.
 		checks = "25"
