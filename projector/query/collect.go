@@ -20,6 +20,7 @@ const maxWon = 10_000
 // collection counts samples by interval.
 type collection struct {
 	query    *statisticsQuery
+	way      way // one of the two
 	patience *patience
 	snapshot *view.Snapshot
 	details  *view.Details
@@ -35,8 +36,14 @@ type collection struct {
 // run counts everything. What counts without conditions stands in the figures of quarters;
 // sums of cumulative types need all sources at once where several have samples.
 func (c *collection) run() error {
+	switch c.way = c.query.way; {
+	case c.way == eitherWay && c.merges() && c.sparse():
+		c.way = bySamples
+	case c.way == eitherWay:
+		c.way = byFigures
+	}
 	switch {
-	case !c.query.bySamples:
+	case c.way == byFigures:
 		return c.byFigures()
 	case c.merges():
 		return c.sweepAll()
@@ -51,6 +58,18 @@ func (c *collection) run() error {
 		}
 	}
 	return nil
+}
+
+// sparse says that no source has enough samples for figures.
+func (c *collection) sparse() bool {
+	for _, g := range c.groups {
+		for i := range g.sources {
+			if !g.sources[i].Sparse() {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func (c *collection) byFigures() error {

@@ -65,9 +65,9 @@ func TestFiguresTellWhatSamplesTell(t *testing.T) {
 				r.Fatal(err)
 			}
 			for _, reader := range []uint64{0, bert} {
-				q.bySamples = false
+				q.way = byFigures
 				a, errA := s.engine.statistics(context.Background(), scopeOf(state, reader), q)
-				q.bySamples = true
+				q.way = bySamples
 				b, errB := s.engine.statistics(context.Background(), scopeOf(state, reader), q)
 				if (errA == nil) != (errB == nil) || errA != nil && errA.Error() != errB.Error() {
 					r.Fatal(errA, errB)

@@ -65,8 +65,7 @@ type statisticsQuery struct {
 	measure                         *measure
 	predicate                       *predicate
 	bySource, explain, includeEmpty bool
-	// bySamples says that figures of quarters do not tell enough.
-	bySamples bool
+	way                             way
 }
 
 func parseStatistics(r *pb.QueryStatisticsRequest) (*statisticsQuery, error) {
@@ -94,9 +93,23 @@ func parseStatistics(r *pb.QueryStatisticsRequest) (*statisticsQuery, error) {
 		return nil, err
 	}
 	q.predicate, err = parsePredicate(r.GetPredicate(), []*catalog.Type{q.typ})
-	q.bySamples = q.predicate != nil || q.explains()
+	if q.predicate != nil || q.explains() {
+		q.way = bySamples
+	}
 	return q, err
 }
+
+// way is how statistics are counted. All ways give the same.
+type way int8
+
+const (
+	// Whichever is faster.
+	eitherWay way = iota
+	// By samples, where figures of quarters do not tell enough.
+	bySamples
+	// By figures of quarters wherever there are some.
+	byFigures
+)
 
 // explains says whether the answer tells which source counted when: of sums only.
 func (q *statisticsQuery) explains() bool {

@@ -121,7 +121,7 @@ func (s *sweep) arrivals(at int64) error {
 		if err != nil || !more || s.enters(e) != at {
 			return err
 		}
-		if s.collection.query.bySamples {
+		if s.collection.way == bySamples {
 			if err := s.collection.count(&e.entry); err != nil {
 				return err
 			}

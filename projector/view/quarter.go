@@ -44,6 +44,13 @@ func isBeside(s *Sample, series bool) bool {
 	return series || uint64(s.End)-uint64(s.Start) > besideLength || s.Start < firstBlock || s.End > lastBlock
 }
 
+// Sparse says that on average the source has too few samples for figures of quarters, so that
+// reading the samples alone is faster. Of a source that may not be seen wholly it says nothing.
+func (s *Source) Sparse() bool {
+	const blocks = monthLength / blockLength
+	return s.since == math.MinInt64 && s.entry.count < uint64(len(s.entry.months))*blocks*fewest
+}
+
 // measured is what of a sample counts.
 type measured struct {
 	Place
