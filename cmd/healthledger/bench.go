@@ -51,10 +51,10 @@ const maxSize = 100_000_000
 // UnmarshalText reads a positive number.
 func (s *size) UnmarshalText(text []byte) error {
 	digits, factor := string(text), 1
-	for suffix, f := range map[string]int{"k": 1000, "M": 1_000_000} {
-		if cut, ok := strings.CutSuffix(digits, suffix); ok {
-			digits, factor = cut, f
-		}
+	if cut, ok := strings.CutSuffix(digits, "k"); ok {
+		digits, factor = cut, 1000
+	} else if cut, ok := strings.CutSuffix(digits, "M"); ok {
+		digits, factor = cut, 1_000_000
 	}
 	n, err := strconv.Atoi(digits)
 	if err != nil || n < 1 || n > maxSize/factor {
