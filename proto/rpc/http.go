@@ -57,6 +57,8 @@ func NewHTTPHandler(mount func(...connect.HandlerOption) (string, http.Handler),
 	h := &httpHandler{opts: opts}
 	options := []connect.HandlerOption{
 		connect.WithCodec(codec{"proto", Protobuf}), connect.WithCodec(codec{"json", JSON}),
+		// Connect knows JSON by two names.
+		connect.WithCodec(codec{"json; charset=utf-8", JSON}),
 		connect.WithReadMaxBytes(MaxRequest),
 		connect.WithRequestGate(h.gate),
 		connect.WithInterceptors(connect.UnaryInterceptorFunc(h.intercept)),
@@ -90,6 +92,10 @@ func (h *httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	// An answer is nobody else's.
 	w.Header().Set("Cache-Control", "no-store")
+	// A deadline of the caller's that ended a call would go round the gate's: how long work
+	// took could be read from when it comes too late.
+	r.Header.Del("Grpc-Timeout")
+	r.Header.Del("Connect-Timeout-Ms")
 	caller := Caller{Store: store, Key: key, Session: r.Header.Get(HeaderSession)}
 	h.next.ServeHTTP(w, r.WithContext(WithCaller(r.Context(), caller)))
 }

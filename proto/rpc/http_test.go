@@ -10,8 +10,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 
 	pb "healthledger/proto/healthledger/v1"
 	"healthledger/proto/rpc"
@@ -195,6 +197,52 @@ func TestBadRequestsOverHTTPSayWhatIsWrong(t *testing.T) {
 	}
 	if status, _ := post(t, server, "Save", token, "text/plain", "hello"); status != http.StatusUnsupportedMediaType {
 		t.Errorf("plain text: status %d", status)
+	}
+}
+
+// Connect has codecs of its own for what is not replaced, and they know nothing of answers
+// that are encoded already.
+func TestEveryNameOfJSONIsTheSame(t *testing.T) {
+	content, err := proto.Marshal(&pb.QuerySamplesResponse{NextPageToken: "next"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := web(t, encoded{content: content}, rpc.HTTPOptions{})
+	token := "Bearer " + rpc.Bearer(store, anna, secret)
+	for _, contentType := range []string{"application/json", "application/json; charset=utf-8", "application/json;charset=UTF-8"} {
+		if status, text := post(t, server, "QuerySamples", token, contentType, "{}"); status != http.StatusOK || !strings.Contains(text, "next") {
+			t.Errorf("%s: %d %s", contentType, status, text)
+		}
+		if status, text := post(t, server, "QuerySamples", token, contentType, `{"nonsense":1}`); status != http.StatusBadRequest {
+			t.Errorf("%s with an unknown field: %d %s", contentType, status, text)
+		}
+	}
+}
+
+// encoded answers what is encoded already.
+type encoded struct {
+	pb.UnimplementedHealthServiceHandler
+	content []byte
+}
+
+func (e encoded) QuerySamples(context.Context, *pb.QuerySamplesRequest) (*pb.QuerySamplesResponse, error) {
+	return rpc.Encoded(new(pb.QuerySamplesResponse), e.content), nil
+}
+
+// How long a call took must not be read from a deadline that it meets or does not.
+func TestDeadlinesOfCallersDoNotEndCallsOverHTTP(t *testing.T) {
+	server := web(t, service{save: func(ctx context.Context, r *pb.SaveRequest) (*pb.SaveResponse, error) {
+		if deadline, ok := ctx.Deadline(); ok {
+			t.Errorf("the call ends at %v", deadline)
+		}
+		return accept(ctx, r)
+	}}, rpc.HTTPOptions{})
+	for name, client := range protocols(t, server, rpc.Bearer(store, anna, secret)) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		if _, err := client.Save(ctx, &pb.SaveRequest{}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		cancel()
 	}
 }
 
