@@ -205,6 +205,10 @@ func (s *Scan) read(valid, back bool) bool {
 			valid = s.iter.Next()
 		}
 	}
+	// The next seek of the iterator would forget why it has stopped.
+	if s.err == nil {
+		s.err = s.iter.Error()
+	}
 	return false
 }
 
