@@ -127,3 +127,18 @@ func TestChangesAreWaitedFor(t *testing.T) {
 		t.Error("a call that has ended is answered")
 	}
 }
+
+// Who asks from now on and waits is told what comes while it waits.
+func TestFromNowIsWhenTheReaderAsked(t *testing.T) {
+	h := newHouse(t)
+	h.save(t, 0, 3)
+	s := h.opened(t)
+	told := make(chan *pb.QueryChangesResponse)
+	go func() { told <- changesOf(t, s, 0, &pb.QueryChangesRequest{FromNow: true, WaitMs: 60_000}) }()
+	time.Sleep(100 * time.Millisecond)
+	h.save(t, 10, 2)
+	h.advance(t, s)
+	if answer := <-told; len(answer.GetSamples()) != 2 {
+		t.Errorf("%d samples of 2 were told", len(answer.GetSamples()))
+	}
+}
