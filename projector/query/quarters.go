@@ -71,7 +71,12 @@ func (c *collection) piece(group int, source *view.Source, p period) error {
 	for p.from < p.to {
 		part := period{p.from, min(p.to, c.query.calendar.containing(p.from).to)}
 		var counted tally
+		// A sample that is in quarters ends soon after it starts, whatever the longest does.
+		last := part.to - 1 + quartered
 		for _, span := range source.Spans(part.from, part.to-1) {
+			if span.Last = min(span.Last, last); span.First > span.Last {
+				continue
+			}
 			if err := c.scanPart(source, span, part, &counted); err != nil {
 				return err
 			}
