@@ -18,7 +18,7 @@ func (s *Store) RequestAuthorization(ctx context.Context, app *authz.App, req *p
 	if err != nil {
 		return nil, err
 	}
-	_, err = s.put(ctx, app, &pb.Event{Body: &pb.Event_AuthorizationRequested{AuthorizationRequested: &pb.AuthorizationRequested{
+	_, err = s.put(ctx, app, anyApp, &pb.Event{Body: &pb.Event_AuthorizationRequested{AuthorizationRequested: &pb.AuthorizationRequested{
 		App: app.Number, Shares: asked.Shares, Reads: asked.Reads,
 	}}})
 	if err != nil {

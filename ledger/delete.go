@@ -35,12 +35,11 @@ func (s *Store) Delete(ctx context.Context, app *authz.App, req *pb.DeleteReques
 	if err != nil {
 		return nil, err
 	}
-	for i, d := range deletions {
-		if err := mayDelete(app, d.GetType(), fmt.Sprintf("deletions[%d].type", i)); err != nil {
-			return nil, err
-		}
+	may := func(app *authz.App) error { return mayDelete(app, deletions) }
+	if err := may(app); err != nil {
+		return nil, err
 	}
-	sequence, err := s.put(ctx, app, &pb.Event{Body: &pb.Event_SamplesDeleted{SamplesDeleted: &pb.SamplesDeleted{
+	sequence, err := s.put(ctx, app, may, &pb.Event{Body: &pb.Event_SamplesDeleted{SamplesDeleted: &pb.SamplesDeleted{
 		App: app.Number, RequestId: req.GetRequestId(), Deletions: deletions,
 	}}})
 	if err != nil {
@@ -118,11 +117,26 @@ func tooMany(field, why string) error {
 	return rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{Reason: rpc.ReasonTooLarge, Field: field, Why: why}, "%s: %s", field, why)
 }
 
-// mayDelete tells whether the app may still write a type: without that it has no power
+// mayDelete tells whether the app may still write every type of which it deletes.
+func mayDelete(app *authz.App, deletions []*pb.DeletedSamples) error {
+	asked := map[uint32]bool{}
+	for i, d := range deletions {
+		if asked[d.GetType()] {
+			continue
+		}
+		asked[d.GetType()] = true
+		if err := mayDeleteType(app, d.GetType(), fmt.Sprintf("deletions[%d].type", i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mayDeleteType tells whether the app may still write a type: without that it has no power
 // over what it wrote before (spec section 1.5). Correlations are not granted. Nobody
 // can tell here what those of the app consist of, but it was of types that the app could
 // write then: none of them may have been taken from it.
-func mayDelete(app *authz.App, code uint32, field string) error {
+func mayDeleteType(app *authz.App, code uint32, field string) error {
 	t, _ := catalog.ByCode(code)
 	if t.Kind != catalog.Correlation {
 		return mayShare(app, code, field)

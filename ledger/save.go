@@ -27,7 +27,7 @@ func (s *Store) Save(ctx context.Context, app *authz.App, req *pb.SaveRequest) (
 	if len(req.GetRequestId()) != 16 {
 		return nil, rpc.InvalidArgument("request_id", "it must be 16 random bytes")
 	}
-	columns, err := admit(app, req)
+	columns, may, err := admit(app, req)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (s *Store) Save(ctx context.Context, app *authz.App, req *pb.SaveRequest) (
 	for _, c := range columns {
 		count += health.Count(c)
 	}
-	sequence, err := s.put(ctx, app, &pb.Event{Body: &pb.Event_SamplesSaved{SamplesSaved: &pb.SamplesSaved{
+	sequence, err := s.put(ctx, app, may, &pb.Event{Body: &pb.Event_SamplesSaved{SamplesSaved: &pb.SamplesSaved{
 		App: app.Number, RequestId: req.GetRequestId(), ByContent: req.GetByContent(), Columns: columns,
 	}}})
 	if err != nil {
@@ -67,10 +67,11 @@ func (s *Store) SavePart(ctx context.Context, app *authz.App, req *pb.SavePartRe
 	if err := health.CheckChunk(t, req.GetChunk()); err != nil {
 		return nil, invalid(err)
 	}
-	if err := mayShare(app, t.Code, "type"); err != nil {
+	may := func(app *authz.App) error { return mayShare(app, t.Code, "type") }
+	if err := may(app); err != nil {
 		return nil, err
 	}
-	_, err := s.put(ctx, app, &pb.Event{Body: &pb.Event_PartSaved{PartSaved: &pb.PartSaved{
+	_, err := s.put(ctx, app, may, &pb.Event{Body: &pb.Event_PartSaved{PartSaved: &pb.PartSaved{
 		App: app.Number, Upload: req.GetUpload(), Number: req.GetNumber(), Chunk: req.GetChunk(),
 	}}})
 	if err != nil {
@@ -79,13 +80,21 @@ func (s *Store) SavePart(ctx context.Context, app *authz.App, req *pb.SavePartRe
 	return &pb.SavePartResponse{}, nil
 }
 
-// put appends what an app saved or deleted, and returns its sequence. The error is that
-// of the call.
-func (s *Store) put(ctx context.Context, app *authz.App, event *pb.Event) (uint64, error) {
-	sequence, err := s.Record(ctx, app.Number, event)
+// put appends what an app writes, and returns the last sequence. Whether the app may is
+// asked when it is sealed: the owner may have decided otherwise since the app was found.
+// The error is that of the call.
+func (s *Store) put(ctx context.Context, app *authz.App, may func(*authz.App) error, events ...*pb.Event) (uint64, error) {
+	check := func() error {
+		now, ok := s.state.AppByNumber(app.Number)
+		if !ok || now.Removed {
+			return rpc.Unauthenticated()
+		}
+		return may(now)
+	}
+	sequence, err := s.recordIf(ctx, app.Number, check, events...)
 	switch {
-	case err == nil:
-		return sequence, nil
+	case err == nil || rpc.Reason(err) != "":
+		return sequence, err
 	case errors.Is(err, ErrNotEnrolled):
 		return 0, rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable, Why: ErrNotEnrolled.Error()}, "%s", ErrNotEnrolled)
 	case errors.Is(err, errEncoding):
@@ -95,20 +104,35 @@ func (s *Store) put(ctx context.Context, app *authz.App, event *pb.Event) (uint6
 }
 
 // admit returns the request's samples as valid columns of types that the app may write,
-// their members' too.
-func admit(app *authz.App, req *pb.SaveRequest) ([]*pb.SampleColumns, error) {
-	columns, err := health.Collect(req.GetSamples(), req.GetColumns(), health.Policy{Importer: app.Importer})
+// their members' too, and what tells whether an app may.
+func admit(app *authz.App, req *pb.SaveRequest) (columns []*pb.SampleColumns, may func(*authz.App) error, err error) {
+	columns, err = health.Collect(req.GetSamples(), req.GetColumns(), health.Policy{Importer: app.Importer})
 	if err != nil {
-		return nil, invalid(err)
+		return nil, nil, invalid(err)
 	}
+	var codes []uint32
 	err = health.Types(columns, func(code uint32) error {
-		field := "members.type"
-		if slices.ContainsFunc(columns, func(c *pb.SampleColumns) bool { return c.GetType() == code }) {
-			field = "type"
+		if !slices.Contains(codes, code) {
+			codes = append(codes, code)
 		}
-		return mayShare(app, code, field)
+		return nil
 	})
-	return columns, err
+	if err != nil {
+		return nil, nil, err
+	}
+	may = func(app *authz.App) error {
+		for _, code := range codes {
+			field := "members.type"
+			if slices.ContainsFunc(columns, func(c *pb.SampleColumns) bool { return c.GetType() == code }) {
+				field = "type"
+			}
+			if err := mayShare(app, code, field); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return columns, may, may(app)
 }
 
 // maxWarnings is how many implausible values a save is warned of.

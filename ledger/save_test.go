@@ -1,8 +1,12 @@
 package ledger
 
 import (
+	"context"
+	"maps"
 	"math"
+	"slices"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -237,5 +241,99 @@ func TestPartThatIsNoneIsRefusedByName(t *testing.T) {
 	}
 	if h.face() != before {
 		t.Error("something was stored")
+	}
+}
+
+// held is a publisher that waits until it is let go.
+type held struct {
+	publisher
+	entered, release chan struct{}
+}
+
+func (p *held) Publish(ctx context.Context, sequence uint64, payload []byte) error {
+	p.entered <- struct{}{}
+	<-p.release
+	return p.publisher.Publish(ctx, sequence, payload)
+}
+
+// What waits while the owner takes a share, or the app, away is not written after that.
+func TestWriteBehindARevocationIsRefused(t *testing.T) {
+	h := newHome(t)
+	steps1, mass := code(t, "stepCount"), code(t, "bodyMass")
+	writes := map[string]func(*authz.App) error{
+		"save": func(app *authz.App) error {
+			_, err := h.live().Save(t.Context(), app, request(steps(0, 1)))
+			return err
+		},
+		"part": func(app *authz.App) error {
+			_, err := h.live().SavePart(t.Context(), app, &pb.SavePartRequest{
+				Type: "stepCount", Upload: make([]byte, 16), Chunk: &pb.Chunk{Quantities: &pb.Quantities{Offset: []int64{1}, Value: []float64{2}}},
+			})
+			return err
+		},
+		"delete": func(app *authz.App) error {
+			_, err := h.live().Delete(t.Context(), app, deleteRequest(&pb.Deletion{Type: "stepCount", Uuids: []string{someUUID}}))
+			return err
+		},
+		"updates": func(app *authz.App) error {
+			_, err := h.live().SetUpdates(t.Context(), app, &pb.SetUpdatesRequest{Type: "stepCount", Frequency: pb.Frequency_FREQUENCY_DAILY})
+			return err
+		},
+		"ack": func(app *authz.App) error {
+			_, err := h.live().AckUpdates(t.Context(), app, &pb.AckUpdatesRequest{Tokens: []string{h.update(app, "stepCount", 1)}})
+			return err
+		},
+		"request": func(app *authz.App) error {
+			_, err := h.live().RequestAuthorization(t.Context(), app, &pb.RequestAuthorizationRequest{Share: []string{"height"}})
+			return err
+		},
+	}
+	shares := []string{"save", "part", "delete"}
+	for _, c := range []struct {
+		what, reason string
+		decide       func(bundle string) (*pb.NewDecision, error)
+		refused      []string
+	}{
+		{"share", rpc.ReasonShareDenied, func(bundle string) (*pb.NewDecision, error) {
+			return h.author.Grant(1, &pb.DecideRequest{BundleId: bundle, Shares: []*pb.ShareGrant{{Type: steps1}}})
+		}, shares},
+		{"another share", "", func(bundle string) (*pb.NewDecision, error) {
+			return h.author.Grant(1, &pb.DecideRequest{BundleId: bundle, Shares: []*pb.ShareGrant{{Type: mass}}})
+		}, nil},
+		{"app", rpc.ReasonUnauthenticated, func(bundle string) (*pb.NewDecision, error) {
+			return h.author.RemoveApp(1, bundle)
+		}, slices.Collect(maps.Keys(writes))},
+	} {
+		for what, write := range writes {
+			app := h.addApp("org.example."+NewAppKey(), steps1, mass)
+			bundle, _ := h.author.State.AppByNumber(app.Number)
+			decision, err := c.decide(bundle.BundleID())
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := h.live().appender
+			free := a.publisher
+			p := &held{free, make(chan struct{}), make(chan struct{})}
+			a.publisher = p
+			decided, written := make(chan struct{}), make(chan error)
+			go func() { defer close(decided); h.decide(decision, nil) }()
+			<-p.entered
+			go func() { written <- write(app) }()
+			for waiting := 0; waiting == 0; time.Sleep(time.Millisecond) {
+				a.mu.Lock()
+				waiting = len(a.waiting)
+				a.mu.Unlock()
+			}
+			a.publisher = free
+			close(p.release)
+			<-decided
+			want := ""
+			if slices.Contains(c.refused, what) {
+				want = c.reason
+			}
+			if err := <-written; rpc.Reason(err) != want {
+				t.Errorf("%s while the %s is taken away: %v", what, c.what, err)
+			}
+		}
 	}
 }

@@ -181,12 +181,17 @@ func (s *Store) isDevice(d *pb.DeviceEnrolled) bool {
 // Record appends events of class health about an app (0: the owner), in one segment if
 // they fit one, and returns the sequence of the last.
 func (s *Store) Record(ctx context.Context, app uint64, events ...*pb.Event) (uint64, error) {
+	return s.recordIf(ctx, app, nil, events...)
+}
+
+// recordIf is Record of events that a check, if there is one, lets into the log.
+func (s *Store) recordIf(ctx context.Context, app uint64, check func() error, events ...*pb.Event) (uint64, error) {
 	if !s.enrolled() {
 		return 0, ErrNotEnrolled
 	}
 	ps := make([]*pending, len(events))
 	for i, event := range events {
-		ps[i] = &pending{class: seal.Health, app: app}
+		ps[i] = &pending{class: seal.Health, app: app, check: check}
 		if err := s.encode(ps[i], event); err != nil {
 			return 0, err
 		}

@@ -25,7 +25,7 @@ func (s *Store) SetUpdates(ctx context.Context, app *authz.App, req *pb.SetUpdat
 	if f := req.GetFrequency(); f < pb.Frequency_FREQUENCY_NEVER || f > pb.Frequency_FREQUENCY_WEEKLY {
 		return nil, rpc.InvalidArgument("frequency", "no such frequency")
 	}
-	_, err := s.put(ctx, app, &pb.Event{Body: &pb.Event_UpdatesSet{UpdatesSet: &pb.UpdatesSet{
+	_, err := s.put(ctx, app, anyApp, &pb.Event{Body: &pb.Event_UpdatesSet{UpdatesSet: &pb.UpdatesSet{
 		App: app.Number, Type: t.Code, Frequency: req.GetFrequency(),
 	}}})
 	if err != nil {
@@ -57,7 +57,7 @@ func (s *Store) AckUpdates(ctx context.Context, app *authz.App, req *pb.AckUpdat
 	failed := make(chan error, len(last))
 	for code, sequence := range last {
 		putting.Go(func() {
-			_, err := s.put(ctx, app, &pb.Event{Body: &pb.Event_UpdatesAcked{UpdatesAcked: &pb.UpdatesAcked{
+			_, err := s.put(ctx, app, anyApp, &pb.Event{Body: &pb.Event_UpdatesAcked{UpdatesAcked: &pb.UpdatesAcked{
 				App: app.Number, Type: code, Sequence: sequence,
 			}}})
 			failed <- err
@@ -72,6 +72,9 @@ func (s *Store) AckUpdates(ctx context.Context, app *authz.App, req *pb.AckUpdat
 	}
 	return &pb.AckUpdatesResponse{}, nil
 }
+
+// anyApp lets every app that there is.
+func anyApp(*authz.App) error { return nil }
 
 // Update is what an app is told: that a type has changed, up to the segment with this
 // sequence, which only the daemon finds in the token.

@@ -54,6 +54,7 @@ func (r reading) ReadApps(context.Context, *pb.ReadAppsRequest) (*pb.ReadAppsRes
 // front is a daemon with one store, its owner and its importer.
 type front struct {
 	*Daemon
+	genesis   *ledger.Genesis
 	store     *ledger.Store
 	owner     *client.OwnerClient
 	app       *client.Client
@@ -64,7 +65,7 @@ func newFront(t *testing.T) *front {
 	f := &front{projector: reading{newFake(), make(chan *pb.ReadRequest, 1), newUpdating()}}
 	var err error
 	f.Daemon, err = Start(t.Context(), Options{
-		Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler),
+		Dir: t.TempDir(), HTTP: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler),
 		Launch: func(context.Context, *pb.ProjectorConfig) (Projector, error) { return f.projector, nil },
 	})
 	if err != nil {
@@ -76,6 +77,7 @@ func newFront(t *testing.T) *front {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.genesis = g
 	if f.owner, err = client.DialOwner(t.Context(), address.Credentials(), g.Store.String(), ""); err != nil {
 		t.Fatal(err)
 	}
