@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"time"
+	_ "time/tzdata" // for hosts that have no time zones installed
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 

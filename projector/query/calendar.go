@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"time"
-	_ "time/tzdata" // an answer must not depend on what the host has installed
 
 	"healthledger/proto/health"
 	pb "healthledger/proto/healthledger/v1"

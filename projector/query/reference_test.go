@@ -39,7 +39,7 @@ func nameOf(m *measured) name {
 func (o *obviously) answer(samples []measured, seen []reference) *pb.QueryStatisticsResponse {
 	o.typ, _ = catalog.Lookup(o.q.GetType())
 	o.unit = cmp.Or(o.q.GetUnit(), o.typ.Unit)
-	o.zone, _ = time.LoadLocation(o.q.GetTimeZone())
+	o.zone, _ = parseZone(o.q.GetTimeZone())
 	p := always
 	if o.q.From != nil {
 		p.from = o.q.From.AsTime().UnixMicro()

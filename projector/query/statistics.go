@@ -3,7 +3,6 @@ package query
 import (
 	"context"
 	"errors"
-	"time"
 
 	"healthledger/authz"
 	"healthledger/projector/view"
@@ -114,16 +113,4 @@ const (
 // explains says whether the answer tells which source counted when: of sums only.
 func (q *statisticsQuery) explains() bool {
 	return q.explain && q.typ.Aggregation == catalog.Cumulative
-}
-
-func parseZone(name string) (*time.Location, error) {
-	if name == "" {
-		return time.UTC, nil
-	}
-	zone, err := time.LoadLocation(name)
-	// "Local" would be the zone of the daemon.
-	if err != nil || name == "Local" {
-		return nil, refuse("time_zone", name, "no time zone of the IANA database has this name")
-	}
-	return zone, nil
 }
