@@ -51,10 +51,10 @@ func (o *openStore) accessFilter(req *pb.AccessFilter) (*accessFilter, error) {
 			f.apps[n] = true
 		}
 	}
-	for _, name := range req.GetTypes() {
+	for i, name := range req.GetTypes() {
 		t, ok := catalog.Lookup(name)
 		if !ok {
-			return nil, &query.ArgumentError{Field: "types", Value: name, Why: "unknown type"}
+			return nil, &query.ArgumentError{Field: fmt.Sprintf("types[%d]", i), Value: name, Why: "unknown type"}
 		}
 		f.types[t.Code] = true
 	}

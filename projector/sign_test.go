@@ -102,11 +102,13 @@ func TestPreferredUnitsTellThatAnAppHasAskedAndNoMore(t *testing.T) {
 		Units: []*pb.TypeUnit{{Type: mass.Code}},
 	}}})
 	want("set back", 0, of(mass.Unit, "ft"))
-	for field, types := range map[string][]string{"none": {"height", "noSuchType"}, "a category": {"sleepAnalysis"}, "too many": make([]string, maxUnits+1)} {
+	for field, types := range map[string][]string{
+		"types[1]": {"height", "noSuchType"}, "types[0]": {"sleepAnalysis"}, "types": make([]string, maxUnits+1),
+	} {
 		_, err := s.Read(t.Context(), &pb.ReadRequest{Reader: &pb.Reader{App: app.Number}, Query: &pb.ReadRequest_PreferredUnits{
 			PreferredUnits: &pb.QueryPreferredUnitsRequest{Types: types},
 		}})
-		if d := rpc.Detail(err); d.GetReason() != rpc.ReasonInvalidArgument || d.GetField() != "types" {
+		if d := rpc.Detail(err); d.GetReason() != rpc.ReasonInvalidArgument || d.GetField() != field {
 			t.Errorf("%s: %v", field, err)
 		}
 	}

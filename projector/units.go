@@ -17,13 +17,14 @@ func (o *openStore) preferredUnits(reader *pb.Reader, req *pb.QueryPreferredUnit
 		return nil, &query.ArgumentError{Field: "types", Why: "more than " + strconv.Itoa(maxUnits)}
 	}
 	answer := &pb.QueryPreferredUnitsResponse{}
-	for _, name := range req.GetTypes() {
+	for i, name := range req.GetTypes() {
+		field := "types[" + strconv.Itoa(i) + "]"
 		t, ok := catalog.Lookup(name)
 		if !ok {
-			return nil, &query.ArgumentError{Field: "types", Value: name, Why: "unknown type"}
+			return nil, &query.ArgumentError{Field: field, Value: name, Why: "unknown type"}
 		}
 		if t.Kind != catalog.Quantity {
-			return nil, &query.ArgumentError{Field: "types", Value: name, Why: "not a quantity type"}
+			return nil, &query.ArgumentError{Field: field, Value: name, Why: "not a quantity type"}
 		}
 		unit := o.state.PreferredUnit(reader.GetApp(), t.Code)
 		if unit == "" {

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"fmt"
 
 	"connectrpc.com/connect"
 
@@ -11,9 +12,6 @@ import (
 	pb "healthledger/proto/healthledger/v1"
 	"healthledger/proto/rpc"
 )
-
-// maxStatuses is of how many types one request asks the status.
-const maxStatuses = 1000
 
 // RequestAuthorization implements pb.HealthServiceHandler.
 func (s *healthService) RequestAuthorization(ctx context.Context, req *pb.RequestAuthorizationRequest) (*pb.RequestAuthorizationResponse, error) {
@@ -30,14 +28,14 @@ func (s *healthService) GetAuthorizationStatus(ctx context.Context, req *pb.GetA
 	if c.app == nil {
 		return nil, errOwnerAsks()
 	}
-	if len(req.GetTypes()) == 0 || len(req.GetTypes()) > maxStatuses {
+	if len(req.GetTypes()) == 0 || len(req.GetTypes()) > maxTypes {
 		return nil, rpc.InvalidArgument("types", "name 1 to 1000 types")
 	}
 	resp := &pb.GetAuthorizationStatusResponse{}
-	for _, name := range req.GetTypes() {
+	for i, name := range req.GetTypes() {
 		t, ok := catalog.Lookup(name)
 		if !ok {
-			return nil, rpc.InvalidValue("types", name, "unknown type")
+			return nil, rpc.InvalidValue(fmt.Sprintf("types[%d]", i), name, "unknown type")
 		}
 		resp.Statuses = append(resp.Statuses, &pb.AuthorizationStatus{Type: t.Short(), Share: shareStatus(c.app.Share(t.Code))})
 	}

@@ -27,7 +27,7 @@ func TestAskingIsAnsweredAlikeLockedAndUnlocked(t *testing.T) {
 			}
 			all = append(all, rpc.Detail(err).String())
 		}
-		for _, types := range [][]string{{"stepCount", "bloodPressure"}, {"noSuchType"}, make([]string, maxStatuses+1)} {
+		for _, types := range [][]string{{"stepCount", "bloodPressure"}, {"noSuchType"}, make([]string, maxTypes+1)} {
 			resp, err := f.app.Health().GetAuthorizationStatus(t.Context(), &pb.GetAuthorizationStatusRequest{Types: types})
 			all = append(all, resp.String(), rpc.Detail(err).String())
 		}

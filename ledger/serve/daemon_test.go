@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -311,5 +312,41 @@ func TestReceiptOfAnotherIsNone(t *testing.T) {
 	}
 	if after, _, _ := f.store.Head(); after != before {
 		t.Error("a refused read is recorded")
+	}
+}
+
+// What a request names is bounded, and the field that is wrong is named as the request has it.
+func TestTypesOfARequestAreBoundedAndNamed(t *testing.T) {
+	f := newFront(t)
+	f.unlock(t)
+	samples := func(types ...string) error {
+		_, err := f.app.Health().QuerySamples(t.Context(), &pb.QuerySamplesRequest{Types: types})
+		return err
+	}
+	before, _, _ := f.store.Head()
+	for field, err := range map[string]error{
+		"types": samples(slices.Repeat([]string{"stepCount"}, maxTypes+1)...), "types[1]": samples("stepCount", "mood"),
+		"type": func() error {
+			_, err := f.app.Health().QueryStatistics(t.Context(), &pb.QueryStatisticsRequest{Type: "mood"})
+			return err
+		}(),
+		"types[0]": func() error {
+			_, err := f.app.Health().GetAuthorizationStatus(t.Context(), &pb.GetAuthorizationStatusRequest{Types: []string{"mood"}})
+			return err
+		}(),
+		"units[0].type": func() error {
+			_, err := f.owner.Owner().SetPreferredUnits(t.Context(), &pb.SetPreferredUnitsRequest{Units: []*pb.PreferredUnit{{Type: "mood"}}})
+			return err
+		}(),
+	} {
+		if d := rpc.Detail(err); d.GetReason() != rpc.ReasonInvalidArgument || d.GetField() != field {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	if err := samples(slices.Repeat([]string{"stepCount"}, maxTypes)...); err != nil {
+		t.Error(err)
+	}
+	if after, _, _ := f.store.Head(); after != before+1 {
+		t.Errorf("%d segments for one read", after-before)
 	}
 }

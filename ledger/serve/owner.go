@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io/fs"
 	"time"
 
@@ -226,11 +227,11 @@ func (s *ownerService) SetPolicy(ctx context.Context, req *pb.SetPolicyRequest) 
 
 // SetSourceOrder implements pb.OwnerServiceHandler.
 func (s *ownerService) SetSourceOrder(ctx context.Context, req *pb.SetSourceOrderRequest) (*pb.SetSourceOrderResponse, error) {
-	codes, err := typeCodes([]string{req.GetType()})
+	code, err := typeCode("type", req.GetType())
 	if err != nil {
 		return nil, err
 	}
-	order := &pb.SourceOrderSet{Type: codes[0], Sources: req.GetSources()}
+	order := &pb.SourceOrderSet{Type: code, Sources: req.GetSources()}
 	if _, err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_SetSourceOrder{SetSourceOrder: order}}); err != nil {
 		return nil, err
 	}
@@ -240,12 +241,12 @@ func (s *ownerService) SetSourceOrder(ctx context.Context, req *pb.SetSourceOrde
 // SetPreferredUnits implements pb.OwnerServiceHandler.
 func (s *ownerService) SetPreferredUnits(ctx context.Context, req *pb.SetPreferredUnitsRequest) (*pb.SetPreferredUnitsResponse, error) {
 	set := &pb.PreferredUnitsSet{}
-	for _, u := range req.GetUnits() {
-		codes, err := typeCodes([]string{u.GetType()})
+	for i, u := range req.GetUnits() {
+		code, err := typeCode(fmt.Sprintf("units[%d].type", i), u.GetType())
 		if err != nil {
 			return nil, err
 		}
-		set.Units = append(set.Units, &pb.TypeUnit{Type: codes[0], Unit: u.GetUnit()})
+		set.Units = append(set.Units, &pb.TypeUnit{Type: code, Unit: u.GetUnit()})
 	}
 	if _, err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_SetPreferredUnits{SetPreferredUnits: set}}); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"connectrpc.com/connect"
@@ -15,11 +16,15 @@ import (
 	"healthledger/proto/rpc"
 )
 
+// maxTypes is how many types one request names.
+const maxTypes = 1000
+
 // question is a query as the record of reads sees it.
 type question struct {
 	operation string
-	// Short names of the types that are read.
+	// Short names of the types that are read, and what the request's field of them is called.
 	types  []string
+	field  string
 	period period
 	// receipt of a save or a delete that the answer must contain; empty: none.
 	receipt string
@@ -30,7 +35,7 @@ type question struct {
 // QuerySamples implements pb.HealthServiceHandler.
 func (s *healthService) QuerySamples(ctx context.Context, req *pb.QuerySamplesRequest) (*pb.QuerySamplesResponse, error) {
 	return passOn[pb.QuerySamplesResponse](ctx, s, question{
-		operation: "samples", types: req.GetTypes(), period: periodOf(req.GetFrom(), req.GetTo()), receipt: req.GetReceipt(),
+		operation: "samples", types: req.GetTypes(), field: "types", period: periodOf(req.GetFrom(), req.GetTo()), receipt: req.GetReceipt(),
 	}, &pb.ReadRequest{Query: &pb.ReadRequest_Samples{Samples: req}})
 }
 
@@ -107,7 +112,7 @@ func decoded[R any, M interface {
 // read records a question and has the query answered for the caller.
 func (s *healthService) read(ctx context.Context, q question, req *pb.ReadRequest) (*pb.ReadResponse, error) {
 	c := ctx.Value(callerKey{}).(caller)
-	codes, err := typeCodes(q.types)
+	codes, err := q.codes()
 	if err != nil {
 		return nil, err
 	}
@@ -153,16 +158,33 @@ func errUnrecorded() error {
 		"the read cannot be recorded, so it is not answered")
 }
 
-func typeCodes(names []string) ([]uint32, error) {
-	codes := make([]uint32, len(names))
-	for i, name := range names {
-		t, ok := catalog.Lookup(name)
-		if !ok {
-			return nil, rpc.InvalidValue("type", name, "unknown type")
+// codes are those of the types that are read.
+func (q *question) codes() ([]uint32, error) {
+	if len(q.types) > maxTypes {
+		return nil, rpc.InvalidArgument(q.field, fmt.Sprintf("more than %d types", maxTypes))
+	}
+	codes := make([]uint32, len(q.types))
+	for i, name := range q.types {
+		field := "type"
+		if q.field != "" {
+			field = fmt.Sprintf("%s[%d]", q.field, i)
 		}
-		codes[i] = t.Code
+		code, err := typeCode(field, name)
+		if err != nil {
+			return nil, err
+		}
+		codes[i] = code
 	}
 	return codes, nil
+}
+
+// typeCode finds the type that a field of a request names.
+func typeCode(field, name string) (uint32, error) {
+	t, ok := catalog.Lookup(name)
+	if !ok {
+		return 0, rpc.InvalidValue(field, name, "unknown type")
+	}
+	return t.Code, nil
 }
 
 // receipt opens a receipt of the caller's. One of others and one that is made up are the

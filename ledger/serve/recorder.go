@@ -90,7 +90,7 @@ type asked struct {
 // Record returns when reads of these types stand in the log, all of them in one segment.
 // After an error they must not be answered.
 func (r *recorder) Record(ctx context.Context, app uint64, operation string, codes []uint32, p period) error {
-	reads := r.begin(app, operation, codes, p)
+	reads := r.begin(app, operation, slices.Compact(slices.Sorted(slices.Values(codes))), p)
 	var events []*pb.Event
 	for _, read := range reads {
 		if read.record != nil {
@@ -105,16 +105,13 @@ func (r *recorder) Record(ctx context.Context, app uint64, operation string, cod
 	return err
 }
 
-// begin finds out what has to be recorded. What has not been recorded durably does not
+// begin finds out what has to be recorded of different types. What has not been recorded durably does not
 // count, so two first reads at once record twice.
 func (r *recorder) begin(app uint64, operation string, codes []uint32, p period) (reads []asked) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	minute := minuteOf(r.now())
-	for i, code := range codes {
-		if slices.Contains(codes[:i], code) {
-			continue
-		}
+	for _, code := range codes {
 		a, wider := access{app, code, operation, minute}, p
 		t := r.tallies[a]
 		if t == nil {

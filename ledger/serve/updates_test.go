@@ -140,11 +140,11 @@ func TestUpdatesArePushedAfterTheUnlockUntilAcknowledged(t *testing.T) {
 
 func codeOf(t *testing.T, name string) uint32 {
 	t.Helper()
-	codes, err := typeCodes([]string{name})
+	code, err := typeCode("type", name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return codes[0]
+	return code
 }
 
 func TestUpdatesAreAskedForAndRecorded(t *testing.T) {

@@ -51,7 +51,7 @@ type changesQuery struct {
 func (e *Engine) parseChanges(scope authz.Scope, r *pb.QueryChangesRequest) (*changesQuery, error) {
 	q := &changesQuery{options: &e.options, scope: scope, fromNow: r.GetFromNow(), items: pageSamples, bytes: e.pageBytes}
 	var err error
-	if q.typ, err = parseType(r.GetType()); err != nil {
+	if q.typ, err = parseType("type", r.GetType()); err != nil {
 		return nil, err
 	}
 	if q.predicate, err = parsePredicate(r.GetPredicate(), []*catalog.Type{q.typ}); err != nil {

@@ -38,7 +38,7 @@ type payloadQuery struct {
 
 func (e *Engine) parsePayload(scope authz.Scope, r *pb.QueryPayloadRequest) (*payloadQuery, error) {
 	q := &payloadQuery{tokens: e.options.Tokens, scope: scope, bytes: e.pageBytes}
-	typ, err := parseType(r.GetType())
+	typ, err := parseType("type", r.GetType())
 	if err != nil {
 		return nil, err
 	}

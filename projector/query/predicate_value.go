@@ -140,7 +140,7 @@ type nameTest struct {
 }
 
 func (pp *predicateParser) name(p *pb.NamePredicate, path, typeName, vocabulary string) (test, error) {
-	typ, err := parseType(typeName)
+	typ, err := parseType(path, typeName)
 	if err != nil {
 		return nil, err
 	}

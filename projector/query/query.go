@@ -147,10 +147,10 @@ func (p period) overlaps(start, end int64) bool {
 	return start < p.to && (end > p.from || end == p.from && start == end) && !p.empty()
 }
 
-func parseType(name string) (*catalog.Type, error) {
+func parseType(field, name string) (*catalog.Type, error) {
 	t, ok := catalog.Lookup(name)
 	if !ok {
-		return nil, refuse("type", name, "no such type")
+		return nil, refuse(field, name, "no such type")
 	}
 	return t, nil
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -99,8 +100,8 @@ func parseTypes(names []string) ([]*catalog.Type, error) {
 		return nil, refuse("types", "", whyEmpty)
 	}
 	var types []*catalog.Type
-	for _, name := range names {
-		t, err := parseType(name)
+	for i, name := range names {
+		t, err := parseType(fmt.Sprintf("types[%d]", i), name)
 		if err != nil {
 			return nil, err
 		}

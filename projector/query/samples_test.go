@@ -419,12 +419,12 @@ func TestRefusedSampleRequestsNameTheField(t *testing.T) {
 		reader  uint64
 		field   string
 	}{
-		"unknown type":   {&pb.QuerySamplesRequest{Types: []string{strings.Repeat("ö", 100)}}, 0, "type"},
+		"unknown type":   {&pb.QuerySamplesRequest{Types: []string{strings.Repeat("ö", 100)}}, 0, "types[0]"},
 		"no type":        {&pb.QuerySamplesRequest{}, 0, "types"},
 		"from after to":  {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, From: health.Timestamp(2), To: health.Timestamp(1)}, 0, "from"},
 		"fine from":      {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, From: &timestamppb.Timestamp{Nanos: 1}}, 0, "from"},
 		"far to":         {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, To: &timestamppb.Timestamp{Seconds: 1 << 60}}, 0, "to"},
-		"second type":    {&pb.QuerySamplesRequest{Types: []string{"heartRate", "x"}}, 0, "type"},
+		"second type":    {&pb.QuerySamplesRequest{Types: []string{"heartRate", "x"}}, 0, "types[1]"},
 		"sort":           {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, SortBy: 9}, 0, "sort_by"},
 		"match":          {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, Match: 9}, 0, "match"},
 		"order":          {&pb.QuerySamplesRequest{Types: []string{"heartRate"}, Order: 9}, 0, "order"},

@@ -19,7 +19,7 @@ import (
 // which statistics merge them; revisions and devices of a source follow each other. Errors:
 // *ArgumentError (type), the context's, view.ErrClosed, and those of the view.
 func (e *Engine) Sources(ctx context.Context, scope authz.Scope, r *pb.QuerySourcesRequest) (*pb.QuerySourcesResponse, error) {
-	typ, err := parseType(r.GetType())
+	typ, err := parseType("type", r.GetType())
 	if err != nil {
 		return nil, err
 	}

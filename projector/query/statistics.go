@@ -70,7 +70,7 @@ type statisticsQuery struct {
 func parseStatistics(r *pb.QueryStatisticsRequest) (*statisticsQuery, error) {
 	q := &statisticsQuery{bySource: r.GetBySource(), explain: r.GetExplain(), includeEmpty: r.GetIncludeEmpty()}
 	var err error
-	if q.typ, err = parseType(r.GetType()); err != nil {
+	if q.typ, err = parseType("type", r.GetType()); err != nil {
 		return nil, err
 	}
 	if q.typ.Kind != catalog.Quantity {
