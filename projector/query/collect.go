@@ -30,6 +30,7 @@ type collection struct {
 	current  *bucket           // the one used last
 	present  []presence
 	won      int
+	least    int   // bytes that the answer has whatever else comes
 	entry    entry // for entries
 }
 
@@ -196,6 +197,19 @@ func (c *collection) bucket(at int64) (*bucket, error) {
 	return b, nil
 }
 
+// grow notes what the answer will have at least, and refuses it before all that is too much
+// for it is in memory.
+func (c *collection) grow(bytes int) error {
+	if c.least += bytes; c.least > maxStatistics {
+		return tooLarge()
+	}
+	return nil
+}
+
+func tooLarge() error {
+	return refuse("interval", "", fmt.Sprintf("the answer has more than %d bytes: ask for longer ones or a shorter period", maxStatistics))
+}
+
 // answer writes the intervals in order.
 func (c *collection) answer() (*pb.QueryStatisticsResponse, error) {
 	q := c.query
@@ -218,7 +232,7 @@ func (c *collection) answer() (*pb.QueryStatisticsResponse, error) {
 		statistics := q.write(c.buckets[start], c.groups)
 		answer.Statistics = append(answer.Statistics, statistics)
 		if size += protowire.SizeTag(1) + protowire.SizeBytes(proto.Size(statistics)); size > maxStatistics {
-			return nil, refuse("interval", "", fmt.Sprintf("the answer has more than %d bytes: ask for longer ones or a shorter period", maxStatistics))
+			return nil, tooLarge()
 		}
 	}
 	return answer, nil

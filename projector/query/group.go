@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
 	"healthledger/authz"
 	"healthledger/projector/view"
 	"healthledger/proto/catalog"
@@ -31,6 +34,7 @@ type group struct {
 	// app is the number of the app that writes it; of several the one that came last.
 	app     uint64
 	sources []view.Source
+	bytes   int // of an answer, wherever it names the group
 }
 
 func (g *group) source() *pb.Source { return &pb.Source{App: g.name.App, Name: g.name.Name} }
@@ -61,6 +65,7 @@ func (e *Engine) groups(s *view.Snapshot, scope authz.Scope, t *catalog.Type, p 
 		if !ok {
 			g = &group{class: other, place: len(order)}
 			g.name.App, g.name.Name = k.app, k.name
+			g.bytes = protowire.SizeTag(1) + protowire.SizeBytes(proto.Size(g.source()))
 			if place, ok := places[k]; ok {
 				g.place = place
 			}

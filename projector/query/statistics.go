@@ -45,16 +45,21 @@ func (e *Engine) Statistics(ctx context.Context, scope authz.Scope, r *pb.QueryS
 
 func (e *Engine) statistics(ctx context.Context, scope authz.Scope, q *statisticsQuery) (*pb.QueryStatisticsResponse, error) {
 	return answer(e, "query statistics", func(s *view.Snapshot) (*pb.QueryStatisticsResponse, error) {
-		c := &collection{
-			query: q, patience: &patience{ctx: ctx, snapshot: s}, snapshot: s, details: s.Details(),
-			groups: e.groups(s, scope, q.typ, q.calendar.period), buckets: map[int64]*bucket{},
-		}
-		c.filter = q.predicate.bind(newWriter(scope, &e.options, s), c.patience)
+		c := e.collection(ctx, s, scope, q)
 		if err := c.run(); err != nil {
 			return nil, err
 		}
 		return c.answer()
 	})
+}
+
+func (e *Engine) collection(ctx context.Context, s *view.Snapshot, scope authz.Scope, q *statisticsQuery) *collection {
+	c := &collection{
+		query: q, patience: &patience{ctx: ctx, snapshot: s}, snapshot: s, details: s.Details(),
+		groups: e.groups(s, scope, q.typ, q.calendar.period), buckets: map[int64]*bucket{},
+	}
+	c.filter = q.predicate.bind(newWriter(scope, &e.options, s), c.patience)
+	return c
 }
 
 // statisticsQuery is a well-formed request.

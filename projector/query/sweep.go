@@ -25,6 +25,7 @@ type sweep struct {
 	won     *won // the part of the time since, if it is to be explained
 	// instants and fresh are what comes at one moment.
 	instants, fresh []*counting
+	over            []int // the groups that give way at that moment
 }
 
 // counting is an entry that runs where the sweep is.
@@ -99,9 +100,7 @@ func (s *sweep) step(at int64) error {
 	}
 	if s.bucket != nil && at == s.bucket.period.from {
 		s.settle(at)
-		if err := s.close(at); err != nil {
-			return err
-		}
+		s.close(at)
 	}
 	for len(s.running) > 0 && s.running[0].from == at {
 		s.leave(at)
@@ -166,30 +165,42 @@ func (s *sweep) count(at int64) error {
 	for _, e := range s.instants {
 		winner = min(winner, e.group)
 	}
-	over := slices.Clone(s.present)
-	if len(over) > 0 {
-		winner = min(winner, over[0])
+	if len(s.present) > 0 {
+		winner = min(winner, s.present[0])
 	}
 	b, err := s.collection.bucket(at)
 	if err != nil {
 		return err
 	}
-	w := &won{group: winner, from: at, to: at}
+	var w *won
+	if s.collection.query.explain {
+		if w, err = s.collection.explain(winner, s.overAt(winner)); err != nil {
+			return err
+		}
+		w.from, w.to = at, at
+		b.won = append(b.won, w)
+	}
 	for _, e := range s.instants {
-		if e.group != winner {
-			over = append(over, e.group)
-		} else {
+		if e.group == winner {
 			b.merged.add(&e.entry, at, at)
-			w.shares.add(&e.entry, at, at)
+			if w != nil {
+				w.shares.add(&e.entry, at, at)
+			}
 		}
 		s.feeds.release(e)
 	}
-	if !s.collection.query.explain {
-		return nil
+	return nil
+}
+
+// overAt returns the groups that give way to one at the moment, until it is called again.
+func (s *sweep) overAt(winner int) []int {
+	s.over = append(s.over[:0], s.present...)
+	for _, e := range s.instants {
+		s.over = append(s.over, e.group)
 	}
-	slices.Sort(over)
-	w.over = slices.DeleteFunc(slices.Compact(over), func(i int) bool { return i == winner })
-	return s.collection.explain(b, w)
+	slices.Sort(s.over)
+	s.over = slices.DeleteFunc(slices.Compact(s.over), func(i int) bool { return i == winner })
+	return s.over
 }
 
 // credit counts an entry from a moment on.
@@ -251,9 +262,7 @@ func (s *sweep) turn(at int64) error {
 	}
 	if winner != s.winner || s.won != nil && !slices.Equal(s.present[1:], s.won.over) {
 		s.settle(at)
-		if err := s.close(at); err != nil {
-			return err
-		}
+		s.close(at)
 	}
 	if winner >= 0 && winner != s.winner {
 		for _, e := range s.groups[winner] {
@@ -264,30 +273,39 @@ func (s *sweep) turn(at int64) error {
 		return nil
 	}
 	var err error
-	s.bucket, err = s.collection.bucket(at - 1)
-	if s.collection.query.explain && s.won == nil {
-		s.won = &won{group: winner, over: slices.Clone(s.present[1:]), to: at}
+	if s.bucket, err = s.collection.bucket(at - 1); err != nil {
+		return err
 	}
-	return err
+	if s.collection.query.explain && s.won == nil {
+		if s.won, err = s.collection.explain(winner, s.present[1:]); err != nil {
+			return err
+		}
+		s.won.to = at
+	}
+	return nil
 }
 
 // close ends the part of the time that is being explained.
-func (s *sweep) close(at int64) error {
-	if s.won == nil {
-		return nil
+func (s *sweep) close(at int64) {
+	if w := s.won; w != nil {
+		w.from, s.won = at, nil
+		s.bucket.won = append(s.bucket.won, w)
 	}
-	w := s.won
-	w.from, s.won = at, nil
-	return s.collection.explain(s.bucket, w)
 }
 
-// explain adds a part of the time to the explanation.
-func (c *collection) explain(b *bucket, w *won) error {
+// explain begins a part of the time, if the answer has room for all that it names.
+func (c *collection) explain(group int, over []int) (*won, error) {
 	if c.won++; c.won > maxWon {
-		return refuse("explain", "", fmt.Sprintf("there are more than %d parts to explain: ask for a shorter period", maxWon))
+		return nil, refuse("explain", "", fmt.Sprintf("there are more than %d parts to explain: ask for a shorter period", maxWon))
 	}
-	b.won = append(b.won, w)
-	return nil
+	bytes := c.groups[group].bytes
+	for _, i := range over {
+		bytes += c.groups[i].bytes
+	}
+	if err := c.grow(bytes); err != nil {
+		return nil, err
+	}
+	return &won{group: group, over: slices.Clone(over)}, nil
 }
 
 // running is a heap of entries, the one that starts last first.
