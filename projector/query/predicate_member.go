@@ -54,7 +54,7 @@ func (f *filter) membersOf(t memberTest) (map[view.Locator]struct{}, error) {
 		if typ.Kind != t.kind {
 			continue
 		}
-		all, err := f.writer.snapshot.AllByUUID(f.writer.scope, typ.Code, t.id)
+		all, err := f.writer.snapshot.ByUUID(f.writer.scope, typ.Code, [][16]byte{t.id}, f.patience.spend)
 		if err != nil {
 			return nil, err
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -146,19 +147,18 @@ func (q *samplesQuery) find(p *patience, w *writer) found {
 
 // lookUp calls with the samples that have one of the UUIDs.
 func (q *samplesQuery) lookUp(p *patience, w *writer, ids uuidTest, call func(*view.Source, *view.Sample) error) error {
+	wanted := slices.Collect(maps.Keys(ids))
 	for _, t := range q.types {
-		for id := range ids {
-			if err := p.exhausted(); err != nil {
+		if err := p.exhausted(); err != nil {
+			return err
+		}
+		all, err := w.snapshot.ByUUID(q.scope, t.Code, wanted, p.spend)
+		if err != nil {
+			return err
+		}
+		for _, found := range all {
+			if err := call(found.Source, found.Sample); err != nil {
 				return err
-			}
-			all, err := w.snapshot.AllByUUID(q.scope, t.Code, id)
-			if err != nil {
-				return err
-			}
-			for _, found := range all {
-				if err := call(found.Source, found.Sample); err != nil {
-					return err
-				}
 			}
 		}
 	}

@@ -1,7 +1,9 @@
 package view
 
 import (
+	"bytes"
 	"encoding/binary"
+	"iter"
 	"slices"
 
 	"healthledger/proto/health"
@@ -104,6 +106,51 @@ type derived struct {
 type derivedSource struct {
 	id  uint32
 	end int64
+}
+
+// reaches says whether one of them can lie under a type code in a month. A correlation can
+// go on long after the last of its members.
+func (s *derivedSource) reaches(code uint32, number int32) bool {
+	return isPair(code) || number <= monthOf(s.end)
+}
+
+// brought says whether a sample came in the request and without a UUID.
+func (d *derived) brought(s *Sample) bool {
+	return s.Sequence == d.sequence && s.Event == d.event && !s.HasUUID
+}
+
+// indexesOf returns which samples of a type UUIDs mean that begin alike, by the row of the
+// event that brought these.
+func indexesOf(event []byte, typeCode uint32, alike [][16]byte) (map[uint32]struct{}, bool) {
+	request, app, _, ok := readEvent(event)
+	if !ok {
+		return nil, false
+	}
+	deriver, indexes := health.NewDeriver(request, app, typeCode), map[uint32]struct{}{}
+	for _, id := range alike {
+		if index, ok := deriver.Index(id); ok {
+			indexes[index] = struct{}{}
+		}
+	}
+	return indexes, true
+}
+
+// byPrefix goes through UUIDs by what derived ones of one request and type share.
+func byPrefix(ids [][16]byte) iter.Seq[[][16]byte] {
+	ids = slices.Clone(ids)
+	slices.SortFunc(ids, func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
+	return func(yield func([][16]byte) bool) {
+		for rest := ids; len(rest) > 0; {
+			n := 1
+			for n < len(rest) && [12]byte(rest[n][:]) == [12]byte(rest[0][:]) {
+				n++
+			}
+			if !yield(rest[:n]) {
+				return
+			}
+			rest = rest[n:]
+		}
+	}
 }
 
 func readDerived(value []byte) (d derived, ok bool) {

@@ -18,6 +18,34 @@ func (o *origin) ownUUID(id [16]byte) [16]byte {
 	return [16]byte(sum[:16])
 }
 
+// uuidsOf names the UUIDs of which each stands for one object: see ownUUID.
+type uuidsOf struct {
+	app  uint64
+	from string
+}
+
+func (o *origin) uuids() uuidsOf { return uuidsOf{o.app, o.source.GetApp()} }
+
+// appType is what derived UUIDs are looked up under.
+type appType struct {
+	app      uint64
+	typeCode uint32
+}
+
+// distinct returns the first of those that have a key in common.
+func distinct[T any, K comparable](all []T, key func(T) K) []T {
+	var first []T
+	seen := map[K]struct{}{}
+	for _, one := range all {
+		k := key(one)
+		if _, ok := seen[k]; !ok {
+			seen[k] = struct{}{}
+			first = append(first, one)
+		}
+	}
+	return first
+}
+
 // knownUUID says whether there is an object with this UUID, and where its row is or was.
 func (b *Batch) knownUUID(o *origin, id [16]byte) (Locator, bool, error) {
 	id = o.ownUUID(id)

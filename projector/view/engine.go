@@ -88,6 +88,26 @@ func (v *View) damage(err error) error {
 	return fmt.Errorf("%w: %w", ErrFormat, err)
 }
 
+// spending is what a caller lets a reader spend. Its refusal is no error of the database.
+type spending struct {
+	view    *View
+	ask     func() error
+	refused error
+}
+
+func (s *spending) spend() error {
+	s.refused = s.ask()
+	return s.refused
+}
+
+// damage is View.damage, but for the refusal.
+func (s *spending) damage(err error) error {
+	if s.refused != nil {
+		return err
+	}
+	return s.view.damage(err)
+}
+
 // damaged tells what is wrong with the content of files from what is wrong with the
 // machine: the system's own errors, except that a file is missing.
 func damaged(err error) bool {

@@ -9,7 +9,6 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"healthledger/proto/catalog"
-	"healthledger/proto/health"
 	pb "healthledger/proto/healthledger/v1"
 )
 
@@ -127,66 +126,56 @@ func (r *removal) drafts(code uint32) []*draft {
 
 // named deletes the samples with these UUIDs.
 func (r *removal) named(ids [][]byte) error {
-	var all []*draft
-	for _, code := range r.codes() {
-		all = append(all, r.drafts(code)...)
-	}
+	var wanted [][16]byte
 	for _, id := range ids {
 		if len(id) != 16 {
 			return fmt.Errorf("%w: a UUID of %d bytes", ErrEvent, len(id))
 		}
-		if err := r.own(all, [16]byte(id)); err != nil {
-			return err
+		wanted = append(wanted, [16]byte(id))
+	}
+	var all []*draft
+	for _, code := range r.codes() {
+		all = append(all, r.drafts(code)...)
+	}
+	for _, d := range distinct(all, func(d *draft) uuidsOf { return d.origin.uuids() }) {
+		for _, id := range wanted {
+			if err := r.own(d.origin, id); err != nil {
+				return err
+			}
 		}
-		if err := r.derived(all, [16]byte(id)); err != nil {
+	}
+	all = distinct(all, func(d *draft) appType { return appType{d.origin.app, d.typeCode} })
+	for alike := range byPrefix(wanted) {
+		if err := r.derived(all, alike); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// own deletes objects that brought the UUID.
-func (r *removal) own(all []*draft, id [16]byte) error {
-	tried := map[named]bool{}
-	for _, d := range all {
-		name := named{d.origin.app, d.origin.ownUUID(id)}
-		if tried[name] {
-			continue
-		}
-		tried[name] = true
-		value, there, err := r.batch.stored(appendObjectKey(nil, familyUUID, name.app, &name.id))
-		if err != nil {
-			return err
-		}
-		if !there {
-			continue
-		}
-		rows, ok := readObjectRows(value)
-		if !ok {
-			return errDamaged
-		}
-		if ownType(rows[0].Type) != r.typeCode {
-			continue
-		}
-		if err := r.batch.removeObject(rows); err != nil {
-			return err
-		}
+// own deletes the object that brought the UUID, as one of the origin's app.
+func (r *removal) own(o *origin, id [16]byte) error {
+	id = o.ownUUID(id)
+	value, there, err := r.batch.stored(appendObjectKey(nil, familyUUID, o.app, &id))
+	if err != nil || !there {
+		return err
 	}
-	return nil
+	rows, ok := readObjectRows(value)
+	if !ok {
+		return errDamaged
+	}
+	if ownType(rows[0].Type) != r.typeCode {
+		return nil
+	}
+	return r.batch.removeObject(rows)
 }
 
-// derived deletes the sample whose UUID was derived from its request.
-func (r *removal) derived(all []*draft, id [16]byte) error {
-	var rows []objectRow
-	tried := map[named]bool{}
+// derived deletes the samples whose UUIDs, which begin alike, were derived from their
+// request.
+func (r *removal) derived(all []*draft, alike [][16]byte) error {
+	found := map[uint32][]objectRow{} // by index in the request
 	for _, d := range all {
-		name := named{app: d.origin.app}
-		binary.BigEndian.PutUint32(name.id[:], d.typeCode)
-		if tried[name] {
-			continue
-		}
-		tried[name] = true
-		value, there, err := r.batch.stored(appendDerivedKey(nil, d.origin.app, d.typeCode, [12]byte(id[:])))
+		value, there, err := r.batch.stored(appendDerivedKey(nil, d.origin.app, d.typeCode, [12]byte(alike[0][:])))
 		if err != nil {
 			return err
 		}
@@ -197,58 +186,52 @@ func (r *removal) derived(all []*draft, id [16]byte) error {
 		if !ok {
 			return errDamaged
 		}
-		found, err := r.ofRequest(d.typeCode, &at, id)
-		if err != nil {
+		if err := r.ofRequest(d.typeCode, &at, alike, found); err != nil {
 			return err
 		}
-		rows = append(rows, found...)
 	}
-	if len(rows) == 0 {
-		return nil
+	for _, rows := range found {
+		if err := r.batch.removeObject(rows); err != nil {
+			return err
+		}
 	}
-	return r.batch.removeObject(rows)
+	return nil
 }
 
-// ofRequest finds the row under a type code of the sample of a request.
-func (r *removal) ofRequest(code uint32, at *derived, id [16]byte) ([]objectRow, error) {
+// ofRequest finds the rows under a type code of samples of a request.
+func (r *removal) ofRequest(code uint32, at *derived, alike [][16]byte, found map[uint32][]objectRow) error {
 	b := r.batch
 	value, there, err := b.stored(appendEventKey(nil, at.sequence, at.event))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	request, app, _, ok := readEvent(value)
+	indexes, ok := indexesOf(value, r.typeCode, alike)
 	if !there || !ok {
-		return nil, errDamaged
+		return errDamaged
 	}
-	deriver := health.NewDeriver(request, app, r.typeCode)
-	index, ok := deriver.Index(id)
-	if !ok {
-		return nil, nil
-	}
-	var rows []objectRow
 	for _, s := range at.sources {
-		ranges, err := b.rangesOf(code, s.id, at.sequence)
+		ranges, err := b.rangesOf(code, &s, at.sequence)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, c := range ranges {
 			err := scanRows(b.batch, code, s.id, c.first, c.last, func(row *Locator, sample *Sample) error {
-				if row.Sequence == at.sequence && row.Event == at.event && row.Index == index && !sample.HasUUID {
-					rows = append(rows, objectRow{Locator: *row})
+				if _, wanted := indexes[row.Index]; wanted && at.brought(sample) {
+					found[row.Index] = append(found[row.Index], objectRow{Locator: *row})
 				}
 				return nil
 			})
 			if err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	return rows, nil
+	return nil
 }
 
-// rangesOf returns where the samples end that a segment added.
-func (b *Batch) rangesOf(code, source uint32, sequence uint64) ([]changeRange, error) {
-	o := b.origin(source)
+// rangesOf returns where samples of a request end, among all that its segment added.
+func (b *Batch) rangesOf(code uint32, s *derivedSource, sequence uint64) ([]changeRange, error) {
+	o := b.origin(s.id)
 	if o == nil {
 		return nil, errDamaged
 	}
@@ -258,7 +241,10 @@ func (b *Batch) rangesOf(code, source uint32, sequence uint64) ([]changeRange, e
 	}
 	var ranges []changeRange
 	for _, m := range d.months {
-		value, there, err := b.stored(appendChangeKey(nil, code, source, m.number, sequence))
+		if m.changed < sequence || !s.reaches(code, m.number) {
+			continue
+		}
+		value, there, err := b.stored(appendChangeKey(nil, code, s.id, m.number, sequence))
 		if err != nil {
 			return nil, err
 		}

@@ -11,19 +11,7 @@ import (
 
 	"healthledger/authz"
 	"healthledger/proto/catalog"
-	"healthledger/proto/health"
 )
-
-// ByUUID returns the sample of a type that has this UUID in the answers to the scope, and
-// its source. Of an UUID that several apps gave, it is that of the app registered first.
-// See AllByUUID.
-func (s *Snapshot) ByUUID(scope authz.Scope, typeCode uint32, id [16]byte) (*Source, *Sample, bool, error) {
-	all, err := s.AllByUUID(scope, typeCode, id)
-	if err != nil || len(all) == 0 {
-		return nil, nil, false, err
-	}
-	return all[0].Source, all[0].Sample, true, nil
-}
 
 // Found is a sample with its source.
 type Found struct {
@@ -31,32 +19,42 @@ type Found struct {
 	Sample *Sample
 }
 
-// AllByUUID returns the samples of a type that have this UUID in the answers to the scope,
-// those of an app registered earlier first: apps, and what an importer brought of several,
-// may give the same ones. A correlation may come by way of several of its types. What is
-// looked up depends on nothing that the scope may not see: a row that names a place there
-// is not followed. A UUID that was derived costs the samples of the source that end among
-// those of its segment.
-func (s *Snapshot) AllByUUID(scope authz.Scope, typeCode uint32, id [16]byte) ([]Found, error) {
-	var all []Found
+// ByUUID returns the samples of a type that have one of these UUIDs in the answers to the
+// scope, those of an app registered earlier first: apps, and what an importer brought of
+// several, may give the same ones. A correlation may come by way of several of its types.
+// What is looked up depends on nothing that the scope may not see: a row that names a place
+// there is not followed. UUIDs that were derived cost, all of one request together, the
+// samples of the source that end among those of its segment. Spend is called for every
+// row that is read, and ends the search with its error.
+func (s *Snapshot) ByUUID(scope authz.Scope, typeCode uint32, ids [][16]byte, spend func() error) ([]Found, error) {
+	w := &search{snapshot: s, typeCode: typeCode, ids: ids, spending: spending{view: s.view, ask: spend}}
 	sources := s.ofType(scope, typeCode)
 	for len(sources) > 0 {
 		n := 1
 		for n < len(sources) && sources[n].App() == sources[0].App() {
 			n++
 		}
-		own, err := s.byOwnUUID(sources[:n], id)
+		w.sources = sources[:n]
+		err := w.own()
 		if err == nil {
-			all = append(all, own...)
-			own, err = s.byDerivedUUID(sources[:n], typeCode, id)
+			err = w.derived()
 		}
 		if err != nil {
-			return nil, fmt.Errorf("find a sample by UUID: %w", s.view.damage(err))
+			return nil, fmt.Errorf("find samples by UUID: %w", w.damage(err))
 		}
-		all = append(all, own...)
 		sources = sources[n:]
 	}
-	return all, nil
+	return w.found, nil
+}
+
+// search looks for samples by UUID.
+type search struct {
+	spending
+	snapshot *Snapshot
+	typeCode uint32
+	ids      [][16]byte
+	sources  []Source // of one app
+	found    []Found
 }
 
 // ofType returns where samples of a type lie that the scope may see, by app.
@@ -73,42 +71,49 @@ func (s *Snapshot) ofType(scope authz.Scope, typeCode uint32) []Source {
 	return sources
 }
 
-// byOwnUUID looks for the objects of an app that brought the UUID.
-func (s *Snapshot) byOwnUUID(sources []Source, id [16]byte) (all []Found, err error) {
-	var tried [][16]byte
-	for i := range sources {
-		own := sources[i].entry.origin.ownUUID(id)
-		if slices.Contains(tried, own) {
-			continue
-		}
-		tried = append(tried, own)
-		value, err := s.get(appendObjectKey(nil, familyUUID, sources[i].App(), &own))
-		if errors.Is(err, pebble.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		rows, ok := readObjectRows(value)
-		if !ok {
-			return nil, errDamaged
-		}
-		for _, row := range rows {
-			source := find(sources, row.Type, row.Source)
-			if source == nil || row.memberEnd < source.since {
-				continue
-			}
-			sample, err := source.at(row.Place)
-			if err != nil {
-				return nil, err
-			}
-			if sample != nil {
-				all = append(all, Found{source, sample})
-				break
+// own looks for the objects that brought the UUIDs.
+func (w *search) own() error {
+	for _, source := range distinct(w.sources, func(s Source) uuidsOf { return s.entry.origin.uuids() }) {
+		for _, id := range w.ids {
+			if err := w.ownOf(source.entry.origin, id); err != nil {
+				return err
 			}
 		}
 	}
-	return all, nil
+	return nil
+}
+
+func (w *search) ownOf(o *origin, id [16]byte) error {
+	if err := w.spend(); err != nil {
+		return err
+	}
+	id = o.ownUUID(id)
+	value, err := w.snapshot.get(appendObjectKey(nil, familyUUID, o.app, &id))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	rows, ok := readObjectRows(value)
+	if !ok {
+		return errDamaged
+	}
+	for _, row := range rows {
+		source := find(w.sources, row.Type, row.Source)
+		if source == nil || row.memberEnd < source.since {
+			continue
+		}
+		sample, err := source.at(row.Place)
+		if err != nil {
+			return err
+		}
+		if sample != nil {
+			w.found = append(w.found, Found{source, sample})
+			break
+		}
+	}
+	return nil
 }
 
 func find(sources []Source, typeCode, id uint32) *Source {
@@ -136,97 +141,107 @@ func (s *Source) at(p Place) (*Sample, error) {
 	return sample, nil
 }
 
-// byDerivedUUID looks for the samples of an app whose UUID was derived from their request.
-func (s *Snapshot) byDerivedUUID(sources []Source, typeCode uint32, id [16]byte) (all []Found, err error) {
-	var tried []uint32
-	for i := range sources {
-		code := sources[i].typeCode
-		if slices.Contains(tried, code) {
-			continue
-		}
-		tried = append(tried, code)
-		value, err := s.get(appendDerivedKey(nil, sources[i].App(), code, [12]byte(id[:])))
-		if errors.Is(err, pebble.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		d, ok := readDerived(value)
-		if !ok {
-			return nil, errDamaged
-		}
-		for _, at := range d.sources {
-			source := find(sources, code, at.id)
-			if source == nil || at.end < source.since {
-				continue
-			}
-			sample, err := source.derived(typeCode, &d, id)
-			if err != nil {
-				return nil, err
-			}
-			if sample != nil {
-				all = append(all, Found{source, sample})
-				break
+// derived looks for the samples whose UUIDs were derived from their requests.
+func (w *search) derived() error {
+	types := distinct(w.sources, func(s Source) uint32 { return s.typeCode })
+	for alike := range byPrefix(w.ids) {
+		for _, source := range types {
+			if err := w.derivedOf(source.App(), source.typeCode, alike); err != nil {
+				return err
 			}
 		}
 	}
-	return all, nil
+	return nil
 }
 
-// derived looks for a sample among those that a request brought without UUIDs.
-func (s *Source) derived(typeCode uint32, d *derived, id [16]byte) (*Sample, error) {
-	row, err := s.snapshot.get(appendEventKey(nil, d.sequence, d.event))
+// derivedOf looks for those of an app under a type code whose UUIDs begin alike.
+func (w *search) derivedOf(app uint64, code uint32, alike [][16]byte) error {
+	if err := w.spend(); err != nil {
+		return err
+	}
+	value, err := w.snapshot.get(appendDerivedKey(nil, app, code, [12]byte(alike[0][:])))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil
+	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	request, app, _, ok := readEvent(row)
+	d, ok := readDerived(value)
 	if !ok {
-		return nil, errDamaged
+		return errDamaged
 	}
-	deriver := health.NewDeriver(request, app, typeCode)
-	index, ok := deriver.Index(id)
-	if !ok {
-		return nil, nil
+	var indexes map[uint32]struct{}
+	for _, at := range d.sources {
+		source := find(w.sources, code, at.id)
+		if source == nil || at.end < source.since {
+			continue
+		}
+		if indexes == nil {
+			event, err := w.snapshot.get(appendEventKey(nil, d.sequence, d.event))
+			if err != nil {
+				return err
+			}
+			if indexes, ok = indexesOf(event, w.typeCode, alike); !ok {
+				return errDamaged
+			}
+		}
+		if err := w.ofRequest(source, &d, &at, indexes); err != nil {
+			return err
+		}
 	}
-	for _, number := range s.months() {
-		value, err := s.snapshot.get(appendChangeKey(nil, s.typeCode, s.entry.origin.id, number, d.sequence))
+	return nil
+}
+
+// ofRequest looks among the samples of a source for those with some indexes that a request
+// brought without UUIDs. What is found is not looked for any more.
+func (w *search) ofRequest(source *Source, d *derived, at *derivedSource, indexes map[uint32]struct{}) error {
+	for _, number := range source.monthsChanged(d.sequence) {
+		if len(indexes) == 0 {
+			return nil
+		}
+		if !at.reaches(source.typeCode, number) {
+			continue
+		}
+		if err := w.spend(); err != nil {
+			return err
+		}
+		value, err := w.snapshot.get(appendChangeKey(nil, source.typeCode, source.entry.origin.id, number, d.sequence))
 		if errors.Is(err, pebble.ErrNotFound) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		c, ok := readChange(number, value)
 		if !ok {
-			return nil, errDamaged
+			return errDamaged
 		}
-		if sample, err := s.scanFor(s.clamp(c), d.sequence, d.event, index); err != nil || sample != nil {
-			return sample, err
+		if err := w.scanFor(source, source.clamp(c), d, indexes); err != nil {
+			return err
 		}
 	}
-	return nil, nil
+	return nil
 }
 
-// scanFor reads through a range for the sample that stands at a place in the log and has
-// no UUID of its own.
-func (s *Source) scanFor(c changeRange, sequence uint64, event, index uint32) (found *Sample, err error) {
+// scanFor reads through a range for samples of a request.
+func (w *search) scanFor(source *Source, c changeRange, d *derived, indexes map[uint32]struct{}) error {
 	if c.first > c.last {
-		return nil, nil
+		return nil
 	}
-	scan, err := s.Scan(c.first, c.last)
+	scan, err := source.Scan(c.first, c.last)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for ok := scan.First(); ok; ok = scan.Next() {
-		p := scan.Sample()
-		if p.Sequence == sequence && p.Event == event && p.Index == index && !p.HasUUID {
-			sample := *p
-			found = &sample
-			break
+	for ok := scan.First(); ok && err == nil && len(indexes) > 0; ok = scan.Next() {
+		s := scan.Sample()
+		if _, wanted := indexes[s.Index]; wanted && d.brought(s) {
+			sample := *s
+			w.found = append(w.found, Found{source, &sample})
+			delete(indexes, s.Index)
 		}
+		err = w.spend()
 	}
-	return found, scan.Close()
+	return errors.Join(err, scan.Close())
 }
 
 // months returns the months in which visible samples can end. That of the bound is among

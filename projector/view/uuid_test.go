@@ -2,6 +2,7 @@ package view
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"healthledger/authz"
+	"healthledger/proto/health"
 	pb "healthledger/proto/healthledger/v1"
 )
 
@@ -58,6 +60,22 @@ func byUUID(t testing.TB, s *Snapshot, scope authz.Scope) map[string][]string {
 	return all
 }
 
+// foundBy returns where samples lie that have one of the UUIDs, by places that differ.
+func foundBy(r *rapid.T, s *Snapshot, scope authz.Scope, typeCode uint32, ids ...[16]byte) (found []string) {
+	all, err := s.ByUUID(scope, typeCode, ids, freely)
+	if err != nil {
+		r.Fatal(err)
+	}
+	for _, f := range all {
+		found = append(found, fmt.Sprint(f.Source.App(), f.Sample.Place))
+	}
+	return sorted(found)
+}
+
+func sorted(all []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(all)))
+}
+
 func TestUUIDsFindWhatAScanSees(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		v := openView(t, vfs.NewMem())
@@ -70,28 +88,21 @@ func TestUUIDsFindWhatAScanSees(t *testing.T) {
 		}
 		scope := drawReader(t, r)
 		seen := byUUID(t, s, scope)
+		all, want := map[uint32][][16]byte{}, map[uint32][]string{}
 		for key := range byUUID(t, s, owner()) {
 			var typeCode uint32
 			if _, err := fmt.Sscan(key, &typeCode); err != nil {
 				r.Fatal(err)
 			}
-			text := key[len(key)-16:]
-			id := [16]byte([]byte(text))
-			all, err := s.AllByUUID(scope, typeCode, id)
-			if err != nil {
-				r.Fatal(err)
+			id := [16]byte([]byte(key[len(key)-16:]))
+			if found := foundBy(r, s, scope, typeCode, id); !slices.Equal(found, sorted(seen[key])) {
+				r.Fatalf("type %d, %x: found %v, a scan sees %v", typeCode, id, found, seen[key])
 			}
-			var found []string
-			for _, f := range all {
-				found = append(found, fmt.Sprint(f.Source.App(), f.Sample.Place))
-			}
-			slices.Sort(found)
-			slices.Sort(seen[key])
-			if !slices.Equal(slices.Compact(found), slices.Compact(seen[key])) {
-				r.Fatalf("type %d, %x: found %v, a scan sees %v", typeCode, text, found, seen[key])
-			}
-			if _, _, ok, err := s.ByUUID(scope, typeCode, id); err != nil || ok != (len(found) > 0) {
-				r.Fatalf("type %d, %x: found %v, error %v", typeCode, text, ok, err)
+			all[typeCode], want[typeCode] = append(all[typeCode], id), append(want[typeCode], seen[key]...)
+		}
+		for typeCode, ids := range all {
+			if found := foundBy(r, s, scope, typeCode, ids...); !slices.Equal(found, sorted(want[typeCode])) {
+				r.Fatalf("type %d: found %v together, a scan sees %v", typeCode, found, want[typeCode])
 			}
 		}
 		if err := s.Close(); err != nil {
@@ -192,14 +203,90 @@ func TestByUUIDTouchesNothingForWhatIsHidden(t *testing.T) {
 		if err := s.Close(); err != nil {
 			r.Fatal(err)
 		}
+		var ids [][16]byte
 		for key := range all {
-			for typeCode := range uint32(3) {
+			ids = append(ids, [16]byte([]byte(key[len(key)-16:])))
+		}
+		for typeCode := range uint32(3) {
+			for _, asked := range append(slices.Collect(slices.Chunk(ids, 1)), ids) {
 				p.touching(r, func(s *Snapshot) error {
-					_, _, _, err := s.ByUUID(p.scope, typeCode, [16]byte([]byte(key[len(key)-16:])))
+					_, err := s.ByUUID(p.scope, typeCode, asked, freely)
 					return err
 				})
 			}
 		}
 		p.close(t)
 	})
+}
+
+// manyOfOne saves a request of many samples in tables of the disk, and returns UUIDs of
+// some of them, the last ones too.
+func manyOfOne(t *testing.T, touched func(lower, upper []byte)) (v *View, ids [][16]byte) {
+	files := vfs.NewMem()
+	v, made := openView(t, files), newSeries()
+	commitLog(t, v, []logged{{1, 0, made.event(false, made.columns(1, "watch", 20_000, 0))}})
+	closeView(t, v)
+	v, err := Open(files, "view", Options{CacheSize: 8 << 20, Touched: touched})
+	if err != nil {
+		t.Fatal(err)
+	}
+	deriver := health.NewDeriver([16]byte{15: 1}, 7, 1)
+	for i := range uint32(200) {
+		ids = append(ids, deriver.UUID(99+100*i))
+	}
+	return v, ids
+}
+
+// Many UUIDs that were derived from one request cost no more scans than one.
+func TestUUIDsOfOneRequestAreFoundInOneScan(t *testing.T) {
+	scans := 0
+	v, ids := manyOfOne(t, func(lower, upper []byte) {
+		if lower[0] == familySample && !bytes.Equal(lower, upper) {
+			scans++
+		}
+	})
+	s, err := v.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found, err := s.ByUUID(owner(), 1, ids, freely); err != nil || len(found) != len(ids) || scans != 1 {
+		t.Errorf("%d found in %d scans, error %v", len(found), scans, err)
+	}
+	spent, enough := 0, errors.New("enough")
+	_, err = s.ByUUID(owner(), 1, ids, func() error {
+		if spent++; spent > 1000 {
+			return enough
+		}
+		return nil
+	})
+	if !errors.Is(err, enough) || errors.Is(err, ErrFormat) || spent != 1001 {
+		t.Errorf("after %d rows: %v", spent, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	closeView(t, v)
+}
+
+func TestUUIDsOfOneRequestAreDeletedInOneScan(t *testing.T) {
+	reads := func(some int) int64 {
+		v, ids := manyOfOne(t, nil)
+		d := &pb.DeletedSamples{Type: 1}
+		for _, id := range ids[len(ids)-some:] {
+			d.Uuids = append(d.Uuids, id[:])
+		}
+		b := v.Begin()
+		before := v.db.Metrics().BlockCache
+		if n, err := b.DeleteForOwner(2, 0, 1, []*pb.DeletedSamples{d}); err != nil || n != uint64(some) {
+			t.Fatalf("%d deleted of %d, error %v", n, some, err)
+		}
+		after := v.db.Metrics().BlockCache
+		b.Close()
+		closeView(t, v)
+		return after.Hits + after.Misses - before.Hits - before.Misses
+	}
+	// To remove a row costs some look-ups.
+	if one, many := reads(1), reads(200); many > one+200*10 {
+		t.Errorf("one UUID costs %d blocks, 200 cost %d", one, many)
+	}
 }
