@@ -14,8 +14,12 @@ import (
 	pb "healthledger/proto/healthledger/v1"
 )
 
-// maxWon bounds an explanation.
-const maxWon = 10_000
+const (
+	// maxWon bounds an explanation.
+	maxWon = 10_000
+	// smallestStatistics have a unit, four times, a count and two numbers.
+	smallestStatistics = 32
+)
 
 // collection counts samples by interval.
 type collection struct {
@@ -151,14 +155,18 @@ func (c *collection) entries(p period, group int, source *view.Source, s *view.S
 func (c *collection) count(e *entry) error {
 	style := c.query.typ.Aggregation
 	for at := max(e.Start, c.period().from); ; {
-		b, err := c.bucket(at)
+		b, err := c.interval(at)
 		if err != nil {
 			return err
 		}
 		p := b.period
 		b.all.in(e.unit, style).Add(&e.Place, e.value, p.from, p.to)
 		if c.query.bySource {
-			b.group(e.group).in(e.unit, style).Add(&e.Place, e.value, p.from, p.to)
+			t, err := c.alone(b, e.group)
+			if err != nil {
+				return err
+			}
+			t.in(e.unit, style).Add(&e.Place, e.value, p.from, p.to)
 		}
 		if at = p.to; at >= e.End || at >= c.period().to {
 			return nil
@@ -166,13 +174,25 @@ func (c *collection) count(e *entry) error {
 	}
 }
 
-func (b *bucket) group(i int) *tally {
-	t, ok := b.groups[i]
+// alone returns what is counted of one group in an interval, if the answer has room for it.
+func (c *collection) alone(b *bucket, group int) (*tally, error) {
+	t, ok := b.groups[group]
 	if !ok {
+		if err := c.grow(c.groups[group].bytes + smallestStatistics); err != nil {
+			return nil, err
+		}
 		t = &tally{}
-		b.groups[i] = t
+		b.groups[group] = t
 	}
-	return t
+	return t, nil
+}
+
+// interval is bucket for one of the intervals of an entry, which may be many.
+func (c *collection) interval(at int64) (*bucket, error) {
+	if err := c.patience.spend(); err != nil {
+		return nil, err
+	}
+	return c.bucket(at)
 }
 
 // bucket returns the one that holds a time of the period.

@@ -90,6 +90,9 @@ func (c *collection) sweepContested() error {
 		s.feeds.period = p
 		added := map[sourceRows]bool{}
 		for _, o := range there {
+			if err := c.patience.spend(); err != nil {
+				return err
+			}
 			if !added[o.rows] {
 				added[o.rows] = true
 				s.feeds.add(o.group, o.rows)

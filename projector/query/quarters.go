@@ -143,8 +143,12 @@ func (c *collection) join(group int, unit string, f *aggregate.Figures, from int
 		add = (*aggregate.Figures).Merge
 	}
 	add(&b.all.in(unit, c.query.typ.Aggregation).Figures, f)
-	if c.query.bySource {
-		add(&b.group(group).in(unit, c.query.typ.Aggregation).Figures, f)
+	if !c.query.bySource {
+		return nil
 	}
-	return nil
+	t, err := c.alone(b, group)
+	if err == nil {
+		add(&t.in(unit, c.query.typ.Aggregation).Figures, f)
+	}
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -78,28 +79,93 @@ func TestExplanationIsRefusedBeforeItIsLarge(t *testing.T) {
 	s.close(t)
 }
 
+// With many sources there is much to count in an interval.
+func TestStatisticsBySourceAreRefusedBeforeTheyAreLarge(t *testing.T) {
+	s := newStore(t)
+	s.apply(t, anna, lasting("heartRate", "Hz", 50, day))
+	// Some of short samples, for the figures of quarters.
+	for _, c := range lasting("stepCount", "count", 50, second) {
+		for range 1500 {
+			c.Start, c.Duration, c.Mantissa = append(c.Start, 60*second), append(c.Duration, second), append(c.Mantissa, 0)
+		}
+		s.apply(t, anna, []*pb.SampleColumns{c})
+	}
+	for _, typeName := range []string{"heartRate", "stepCount"} {
+		r := &pb.QueryStatisticsRequest{
+			Type: typeName, BySource: true, Interval: &pb.Interval{Unit: pb.CalendarUnit_CALENDAR_UNIT_MINUTE},
+			From: health.Timestamp(base), To: health.Timestamp(base + day),
+		}
+		s.collect(t, r, func(c *collection, err error) {
+			if !isAbout(err, "interval") {
+				t.Errorf("%s: error %v", typeName, err)
+			}
+			tallies := 0
+			for _, b := range c.buckets {
+				tallies += len(b.groups)
+			}
+			if tallies > maxStatistics/smallestStatistics {
+				t.Errorf("%s: %d tallies", typeName, tallies)
+			}
+		})
+	}
+	s.close(t)
+}
+
 // What fits is answered: the least that an answer was expected to have is not more than it has.
 func TestAnswerHasWhatItWasExpectedToHave(t *testing.T) {
 	for _, name := range []string{"", "watch"} {
 		s := newStore(t)
 		s.engine.options.BundleID = func(app uint64) string { return name[:min(len(name), int(app))] }
 		for app, start := range []int64{0, 0, 5 * second} {
-			s.apply(t, uint64(app+1), []*pb.SampleColumns{{
-				Type: code("stepCount"), Unit: "count", Tick: 1,
-				Source: &pb.Source{Name: name}, Start: []int64{start, 0}, Duration: []int64{0, 10 * second}, Mantissa: []int64{0, 0},
-			}})
+			for typeName, unit := range map[string]string{"stepCount": "count", "bodyMass": "g"} {
+				s.apply(t, uint64(app+1), []*pb.SampleColumns{{
+					Type: code(typeName), Unit: unit, Tick: 1,
+					Source: &pb.Source{Name: name}, Start: []int64{start, 0}, Duration: []int64{0, 10 * second}, Mantissa: []int64{0, 0},
+				}})
+			}
 		}
-		r := &pb.QueryStatisticsRequest{Type: "stepCount", Explain: true, From: health.Timestamp(0)}
+		for _, r := range []*pb.QueryStatisticsRequest{
+			{Type: "stepCount", Explain: true}, {Type: "stepCount", BySource: true}, {Type: "bodyMass", Unit: "g", BySource: true},
+		} {
+			r.From = health.Timestamp(0)
+			s.collect(t, r, func(c *collection, err error) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				answer, err := c.answer()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if size := proto.Size(answer); c.least == 0 || c.least > size {
+					t.Errorf("%q, %v: %d bytes were expected of %d", name, r, c.least, size)
+				}
+			})
+		}
+		s.close(t)
+	}
+}
+
+// A sample may lie in many intervals, and many samples run on into each.
+func TestPatienceIsAskedForEveryInterval(t *testing.T) {
+	const samples, intervals = 5, 9000
+	for _, test := range []struct {
+		typeName, unit string
+		looks          int // at each sample in each interval
+	}{
+		{"heartRate", "Hz", 1},
+		{"stepCount", "count", 3}, // counted, taken back and added again
+	} {
+		s := newStore(t)
+		all := lasting(test.typeName, test.unit, 1, intervals*microsPerMinute)
+		for _, c := range all {
+			c.Start, c.Duration = append(c.Start, make([]int64, samples-1)...), slices.Repeat(c.Duration, samples)
+			c.Mantissa = slices.Repeat(c.Mantissa, samples)
+		}
+		s.apply(t, anna, all)
+		r := &pb.QueryStatisticsRequest{Type: test.typeName, Explain: true, Interval: &pb.Interval{Unit: pb.CalendarUnit_CALENDAR_UNIT_MINUTE}}
 		s.collect(t, r, func(c *collection, err error) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			answer, err := c.answer()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if size := proto.Size(answer); c.least == 0 || c.least > size {
-				t.Errorf("%q: %d bytes were expected of %d", name, c.least, size)
+			if want := test.looks * samples * intervals; c.patience.read < want || err != nil {
+				t.Errorf("%s: %d looks of %d, error %v", test.typeName, c.patience.read, want, err)
 			}
 		})
 		s.close(t)

@@ -99,7 +99,9 @@ func (s *sweep) step(at int64) error {
 		return err
 	}
 	if s.bucket != nil && at == s.bucket.period.from {
-		s.settle(at)
+		if err := s.settle(at); err != nil {
+			return err
+		}
 		s.close(at)
 	}
 	for len(s.running) > 0 && s.running[0].from == at {
@@ -144,7 +146,7 @@ func (s *sweep) arrivals(at int64) error {
 func (s *sweep) withdraw(e *entry) error {
 	p := s.feeds.period
 	for at := max(e.Start, p.from); ; {
-		b, err := s.collection.bucket(at)
+		b, err := s.collection.interval(at)
 		if err != nil {
 			return err
 		}
@@ -216,12 +218,17 @@ func (s *sweep) credit(e *counting, at int64) {
 }
 
 // settle counts all that counts from a moment on.
-func (s *sweep) settle(at int64) {
-	if s.winner >= 0 {
-		for _, e := range s.groups[s.winner] {
-			s.credit(e, at)
-		}
+func (s *sweep) settle(at int64) error {
+	if s.winner < 0 {
+		return nil
 	}
+	for _, e := range s.groups[s.winner] {
+		if err := s.collection.patience.spend(); err != nil {
+			return err
+		}
+		s.credit(e, at)
+	}
+	return nil
 }
 
 // enter lets an entry run.
@@ -261,7 +268,9 @@ func (s *sweep) turn(at int64) error {
 		winner = s.present[0]
 	}
 	if winner != s.winner || s.won != nil && !slices.Equal(s.present[1:], s.won.over) {
-		s.settle(at)
+		if err := s.settle(at); err != nil {
+			return err
+		}
 		s.close(at)
 	}
 	if winner >= 0 && winner != s.winner {
