@@ -65,10 +65,10 @@ func checkIdentity(m *pb.Manifest) error {
 	if len(m.GetBundleId()) > 155 || !bundleID.MatchString(m.GetBundleId()) {
 		return &DraftError{"bundle_id", m.GetBundleId(), "a bundle id has two to ten parts of letters, digits and hyphens, joined by dots, 155 characters at most"}
 	}
-	if err := checkText("name", m.GetName(), maxName); err != nil {
+	if err := checkLine("name", m.GetName(), maxName); err != nil {
 		return err
 	}
-	return checkText("version", m.GetVersion(), maxName)
+	return checkLine("version", m.GetVersion(), maxName)
 }
 
 func checkDescriptions(m *pb.Manifest) error {
@@ -127,7 +127,7 @@ func checkRecipients(m *pb.Manifest) error {
 	}
 	for i, r := range m.GetRecipients() {
 		part := fmt.Sprintf("recipients[%d].", i)
-		if err := checkText(part+"name", r.GetName(), maxName); err != nil {
+		if err := checkLine(part+"name", r.GetName(), maxName); err != nil {
 			return err
 		}
 		if err := checkOneOf(part+"category", r.GetCategory(), categories); err != nil {
@@ -136,7 +136,7 @@ func checkRecipients(m *pb.Manifest) error {
 		if r.GetCategory() == "research" && !slices.Contains(m.GetPurposes(), "research") {
 			return &DraftError{part + "category", "research", "research is not among the purposes"}
 		}
-		if err := checkText(part+"address", r.GetAddress(), maxDescription); err != nil {
+		if err := checkLine(part+"address", r.GetAddress(), maxDescription); err != nil {
 			return err
 		}
 	}
@@ -182,10 +182,10 @@ func checkResearch(m *pb.Manifest) error {
 	if err := checkHash("research.consent_sha256", research.GetConsentSha256()); err != nil {
 		return err
 	}
-	if err := checkText("research.protocol", research.GetProtocol(), maxName); err != nil {
+	if err := checkLine("research.protocol", research.GetProtocol(), maxName); err != nil {
 		return err
 	}
-	if err := checkText("research.board_approval", research.GetBoardApproval(), maxName); err != nil {
+	if err := checkLine("research.board_approval", research.GetBoardApproval(), maxName); err != nil {
 		return err
 	}
 	return checkURL("research.withdraw_url", research.GetWithdrawUrl())
@@ -205,6 +205,17 @@ func checkText(part, text string, longest int) error {
 	return nil
 }
 
+// checkLine wants a text of one line: a name with another could forge a row of a table.
+func checkLine(part, text string, longest int) error {
+	if err := checkText(part, text, longest); err != nil {
+		return err
+	}
+	if strings.Contains(text, "\n") {
+		return &DraftError{part, "", "it has more than one line"}
+	}
+	return nil
+}
+
 func checkOneOf(part, word string, list []string) error {
 	if word == "" {
 		return &DraftError{part, "", "missing: one of " + strings.Join(list, ", ")}
@@ -217,7 +228,7 @@ func checkOneOf(part, word string, list []string) error {
 
 // checkURL wants a place on the web, or the name of a text that has no place there.
 func checkURL(part, text string) error {
-	if err := checkText(part, text, maxDescription); err != nil {
+	if err := checkLine(part, text, maxDescription); err != nil {
 		return err
 	}
 	u, err := url.Parse(text)

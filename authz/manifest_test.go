@@ -93,7 +93,9 @@ func TestManifestsAreRefusedByThePart(t *testing.T) {
 		{"name", func(m *pb.Manifest) { m.Name = "" }},
 		{"name", func(m *pb.Manifest) { m.Name = "Study\x1b[2J" }},
 		{"name", func(m *pb.Manifest) { m.Name = "Study\u202e" }},
+		{"name", func(m *pb.Manifest) { m.Name = "Study\ncom.example.other" }},
 		{"version", func(m *pb.Manifest) { m.Version = "" }},
+		{"version", func(m *pb.Manifest) { m.Version = "1\n2" }},
 		{"share_usage_description", func(m *pb.Manifest) {
 			m.ShareUsageDescription, m.ReadUsageDescription, m.ClinicalUsageDescription = "", "", ""
 		}},
@@ -116,7 +118,9 @@ func TestManifestsAreRefusedByThePart(t *testing.T) {
 		{"privacy_policy.sha256", func(m *pb.Manifest) { m.PrivacyPolicy.Sha256 = "5e" }},
 		{"recipients[0].name", func(m *pb.Manifest) { m.Recipients[0].Name = "" }},
 		{"recipients[1].category", func(m *pb.Manifest) { m.Recipients[1].Category = "" }},
+		{"recipients[0].name", func(m *pb.Manifest) { m.Recipients[0].Name = "Coach\nNobody else" }},
 		{"recipients[1].address", func(m *pb.Manifest) { m.Recipients[1].Address = "" }},
+		{"recipients[1].address", func(m *pb.Manifest) { m.Recipients[1].Address = "here\nthere" }},
 		{"recipients[1].category", func(m *pb.Manifest) { m.Purposes, m.Research = []string{"health"}, nil }},
 		{"recipients", func(m *pb.Manifest) { m.Recipients = slices.Repeat(m.Recipients, maxRecipients) }},
 		{"required_clinical_types", func(m *pb.Manifest) { m.RequiredClinicalTypes = m.RequiredClinicalTypes[:2] }},
@@ -126,7 +130,9 @@ func TestManifestsAreRefusedByThePart(t *testing.T) {
 		{"research", func(m *pb.Manifest) { m.Purposes, m.Recipients = []string{"health"}, nil }},
 		{"research.consent_sha256", func(m *pb.Manifest) { m.Research.ConsentSha256 = "" }},
 		{"research.protocol", func(m *pb.Manifest) { m.Research.Protocol = "" }},
+		{"research.protocol", func(m *pb.Manifest) { m.Research.Protocol = "1\n2" }},
 		{"research.board_approval", func(m *pb.Manifest) { m.Research.BoardApproval = "" }},
+		{"research.board_approval", func(m *pb.Manifest) { m.Research.BoardApproval = "1\n2" }},
 		{"research.withdraw_url", func(m *pb.Manifest) { m.Research.WithdrawUrl = "mailto:a@example.com" }},
 	} {
 		m := full(t)

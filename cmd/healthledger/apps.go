@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"healthledger/authz"
@@ -132,21 +131,20 @@ func (c *appListCmd) Run(ctx context.Context, g *globals) error {
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(g.out, 0, 4, 2, ' ', 0)
-	if !g.JSON {
-		fmt.Fprintln(w, "BUNDLE ID\tNAME\tWRITES\tREADS\tREGISTERED")
-	}
+	t := g.newListing(false, "bundle id", "name", "writes", "reads", "registered")
 	for _, a := range apps {
 		if g.JSON {
-			if err := g.printMessage(a); err != nil {
-				return err
-			}
-			continue
+			err = g.printMessage(a)
+		} else {
+			err = t.row(asText(a.GetManifest().GetBundleId()), asText(a.GetManifest().GetName()),
+				asText(fmt.Sprintf("%d types", len(a.GetShare()))), asText(fmt.Sprintf("%d types", len(a.GetRead()))),
+				asText(a.GetRegistered().AsTime().Local().Format(time.DateTime)))
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d types\t%d types\t%s\n", a.GetManifest().GetBundleId(), a.GetManifest().GetName(), len(a.GetShare()), len(a.GetRead()),
-			a.GetRegistered().AsTime().Local().Format(time.DateTime))
+		if err != nil {
+			return err
+		}
 	}
-	return w.Flush()
+	return t.flush()
 }
 
 type appShowCmd struct {

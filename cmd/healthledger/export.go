@@ -175,7 +175,7 @@ func (c *exportCmd) print(g *globals, r *export.Report, took time.Duration) erro
 		fmt.Fprintf(out, "\n%s\n", part.title)
 		w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 		for _, what := range slices.Sorted(maps.Keys(part.counts)) {
-			fmt.Fprintf(w, "  %s\t%d\n", what, part.counts[what])
+			fmt.Fprintf(w, "  %s\t%d\n", printable(what), part.counts[what])
 		}
 		if err := w.Flush(); err != nil {
 			return err

@@ -78,7 +78,7 @@ func (c *importCmd) print(g *globals, r apple.Report, took time.Duration) error 
 		}
 	}
 	for _, warning := range r.Warnings {
-		fmt.Fprintf(g.out, "Warning: %s\n", warning)
+		fmt.Fprintf(g.out, "Warning: %s\n", printable(warning))
 	}
 	return nil
 }
@@ -88,17 +88,17 @@ func (c *importCmd) printTable(g *globals, r apple.Report) error {
 	w := tabwriter.NewWriter(g.out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "\nELEMENT\tTYPE\tFOUND\tMAPPED\tKEPT RAW\tPASSED OVER\tWHY")
 	for line := range r.Lines() {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t", line.Name, line.Type, line.Found, line.Mapped, line.Kept, line.Passed)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t", printable(line.Name), printable(line.Type), line.Found, line.Mapped, line.Kept, line.Passed)
 		for i, why := range slices.Sorted(maps.Keys(line.Why)) {
 			if i > 0 {
 				fmt.Fprint(w, "; ")
 			}
-			fmt.Fprintf(w, "%s (%d)", why, line.Why[why])
+			fmt.Fprintf(w, "%s (%d)", printable(why), line.Why[why])
 		}
 		fmt.Fprintln(w)
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Attributes)) {
-		fmt.Fprintf(w, "%s\t\t%d\t0\t%d\t0\tunknown attribute\n", name, r.Attributes[name], r.Attributes[name])
+		fmt.Fprintf(w, "%s\t\t%d\t0\t%d\t0\tunknown attribute\n", printable(name), r.Attributes[name], r.Attributes[name])
 	}
 	fmt.Fprintln(w)
 	return w.Flush()

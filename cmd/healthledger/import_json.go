@@ -76,7 +76,7 @@ func (c *importCmd) printHealthAutoExport(g *globals, r *healthautoexport.Report
 		for _, text := range slices.Sorted(maps.Keys(one.Why)) {
 			why = append(why, fmt.Sprintf("%s (%d)", text, one.Why[text]))
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\n", kind, one.Found, one.Mapped, one.Kept, strings.Join(why, "; "))
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\n", printable(kind), one.Found, one.Mapped, one.Kept, printable(strings.Join(why, "; ")))
 	}
 	return w.Flush()
 }
@@ -101,7 +101,7 @@ func printNDJSON(g *globals, r *ndjson.Report, took time.Duration) error {
 	}
 	fmt.Fprintf(g.out, "%d samples imported %s\n%d lines\n", r.Imported, rate(r.Imported, r.Bytes, took), r.Lines)
 	for _, warning := range r.Warnings {
-		fmt.Fprintf(g.out, "Warning: %s\n", warning)
+		fmt.Fprintf(g.out, "Warning: %s\n", printable(warning))
 	}
 	return nil
 }

@@ -118,12 +118,12 @@ func printTable(g *globals, r *table.Report, took time.Duration) error {
 	}
 	fmt.Fprintf(g.out, "%d samples imported %s\n", r.Saved, rate(r.Saved, r.Bytes, took))
 	if len(r.Ignored) > 0 {
-		fmt.Fprintf(g.out, "Columns that were not imported: %s\n", strings.Join(r.Ignored, ", "))
+		fmt.Fprintf(g.out, "Columns that were not imported: %s\n", printable(strings.Join(r.Ignored, ", ")))
 	}
 	if r.Bad > 0 && len(r.Flaws) > 0 {
 		fmt.Fprintf(g.out, "\nBad lines that were left out: %d\n", r.Bad)
 		for _, flaw := range r.Flaws {
-			fmt.Fprintf(g.out, "  %s\n", flaw)
+			fmt.Fprintf(g.out, "  %s\n", printable(flaw.Error()))
 		}
 		if n := r.Bad - uint64(len(r.Flaws)); n > 0 {
 			fmt.Fprintf(g.out, "  and %d more\n", n)

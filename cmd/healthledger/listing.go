@@ -140,12 +140,23 @@ func (t *listing) flush() error {
 	return t.aligned.Flush()
 }
 
-// printable keeps what apps and imports bring from steering the terminal.
-func printable(s string) string {
+// printable keeps what apps and imports bring from steering the terminal, and on its line.
+func printable(s string) string { return strings.Map(visible, s) }
+
+// printableLines is printable for a text of several lines.
+func printableLines(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return unicode.ReplacementChar
+		if r == '\n' {
+			return r
 		}
-		return r
+		return visible(r)
 	}, s)
+}
+
+// visible replaces what moves the cursor, ends a line or turns the direction of writing.
+func visible(r rune) rune {
+	if unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
+		return unicode.ReplacementChar
+	}
+	return r
 }

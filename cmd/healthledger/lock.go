@@ -39,7 +39,7 @@ func (c *statusCmd) Run(ctx context.Context, g *globals) error {
 			fmt.Fprintf(w, "Locks\t%s\n", at.AsTime().Local().Format(time.DateTime))
 		}
 		for _, warning := range s.GetWarnings() {
-			fmt.Fprintf(w, "Warning\t%s\n", warning)
+			fmt.Fprintf(w, "Warning\t%s\n", printable(warning))
 		}
 	}
 	return w.Flush()

@@ -111,7 +111,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	defer stop()
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	if err := parsed.Run(&cli.globals); err != nil {
-		fmt.Fprintln(stderr, "healthledger:", message(err))
+		fmt.Fprintln(stderr, "healthledger:", printableLines(message(err)))
 		return exitCode(err)
 	}
 	return 0

@@ -33,7 +33,7 @@ func readManifest(path string) (*pb.Manifest, error) {
 func printManifest(out io.Writer, m *pb.Manifest) {
 	line := func(name, text string) {
 		if text != "" {
-			fmt.Fprintf(out, "%-9s %s\n", name, strings.ReplaceAll(text, "\n", "\n          "))
+			fmt.Fprintf(out, "%-9s %s\n", name, strings.ReplaceAll(printableLines(text), "\n", "\n          "))
 		}
 	}
 	line("App", fmt.Sprintf("%s (%s %s)", m.GetBundleId(), m.GetName(), m.GetVersion()))

@@ -71,7 +71,7 @@ func (c *saveCmd) Run(ctx context.Context, g *globals) error {
 		return err
 	}
 	defer app.Close()
-	l := lineSaver{app: app, size: c.Batch, warn: func(text string) { fmt.Fprintln(g.err, "healthledger: warning:", text) }}
+	l := lineSaver{app: app, size: c.Batch, warn: func(text string) { fmt.Fprintln(g.err, "healthledger: warning:", printable(text)) }}
 	if err := l.save(ctx, in); err != nil {
 		return fmt.Errorf("%w (%d samples were saved before)", err, l.saved)
 	}

@@ -3,8 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"text/tabwriter"
+	"strings"
 
 	pb "healthledger/proto/healthledger/v1"
 
@@ -15,10 +14,7 @@ import (
 // signed, not whose key it should be. A signature that is not good is not good for a
 // reason, which is printed; the samples are printed all the same.
 func printSigners(ctx context.Context, g *globals, r reader, req *pb.QuerySamplesRequest) error {
-	w := tabwriter.NewWriter(g.out, 0, 4, 2, ' ', 0)
-	if !g.JSON {
-		fmt.Fprintln(w, "UUID\tVALUE\tUNIT\tSIGNATURE\tSIGNER\tCOVERS")
-	}
+	t := g.newListing(false, "uuid", "value", "unit", "signature", "signer", "covers")
 	for s, err := range r.QuerySamples(ctx, req) {
 		if err != nil {
 			return err
@@ -27,13 +23,13 @@ func printSigners(ctx context.Context, g *globals, r reader, req *pb.QuerySample
 		if g.JSON {
 			err = g.printJSON(map[string]any{"uuid": s.GetUuid(), "type": s.GetType(), "signature": verdict, "signer": signer, "covers": covers})
 		} else {
-			_, err = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%v\n", s.GetUuid(), summary(s), s.GetUnit(), verdict, signer, covers)
+			err = t.row(asText(s.GetUuid()), asText(summary(s)), asText(s.GetUnit()), asText(verdict), asText(signer), asText(strings.Join(covers, " ")))
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return w.Flush()
+	return t.flush()
 }
 
 func checkSignature(s *pb.Sample) (verdict, signer string, covers []string) {
