@@ -21,16 +21,20 @@ func (o *openStore) due(ctx context.Context, reader *pb.Reader, r *pb.DueRequest
 				apps = append(apps, a.Number)
 			}
 		}
-		var again time.Time
+		now, next := r.GetAt(), int64(query.Never)
+		if now == 0 {
+			now = time.Now().UnixMicro()
+		}
 		for _, app := range apps {
-			updates, next, err := o.engine.Due(o.state.Scope(app), time.Now().UnixMicro())
+			updates, more, err := o.engine.Due(o.state.Scope(app), now)
 			if err != nil {
-				return false, again, err
+				return false, time.Time{}, err
 			}
-			resp.Updates = append(resp.Updates, updates...)
-			if at := time.UnixMicro(next); next != query.Never && (again.IsZero() || at.Before(again)) {
-				again = at
-			}
+			resp.Updates, next = append(resp.Updates, updates...), min(next, more)
+		}
+		var again time.Time
+		if resp.Again = 0; next != query.Never {
+			resp.Again, again = next, time.UnixMicro(next)
 		}
 		return len(resp.Updates) > 0, again, nil
 	})

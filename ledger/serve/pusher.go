@@ -14,10 +14,11 @@ import (
 )
 
 const (
-	// pushPace is how often a pusher looks at most: at whole multiples of it after the
-	// unlock, so that when an update comes says nothing of changes that its app cannot see.
+	// pushPace is how often a pusher looks at most: at whole multiples of it, so that when
+	// an update comes says nothing of changes that its app cannot see.
 	pushPace = 50 * time.Millisecond
-	// pushIdle is how often it looks without a change: an hourly update may come by then.
+	// pushIdle is how often it looks when nothing is to be expected: a look may have failed,
+	// or the clock been set.
 	pushIdle = time.Minute
 	// An update that is not acknowledged comes again after firstRetry, then after twice as
 	// long each time, up to lastRetry.
@@ -52,31 +53,48 @@ type retry struct {
 
 // run pushes until the context ends.
 func (p *pusher) run(ctx context.Context) {
-	began := time.Now()
-	for ctx.Err() == nil {
+	for look := time.Now(); ctx.Err() == nil; {
 		sequence, _, changed := p.keeper.store.Head()
-		next := p.push(ctx, sequence)
-		idle := time.NewTimer(time.Until(next))
+		next := p.push(ctx, sequence, look)
+		began := time.Now()
+		idle := time.NewTimer(next.Sub(began))
 		select {
 		case <-changed:
 		case <-idle.C:
 		case <-ctx.Done():
 		}
 		idle.Stop()
-		passed := time.Since(began)
+		look = lookAt(began, time.Now(), next)
 		select {
-		case <-time.After((passed/pushPace+1)*pushPace - passed):
+		case <-time.After(time.Until(look)):
 		case <-ctx.Done():
 		}
 	}
 }
 
-// push tells every app what is due to it, and returns when to look again if nothing changes.
-func (p *pusher) push(ctx context.Context, sequence uint64) (next time.Time) {
-	now := time.Now()
+// lookAt returns when to look, at which whole multiple of pushPace: of a wait that began
+// and was over, because of a change or because next was reached.
+func lookAt(began, over, next time.Time) time.Time {
+	if next.Before(began) {
+		next = began
+	}
+	if next.Before(over) {
+		// A timer is late. What is next comes when it would have with a change before it.
+		over = next
+	}
+	look := over.Truncate(pushPace)
+	if look.Before(over) {
+		look = look.Add(pushPace)
+	}
+	return look
+}
+
+// push tells every app what is due to it at a time, and returns when to look again if
+// nothing changes. sequence is how far the log was then.
+func (p *pusher) push(ctx context.Context, sequence uint64, now time.Time) (next time.Time) {
 	next = now.Add(pushIdle)
 	answer, err := p.process.Read(ctx, &pb.ReadRequest{
-		Reader: &pb.Reader{}, Sequence: sequence, Query: &pb.ReadRequest_Due{Due: &pb.DueRequest{}},
+		Reader: &pb.Reader{}, Sequence: sequence, Query: &pb.ReadRequest_Due{Due: &pb.DueRequest{At: now.UnixMicro()}},
 	})
 	var found *pb.DueResponse
 	if err == nil {
@@ -88,7 +106,7 @@ func (p *pusher) push(ctx context.Context, sequence uint64) (next time.Time) {
 		}
 		return next
 	}
-	due, next := p.pick(found.GetUpdates(), now)
+	due, next := p.pick(found, sequence, now)
 	// Side by side: one app does not wait for the record of another's.
 	var telling sync.WaitGroup
 	for number, updates := range due {
@@ -100,19 +118,28 @@ func (p *pusher) push(ctx context.Context, sequence uint64) (next time.Time) {
 	return next
 }
 
-// pick returns by app what is to be told now, and when there is more to tell again.
-func (p *pusher) pick(due []*pb.DueUpdate, now time.Time) (pick map[uint64][]*pb.DueUpdate, next time.Time) {
+// pick returns by app what is to be told now, and when there is more to tell if nothing
+// changes.
+func (p *pusher) pick(found *pb.DueResponse, sequence uint64, now time.Time) (pick map[uint64][]*pb.DueUpdate, next time.Time) {
 	pick, next = map[uint64][]*pb.DueUpdate{}, now.Add(pushIdle)
+	if again := time.UnixMicro(found.GetAgain()); found.GetAgain() != 0 && again.Before(next) {
+		// Otherwise the next change, whosever, would bring it.
+		next = again
+	}
 	before := p.told
-	p.told = make(map[told]*retry, len(due))
-	for _, d := range due {
+	p.told = make(map[told]*retry, len(found.GetUpdates()))
+	for _, d := range found.GetUpdates() {
 		key := told{d.GetApp(), d.GetType(), d.GetAfter()}
 		r := before[key]
-		switch {
-		case r == nil:
-			r = &retry{now.Add(firstRetry), firstRetry}
-			pick[d.GetApp()] = append(pick[d.GetApp()], d)
-		case !now.Before(r.at):
+		if r == nil {
+			r = &retry{now, firstRetry / 2}
+			if d.GetSequence() > sequence {
+				// It came after this look had begun, which may have been for what the app
+				// cannot see: its own look is the next.
+				r.at = now.Add(pushPace)
+			}
+		}
+		if !now.Before(r.at) {
 			r.wait = min(2*r.wait, lastRetry)
 			r.at = now.Add(r.wait)
 			pick[d.GetApp()] = append(pick[d.GetApp()], d)

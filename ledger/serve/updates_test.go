@@ -17,6 +17,8 @@ import (
 type updating struct {
 	mu      sync.Mutex
 	updates []*pb.DueUpdate
+	// When the updates are due; zero: at once.
+	from    time.Time
 	changed chan struct{}
 }
 
@@ -37,10 +39,13 @@ func (u *updating) due(ctx context.Context, req *pb.ReadRequest) (*pb.ReadRespon
 		found := slices.DeleteFunc(slices.Clone(u.updates), func(d *pb.DueUpdate) bool {
 			return req.GetReader().GetApp() != 0 && req.GetReader().GetApp() != d.GetApp()
 		})
-		changed := u.changed
+		changed, again := u.changed, int64(0)
+		if at := time.UnixMicro(req.GetDue().GetAt()); u.from.After(at) {
+			found, again = nil, u.from.UnixMicro()
+		}
 		u.mu.Unlock()
 		if len(found) > 0 || waited {
-			return answered(&pb.DueResponse{Updates: found}), nil
+			return answered(&pb.DueResponse{Updates: found, Again: again}), nil
 		}
 		select {
 		case <-changed:
@@ -138,6 +143,23 @@ func TestUpdatesArePushedAfterTheUnlockUntilAcknowledged(t *testing.T) {
 	}
 }
 
+// Nobody else's change is needed for an hourly update to come when its hour is over.
+func TestUpdateIsPushedWhenItIsDueAndNotBefore(t *testing.T) {
+	f := newFront(t)
+	f.unlock(t)
+	updates := f.listen(t)
+	time.Sleep(2 * pushPace)
+	from := time.Now().Add(6 * pushPace)
+	f.projector.updating.mu.Lock()
+	f.projector.updates, f.projector.from = []*pb.DueUpdate{dueTo(importerNumber, codeOf(t, "stepCount"), 1)}, from
+	f.projector.updating.mu.Unlock()
+	f.save(t)
+	receive(t, updates, "stepCount")
+	if late := time.Since(from); late < 0 || late > 4*time.Second {
+		t.Errorf("an update came %v after it was due", late)
+	}
+}
+
 func codeOf(t *testing.T, name string) uint32 {
 	t.Helper()
 	code, err := typeCode("type", name)
@@ -200,7 +222,7 @@ func TestOwnerHasNoUpdates(t *testing.T) {
 	}
 }
 
-// An update comes when it is first due, then 1 s, 2 s, 4 s … 1 h after the last time, until
+// An update comes at the first look that begins when it is due, then 1 s, 2 s, 4 s … 1 h after the last time, until
 // it is not due any more; more changes before an acknowledgement do not hurry it.
 func TestPusherBacksOff(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
@@ -208,7 +230,8 @@ func TestPusherBacksOff(t *testing.T) {
 		now := time.Unix(1_700_000_000, 0)
 		type state struct {
 			times int
-			last  time.Time
+			// first: it is not told before; last: it was told then.
+			first, last time.Time
 		}
 		model := map[told]*state{}
 		for range rapid.IntRange(1, 60).Draw(r, "looks") {
@@ -222,24 +245,36 @@ func TestPusherBacksOff(t *testing.T) {
 					due, seen[told{app, 7, d.After}] = append(due, d), true
 				}
 			}
-			pick, next := p.pick(due, now)
+			sequence := rapid.Uint64Range(8, 13).Draw(r, "sequence")
+			again := now.Add(time.Duration(rapid.Int64Range(1, 100).Draw(r, "again")) * time.Second)
+			pick, next := p.pick(&pb.DueResponse{Updates: due, Again: again.UnixMicro()}, sequence, now)
 			wantNext := now.Add(pushIdle)
+			if again.Before(wantNext) {
+				wantNext = again
+			}
 			for _, d := range due {
 				key := told{d.App, d.Type, d.After}
 				s := model[key]
 				if s == nil {
-					s = &state{}
+					s = &state{first: now}
+					if d.Sequence > sequence {
+						s.first = now.Add(pushPace)
+					}
 					model[key] = s
 				}
 				wait := func() time.Duration { return min(time.Second<<min(max(s.times-1, 0), 20), time.Hour) }
-				want := s.times == 0 || now.Sub(s.last) >= wait()
+				want := s.times == 0 && !now.Before(s.first) || s.times > 0 && now.Sub(s.last) >= wait()
 				if got := slices.Contains(pick[d.App], d); got != want {
 					r.Fatalf("told %d times, %v ago: %v", s.times, now.Sub(s.last), got)
 				}
 				if want {
 					s.times, s.last = s.times+1, now
 				}
-				if at := s.last.Add(wait()); at.Before(wantNext) {
+				at := s.first
+				if s.times > 0 {
+					at = s.last.Add(wait())
+				}
+				if at.Before(wantNext) {
 					wantNext = at
 				}
 			}
@@ -253,4 +288,61 @@ func TestPusherBacksOff(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What an app is told, and when, is the same whatever else happens in the store: looks that
+// hidden changes bring tell nothing earlier.
+func TestHiddenChangesDoNotMoveUpdates(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		begin := time.Unix(1_700_000_000, 0)
+		// Within a while that has whole multiples of the pace among its times, and times beside them.
+		drawTimes := func(label string, apart int64) (times []time.Time) {
+			at := int64(0)
+			for _, passed := range rapid.SliceOfN(rapid.Int64Range(apart, 40), 0, 40).Draw(r, label) {
+				at += passed
+				times = append(times, begin.Add(time.Duration(at)*10*time.Millisecond))
+			}
+			return times
+		}
+		// Two changes that an app sees are not both in the first moments of looks.
+		visible, hidden := drawTimes("visible", 8), drawTimes("hidden", 0)
+		dueFrom := begin.Add(time.Duration(rapid.Int64Range(-100, 300).Draw(r, "due")) * 10 * time.Millisecond)
+		late := time.Duration(rapid.Int64Range(1, 25).Draw(r, "late")) * time.Millisecond
+		end := begin.Add(5 * time.Second)
+		world := func(all []time.Time) (told []time.Time) {
+			p := &pusher{}
+			for look := begin; look.Before(end); {
+				// What comes just after the look has begun is seen by it, or not.
+				seen := look.Add(late)
+				found, sequence := &pb.DueResponse{}, uint64(len(before(visible, look.Add(-1))))
+				if changes := uint64(len(before(visible, seen))); changes > 0 && !look.Before(dueFrom) {
+					found.Updates = []*pb.DueUpdate{{App: 1, Type: 7, Sequence: changes}}
+				} else if changes > 0 {
+					found.Again = dueFrom.UnixMicro()
+				}
+				pick, next := p.pick(found, sequence, look)
+				if len(pick[1]) > 0 {
+					told = append(told, look)
+				}
+				over := next.Add(late)
+				if rest := all[len(before(all, look.Add(-1))):]; len(rest) > 0 && rest[0].Before(next) {
+					over = rest[0]
+				}
+				if over.Before(seen) {
+					over = seen
+				}
+				look = lookAt(seen, over, next)
+			}
+			return told
+		}
+		both := slices.SortedFunc(slices.Values(slices.Concat(visible, hidden)), time.Time.Compare)
+		if with, without := world(both), world(visible); !slices.Equal(with, without) {
+			r.Fatalf("told at %v, and without hidden changes at %v", with, without)
+		}
+	})
+}
+
+// before returns the times that are not after another.
+func before(times []time.Time, last time.Time) []time.Time {
+	return slices.DeleteFunc(slices.Clone(times), func(t time.Time) bool { return t.After(last) })
 }

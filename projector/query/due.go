@@ -18,6 +18,10 @@ var intervals = map[pb.Frequency]time.Duration{
 	pb.Frequency_FREQUENCY_WEEKLY:    7 * 24 * time.Hour,
 }
 
+// setBack is how much later than now an acknowledgement is, in microseconds, if the clock
+// was set back. By less it may be because now is when a look was due to begin.
+const setBack = int64(time.Minute / time.Microsecond)
+
 // Never is later than any time.
 const Never = math.MaxInt64
 
@@ -42,7 +46,7 @@ func (e *Engine) Due(scope authz.Scope, now int64) (updates []*pb.DueUpdate, nex
 			}
 			switch at := dueAt(u); {
 			case last <= u.After:
-			case at <= now || u.Acked > now: // the clock was set back
+			case at <= now || u.HasAcked && u.Acked > now+setBack:
 				updates = append(updates, &pb.DueUpdate{App: scope.Reader(), Type: u.Type, Sequence: last, After: u.After})
 			default:
 				next = min(next, at)

@@ -843,7 +843,10 @@ func (x *ReadResponse) GetAnswer() []byte {
 type DueRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How long to wait for one, in milliseconds.
-	WaitMs        uint32 `protobuf:"varint,1,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	WaitMs uint32 `protobuf:"varint,1,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	// The time that it is asked for, in microseconds since the Unix epoch; 0: that at which
+	// it is looked at.
+	At            int64 `protobuf:"varint,2,opt,name=at,proto3" json:"at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -885,10 +888,19 @@ func (x *DueRequest) GetWaitMs() uint32 {
 	return 0
 }
 
+func (x *DueRequest) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
 // DueResponse holds the updates that are due.
 type DueResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Updates       []*DueUpdate           `protobuf:"bytes,1,rep,name=updates,proto3" json:"updates,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Updates []*DueUpdate           `protobuf:"bytes,1,rep,name=updates,proto3" json:"updates,omitempty"`
+	// When more will be due if nothing changes, in microseconds since the Unix epoch; 0: never.
+	Again         int64 `protobuf:"varint,2,opt,name=again,proto3" json:"again,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -928,6 +940,13 @@ func (x *DueResponse) GetUpdates() []*DueUpdate {
 		return x.Updates
 	}
 	return nil
+}
+
+func (x *DueResponse) GetAgain() int64 {
+	if x != nil {
+		return x.Again
+	}
+	return 0
 }
 
 // DueUpdate is a type that an app can see to have changed up to a segment.
@@ -1604,12 +1623,14 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"request_id\x18\x01 \x01(\fR\trequestId\x12\x1a\n" +
 	"\bdecision\x18\x02 \x01(\x04R\bdecision\"&\n" +
 	"\fReadResponse\x12\x16\n" +
-	"\x06answer\x18\x01 \x01(\fR\x06answer\"%\n" +
+	"\x06answer\x18\x01 \x01(\fR\x06answer\"5\n" +
 	"\n" +
 	"DueRequest\x12\x17\n" +
-	"\await_ms\x18\x01 \x01(\rR\x06waitMs\"C\n" +
+	"\await_ms\x18\x01 \x01(\rR\x06waitMs\x12\x0e\n" +
+	"\x02at\x18\x02 \x01(\x03R\x02at\"Y\n" +
 	"\vDueResponse\x124\n" +
-	"\aupdates\x18\x01 \x03(\v2\x1a.healthledger.v1.DueUpdateR\aupdates\"c\n" +
+	"\aupdates\x18\x01 \x03(\v2\x1a.healthledger.v1.DueUpdateR\aupdates\x12\x14\n" +
+	"\x05again\x18\x02 \x01(\x03R\x05again\"c\n" +
 	"\tDueUpdate\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x10\n" +
