@@ -222,7 +222,7 @@ func (h *house) folder(t testing.TB) string {
 
 func (h *house) config(t testing.TB, s *server, folder string) *pb.ProjectorConfig {
 	t.Helper()
-	publish, subscribe := log.ReaderPermissions(h.store.ID(), "_INBOX.reader")
+	publish, subscribe := log.GuestPermissions(h.store.ID(), "_INBOX.reader")
 	user, password, revoke, err := s.Grant(natsserver.Reader, publish, subscribe)
 	if err != nil {
 		t.Fatal(err)

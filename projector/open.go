@@ -89,7 +89,7 @@ func openAll(ctx context.Context, config *pb.ProjectorConfig, store seal.StoreID
 	}
 	folder := filepath.Join(config.GetDirectory(), "view")
 	o.discard = func() error { return discardView(folder, directory) }
-	reader := log.NewReader(o.conn, store)
+	reader := log.NewGuestReader(o.conn, store)
 	err = o.openView(folder, reader, store, directory)
 	if damage(err) || errors.Is(err, seal.ErrBox) {
 		logger.Warn("the view is rebuilt", "error", err)

@@ -7,13 +7,12 @@ import (
 	"healthledger/ledger/seal"
 )
 
-// A guest reads from another account than the log's. It should be how every reader reads
-// that is not the daemon itself: JetStream sends an answer to whatever reply subject a
-// request names, with the server's own rights. Inside the log's account, a connection with
-// nothing but ReaderPermissions can thereby delete the stream (a direct get of a segment
-// that does not exist, with the reply $JS.API.STREAM.DELETE.<stream>) or append to it
-// (a direct get of one that does, with the log's own subject). From another account,
-// answers end in that account.
+// A guest reads from another account than the log's, as every reader does that is not the
+// daemon itself: JetStream sends an answer to whatever reply subject a request names, with
+// the server's own rights. Inside the log's account, a connection that may do nothing but
+// read can thereby delete the stream (a direct get of a segment that does not exist, with
+// the reply $JS.API.STREAM.DELETE.<stream>) or append to it (a direct get of one that
+// does, with the log's own subject). From another account, answers end in that account.
 
 // guestPrefix stands for $JS.API in the guests' account; $JS.API itself is JetStream's
 // there, too.
@@ -36,7 +35,9 @@ func GuestExports() []Export {
 	}
 }
 
-// GuestPermissions is ReaderPermissions for a guest.
+// GuestPermissions returns the subjects that the connection of a store's guest must be
+// allowed to publish and to subscribe to; it needs no others. The inbox prefix is the
+// connection's nats.CustomInboxPrefix ("_INBOX" by default).
 func GuestPermissions(store seal.StoreID, inboxPrefix string) (publish, subscribe []string) {
 	publish = []string{
 		guestPrefix + ".DIRECT.GET." + StreamName(store),

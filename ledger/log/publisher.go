@@ -48,17 +48,10 @@ func NewPublisher(conn *nats.Conn, store seal.StoreID) *Publisher {
 	}
 }
 
-// PublisherPermissions returns the subjects that a publisher's connection must be allowed
-// to publish and to subscribe to; it needs no others. The inbox prefix is as in
-// ReaderPermissions.
-func PublisherPermissions(store seal.StoreID, inboxPrefix string) (publish, subscribe []string) {
-	publish, subscribe = ReaderPermissions(store, inboxPrefix)
-	return append(publish, Subject(store)), subscribe
-}
-
-// AppenderPermissions is PublisherPermissions for all stores: what the connection of a
-// daemon's appenders must be allowed. Its account must hold no streams but logs, since a
-// wildcard stands for a whole name.
+// AppenderPermissions returns the subjects that the connection of a daemon's appenders must
+// be allowed to publish and to subscribe to, for the logs of all stores; it needs no
+// others. Its account must hold no streams but logs, since a wildcard stands for a whole
+// name. The inbox prefix is as in GuestPermissions.
 func AppenderPermissions(inboxPrefix string) (publish, subscribe []string) {
 	return []string{
 		"$JS.API.DIRECT.GET.*",

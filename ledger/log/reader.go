@@ -51,8 +51,9 @@ type Reader struct {
 	stream jetstream.Stream
 }
 
-// NewReader returns a reader of a store's log. It does not talk to the server, and leaves
-// the connection to its owner.
+// NewReader returns a reader of a store's log for a connection to the log's account, which
+// only the daemon has; others use NewGuestReader. It does not talk to the server, and
+// leaves the connection to its owner.
 func NewReader(conn *nats.Conn, store seal.StoreID) *Reader {
 	return &Reader{js: jetStream(conn), store: store, stall: 5 * time.Second, patience: 30 * time.Second, batchBytes: batchBytes}
 }
@@ -63,18 +64,6 @@ func jetStream(conn *nats.Conn) jetstream.JetStream {
 		panic(err) // only for wrong options, and there are none
 	}
 	return js
-}
-
-// ReaderPermissions returns the subjects that a reader's connection must be allowed to
-// publish and to subscribe to; it needs no others. The inbox prefix is the connection's
-// nats.CustomInboxPrefix ("_INBOX" by default). They are for connections that are trusted
-// not to harm the log; others are guests, see GuestExports.
-func ReaderPermissions(store seal.StoreID, inboxPrefix string) (publish, subscribe []string) {
-	publish = []string{
-		"$JS.API.DIRECT.GET." + StreamName(store),
-		"$JS.API.STREAM.INFO." + StreamName(store),
-	}
-	return publish, []string{inboxPrefix + ".>"}
 }
 
 // Last returns the sequence of the last segment, 0 for an empty log.

@@ -247,102 +247,18 @@ func TestReadGivesUpOnAServerThatIsGone(t *testing.T) {
 	}
 }
 
-// The rights that ReaderPermissions and the others name are enough, and no others are
-// in use: the connections of this test have exactly those.
-func TestPermissionsSuffice(t *testing.T) {
-	store, other := testStore(1), testStore(2)
-	account := server.NewAccount("LOG")
-	allow := func(publish, subscribe []string) *server.Permissions {
-		return &server.Permissions{
-			Publish:   &server.SubjectPermission{Allow: publish},
-			Subscribe: &server.SubjectPermission{Allow: subscribe},
-		}
-	}
-	srv := startServer(t, func(o *server.Options) {
-		o.Accounts = []*server.Account{account}
-		o.Users = []*server.User{
-			{Username: "admin", Password: "a", Account: account},
-			{Username: "reader", Password: "r", Account: account, Permissions: allow(ReaderPermissions(store, "_INBOX_r"))},
-			{Username: "publisher", Password: "p", Account: account, Permissions: allow(PublisherPermissions(store, "_INBOX_p"))},
-			{Username: "appender", Password: "d", Account: account, Permissions: allow(AppenderPermissions("_INBOX_d"))},
-		}
-	})
-	served, err := srv.LookupAccount("LOG")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := served.EnableJetStream(map[string]server.JetStreamAccountLimits{"": {
-		MaxMemory: -1, MaxStore: -1, MaxStreams: -1, MaxConsumers: -1,
-	}}, nil); err != nil {
-		t.Fatal(err)
-	}
-	violations := make(chan error, 100)
-	connect := func(user, password, inbox string) *nats.Conn {
-		return srv.connect(nats.UserInfo(user, password), nats.CustomInboxPrefix(inbox),
-			nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { violations <- err }))
-	}
-	admin := connect("admin", "a", "_INBOX")
-	createStream(t, admin, store)
-	createStream(t, admin, other)
-	publisher := NewPublisher(connect("publisher", "p", "_INBOX_p"), store)
-	for sequence := uint64(1); sequence <= 3; sequence++ {
-		if err := publisher.Publish(testContext(t), sequence, payloadOf(sequence, 100)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := publisher.Publish(testContext(t), 2, []byte("other")); !errors.Is(err, ErrConflict) {
-		t.Errorf("conflict: %v", err)
-	}
-	appenders := connect("appender", "d", "_INBOX_d")
-	if err := NewPublisher(appenders, other).Publish(testContext(t), 1, []byte("x")); err != nil {
-		t.Error(err)
-	}
-	readers := connect("reader", "r", "_INBOX_r")
-	r := NewReader(readers, store)
-	if last, err := r.Last(testContext(t)); err != nil || last != 3 {
-		t.Errorf("Last = %d, %v", last, err)
-	}
-	if _, err := readAll(testContext(t), t, r, 1, 3, constant(100)); err != nil {
-		t.Error(err)
-	}
-	var loss *LossError
-	if _, err := readAll(testContext(t), t, r, 1, 9, constant(100)); !errors.As(err, &loss) || *loss != (LossError{4, 9}) {
-		t.Errorf("a log that is shorter: %v", err)
-	}
-	select {
-	case err := <-violations:
-		t.Errorf("a right was missing: %v", err)
-	default:
-	}
-	// And the reader of one store reads no other, and writes nothing.
-	quick, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	if _, err := NewReader(readers, other).Last(quick); err == nil {
-		t.Error("a reader read another store")
-	}
-	select {
-	case <-violations:
-	case <-time.After(5 * time.Second):
-		t.Error("no violation for reading another store")
-	}
-	if err := NewPublisher(readers, store).tryPublish(quick, 4, []byte("x")); err == nil {
-		t.Error("a reader appended")
-	}
-}
-
 func BenchmarkRead(b *testing.B) {
 	for _, c := range []struct{ size, count int }{{256 << 10, 800}, {16 << 10, 8000}, {1 << 10, 50_000}} {
-		for _, transport := range []string{"process", "tcp"} {
-			b.Run(fmt.Sprintf("%dKiB/%s", c.size>>10, transport), func(b *testing.B) {
-				srv := startServer(b, func(o *server.Options) { o.SyncAlways = false })
+		for _, who := range []string{"daemon", "guest"} {
+			b.Run(fmt.Sprintf("%dKiB/%s", c.size>>10, who), func(b *testing.B) {
 				store := testStore(1)
-				conn := srv.connectInProcess()
-				if transport == "tcp" {
-					conn = srv.connect()
+				house := startGuestHouse(b, store)
+				createStream(b, house.admin, store)
+				fill(b, house.admin, store, 1, uint64(c.count), constant(c.size))
+				r := NewReader(house.appender, store)
+				if who == "guest" {
+					r = NewGuestReader(house.guest, store)
 				}
-				createStream(b, conn, store)
-				fill(b, conn, store, 1, uint64(c.count), constant(c.size))
-				r := NewReader(conn, store)
 				b.SetBytes(int64(c.size * c.count))
 				for b.Loop() {
 					if err := r.Read(b.Context(), 1, uint64(c.count), func(Entry) error { return nil }); err != nil {

@@ -231,7 +231,7 @@ func (d *Daemon) closeRecords() {
 // credentials with which it can read one log and do nothing else.
 func (d *Daemon) configure(store *ledger.Store) (*pb.ProjectorConfig, func(), error) {
 	inbox := inboxPrefix()
-	publish, subscribe := log.ReaderPermissions(store.ID(), inbox)
+	publish, subscribe := log.GuestPermissions(store.ID(), inbox)
 	user, password, revoke, err := d.nats.Grant(natsserver.Reader, publish, subscribe)
 	if err != nil {
 		return nil, nil, err

@@ -118,9 +118,9 @@ func randomText(bytes int) string {
 	return strings.ToLower(textEncoding.EncodeToString(buf))
 }
 
-// Grant makes a credential for the account LOG, valid until revoke or Shutdown,
-// with which a connection may publish and subscribe to the given subjects and to
-// nothing else. Password and permissions are kept in memory only. revoke ends the
+// Grant makes a credential for LOG or GUESTS, valid until revoke or Shutdown, with
+// which a connection may publish and subscribe to the given subjects and to nothing
+// else. Password and permissions are kept in memory only. revoke ends the
 // connections made with it; it may be called more than once.
 //
 // An error says that the kind is neither Appender nor Reader, or that a subject is

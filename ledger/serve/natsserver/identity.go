@@ -26,7 +26,7 @@ const (
 	Administrator
 	// Appender adds to a store's stream. Account LOG, by Grant only.
 	Appender
-	// Reader reads a store's stream. Account LOG, by Grant only.
+	// Reader reads a store's stream. Account GUESTS, by Grant only.
 	Reader
 )
 
@@ -61,11 +61,15 @@ type Identity struct {
 	Key string
 }
 
-// Names of the two accounts. They share nothing: no exports, no imports.
+// Names of the accounts. GUESTS imports from LOG what reads a stream (log.GuestExports);
+// nothing else crosses between them.
 const (
-	accountApps = "APPS"
-	accountLog  = "LOG"
+	accountApps   = "APPS"
+	accountLog    = "LOG"
+	accountGuests = "GUESTS"
 )
+
+var accounts = []string{accountApps, accountLog, accountGuests}
 
 // userKey returns the key a user name from outside stands for.
 func userKey(user string) (kind Kind, key string, ok bool) {
@@ -81,6 +85,8 @@ func (k Kind) account() string {
 	switch k {
 	case App, LocalOwner, Service:
 		return accountApps
+	case Reader:
+		return accountGuests
 	}
 	return accountLog
 }

@@ -1,9 +1,10 @@
 // Package natsserver is the daemon's NATS server: it runs in the process, listens
 // on loopback, and decides for each connection who it is and what it may reach.
 //
-// There are two accounts. Apps, owners and the daemon's service connection live in
-// APPS, which has no JetStream. The log lives in LOG, which only connections with a
-// credential of this process reach (see Server.Grant). Nothing crosses between them.
+// There are three accounts. Apps, owners and the daemon's service connection live in
+// APPS, which has no JetStream. The log lives in LOG, which only the daemon's own
+// connections reach. Projectors read it from GUESTS, as ledger/log describes. For LOG and
+// GUESTS a connection needs a credential of this process (see Server.Grant).
 //
 //	srv, err := natsserver.Start(natsserver.Options{StoreDir: dir, Authenticate: who})
 //	service, err := srv.Connect(natsserver.Service)
@@ -32,6 +33,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"healthledger/ledger/log"
 	"healthledger/proto/rpc"
 )
 
@@ -151,7 +153,7 @@ func serverOptions(dir, host string, port int, gate *gate) *server.Options {
 		// An app needs an inbox and its updates, a daemon connection a handful more.
 		MaxSubs: 1000,
 
-		Accounts:                   []*server.Account{server.NewAccount(accountApps), server.NewAccount(accountLog)},
+		Accounts:                   newAccounts(),
 		CustomClientAuthentication: gate,
 
 		JetStream:              true,
@@ -169,12 +171,36 @@ func serverOptions(dir, host string, port int, gate *gate) *server.Options {
 	}
 }
 
+func newAccounts() (all []*server.Account) {
+	for _, name := range accounts {
+		all = append(all, server.NewAccount(name))
+	}
+	return all
+}
+
+// admitGuests lets the account of guests read the log's streams, and do nothing else.
+func admitGuests(logs, guests *server.Account) error {
+	for _, export := range log.GuestExports() {
+		answers := server.Singleton
+		if export.Streamed {
+			answers = server.Streamed
+		}
+		if err := logs.AddServiceExportWithResponse(export.Subject, answers, []*server.Account{guests}); err != nil {
+			return err
+		}
+		if err := guests.AddServiceImport(logs, export.Imported, export.Subject); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // ready enables JetStream for LOG, which recovers its streams.
 func (s *Server) ready() error {
 	if failure := s.journal.failure(); failure != "" {
 		return errors.New(failure)
 	}
-	for _, name := range []string{accountApps, accountLog} {
+	for _, name := range accounts {
 		account, err := s.nats.LookupAccount(name)
 		if err != nil {
 			return fmt.Errorf("account %s: %w", name, err)
@@ -194,6 +220,9 @@ func (s *Server) ready() error {
 	close(tasks)
 	if err != nil {
 		return fmt.Errorf("recover streams: %w", err)
+	}
+	if err := admitGuests(s.gate.accounts[accountLog], s.gate.accounts[accountGuests]); err != nil {
+		return fmt.Errorf("admit guests to the log: %w", err)
 	}
 	for _, kind := range []Kind{Service, Administrator} {
 		user, password := s.gate.add(kind, kind.permissions())
