@@ -56,7 +56,7 @@ func (l *Launcher) Launch(_ context.Context, config *pb.ProjectorConfig) (*Proce
 	if err != nil {
 		return nil, fmt.Errorf("launch projector: %w", err)
 	}
-	p := &Process{conn: conn, done: make(chan struct{}), ProjectorServiceClient: client(conn)}
+	p := &Process{conn: conn, done: make(chan struct{}), ProjectorServiceClient: serviceAt(conn)}
 	p.cmd = exec.Command(l.Path, l.Args...)
 	p.cmd.Stdin = bytes.NewReader(content)
 	p.cmd.Stderr = l.Stderr

@@ -21,6 +21,7 @@ import (
 	"healthledger/projector/cryptfs"
 	"healthledger/projector/query"
 	"healthledger/projector/view"
+	"healthledger/proto/client"
 	pb "healthledger/proto/healthledger/v1"
 )
 
@@ -81,9 +82,7 @@ func openAll(ctx context.Context, config *pb.ProjectorConfig, store seal.StoreID
 	o.opener = keys.Opener(store, directory)
 	o.tokenKey = keys.Derive("page token")
 	var err error
-	o.conn, err = nats.Connect(config.GetNatsUrl(), nats.UserInfo(config.GetNatsUser(), config.GetNatsPassword()),
-		nats.CustomInboxPrefix(config.GetNatsInbox()), nats.MaxReconnects(-1), nats.Name("projector"))
-	if err != nil {
+	if o.conn, err = connectLog(config); err != nil {
 		o.release()
 		return nil, fmt.Errorf("connect to the log: %w", err)
 	}
@@ -106,6 +105,16 @@ func openAll(ctx context.Context, config *pb.ProjectorConfig, store seal.StoreID
 		return nil, err
 	}
 	return o, nil
+}
+
+// connectLog connects as the guest that the daemon lets read one log.
+func connectLog(config *pb.ProjectorConfig) (*nats.Conn, error) {
+	options, err := client.Trust{CA: config.GetNatsCa(), ServerName: config.GetNatsServerName()}.Options(config.GetNatsUrl())
+	if err != nil {
+		return nil, err
+	}
+	return nats.Connect(config.GetNatsUrl(), append(options, nats.UserInfo(config.GetNatsUser(), config.GetNatsPassword()),
+		nats.CustomInboxPrefix(config.GetNatsInbox()), nats.MaxReconnects(-1), nats.Name("projector"))...)
 }
 
 // damage tells whether an error says that the view must be rebuilt.

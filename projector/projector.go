@@ -79,8 +79,8 @@ func serveConn(ctx context.Context, conn net.Conn, service *service) error {
 	return err
 }
 
-// client returns the service at the other end of a connection.
-func client(conn net.Conn) pb.ProjectorServiceClient {
+// serviceAt returns the service at the other end of a connection.
+func serviceAt(conn net.Conn) pb.ProjectorServiceClient {
 	var once sync.Once
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)

@@ -45,7 +45,7 @@ func (c *appAddCmd) Run(ctx context.Context, g *globals) error {
 	if err != nil {
 		return err
 	}
-	credentials := client.Credentials{URL: o.url, Store: o.store.String(), Key: resp.GetKey(), Token: resp.GetToken()}
+	credentials := o.address.Remote.Credentials(o.store.String(), resp.GetKey(), resp.GetToken())
 	path := c.Credentials
 	if path == "" {
 		path, err = g.keepCredentials(o.store, id, credentials)

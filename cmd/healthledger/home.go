@@ -133,7 +133,7 @@ type owner struct {
 	*client.OwnerClient
 	globals *globals
 	store   seal.StoreID
-	url     string
+	address serve.LocalAddress
 	inside  *serve.Daemon
 }
 
@@ -150,7 +150,7 @@ func (g *globals) ownerOf(ctx context.Context, id seal.StoreID) (*owner, error) 
 	if err != nil {
 		return nil, err
 	}
-	o := &owner{globals: g, store: id, inside: inside, url: address.URL}
+	o := &owner{globals: g, store: id, inside: inside, address: address}
 	session, _ := os.ReadFile(o.sessionFile())
 	o.OwnerClient, err = client.DialOwner(ctx, address.Credentials(), id.String(), string(session))
 	if err != nil {

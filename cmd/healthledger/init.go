@@ -54,9 +54,7 @@ func (c *initCmd) Run(ctx context.Context, g *globals) error {
 	if err := create(ctx, address, genesis); err != nil {
 		return err
 	}
-	path, kept := g.keepCredentials(genesis.Store, ledger.ImporterID, client.Credentials{
-		URL: address.URL, Store: genesis.Store.String(), Key: genesis.Key, Token: genesis.Token,
-	})
+	path, kept := g.keepCredentials(genesis.Store, ledger.ImporterID, address.Remote.Credentials(genesis.Store.String(), genesis.Key, genesis.Token))
 	if kept != nil {
 		kept = fmt.Errorf("the store is made, but its importer's credentials could not be kept: %w", kept)
 	}

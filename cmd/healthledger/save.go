@@ -37,7 +37,7 @@ func (o *owner) app(ctx context.Context, bundleID, path string) (*client.Client,
 	if err != nil {
 		return nil, err
 	}
-	credentials.URL = o.url
+	credentials.URL, credentials.Trust = o.address.URL, o.address.Trust
 	app, err := client.Dial(ctx, credentials)
 	if err != nil {
 		// The apps of a store that cannot be served are turned away; say why.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -9,13 +10,14 @@ import (
 
 	"healthledger/ledger"
 	"healthledger/ledger/serve"
+	"healthledger/ledger/serve/natsserver"
 	"healthledger/projector"
 )
 
 type serveCmd struct {
-	Listen   string        `help:"Address for NATS clients, on loopback." default:"127.0.0.1:0"`
-	HTTP     string        `name:"http" help:"Also answer over HTTP (Connect, gRPC, JSON) at this address."`
-	Cert     string        `name:"tls-cert" help:"Certificate for HTTP (PEM); with it HTTP may listen beyond loopback." type:"existingfile" and:"tls"`
+	Listen   string        `help:"Address for NATS clients; beyond loopback with a certificate only." default:"127.0.0.1:0"`
+	HTTP     string        `name:"http" help:"Also answer over HTTP (Connect, gRPC, JSON) at this address; beyond loopback with a certificate only."`
+	Cert     string        `name:"tls-cert" help:"Certificate (PEM; the chain behind it, if there is one) for NATS and HTTP, which then speak nothing but TLS. Read at the start." type:"existingfile" and:"tls"`
 	CertKey  string        `name:"tls-key" help:"Key of the certificate (PEM)." type:"existingfile" and:"tls"`
 	AutoLock time.Duration `help:"Lock a store so long after its owner was last there (0: never)." default:"12h"`
 }
@@ -29,6 +31,9 @@ func (c *serveCmd) Run(ctx context.Context, g *globals) error {
 	options.Listen, options.AutoLock = c.Listen, c.AutoLock
 	options.HTTP, options.TLS = c.HTTP, serve.TLS{Certificate: c.Cert, Key: c.CertKey}
 	d, err := serve.Start(ctx, options)
+	if errors.Is(err, natsserver.ErrNotLoopback) {
+		return fmt.Errorf("%w: give --tls-cert and --tls-key", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,9 @@ import (
 // gives access to the owner's service; what a store holds needs a session on top.
 type LocalAddress struct {
 	URL string `json:"url"`
+	client.Trust
+	// Remote is the address for apps that may be on other machines.
+	Remote Remote `json:"remote"`
 	// HTTP is the address for HTTP clients, if they are served.
 	HTTP  string `json:"http,omitempty"`
 	Key   string `json:"key"`
@@ -31,7 +34,19 @@ type LocalAddress struct {
 
 // Credentials returns what a client connects with.
 func (a LocalAddress) Credentials() client.LocalCredentials {
-	return client.LocalCredentials{URL: a.URL, Key: a.Key, Token: a.Token}
+	return client.LocalCredentials{URL: a.URL, Trust: a.Trust, Key: a.Key, Token: a.Token}
+}
+
+// Remote is how apps reach a daemon, wherever they are: by a name that its certificate
+// is for. Without a certificate they are on its machine.
+type Remote struct {
+	URL string `json:"url"`
+	client.Trust
+}
+
+// Credentials returns what an app connects with.
+func (r Remote) Credentials(store, key, token string) client.Credentials {
+	return client.Credentials{URL: r.URL, Trust: r.Trust, Store: store, Key: key, Token: token}
 }
 
 // ErrNoDaemon is returned where no daemon serves a data directory.

@@ -9,6 +9,7 @@ package serve
 import (
 	"context"
 	"crypto/subtle"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,7 +39,7 @@ type Options struct {
 	Listen string
 	// HTTP is the address for HTTP clients; empty: none.
 	HTTP string
-	// TLS of HTTP clients; without it only loopback is served.
+	// TLS of all clients; without it only loopback is served.
 	TLS TLS
 	// Launch starts projectors.
 	Launch Launch
@@ -55,12 +56,14 @@ type Daemon struct {
 	nats    *natsserver.Server
 	ledger  *ledger.Ledger
 	local   LocalAddress
-	clock   clock
-	slow    *throttle
-	waiting *waiting
-	conns   []*nats.Conn
-	service *nats.Conn // answers, and pushes updates
-	closers []func()
+	// certificate is nil without TLS.
+	certificate *certificate
+	clock       clock
+	slow        *throttle
+	waiting     *waiting
+	conns       []*nats.Conn
+	service     *nats.Conn // answers, and pushes updates
+	closers     []func()
 
 	mu      sync.Mutex
 	closed  bool
@@ -97,8 +100,15 @@ func (d *Daemon) start(ctx context.Context) error {
 		return err
 	}
 	d.local = newLocalAddress()
+	if d.certificate, err = d.options.TLS.load(); err != nil {
+		return fmt.Errorf("certificate: %w", err)
+	}
+	var encryption *tls.Config
+	if d.certificate != nil {
+		encryption, d.local.Trust = d.certificate.config, d.certificate.local
+	}
 	d.nats, err = natsserver.Start(natsserver.Options{
-		StoreDir: filepath.Join(d.options.Dir, "jetstream"), Listen: d.options.Listen,
+		StoreDir: filepath.Join(d.options.Dir, "jetstream"), Listen: d.options.Listen, TLS: encryption,
 		Authenticate: d.authenticate, Logger: d.options.Logger, DeferListen: true,
 	})
 	if err != nil {
@@ -141,6 +151,9 @@ func (d *Daemon) start(ctx context.Context) error {
 		return err
 	}
 	d.local.URL = d.nats.URL()
+	if d.local.Remote, err = d.certificate.remote(d.local.URL); err != nil {
+		return err
+	}
 	if err := d.serveHTTP(); err != nil {
 		return err
 	}
@@ -243,6 +256,7 @@ func (d *Daemon) configure(store *ledger.Store) (*pb.ProjectorConfig, func(), er
 	return &pb.ProjectorConfig{
 		Store: store.ID().String(), Directory: directory,
 		NatsUrl: d.nats.URL(), NatsUser: user, NatsPassword: password, NatsInbox: inbox,
+		NatsCa: d.local.Trust.CA, NatsServerName: d.local.Trust.ServerName,
 		OwnerKey: store.Keyring().OwnerKey(), StoreKey: store.Keyring().StoreKey(),
 	}, revoke, nil
 }

@@ -62,13 +62,15 @@ type front struct {
 	projector reading
 }
 
-func newFront(t *testing.T) *front {
+func newFront(t *testing.T) *front { return newFrontWith(t, Options{HTTP: "127.0.0.1:0"}) }
+
+// newFrontWith listens as the options say.
+func newFrontWith(t *testing.T, options Options) *front {
 	f := &front{projector: reading{newFake(), make(chan *pb.ReadRequest, 1), newUpdating()}}
+	options.Dir, options.Logger = t.TempDir(), slog.New(slog.DiscardHandler)
+	options.Launch = func(context.Context, *pb.ProjectorConfig) (Projector, error) { return f.projector, nil }
 	var err error
-	f.Daemon, err = Start(t.Context(), Options{
-		Dir: t.TempDir(), HTTP: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler),
-		Launch: func(context.Context, *pb.ProjectorConfig) (Projector, error) { return f.projector, nil },
-	})
+	f.Daemon, err = Start(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +91,7 @@ func newFront(t *testing.T) *front {
 	if f.store, err = f.ledger.Store(g.Store); err != nil {
 		t.Fatal(err)
 	}
-	f.app, err = client.Dial(t.Context(), client.Credentials{URL: address.URL, Store: g.Store.String(), Key: g.Key, Token: g.Token})
+	f.app, err = client.Dial(t.Context(), address.Remote.Credentials(g.Store.String(), g.Key, g.Token))
 	if err != nil {
 		t.Fatal(err)
 	}

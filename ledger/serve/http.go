@@ -28,9 +28,6 @@ const (
 	headerBytes   = 16 << 10
 )
 
-// TLS names the files of a certificate chain and its key, both PEM.
-type TLS struct{ Certificate, Key string }
-
 // serveHTTP answers the services over HTTP: Connect, gRPC and gRPC-Web, on HTTP/1.1
 // and HTTP/2.
 func (d *Daemon) serveHTTP() error {
@@ -67,7 +64,7 @@ func (d *Daemon) serveHTTP() error {
 		}
 	}()
 	d.local.HTTP = "http://" + listener.Addr().String()
-	if d.options.TLS != (TLS{}) {
+	if d.certificate != nil {
 		d.local.HTTP = "https://" + listener.Addr().String()
 	}
 	d.closers = append(d.closers, func() {
@@ -87,19 +84,15 @@ func (d *Daemon) listenHTTP() (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.options.TLS == (TLS{}) {
+	if d.certificate == nil {
 		if !address.IP.IsLoopback() {
 			return nil, natsserver.ErrNotLoopback
 		}
 		return net.ListenTCP("tcp", address)
 	}
-	certificate, err := tls.LoadX509KeyPair(d.options.TLS.Certificate, d.options.TLS.Key)
-	if err != nil {
-		return nil, err
-	}
-	return tls.Listen("tcp", address.String(), &tls.Config{
-		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2", "http/1.1"},
-	})
+	config := d.certificate.config.Clone()
+	config.NextProtos = []string{"h2", "http/1.1"}
+	return tls.Listen("tcp", address.String(), config)
 }
 
 // authenticateBearer says whether a token is that of an app of the store, or of the local

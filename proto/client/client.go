@@ -67,7 +67,7 @@ func Dial(ctx context.Context, c Credentials, opts ...nats.Option) (*Client, err
 	if err := c.check(); err != nil {
 		return nil, rpc.InvalidArgument("credentials", err.Error())
 	}
-	l := link{url: c.URL, user: c.Key, key: c.Key, token: c.Token}
+	l := link{url: c.URL, trust: c.Trust, user: c.Key, key: c.Key, token: c.Token}
 	nc, services, err := l.dial(ctx, opts, address{"health", c.Store})
 	if err != nil {
 		return nil, err
@@ -254,7 +254,11 @@ func payload(ctx context.Context, health pb.HealthServiceClient, typeName, token
 }
 
 // link is how to connect.
-type link struct{ url, user, key, token string }
+type link struct {
+	url              string
+	trust            Trust
+	user, key, token string
+}
 
 // address is a service of a store.
 type address struct{ prefix, store string }
@@ -268,18 +272,22 @@ func (l link) dial(ctx context.Context, opts []nats.Option, to ...address) (*nat
 	if err := ctx.Err(); err != nil || timeout <= 0 {
 		return nil, nil, rpc.Public(context.Cause(ctx))
 	}
+	own, err := l.trust.Options(l.url)
+	if err != nil {
+		return nil, nil, rpc.InvalidArgument("credentials", err.Error())
+	}
 	services := make([]*rpc.NATSClient, len(to))
 	ready := make(chan struct{})
-	own := []nats.Option{
+	own = append(own,
 		nats.UserInfo(l.user, l.token),
 		nats.CustomInboxPrefix(rpc.InboxPrefix(l.key)),
 		nats.Timeout(timeout),
 		nats.MaxReconnects(-1),
-		nats.ReconnectWait(50 * time.Millisecond),
+		nats.ReconnectWait(50*time.Millisecond),
 		nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond),
 		// Calls return their errors; the library would print to standard error.
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
-	}
+	)
 	opts = append(append(own, opts...), nats.DisconnectErrHandler(func(*nats.Conn, error) {
 		<-ready
 		for _, service := range services {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 
@@ -17,8 +16,9 @@ import (
 // Credentials are what an app needs to connect. The owner gets them once, when the
 // app is registered, and gives them to the app as a file.
 type Credentials struct {
-	// URL of the daemon's NATS server, nats://host:port.
+	// URL of the daemon's NATS server: tls://host:port, or nats://host:port on its machine.
 	URL string `json:"url"`
+	Trust
 	// Store the app belongs to.
 	Store string `json:"store"`
 	// Key is the app's address: 26 characters of lower-case base32.
@@ -30,7 +30,8 @@ type Credentials struct {
 // LocalCredentials are what the owner's commands need on the daemon's machine. The
 // daemon writes them into its data directory.
 type LocalCredentials struct {
-	URL   string `json:"url"`
+	URL string `json:"url"`
+	Trust
 	Key   string `json:"key"`
 	Token string `json:"token"`
 }
@@ -40,7 +41,7 @@ type LocalCredentials struct {
 var ErrReadableByOthers = errors.New("file must not be accessible to others (chmod 600)")
 
 // maxFile is more than any file of credentials needs, in bytes.
-const maxFile = 4096
+const maxFile = 64 << 10
 
 // String leaves the token out.
 func (c Credentials) String() string {
@@ -64,12 +65,12 @@ func (c Credentials) check() error {
 	if !rpc.IsStore(c.Store) {
 		return errors.New("store is not valid")
 	}
-	return LocalCredentials{URL: c.URL, Key: c.Key, Token: c.Token}.check()
+	return LocalCredentials{URL: c.URL, Trust: c.Trust, Key: c.Key, Token: c.Token}.check()
 }
 
 func (c LocalCredentials) check() error {
-	if u, err := url.Parse(c.URL); err != nil || u.Scheme != "nats" || u.Host == "" || u.User != nil {
-		return errors.New("url is not of the form nats://host:port")
+	if _, err := c.Options(c.URL); err != nil {
+		return err
 	}
 	if !rpc.IsKey(c.Key) {
 		return errors.New("key is not 26 characters of lower-case base32")

@@ -1,5 +1,5 @@
-// Package natsserver is the daemon's NATS server: it runs in the process, listens
-// on loopback, and decides for each connection who it is and what it may reach.
+// Package natsserver is the daemon's NATS server: it runs in the process, listens on
+// loopback or with TLS, and decides for each connection who it is and what it may reach.
 //
 // There are three accounts. Apps, owners and the daemon's service connection live in
 // APPS, which has no JetStream. The log lives in LOG, which only the daemon's own
@@ -18,6 +18,7 @@
 package natsserver
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -43,9 +44,9 @@ const MaxPayload = 1<<20 + 64<<10
 // DefaultListen is any free port on loopback.
 const DefaultListen = "127.0.0.1:0"
 
-// ErrNotLoopback says that Options.Listen is not on loopback. The connections are
-// not encrypted, so nothing else is served.
-var ErrNotLoopback = errors.New("only loopback addresses are served")
+// ErrNotLoopback says that an address to listen at is not on loopback, and that there is
+// no certificate with which connections would be encrypted.
+var ErrNotLoopback = errors.New("addresses beyond loopback are served with a certificate only")
 
 // ErrInUse says that another process has the store directory open.
 var ErrInUse = errors.New("directory is in use by another process")
@@ -54,8 +55,11 @@ var ErrInUse = errors.New("directory is in use by another process")
 type Options struct {
 	// StoreDir holds the streams. It is made with mode 0700 if it is absent.
 	StoreDir string
-	// Listen is host:port on loopback; port 0 takes a free one. Empty: DefaultListen.
+	// Listen is host:port, without TLS on loopback; port 0 takes a free one. Empty:
+	// DefaultListen.
 	Listen string
+	// TLS is spoken by everybody who does not connect in the process. Nil: by nobody.
+	TLS *tls.Config
 	// DeferListen leaves the port closed until Server.Listen, for a daemon that must
 	// connect in the process before it can tell who is who. A client that is refused
 	// twice gives up for good; one that finds no port comes back.
@@ -97,7 +101,7 @@ func Start(opts Options) (*Server, error) {
 }
 
 func start(opts Options) (*Server, error) {
-	host, port, err := loopback(opts.Listen)
+	host, port, err := address(opts.Listen, opts.TLS != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +122,9 @@ func start(opts Options) (*Server, error) {
 		own:  map[Kind][2]string{},
 	}
 	s.journal = &journal{log: opts.Logger}
-	s.nats, err = server.NewServer(serverOptions(opts.StoreDir, host, port, s.gate))
+	serverOptions := serverOptions(opts.StoreDir, host, port, s.gate)
+	serverOptions.TLSConfig = opts.TLS
+	s.nats, err = server.NewServer(serverOptions)
 	if err != nil {
 		lock.Close()
 		return nil, err
@@ -253,8 +259,8 @@ func (s *Server) listen() error {
 	return nil
 }
 
-// loopback splits an address and refuses what is not loopback.
-func loopback(listen string) (host string, port int, err error) {
+// address splits an address, and refuses what is not loopback unless it is encrypted.
+func address(listen string, encrypted bool) (host string, port int, err error) {
 	if listen == "" {
 		listen = DefaultListen
 	}
@@ -265,7 +271,7 @@ func loopback(listen string) (host string, port int, err error) {
 	if host == "localhost" {
 		host = "127.0.0.1"
 	}
-	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+	if ip := net.ParseIP(host); !encrypted && (ip == nil || !ip.IsLoopback()) {
 		return "", 0, fmt.Errorf("listen address %q: %w", listen, ErrNotLoopback)
 	}
 	number, err := strconv.ParseUint(text, 10, 16)

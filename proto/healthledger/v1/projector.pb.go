@@ -32,6 +32,10 @@ type ProjectorConfig struct {
 	NatsUser     string `protobuf:"bytes,4,opt,name=nats_user,json=natsUser,proto3" json:"nats_user,omitempty"`
 	NatsPassword string `protobuf:"bytes,5,opt,name=nats_password,json=natsPassword,proto3" json:"nats_password,omitempty"`
 	NatsInbox    string `protobuf:"bytes,8,opt,name=nats_inbox,json=natsInbox,proto3" json:"nats_inbox,omitempty"`
+	// How the projector knows the daemon, if they speak over TLS: its certificate in PEM,
+	// and a name that is in there.
+	NatsCa         string `protobuf:"bytes,9,opt,name=nats_ca,json=natsCa,proto3" json:"nats_ca,omitempty"`
+	NatsServerName string `protobuf:"bytes,10,opt,name=nats_server_name,json=natsServerName,proto3" json:"nats_server_name,omitempty"`
 	// The owner's and the store's public keys as the daemon pinned them.
 	OwnerKey      []byte `protobuf:"bytes,6,opt,name=owner_key,json=ownerKey,proto3" json:"owner_key,omitempty"`
 	StoreKey      []byte `protobuf:"bytes,7,opt,name=store_key,json=storeKey,proto3" json:"store_key,omitempty"`
@@ -107,6 +111,20 @@ func (x *ProjectorConfig) GetNatsPassword() string {
 func (x *ProjectorConfig) GetNatsInbox() string {
 	if x != nil {
 		return x.NatsInbox
+	}
+	return ""
+}
+
+func (x *ProjectorConfig) GetNatsCa() string {
+	if x != nil {
+		return x.NatsCa
+	}
+	return ""
+}
+
+func (x *ProjectorConfig) GetNatsServerName() string {
+	if x != nil {
+		return x.NatsServerName
 	}
 	return ""
 }
@@ -1564,7 +1582,7 @@ var File_healthledger_v1_projector_proto protoreflect.FileDescriptor
 
 const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\n" +
-	"\x1fhealthledger/v1/projector.proto\x12\x0fhealthledger.v1\x1a#healthledger/v1/authorization.proto\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\x1a\x1bhealthledger/v1/owner.proto\"\xfb\x01\n" +
+	"\x1fhealthledger/v1/projector.proto\x12\x0fhealthledger.v1\x1a#healthledger/v1/authorization.proto\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\x1a\x1bhealthledger/v1/owner.proto\"\xbe\x02\n" +
 	"\x0fProjectorConfig\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x12\x1c\n" +
 	"\tdirectory\x18\x02 \x01(\tR\tdirectory\x12\x19\n" +
@@ -1572,7 +1590,10 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\tnats_user\x18\x04 \x01(\tR\bnatsUser\x12#\n" +
 	"\rnats_password\x18\x05 \x01(\tR\fnatsPassword\x12\x1d\n" +
 	"\n" +
-	"nats_inbox\x18\b \x01(\tR\tnatsInbox\x12\x1b\n" +
+	"nats_inbox\x18\b \x01(\tR\tnatsInbox\x12\x17\n" +
+	"\anats_ca\x18\t \x01(\tR\x06natsCa\x12(\n" +
+	"\x10nats_server_name\x18\n" +
+	" \x01(\tR\x0enatsServerName\x12\x1b\n" +
 	"\towner_key\x18\x06 \x01(\fR\bownerKey\x12\x1b\n" +
 	"\tstore_key\x18\a \x01(\fR\bstoreKey\"\x0e\n" +
 	"\fOfferRequest\".\n" +
