@@ -30,6 +30,7 @@ func (s *selection) holds(p *view.Place, typeCode uint32) bool {
 // merge yields the samples of several streams in one order of time.
 type merge struct {
 	selection *selection
+	writer    *writer
 	filter    *filter
 	patience  *patience
 	streams   []*stream // a heap by next
@@ -48,13 +49,12 @@ type stream struct {
 	// next is the first that waits, or while the stream is not open a Place that none of
 	// its samples comes before.
 	next    view.Place
-	limit   int
 	waiting waiting
 }
 
 // newMerge prepares the streams of the sources. It reads nothing.
-func newMerge(p *patience, s *selection, f *filter, sources []view.Source) *merge {
-	m := &merge{selection: s, filter: f, patience: p}
+func newMerge(p *patience, s *selection, w *writer, f *filter, sources []view.Source) *merge {
+	m := &merge{selection: s, writer: w, filter: f, patience: p}
 	for i := range sources {
 		m.add(&sources[i])
 	}
@@ -82,11 +82,7 @@ func (m *merge) add(source *view.Source) {
 		if span.Last = min(span.Last, last); span.First > span.Last {
 			continue
 		}
-		st := &stream{source: source, span: span, late: late, limit: s.limit, waiting: waiting{order: s.order, typeCode: source.Type()}}
-		if late {
-			// Some may turn out to have no members left, and then others count.
-			st.limit = math.MaxInt32
-		}
+		st := &stream{source: source, span: span, late: late, waiting: waiting{order: s.order, typeCode: source.Type()}}
 		t := span.Last
 		if !s.order.descending {
 			t = m.earliest(st, span.First)
@@ -178,11 +174,49 @@ func (m *merge) read(st *stream) error {
 		return nil
 	}
 	fits, err := m.filter.matches(st.source, sample)
-	if fits && err == nil {
-		heap.Push(&st.waiting, sample)
-		st.waiting.cut(st.limit)
+	if !fits || err != nil {
+		return err
 	}
-	return err
+	heap.Push(&st.waiting, sample)
+	if most := m.selection.limit + 1; len(st.waiting.samples) >= 2*most {
+		return m.cut(st, most)
+	}
+	return nil
+}
+
+// cut forgets samples that wait and cannot be among so many of the answer.
+func (m *merge) cut(st *stream, most int) error {
+	all := st.waiting.samples
+	slices.SortFunc(all, func(a, b view.Sample) int {
+		if st.waiting.before(&a, &b) {
+			return -1
+		}
+		return 1
+	})
+	kept := all[:0]
+	for i := range all {
+		if len(kept) == most {
+			break
+		}
+		// A correlation without a member left is in no answer, and then others count.
+		if st.late {
+			if there, err := m.hasMembers(st.source, &all[i]); err != nil {
+				return err
+			} else if !there {
+				continue
+			}
+		}
+		kept = append(kept, all[i])
+	}
+	st.waiting.samples = kept
+	return nil
+}
+
+func (m *merge) hasMembers(source *view.Source, s *view.Sample) (bool, error) {
+	if err := m.patience.spend(); err != nil {
+		return false, err
+	}
+	return m.writer.hasMembers(source, s)
 }
 
 // certain says that no unread sample can come before the first that waits.
@@ -239,20 +273,6 @@ type waiting struct {
 
 func (w *waiting) before(a, b *view.Sample) bool {
 	return w.order.beforeInTime(&a.Place, &b.Place, w.typeCode, w.typeCode)
-}
-
-// cut forgets samples that cannot be among the first limit of the answer.
-func (w *waiting) cut(limit int) {
-	if len(w.samples) < 2*limit+2 {
-		return
-	}
-	slices.SortFunc(w.samples, func(a, b view.Sample) int {
-		if w.before(&a, &b) {
-			return -1
-		}
-		return 1
-	})
-	w.samples = w.samples[:limit+1]
 }
 
 func (w *waiting) Len() int           { return len(w.samples) }

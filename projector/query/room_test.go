@@ -2,13 +2,17 @@ package query
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 
+	"healthledger/projector/view"
 	"healthledger/proto/health"
 	pb "healthledger/proto/healthledger/v1"
 )
@@ -170,4 +174,61 @@ func TestPatienceIsAskedForEveryInterval(t *testing.T) {
 		})
 		s.close(t)
 	}
+}
+
+// Correlations that last make a stream look far ahead. What it keeps meanwhile is bounded
+// by the limit, and those without a member left take no place in it.
+func TestLongCorrelationsComeInOrderUnderALimit(t *testing.T) {
+	const foods, limit = 60, 2
+	s := newStore(t)
+	var all []*pb.Sample
+	var want []string
+	deleted := &pb.DeletedSamples{Type: code("dietaryFiber")}
+	for i := range foods {
+		start, end := health.Timestamp(base+int64(i)), health.Timestamp(base+int64(i)+day*(1+int64(i/(foods-1)))) // the last one lasts longer
+		member := &pb.Sample{Type: "dietaryFiber", Uuid: id(), Start: start, End: end, Unit: "g", Value: proto.Float64(float64(i))}
+		all = append(all, &pb.Sample{Type: "food", Uuid: id(), Start: start, End: end, Source: &pb.Source{Name: "scale"}, Members: []*pb.Sample{member}})
+		if i%8 < 5 {
+			gone := uuid.MustParse(member.Uuid)
+			deleted.Uuids = append(deleted.Uuids, gone[:])
+		} else {
+			want = append(want, all[i].Uuid)
+		}
+	}
+	s.saveSamples(t, anna, 0, all...)
+	s.sequence++
+	s.applyEvent(t, &pb.Event{Body: &pb.Event_SamplesDeleted{SamplesDeleted: &pb.SamplesDeleted{
+		App: anna, RequestId: binary.BigEndian.AppendUint64(make([]byte, 8), 1<<60), Deletions: []*pb.DeletedSamples{deleted},
+	}}})
+	r := &pb.QuerySamplesRequest{Types: []string{"food"}, Limit: limit, Order: pb.Order_ORDER_ASCENDING}
+	owner := grants(t, nil).OwnerScope()
+	answer, err := s.engine.Samples(context.Background(), owner, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, sample := range answer.Samples {
+		got = append(got, sample.Uuid)
+	}
+	if diff := cmp.Diff(want[:limit], got); diff != "" {
+		t.Error(diff)
+	}
+
+	q, err := s.engine.parseSamples(owner, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshot, err := s.view.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := q.find(&patience{ctx: context.Background(), snapshot: snapshot}, newWriter(owner, &s.engine.options, snapshot)).(*merge)
+	var source *view.Source
+	if more, err := m.take(&view.Sample{}, &source); err != nil || !more || len(m.streams) != 1 || cap(m.streams[0].waiting.samples) > 4*(limit+1) {
+		t.Errorf("%v, %v, room for %d", more, err, cap(m.streams[0].waiting.samples))
+	}
+	if err := errors.Join(m.close(), snapshot.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s.close(t)
 }

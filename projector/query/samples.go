@@ -138,7 +138,7 @@ func (q *samplesQuery) find(p *patience, w *writer) found {
 		all = append(all, sources(w.snapshot, q.scope, t, q.selection.period)...)
 	}
 	if q.selection.order.by != pb.SortBy_SORT_BY_VALUE {
-		return newMerge(p, &q.selection, filter, all)
+		return newMerge(p, &q.selection, w, filter, all)
 	}
 	return &shortlist{selection: q.selection, filter: filter, writer: w, each: func(call func(*view.Source, *view.Sample) error) error {
 		return scanAll(p, q.selection.period, all, call)

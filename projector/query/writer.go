@@ -1,6 +1,7 @@
 package query
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -50,6 +51,22 @@ func (w *writer) sample(source *view.Source, s *view.Sample) (*pb.Sample, error)
 		return err
 	})
 	return message, err
+}
+
+// errFound ends a search.
+var errFound = errors.New("found")
+
+// hasMembers says whether the reader sees a member of an object.
+func (w *writer) hasMembers(source *view.Source, s *view.Sample) (bool, error) {
+	object, err := w.details.Object(source.App(), s)
+	if err != nil || object == nil {
+		return false, err
+	}
+	err = w.details.Members(w.scope, object, func(*view.Source, *view.Sample) error { return errFound })
+	if errors.Is(err, errFound) {
+		return true, nil
+	}
+	return false, err
 }
 
 // alone makes the wire form of a sample without members.
