@@ -39,12 +39,13 @@ func (d *Daemon) serveHTTP() error {
 		return fmt.Errorf("http: %w", err)
 	}
 	mux := http.NewServeMux()
-	options := rpc.HTTPOptions{Authenticate: d.authenticateBearer, Logger: d.options.Logger}
-	mux.Handle(rpc.NewHTTPHandler(func(o ...connect.HandlerOption) (string, http.Handler) {
+	stopping, stop := context.WithCancel(context.Background())
+	options := rpc.HTTPOptions{Authenticate: d.authenticateBearer, Logger: d.options.Logger, Stopping: stopping}
+	mux.Handle(rpc.NewHTTPHandler(pb.File_healthledger_v1_owner_proto.Services().ByName("OwnerService"), func(o ...connect.HandlerOption) (string, http.Handler) {
 		return pb.NewOwnerServiceHandler(&ownerService{daemon: d}, o...)
 	}, options))
 	options.Gate = d.admit
-	mux.Handle(rpc.NewHTTPHandler(func(o ...connect.HandlerOption) (string, http.Handler) {
+	mux.Handle(rpc.NewHTTPHandler(pb.File_healthledger_v1_health_proto.Services().ByName("HealthService"), func(o ...connect.HandlerOption) (string, http.Handler) {
 		return pb.NewHealthServiceHandler(&healthService{daemon: d}, o...)
 	}, options))
 	server := &http.Server{
@@ -70,6 +71,7 @@ func (d *Daemon) serveHTTP() error {
 	d.closers = append(d.closers, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 		defer cancel()
+		stop()
 		if server.Shutdown(ctx) != nil {
 			_ = server.Close()
 		}

@@ -128,3 +128,25 @@ func TestSlowBodyWritesNothingAfterARevocation(t *testing.T) {
 		}
 	}
 }
+
+// A body of which the rest does not come holds nobody up when the daemon stops.
+func TestUnfinishedBodyDoesNotHoldTheShutdown(t *testing.T) {
+	f := newFront(t)
+	body, half, rest := trickle(t, aPart())
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		if answer, err := f.post(t, "SavePart", body); err == nil {
+			_ = answer.Body.Close()
+		}
+	}()
+	<-half
+	time.Sleep(100 * time.Millisecond) // it is being read
+	began := time.Now()
+	f.Close()
+	if took := time.Since(began); took > drainTimeout/2 {
+		t.Errorf("the shutdown took %v", took)
+	}
+	rest()
+	<-answered
+}

@@ -1,17 +1,20 @@
 package rpc
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
-	"sync/atomic"
+	"sync"
+	"time"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
-
-	pb "healthledger/proto/healthledger/v1"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // HTTPOptions of a handler.
@@ -21,9 +24,14 @@ type HTTPOptions struct {
 	Authenticate func(store, key, token string) bool
 	// Gate stands before every call; nil: none.
 	Gate Gate
-	// MaxRequests under way at once; 0: DefaultMaxRequests. What exceeds it is answered
-	// with ReasonBusy at once.
+	// MaxRequests and MaxBytes of requests under way at once, of which a caller gets a
+	// part; 0: DefaultMaxRequests and DefaultMaxBytes. What exceeds them is answered with
+	// ReasonBusy at once.
 	MaxRequests int
+	MaxBytes    int64
+	// Stopping ends when requests that are not all there yet are not waited for any more;
+	// nil: never.
+	Stopping context.Context
 	// Logger gets internal errors and panics, never payloads; nil: they are dropped.
 	Logger *slog.Logger
 }
@@ -44,23 +52,31 @@ func ParseBearer(header string) (store, key, token string, ok bool) {
 	return parts[0], parts[1], parts[2], true
 }
 
-// NewHTTPHandler serves an implementation over HTTP; mount is the generated function
-// that does so, with it already applied. Who calls is decided by the header
+// NewHTTPHandler serves an implementation of a service over HTTP; mount is the generated
+// function that does so, with it already applied. Who calls is decided by the header
 // Authorization, which no other method or path tells anything without.
-func NewHTTPHandler(mount func(...connect.HandlerOption) (string, http.Handler), opts HTTPOptions) (path string, handler http.Handler) {
+func NewHTTPHandler(service protoreflect.ServiceDescriptor, mount func(...connect.HandlerOption) (string, http.Handler), opts HTTPOptions) (path string, handler http.Handler) {
 	if opts.MaxRequests == 0 {
 		opts.MaxRequests = DefaultMaxRequests
+	}
+	if opts.MaxBytes == 0 {
+		opts.MaxBytes = DefaultMaxBytes
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	h := &httpHandler{opts: opts}
+	if opts.Stopping == nil {
+		opts.Stopping = context.Background()
+	}
+	h := &httpHandler{opts: opts, service: service, bounds: newBounds(opts.MaxRequests, opts.MaxBytes)}
 	options := []connect.HandlerOption{
 		connect.WithCodec(codec{"proto", Protobuf}), connect.WithCodec(codec{"json", JSON}),
 		// Connect knows JSON by two names.
 		connect.WithCodec(codec{"json; charset=utf-8", JSON}),
+		// What a body has is what it counts for, and how well an answer compresses is
+		// nobody's to see.
+		connect.WithCompression("gzip", nil, nil),
 		connect.WithReadMaxBytes(MaxRequest),
-		connect.WithRequestGate(h.gate),
 		connect.WithInterceptors(connect.UnaryInterceptorFunc(h.intercept)),
 	}
 	h.errors = connect.NewErrorWriter(options...)
@@ -70,46 +86,125 @@ func NewHTTPHandler(mount func(...connect.HandlerOption) (string, http.Handler),
 
 // httpHandler stands before the generated handlers.
 type httpHandler struct {
-	opts     HTTPOptions
-	next     http.Handler
-	errors   *connect.ErrorWriter
-	requests atomic.Int64
+	opts    HTTPOptions
+	service protoreflect.ServiceDescriptor
+	next    http.Handler
+	errors  *connect.ErrorWriter
+	bounds  *bounds
 }
 
-// leaveKey is where the gate leaves word for the interceptor.
-type leaveKey struct{}
-
 func (h *httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer h.requests.Add(-1)
-	if h.requests.Add(1) > int64(h.opts.MaxRequests) {
-		h.refuse(w, r, Error(connect.CodeResourceExhausted, &pb.ErrorDetail{Reason: ReasonBusy}, "too many requests at once"))
-		return
-	}
+	// An answer is nobody else's.
+	w.Header().Set("Cache-Control", "no-store")
 	store, key, token, ok := ParseBearer(r.Header.Get("Authorization"))
 	if !ok || !h.opts.Authenticate(store, key, token) {
+		w.Header().Set("WWW-Authenticate", "Bearer")
 		h.refuse(w, r, Unauthenticated())
 		return
 	}
-	// An answer is nobody else's.
-	w.Header().Set("Cache-Control", "no-store")
 	// A deadline of the caller's that ended a call would go round the gate's: how long work
 	// took could be read from when it comes too late.
 	r.Header.Del("Grpc-Timeout")
 	r.Header.Del("Connect-Timeout-Ms")
+	method := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
+	if h.service.Methods().ByName(protoreflect.Name(method)) == nil || r.Method != http.MethodPost || !h.errors.IsSupported(r) {
+		h.next.ServeHTTP(w, r) // it says what is wrong, and reads nothing more
+		return
+	}
 	caller := Caller{Store: store, Key: key, Session: r.Header.Get(HeaderSession)}
-	h.next.ServeHTTP(w, r.WithContext(WithCaller(r.Context(), caller)))
+	ctx, leave, err := h.opts.Gate.open(WithCaller(r.Context(), caller), method)
+	if err != nil {
+		h.refuse(w, r, h.public(method, err))
+		return
+	}
+	// Whatever is answered from here on, by whomever, leaves when it may.
+	answer := &departing{ResponseWriter: w, leave: leave}
+	defer answer.depart() // one without a body is written when this returns
+	content, done, err := h.read(answer, r, key)
+	if err != nil {
+		h.refuse(answer, r, h.public(method, err))
+		return
+	}
+	defer done()
+	// What is left of the samples in this process is not left on purpose.
+	defer clear(content)
+	r = r.WithContext(ctx)
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(content)), int64(len(content))
+	h.next.ServeHTTP(answer, r)
 }
+
+// departing is an answer that waits until it may leave.
+type departing struct {
+	http.ResponseWriter
+	leave func()
+	once  sync.Once
+}
+
+func (d *departing) depart() { d.once.Do(d.leave) }
+
+func (d *departing) WriteHeader(status int) {
+	d.depart()
+	d.ResponseWriter.WriteHeader(status)
+}
+
+func (d *departing) Write(content []byte) (int, error) {
+	d.depart()
+	return d.ResponseWriter.Write(content)
+}
+
+// Unwrap is for http.ResponseController.
+func (d *departing) Unwrap() http.ResponseWriter { return d.ResponseWriter }
+
+// read reads the body of a request within the bounds, or until the service stops. The
+// request counts until done is called.
+func (h *httpHandler) read(w http.ResponseWriter, r *http.Request, key string) (content []byte, done func(), err error) {
+	limit := int64(MaxRequest)
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+		limit += envelope
+	}
+	size := r.ContentLength
+	if size > limit {
+		return nil, nil, tooLarge()
+	}
+	if size < 0 {
+		size = limit
+	}
+	if err := h.bounds.take(key, size); err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			h.bounds.leave(key, size)
+		}
+	}()
+	stop := context.AfterFunc(h.opts.Stopping, func() {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
+	})
+	defer stop()
+	var body bytes.Buffer
+	body.Grow(int(max(r.ContentLength, 0)) + bytes.MinRead)
+	switch n, err := body.ReadFrom(io.LimitReader(r.Body, limit+1)); {
+	case n > limit:
+		return nil, nil, tooLarge()
+	case h.opts.Stopping.Err() != nil && err != nil:
+		return nil, nil, Error(connect.CodeUnavailable, nil, "the service stops")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, nil, Error(connect.CodeDeadlineExceeded, nil, "the request took too long to come")
+	case err != nil:
+		return nil, nil, Error(connect.CodeCanceled, nil, "the request ended early")
+	default:
+		h.bounds.settle(key, size, n)
+		return body.Bytes(), func() { h.bounds.leave(key, n) }, nil
+	}
+}
+
+// envelope is how many bytes gRPC puts before a message.
+const envelope = 5
 
 // refuse answers in the caller's protocol, if it speaks one.
 func (h *httpHandler) refuse(w http.ResponseWriter, r *http.Request, err *connect.Error) {
-	w.Header().Set("Cache-Control", "no-store")
-	status := http.StatusServiceUnavailable
-	if err.Code() == connect.CodeUnauthenticated {
-		status = http.StatusUnauthorized
-		w.Header().Set("WWW-Authenticate", "Bearer")
-	}
 	if !h.errors.IsSupported(r) {
-		http.Error(w, err.Message(), status)
+		http.Error(w, err.Message(), http.StatusUnauthorized)
 		return
 	}
 	if err := h.errors.Write(w, r, err); err != nil {
@@ -117,37 +212,29 @@ func (h *httpHandler) refuse(w http.ResponseWriter, r *http.Request, err *connec
 	}
 }
 
-// gate runs before a request is decoded.
-func (h *httpHandler) gate(ctx context.Context, spec connect.Spec, _ connect.Peer, _ http.Header) (context.Context, error) {
-	ctx, leave, err := h.opts.Gate.open(ctx, methodOf(spec))
-	if err != nil {
-		return nil, h.public(spec, err)
-	}
-	return context.WithValue(ctx, leaveKey{}, leave), nil
-}
-
 // intercept runs a call; a panic is an internal error.
 func (h *httpHandler) intercept(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, request connect.AnyRequest) (response connect.AnyResponse, err error) {
-		leave, _ := ctx.Value(leaveKey{}).(func())
-		defer leave()
 		defer func() {
 			if cause := recover(); cause != nil {
 				response, err = nil, panicked(cause)
 			}
 			if err != nil {
-				response, err = nil, h.public(request.Spec(), err)
+				response, err = nil, h.public(methodOf(request.Spec()), err)
 			}
 		}()
+		if why := unreadable(request.Any()); why != "" {
+			return nil, InvalidArgument("request", why)
+		}
 		return next(ctx, request)
 	}
 }
 
 // public is what the caller learns of an error; the log learns the rest.
-func (h *httpHandler) public(spec connect.Spec, err error) error {
+func (h *httpHandler) public(method string, err error) *connect.Error {
 	public := Public(err)
 	if public.Code() == connect.CodeInternal {
-		h.opts.Logger.Error("call failed", "service", "http", "method", methodOf(spec), "error", cause(err))
+		h.opts.Logger.Error("call failed", "service", "http", "method", method, "error", cause(err))
 	}
 	return public
 }
@@ -157,7 +244,9 @@ func methodOf(spec connect.Spec) string {
 }
 
 // codec makes Connect read and write messages as NATS does: with the same limits, and
-// JSON with unknown fields is refused.
+// JSON with unknown fields is refused. A message that cannot be read comes to the
+// interceptor with the reason in the place of unknown fields, which it never has otherwise:
+// Connect would answer by itself, in its own words.
 type codec struct {
 	name     string
 	encoding Encoding
@@ -178,5 +267,18 @@ func (c codec) Unmarshal(data []byte, message any) error {
 	if !ok {
 		return errors.New("not a protobuf message")
 	}
-	return c.encoding.Unmarshal(data, m)
+	if err := c.encoding.Unmarshal(data, m); err != nil {
+		proto.Reset(m)
+		m.ProtoReflect().SetUnknown([]byte(err.Error()))
+	}
+	return nil
+}
+
+// unreadable returns why a message could not be read, "" if it could.
+func unreadable(message any) string {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return ""
+	}
+	return string(m.ProtoReflect().GetUnknown())
 }

@@ -3,6 +3,8 @@ package rpc_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
@@ -13,6 +15,8 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
 	"google.golang.org/protobuf/proto"
 
 	pb "healthledger/proto/healthledger/v1"
@@ -23,9 +27,11 @@ const secret = "the token"
 
 // web serves over HTTP to whoever has the secret.
 func web(t *testing.T, impl pb.HealthServiceHandler, opts rpc.HTTPOptions) *httptest.Server {
-	opts.Authenticate = func(s, key, token string) bool { return s == store && key == anna && token == secret }
+	opts.Authenticate = func(s, key, token string) bool {
+		return s == store && (key == anna && token == secret || key == berta && token == "of berta")
+	}
 	mux := http.NewServeMux()
-	mux.Handle(rpc.NewHTTPHandler(func(o ...connect.HandlerOption) (string, http.Handler) {
+	mux.Handle(rpc.NewHTTPHandler(pb.File_healthledger_v1_health_proto.Services().ByName("HealthService"), func(o ...connect.HandlerOption) (string, http.Handler) {
 		return pb.NewHealthServiceHandler(impl, o...)
 	}, opts))
 	server := httptest.NewUnstartedServer(mux)
@@ -290,5 +296,148 @@ func FuzzBearer(f *testing.F) {
 		if s2, key2, token2, ok := rpc.ParseBearer("Bearer " + rpc.Bearer(s, key, token)); !ok || s2 != s || key2 != key || token2 != token {
 			t.Fatalf("%q does not come back", header)
 		}
+	})
+}
+
+// What cannot be read is refused over HTTP as on NATS, whatever the protocol and the
+// encoding: with the same code and detail, and not before it may.
+func TestRequestsThatCannotBeReadAreRefusedAlikeOnBothTransports(t *testing.T) {
+	left := make(chan struct{}, 1)
+	gate := func(ctx context.Context, _ string) (context.Context, func(), error) {
+		return ctx, func() { left <- struct{}{} }, nil
+	}
+	server := web(t, service{save: accept}, rpc.HTTPOptions{Gate: gate})
+	nc := serve(t, service{save: accept}, rpc.NATSOptions{}).connect(t, anna)
+	for _, c := range []struct {
+		name, contentType string
+		body              []byte
+	}{
+		{"no JSON", rpc.ContentTypeJSON, []byte("{")},
+		{"unknown field", rpc.ContentTypeJSON, []byte(`{"nonsense":1}`)},
+		{"wrong kind", rpc.ContentTypeJSON, []byte(`{"samples":7}`)},
+		{"too deep", rpc.ContentTypeJSON, []byte(strings.Repeat(`{"samples":[`, 50))},
+		{"no protobuf", "application/proto", []byte{0x0a, 0x7f}},
+		{"large JSON", rpc.ContentTypeJSON, bytes.Repeat([]byte(" "), rpc.MaxRequest+1)},
+		{"large protobuf", "application/proto", make([]byte, rpc.MaxRequest+1)},
+	} {
+		answer, err := nc.RequestMsg(&nats.Msg{
+			Subject: "health." + store + "." + anna + ".Save", Data: c.body, Header: nats.Header{rpc.HeaderContentType: {c.contentType}},
+		}, 5*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := new(pb.ErrorDetail)
+		if encoding, _ := rpc.ParseContentType(c.contentType); encoding.Unmarshal(answer.Data, want) != nil || want.GetReason() == "" {
+			t.Fatalf("%s on NATS: %s", c.name, answer.Data)
+		}
+		for _, size := range []string{"known", "unknown"} {
+			var body io.Reader = bytes.NewReader(c.body)
+			if size == "unknown" {
+				body = io.MultiReader(body)
+			}
+			code, detail := refusal(t, server, c.contentType, body)
+			if code != answer.Header.Get(micro.ErrorCodeHeader) || !proto.Equal(detail, want) {
+				t.Errorf("%s of %s size: %s %v, on NATS %v", c.name, size, code, detail, want)
+			}
+			select {
+			case <-left:
+			default:
+				t.Errorf("%s: the answer did not wait", c.name)
+			}
+		}
+	}
+}
+
+// refusal posts a body to Save and returns the code and the detail of the error.
+func refusal(t *testing.T, server *httptest.Server, contentType string, body io.Reader) (code string, detail *pb.ErrorDetail) {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodPost, server.URL+"/healthledger.v1.HealthService/Save", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", contentType)
+	r.Header.Set("Authorization", "Bearer "+rpc.Bearer(store, anna, secret))
+	response, err := server.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var failure struct {
+		Code    string
+		Details []struct{ Value string }
+	}
+	if err := json.NewDecoder(response.Body).Decode(&failure); err != nil {
+		t.Fatal(err)
+	}
+	detail = new(pb.ErrorDetail)
+	for _, d := range failure.Details {
+		content, err := base64.RawStdEncoding.DecodeString(d.Value)
+		if err != nil || proto.Unmarshal(content, detail) != nil {
+			t.Fatalf("detail %q: %v", d.Value, err)
+		}
+	}
+	return failure.Code, detail
+}
+
+// Nothing about the request is looked at before the gate: neither how it is compressed.
+func TestGateOfHTTPRunsBeforeTheCompressionIsLookedAt(t *testing.T) {
+	server := web(t, service{save: accept}, rpc.HTTPOptions{Gate: func(context.Context, string) (context.Context, func(), error) {
+		return nil, nil, rpc.StoreLocked()
+	}})
+	for _, protocol := range []connect.ClientOption{connect.WithClientOptions(), connect.WithGRPCWeb()} {
+		client := pb.NewHealthServiceClient(server.Client(), server.URL, protocol, connect.WithSendGzip(), bearing(rpc.Bearer(store, anna, secret)))
+		if _, err := client.Save(t.Context(), &pb.SaveRequest{RequestId: make([]byte, 4096)}); rpc.Reason(err) != rpc.ReasonStoreLocked {
+			t.Error(err)
+		}
+	}
+}
+
+// One caller whose requests never end takes no place of others, nor do requests whose bodies
+// have not come.
+func TestUnfinishedRequestsTakePlacesOfTheirCallerOnly(t *testing.T) {
+	server := web(t, service{save: accept}, rpc.HTTPOptions{MaxRequests: 5, MaxBytes: 8 * rpc.MaxRequest})
+	ended := make(chan struct{}, 2)
+	post := func() *io.PipeWriter {
+		r, w := io.Pipe()
+		go func() {
+			defer func() { ended <- struct{}{} }()
+			request, err := http.NewRequest(http.MethodPost, server.URL+"/healthledger.v1.HealthService/Save", r)
+			if err != nil {
+				return
+			}
+			request.Header.Set("Content-Type", rpc.ContentTypeJSON)
+			request.Header.Set("Authorization", "Bearer "+rpc.Bearer(store, anna, secret))
+			if response, err := server.Client().Do(request); err == nil {
+				_ = response.Body.Close()
+			}
+		}()
+		_, _ = io.WriteString(w, "{")
+		return w
+	}
+	bodies := []*io.PipeWriter{post(), post()}
+	greedy := protocols(t, server, rpc.Bearer(store, anna, secret))["connect"]
+	other := protocols(t, server, rpc.Bearer(store, berta, "of berta"))
+	wait(t, func() bool {
+		// Two are there and a third would leave two: as many as it has itself are free.
+		_, err := greedy.Save(t.Context(), &pb.SaveRequest{})
+		return rpc.Reason(err) != rpc.ReasonBusy
+	})
+	third := post()
+	wait(t, func() bool {
+		_, err := greedy.Save(t.Context(), &pb.SaveRequest{})
+		return rpc.Reason(err) == rpc.ReasonBusy
+	})
+	for name, client := range other {
+		if _, err := client.Save(t.Context(), &pb.SaveRequest{}); err != nil {
+			t.Errorf("%s beside a greedy app: %v", name, err)
+		}
+	}
+	for _, b := range append(bodies, third) {
+		_ = b.CloseWithError(io.ErrUnexpectedEOF)
+		<-ended
+	}
+	wait(t, func() bool {
+		_, err := greedy.Save(t.Context(), &pb.SaveRequest{})
+		return err == nil
 	})
 }

@@ -74,7 +74,7 @@ func (c *NATSClient) Invoke(ctx context.Context, method string, request, respons
 		return InvalidArgument("request", "holds a string that is not UTF-8")
 	}
 	if len(body) > MaxRequest {
-		return tooLarge(len(body))
+		return tooLarge()
 	}
 	ctx, cancel := limited(ctx, waitOf(request))
 	defer cancel()

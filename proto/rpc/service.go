@@ -111,7 +111,7 @@ func (m *method) invoke(ctx context.Context, contentType string, body []byte) (p
 		return nil, InvalidArgument("Content-Type", "neither "+ContentTypeProtobuf+" nor "+ContentTypeJSON)
 	}
 	if len(body) > MaxRequest {
-		return nil, tooLarge(len(body))
+		return nil, tooLarge()
 	}
 	request := reflect.New(m.request)
 	if err := encoding.Unmarshal(body, request.Interface().(proto.Message)); err != nil {
@@ -127,8 +127,8 @@ func (m *method) invoke(ctx context.Context, contentType string, body []byte) (p
 	return out[0].Interface().(proto.Message), nil
 }
 
-func tooLarge(size int) *connect.Error {
-	return Error(connect.CodeResourceExhausted,
-		&pb.ErrorDetail{Reason: ReasonTooLarge, Field: "request", Why: fmt.Sprintf("%d bytes; at most %d", size, MaxRequest)},
-		"the request is too large: %d bytes, at most %d", size, MaxRequest)
+func tooLarge() *connect.Error {
+	why := fmt.Sprintf("more than %d bytes", MaxRequest)
+	return Error(connect.CodeResourceExhausted, &pb.ErrorDetail{Reason: ReasonTooLarge, Field: "request", Why: why},
+		"the request is too large: %s", why)
 }
