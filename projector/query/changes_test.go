@@ -513,3 +513,49 @@ func FuzzAnchors(f *testing.F) {
 		}
 	})
 }
+
+// Sources that come in one save stand in one order, whichever the ledger knew before from
+// samples that the reader may not see.
+func TestChangesDoNotShowWhichSourceCameFirst(t *testing.T) {
+	scope := bertsScope(t, &pb.ReadGrant{Type: code("stepCount"), Extent: pb.ReadExtent_READ_EXTENT_ALL})
+	save := func(id byte, typeName string, sources ...string) *pb.Event {
+		saved := &pb.SamplesSaved{App: anna, RequestId: []byte{id, 15: 0}}
+		for i, name := range sources {
+			saved.Columns = append(saved.Columns, &pb.SampleColumns{
+				Type: code(typeName), Tick: 1, Source: &pb.Source{Name: name}, Start: []int64{int64(i)}, Mantissa: []int64{1}, Unit: map[string]string{"stepCount": "count", "dietaryFiber": "g"}[typeName],
+			})
+		}
+		return &pb.Event{Body: &pb.Event_SamplesSaved{SamplesSaved: saved}}
+	}
+	seen := func(h *history, anchor string) (names []string, next string) {
+		for more := true; more; {
+			answer, err := h.store.engine.Changes(context.Background(), scope, &pb.QueryChangesRequest{Type: "stepCount", Anchor: anchor, Limit: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range answer.GetSamples() {
+				names = append(names, s.GetSource().GetName())
+			}
+			more, anchor = answer.GetMore(), answer.GetAnchor()
+		}
+		return names, anchor
+	}
+	names := []string{"a", "b", "c", "d", "e", "f"}
+	var all [][]string
+	for _, hidden := range [][]string{nil, {"f", "d", "b"}, {"c"}} {
+		h := newHistory(t)
+		h.append(t, save(1, "dietaryFiber", hidden...))
+		h.append(t, save(2, "stepCount", names...))
+		first, anchor := seen(h, "")
+		h.append(t, save(3, "stepCount", names...))
+		then, _ := seen(h, anchor)
+		if len(first) != len(names) || len(then) != len(names) {
+			t.Fatalf("%v, then %v", first, then)
+		}
+		all = append(all, append(first, then...))
+		h.store.close(t)
+	}
+	if diff := cmp.Diff(all[0], all[1]) + cmp.Diff(all[0], all[2]); diff != "" {
+		t.Error(diff)
+	}
+}

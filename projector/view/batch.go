@@ -1,6 +1,7 @@
 package view
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -341,7 +342,10 @@ func readOrigin(id uint32, row []byte) (*origin, bool) {
 	if !ok {
 		return nil, false
 	}
-	return &origin{id: id, app: app, source: source, kin: string(appendKin(binary.AppendUvarint(nil, app), source))}, true
+	sum := sha256.Sum256(row[n:])
+	return &origin{
+		id: id, app: app, source: source, kin: string(appendKin(binary.AppendUvarint(nil, app), source)), rank: binary.BigEndian.Uint64(sum[:]),
+	}, true
 }
 
 func (b *Batch) draft(typeCode uint32, o *origin) *draft {

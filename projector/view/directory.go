@@ -31,6 +31,23 @@ type origin struct {
 	source *pb.Source
 	// kin is what it shares with sources that differ only in the device.
 	kin string
+	// rank is a digest of who measured.
+	rank uint64
+}
+
+// compareOrigins is the order of sources where readers see it: it depends on what they are
+// and not on when they came, which may have been with something that the reader may not see.
+// No source comes first.
+func compareOrigins(a, b *origin) int {
+	switch {
+	case a == b:
+		return 0
+	case a == nil:
+		return -1
+	case b == nil:
+		return 1
+	}
+	return cmp.Or(cmp.Compare(a.app, b.app), cmp.Compare(a.rank, b.rank), cmp.Compare(a.id, b.id))
 }
 
 // entry describes the samples of one type from one source. A published one never changes.

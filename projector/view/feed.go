@@ -14,11 +14,22 @@ type Point struct {
 	Sequence uint64
 	// Whole says that the reader stands after everything of the segment.
 	Whole bool
-	// In a segment samples come before deletions, then sources in order of their ids, then
-	// rows in order of end, start and place in the log. End is that of the key.
+	// In a segment samples come before deletions, then sources in the order of compareOrigins,
+	// then rows in order of end, start and place in the log. End is that of the key.
 	Deleted bool
 	Source  uint32
 	Place
+
+	// origin is the source; nil: none.
+	origin *origin
+}
+
+// resolve finds the source of a point that came from outside.
+func (s *Snapshot) resolve(p Point) Point {
+	if p.origin = nil; int(p.Source) < len(s.state.sources) && !p.Whole && p.Place != Beginning.Place {
+		p.origin = s.state.sources[p.Source]
+	}
+	return p
 }
 
 // Beginning is the point before every row.
@@ -27,7 +38,7 @@ var Beginning = Point{Place: Place{Start: math.MinInt64, End: math.MinInt64}}
 func (p *Point) compare(q *Point) int {
 	return cmp.Or(
 		cmp.Compare(p.Sequence, q.Sequence), falseFirst(p.Whole, q.Whole), falseFirst(p.Deleted, q.Deleted),
-		cmp.Compare(p.Source, q.Source), cmp.Compare(p.End, q.End), cmp.Compare(p.Start, q.Start),
+		compareOrigins(p.origin, q.origin), cmp.Compare(p.End, q.End), cmp.Compare(p.Start, q.Start),
 		cmp.Compare(p.Place.Sequence, q.Place.Sequence), cmp.Compare(p.Event, q.Event), cmp.Compare(p.Index, q.Index),
 	)
 }
@@ -67,6 +78,7 @@ type Feed struct {
 // Changes opens what segments after a point added and is still there, and what they
 // deleted. Spend is called for every row that is read, and ends the feed with its error.
 func (s *Snapshot) Changes(sources []Source, after Point, spend func() error) *Feed {
+	after = s.resolve(after)
 	f := &Feed{after: after, spend: spend}
 	from := after.Sequence
 	if after.Whole {
@@ -90,9 +102,10 @@ func (s *Snapshot) Changes(sources []Source, after Point, spend func() error) *F
 // Entered opens what is in regions and was added by segments up to one and, if asked to,
 // what they deleted there.
 func (s *Snapshot) Entered(regions []Region, until uint64, deletions bool, after Point, spend func() error) *Feed {
+	after = s.resolve(after)
 	f := &Feed{after: after, spend: spend}
 	for _, region := range regions {
-		if after.Sequence == 0 && region.Source.entry.origin.id >= after.Source {
+		if after.Sequence == 0 && compareOrigins(region.Source.entry.origin, after.origin) >= 0 {
 			f.add(&regionRows{region: region, until: until, after: after}, Point{})
 		}
 		if !deletions {
@@ -109,7 +122,7 @@ func (s *Snapshot) Entered(regions []Region, until uint64, deletions bool, after
 
 // add adds rows of which none comes before a point.
 func (f *Feed) add(rows rows, from Point) {
-	from.Source = rows.source().entry.origin.id
+	from.origin = rows.source().entry.origin
 	from.Start, from.End = math.MinInt64, math.MinInt64
 	f.streams = append(f.streams, &stream{rows: rows, at: from})
 }

@@ -23,7 +23,7 @@ func (r *regionRows) next(at *Point, spend func() error) (bool, error) {
 	var ok bool
 	if r.scan == nil {
 		first, last := int64(math.MinInt64), r.region.Before
-		if r.after.Source == s.entry.origin.id {
+		if compareOrigins(r.after.origin, s.entry.origin) == 0 {
 			first = r.after.End
 		}
 		if isPair(s.typeCode) {
@@ -44,7 +44,7 @@ func (r *regionRows) next(at *Point, spend func() error) (bool, error) {
 			return false, err
 		}
 		if sample := r.scan.Sample(); sample.Sequence <= r.until && r.region.holds(r.scan.memberEnd) {
-			*at = Point{Source: s.entry.origin.id, Place: sample.Place}
+			*at = Point{Source: s.entry.origin.id, origin: s.entry.origin, Place: sample.Place}
 			at.End = r.scan.End()
 			return true, nil
 		}
@@ -106,7 +106,7 @@ func (r *addedRows) next(at *Point, spend func() error) (bool, error) {
 			return false, err
 		}
 		if sample := r.scan.Sample(); sample.Sequence == r.sequence {
-			*at = Point{Sequence: r.sequence, Source: s.entry.origin.id, Place: sample.Place}
+			*at = Point{Sequence: r.sequence, Source: s.entry.origin.id, origin: s.entry.origin, Place: sample.Place}
 			at.End = r.scan.End()
 			return true, nil
 		}
@@ -144,10 +144,12 @@ func (r *addedRows) segment() (bool, error) {
 			return false, errDamaged
 		}
 		ends.first = max(ends.first, r.region.Source.since)
-		if a := &r.after; sequence == a.Sequence && !a.Whole && a.Source >= r.region.Source.entry.origin.id {
-			ends.first = max(ends.first, a.End)
-			if a.Source > r.region.Source.entry.origin.id {
+		if a := &r.after; sequence == a.Sequence && !a.Whole {
+			switch c := compareOrigins(a.origin, r.region.Source.entry.origin); {
+			case c > 0:
 				continue
+			case c == 0:
+				ends.first = max(ends.first, a.End)
 			}
 		}
 		if ends.first <= ends.last {
@@ -216,7 +218,7 @@ func (r *deletedRows) next(at *Point, spend func() error) (bool, error) {
 		}
 		if r.region.holds(memberEnd) {
 			r.deleted = sample
-			*at = Point{Sequence: sequence, Deleted: true, Source: s.entry.origin.id, Place: sample.Place}
+			*at = Point{Sequence: sequence, Deleted: true, Source: s.entry.origin.id, origin: s.entry.origin, Place: sample.Place}
 			return true, nil
 		}
 	}
