@@ -124,6 +124,8 @@ type State struct {
 	// By type; only with details.
 	orders map[uint32][]*pb.SourceName
 	units  map[uint32]string
+	// By number; only with details.
+	disclosures map[uint64]*Disclosure
 }
 
 // NewState returns the state before the first decision. With details it wants the
@@ -132,7 +134,7 @@ func NewState(v Verifier, details bool) *State {
 	return &State{
 		verifier: v, details: details, policy: pb.Plausibility_PLAUSIBILITY_WARN,
 		apps: map[uint64]*App{}, byKey: map[string]*App{},
-		orders: map[uint32][]*pb.SourceName{}, units: map[uint32]string{},
+		orders: map[uint32][]*pb.SourceName{}, units: map[uint32]string{}, disclosures: map[uint64]*Disclosure{},
 	}
 }
 
@@ -160,6 +162,7 @@ func (s *State) Decide(d *pb.SignedDecision, detail []byte) error {
 		s.apps[touched.Number], s.byKey[touched.Key] = touched, touched
 	}
 	s.prefer(parsed)
+	s.disclose(decision, parsed, touched)
 	sum := sha256.Sum256(d.GetDecision())
 	s.number, s.head = decision.GetNumber(), sum[:]
 	return nil
@@ -256,9 +259,13 @@ func (s *State) follow(d *pb.Decision, detail *pb.DecisionDetail) (*App, error) 
 		if err := setReads(d, touched, body.ReadsDecided.GetReads()); err != nil {
 			return nil, err
 		}
-	case *pb.DecisionDetail_SourceOrderSet, *pb.DecisionDetail_PreferredUnitsSet, *pb.DecisionDetail_OwnerDeleted:
+	case *pb.DecisionDetail_SourceOrderSet, *pb.DecisionDetail_PreferredUnitsSet, *pb.DecisionDetail_OwnerDeleted,
+		*pb.DecisionDetail_DisclosureGranted, *pb.DecisionDetail_DisclosureRevoked:
 		if d.GetBody() != nil {
 			return nil, fmt.Errorf("%w: decision %d decides two things", ErrForged, d.GetNumber())
+		}
+		if err := s.followDisclosure(d, detail); err != nil {
+			return nil, err
 		}
 	}
 	if touched != nil {

@@ -130,6 +130,9 @@ func checkRecipients(m *pb.Manifest) error {
 		if err := checkLine(part+"name", r.GetName(), maxName); err != nil {
 			return err
 		}
+		if slices.ContainsFunc(m.GetRecipients()[:i], func(other *pb.Recipient) bool { return other.GetName() == r.GetName() }) {
+			return &DraftError{part + "name", r.GetName(), "it is named twice"}
+		}
 		if err := checkOneOf(part+"category", r.GetCategory(), categories); err != nil {
 			return err
 		}

@@ -19,6 +19,8 @@ type Scope struct {
 	app   uint64
 	owner bool
 	reads map[uint32]Read
+	// disclosure is what the owner hands to somebody else; nil: nothing.
+	disclosure *Disclosure
 }
 
 // Read is a read grant for a type. Since is in microseconds since the Unix epoch
@@ -33,6 +35,8 @@ type Access struct {
 	app   uint64
 	all   bool
 	since int64
+	// own is the bound for the app's own samples.
+	own int64
 }
 
 // Access returns what the scope may see of a type.
@@ -40,25 +44,34 @@ func (s Scope) Access(typeCode uint32) Access {
 	if s.owner {
 		return Access{all: true, since: math.MinInt64}
 	}
-	a := Access{app: s.app}
+	a := Access{app: s.app, own: math.MinInt64}
 	switch r := s.reads[typeCode]; r.Extent {
 	case ExtentAll:
 		a.all, a.since = true, math.MinInt64
 	case ExtentSince:
 		a.all, a.since = true, r.Since
 	}
+	if s.disclosure != nil {
+		return s.disclosure.narrow(typeCode, a)
+	}
 	return a
 }
 
-// Reader returns the number of the reading app, 0 for the owner. Tokens are bound to it.
-func (s Scope) Reader() uint64 { return s.app }
+// Reader returns the number of the reading app, 0 for the owner, and another one for each
+// disclosure. Tokens are bound to it.
+func (s Scope) Reader() uint64 {
+	if s.disclosure != nil {
+		return 1<<63 | s.disclosure.Number
+	}
+	return s.app
+}
 
 // Since returns the lower bound (on a sample's end, in microseconds since the Unix
 // epoch) of what may be seen of a source that belongs to the given app, and whether
-// anything of it may be seen at all. An app's own samples have no bound.
+// anything of it may be seen at all. An app's own samples have no bound for itself.
 func (a Access) Since(sourceApp uint64) (since int64, ok bool) {
 	if a.app != 0 && a.app == sourceApp {
-		return math.MinInt64, true
+		return a.own, true
 	}
 	return a.since, a.all
 }

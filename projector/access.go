@@ -27,7 +27,7 @@ const (
 	accessContext = "access"
 )
 
-var errNotOwner = errors.New("the access log is the owner's")
+var errNotOwner = errors.New("it is the owner's to know")
 
 // accessFilter chooses entries of the access log.
 type accessFilter struct {
@@ -42,14 +42,12 @@ func (o *openStore) accessFilter(req *pb.AccessFilter) (*accessFilter, error) {
 		all: req.GetApp() == "" && !req.GetOwner(), apps: map[uint64]bool{0: req.GetOwner()}, types: map[uint32]bool{},
 		first: math.MinInt64, last: math.MaxInt64,
 	}
-	if req.GetApp() != "" {
-		numbers := o.state.NumbersOf(req.GetApp())
-		if len(numbers) == 0 {
-			return nil, &query.ArgumentError{Field: "app", Value: req.GetApp(), Why: "there has never been such an app"}
-		}
-		for _, n := range numbers {
-			f.apps[n] = true
-		}
+	numbers, err := o.numbersOf(req.GetApp())
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range numbers {
+		f.apps[n] = true
 	}
 	for i, name := range req.GetTypes() {
 		t, ok := catalog.Lookup(name)
@@ -65,6 +63,18 @@ func (o *openStore) accessFilter(req *pb.AccessFilter) (*accessFilter, error) {
 		f.last = minuteOf(req.GetTo().AsTime().Add(-1))
 	}
 	return f, nil
+}
+
+// numbersOf are those of all apps that ever had a bundle id; no bundle id has none.
+func (o *openStore) numbersOf(bundleID string) ([]uint64, error) {
+	if bundleID == "" {
+		return nil, nil
+	}
+	numbers := o.state.NumbersOf(bundleID)
+	if len(numbers) == 0 {
+		return nil, &query.ArgumentError{Field: "app", Value: bundleID, Why: "there has never been such an app"}
+	}
+	return numbers, nil
 }
 
 func (f *accessFilter) holds(a *view.Access) bool {
@@ -102,7 +112,7 @@ func (o *openStore) listAccess(ctx context.Context, reader *pb.Reader, req *pb.L
 	if err != nil {
 		return nil, err
 	}
-	after, err := o.openAccessToken(req.GetPageToken())
+	after, err := o.openOwnerToken(accessContext, req.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
@@ -127,21 +137,26 @@ func (o *openStore) listAccess(ctx context.Context, reader *pb.Reader, req *pb.L
 	if err != nil || !more {
 		return page, err
 	}
-	token, err := pageTokens{o.tokenKey}.Seal([]byte(accessContext), last.Position())
-	page.NextPageToken = base64.RawURLEncoding.EncodeToString(token)
+	page.NextPageToken, err = o.sealOwnerToken(accessContext, last.Position())
 	return page, err
 }
 
-func (o *openStore) openAccessToken(text string) ([]byte, error) {
+// sealOwnerToken makes a page token of one of the owner's lists.
+func (o *openStore) sealOwnerToken(list string, position []byte) (string, error) {
+	token, err := pageTokens{o.tokenKey}.Seal([]byte(list), position)
+	return base64.RawURLEncoding.EncodeToString(token), err
+}
+
+func (o *openStore) openOwnerToken(list, text string) ([]byte, error) {
 	if text == "" {
 		return nil, nil
 	}
 	token, err := base64.RawURLEncoding.DecodeString(text)
 	if err == nil {
-		token, err = pageTokens{o.tokenKey}.Open([]byte(accessContext), token)
+		token, err = pageTokens{o.tokenKey}.Open([]byte(list), token)
 	}
 	if err != nil {
-		return nil, &query.ArgumentError{Field: "page_token", Why: "it is not a page token of the access log"}
+		return nil, &query.ArgumentError{Field: "page_token", Why: "it is not a page token of this list"}
 	}
 	return token, nil
 }

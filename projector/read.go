@@ -16,6 +16,9 @@ import (
 
 // Read answers a query with the scope of its reader.
 func (s *service) Read(ctx context.Context, req *pb.ReadRequest) (*pb.ReadResponse, error) {
+	if req.GetReader().GetDisclosure() != nil {
+		return s.handOver(ctx, req)
+	}
 	open, scope, err := s.scope(ctx, req.GetReader(), req.GetSequence())
 	if err != nil {
 		return nil, err
@@ -56,6 +59,12 @@ func (o *openStore) answer(ctx context.Context, scope authz.Scope, req *pb.ReadR
 		return o.listAccess(ctx, req.GetReader(), query.Access)
 	case *pb.ReadRequest_AccessSummary:
 		return o.summarizeAccess(ctx, req.GetReader(), query.AccessSummary)
+	case *pb.ReadRequest_Disclosures:
+		return o.listDisclosures(req.GetReader())
+	case *pb.ReadRequest_Account:
+		return o.accountDisclosures(ctx, req.GetReader(), query.Account)
+	case *pb.ReadRequest_OpenExport:
+		return o.openExport(req.GetReader(), query.OpenExport)
 	default:
 		return nil, errors.New("unknown query")
 	}
@@ -77,7 +86,10 @@ func (s *service) scope(ctx context.Context, reader *pb.Reader, sequence uint64)
 
 // scope returns what a reader may see as of now.
 func (o *openStore) scope(reader *pb.Reader) authz.Scope {
-	if reader.GetApp() == 0 {
+	switch {
+	case reader.GetDisclosure() != nil:
+		return authz.Scope{} // handOver makes one
+	case reader.GetApp() == 0:
 		return o.state.OwnerScope()
 	}
 	return o.state.Scope(reader.GetApp())
@@ -87,6 +99,9 @@ func (o *openStore) scope(reader *pb.Reader) authz.Scope {
 func (s *service) refuse(open *openStore, operation string, err error) error {
 	if damage(err) {
 		open.damaged.Store(true)
+	}
+	if errors.Is(err, authz.ErrNoDisclosure) {
+		return noDisclosure(err)
 	}
 	var argument *query.ArgumentError
 	if errors.As(err, &argument) {

@@ -28,6 +28,8 @@ func (s *service) SignDecision(ctx context.Context, req *pb.SignDecisionRequest)
 		return nil, rpc.Error(connect.CodeAlreadyExists, &pb.ErrorDetail{Reason: rpc.ReasonAlreadyExists, Field: "bundle_id"}, "%s", err)
 	case errors.Is(err, authz.ErrNoApp):
 		return nil, rpc.Error(connect.CodeNotFound, &pb.ErrorDetail{Reason: rpc.ReasonNotFound, Field: "bundle_id"}, "%s", err)
+	case errors.Is(err, authz.ErrNoDisclosure):
+		return nil, noDisclosure(err)
 	case errors.Is(err, authz.ErrPolicy):
 		return nil, rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{Reason: rpc.ReasonInvalidArgument, Field: "plausibility"}, "%s", err)
 	case errors.As(err, &draft):
@@ -59,6 +61,10 @@ func write(author *authz.Author, now int64, req *pb.SignDecisionRequest) (*pb.Ne
 		return author.SetPreferredUnits(now, draft.SetPreferredUnits)
 	case *pb.SignDecisionRequest_DeleteSamples:
 		return author.DeleteSamples(now, draft.DeleteSamples)
+	case *pb.SignDecisionRequest_GrantDisclosure:
+		return author.GrantDisclosure(now, draft.GrantDisclosure)
+	case *pb.SignDecisionRequest_RevokeDisclosure:
+		return author.RevokeDisclosure(now, draft.RevokeDisclosure.GetNumber())
 	default:
 		return nil, errors.New("no draft")
 	}

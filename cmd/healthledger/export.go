@@ -17,22 +17,27 @@ import (
 	"healthledger/projector/export/csv"
 	"healthledger/projector/export/ndjson"
 	"healthledger/proto/catalog"
+	"healthledger/proto/client"
 	pb "healthledger/proto/healthledger/v1"
 )
 
 type exportCmd struct {
+	exporting
+	App         string `help:"Export what this app may read." xor:"who"`
+	Owner       bool   `help:"Export what the owner may read: everything (the default). It needs the passphrase again after five minutes." xor:"who"`
+	Credentials string `help:"The app's credentials, if not in the data directory." type:"path"`
+}
+
+// exporting is what is exported, and how.
+type exporting struct {
 	span
 	zoned
-	App         string   `help:"Export what this app may read." xor:"who"`
-	Owner       bool     `help:"Export what the owner may read: everything (the default)." xor:"who"`
-	Credentials string   `help:"The app's credentials, if not in the data directory." type:"path"`
-	Format      string   `help:"ndjson: lines of JSON, without loss. csv: a table for each type. apple: as Apple's Health app exports." enum:"ndjson,csv,apple" default:"ndjson"`
-	Type        []string `help:"Only these types (may be repeated)."`
-	Output      string   `short:"o" help:"File to write; standard output if absent. For Apple, and for tables of several types, FILE.zip is an archive." type:"path"`
+	Format string   `help:"ndjson: lines of JSON, without loss. csv: a table for each type. apple: as Apple's Health app exports." enum:"ndjson,csv,apple" default:"ndjson"`
+	Type   []string `help:"Only these types (may be repeated)."`
+	Output string   `short:"o" help:"File to write; standard output if absent. For Apple, and for tables of several types, FILE.zip is an archive." type:"path"`
 }
 
 func (c *exportCmd) Run(ctx context.Context, g *globals) error {
-	r := asWhom{App: c.App, Owner: c.App == "", Credentials: c.Credentials}
 	loc, err := c.zone()
 	if err != nil {
 		return err
@@ -45,24 +50,54 @@ func (c *exportCmd) Run(ctx context.Context, g *globals) error {
 	if err != nil {
 		return err
 	}
-	return r.as(ctx, g, func(from reader) error {
-		started := time.Now()
-		bar := g.bar("Exporting", "samples")
-		total := expected(ctx, from, c)
-		report := export.NewReport(func(samples uint64) { bar.set(int64(samples), max(total, int64(samples))) })
-		err := g.writeTo(c.Output, func(w io.Writer) error { return write(ctx, w, from, report) })
-		bar.done()
-		if err != nil {
-			return err
-		}
-		return c.print(g, report, time.Since(started))
+	if c.App != "" {
+		r := asWhom{App: c.App, Credentials: c.Credentials}
+		return r.as(ctx, g, func(from reader) error { return c.write(ctx, g, from, write, 0) })
+	}
+	return g.openExport(ctx, &pb.OpenExportRequest{}, func(o *owner, from *client.Export) error {
+		return c.write(ctx, g, from, write, c.expected(ctx, o))
 	})
 }
 
+// openExport runs an export of the owner's, and says to the daemon how it ended.
+func (g *globals) openExport(ctx context.Context, req *pb.OpenExportRequest, write func(*owner, *client.Export) error) error {
+	o, err := g.owner(ctx)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	var from *client.Export
+	err = o.with(ctx, func() (err error) {
+		from, err = o.OpenExport(ctx, req)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	failed := write(o, from)
+	ended := from.Close(context.WithoutCancel(ctx), failed == nil)
+	if failed != nil {
+		return failed
+	}
+	return ended
+}
+
+// write writes the file.
+func (c *exporting) write(ctx context.Context, g *globals, from export.Reader, write writeFunc, total int64) error {
+	started := time.Now()
+	bar := g.bar("Exporting", "samples")
+	report := export.NewReport(func(samples uint64) { bar.set(int64(samples), max(total, int64(samples))) })
+	err := g.writeTo(c.Output, func(w io.Writer) error { return write(ctx, w, from, report) })
+	bar.done()
+	if err != nil {
+		return err
+	}
+	return c.print(g, report, time.Since(started))
+}
+
 // expected is how many samples there are, as far as that can be told; 0: it cannot.
-func expected(ctx context.Context, from reader, c *exportCmd) int64 {
-	o, isOwner := from.(*owner)
-	if !isOwner || len(c.Type) > 0 || c.From != "" || c.To != "" {
+func (c *exporting) expected(ctx context.Context, o *owner) int64 {
+	if len(c.Type) > 0 || c.From != "" || c.To != "" {
 		return 0
 	}
 	status, err := o.Owner().Status(ctx, &pb.StatusRequest{})
@@ -72,7 +107,7 @@ func expected(ctx context.Context, from reader, c *exportCmd) int64 {
 	return int64(status.GetViewSamples())
 }
 
-func (c *exportCmd) selection(loc *time.Location) (sel export.Selection, err error) {
+func (c *exporting) selection(loc *time.Location) (sel export.Selection, err error) {
 	for _, name := range c.Type {
 		t, ok := catalog.Lookup(name)
 		if !ok {
@@ -89,7 +124,7 @@ func (c *exportCmd) selection(loc *time.Location) (sel export.Selection, err err
 // writeFunc writes an export.
 type writeFunc func(ctx context.Context, w io.Writer, r export.Reader, report *export.Report) error
 
-func (c *exportCmd) writer(sel export.Selection, loc *time.Location) (writeFunc, error) {
+func (c *exporting) writer(sel export.Selection, loc *time.Location) (writeFunc, error) {
 	archive := filepath.Ext(c.Output) == ".zip"
 	switch {
 	case c.Format == "apple":
@@ -151,7 +186,7 @@ func (g *globals) writeTo(path string, write func(io.Writer) error) (err error) 
 
 // print says what was exported. Standard output may be the export itself, so that what
 // is not in it goes to standard error then.
-func (c *exportCmd) print(g *globals, r *export.Report, took time.Duration) error {
+func (c *exporting) print(g *globals, r *export.Report, took time.Duration) error {
 	out := g.out
 	if c.Output == "" {
 		out = g.err

@@ -38,6 +38,7 @@ type commands struct {
 	Delete        deleteCmd        `cmd:"" help:"Delete samples: as an app its own, as the owner anybody's."`
 	Query         queryCmd         `cmd:"" help:"Read samples and statistics."`
 	Export        exportCmd        `cmd:"" help:"Write samples to a file: without loss, as tables, or as Apple's Health app does."`
+	Disclose      discloseCmd      `cmd:"" help:"Hand data to a third party that an app names: grant it, export under the grant, and account for it."`
 	Updates       updatesCmd       `cmd:"" help:"Be told, as an app, that types have changed."`
 	Order         orderCmd         `cmd:"" help:"Show or set which source counts where several have samples at once."`
 	Types         typesCmd         `cmd:"" help:"List the health types."`

@@ -47,7 +47,7 @@ func printManifest(out io.Writer, m *pb.Manifest) {
 	policy := m.GetPrivacyPolicy()
 	line("Policy", fmt.Sprintf("%s (%s, SHA-256 %s…)", policy.GetUrl(), policyModels[policy.GetModel()], policy.GetSha256()[:min(16, len(policy.GetSha256()))]))
 	for _, r := range m.GetRecipients() {
-		line("Hands to", fmt.Sprintf("%s, %s (%s)", r.GetName(), r.GetAddress(), strings.ReplaceAll(r.GetCategory(), "_", " ")))
+		line("Hands to", describeRecipient(r))
 	}
 	if r := m.GetResearch(); r != nil {
 		line("Research", fmt.Sprintf("protocol %s, approved as %s; withdraw at %s", r.GetProtocol(), r.GetBoardApproval(), r.GetWithdrawUrl()))

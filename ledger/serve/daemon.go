@@ -217,6 +217,7 @@ func (d *Daemon) keeper(id seal.StoreID) (*keeper, error) {
 		k = &keeper{
 			store: store, launch: d.options.Launch, throttle: d.slow, clock: d.clock, autoLock: d.options.AutoLock, every: watchEvery,
 			logger: d.options.Logger, state: pb.LockState_LOCK_STATE_LOCKED, sessions: newSessions(d.clock),
+			exports:   &exports{store: store, clock: d.clock, logger: d.options.Logger, open: map[[32]byte]*export{}},
 			closed:    d.closed,
 			configure: func() (*pb.ProjectorConfig, func(), error) { return d.configure(store) },
 		}
@@ -224,7 +225,10 @@ func (d *Daemon) keeper(id seal.StoreID) (*keeper, error) {
 		k.push = func(ctx context.Context, process Projector) {
 			(&pusher{keeper: k, process: process, record: record, send: d.service.PublishMsg}).run(ctx)
 		}
-		k.locked = record.Flush
+		k.locked = func() {
+			record.Flush()
+			k.exports.Cut()
+		}
 		d.keepers[id], d.records[id] = k, record
 	}
 	return k, nil

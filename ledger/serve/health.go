@@ -29,6 +29,8 @@ type caller struct {
 	record *recorder
 	// app is nil for the owner.
 	app *authz.App
+	// export is the one that the owner reads for; nil: none.
+	export *export
 }
 
 type callerKey struct{}
@@ -89,9 +91,14 @@ func (d *Daemon) identify(from rpc.Caller) (caller, error) {
 		if _, err := k.Reader(); err != nil {
 			return caller{}, err
 		}
-		if _, ok := k.Session(from.Session); !ok {
+		if _, ok := k.Session(from.Session); ok {
+			return c, nil
+		}
+		export, ok := k.exports.Use(from.Session)
+		if !ok {
 			return caller{}, rpc.Unauthenticated()
 		}
+		c.export = export
 		return c, nil
 	}
 	app, ok := k.store.State().AppByKey(from.Key)

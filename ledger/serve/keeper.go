@@ -63,6 +63,7 @@ type keeper struct {
 	process  Projector
 	revoke   func()
 	sessions *sessions
+	exports  *exports
 	fault    string
 	// life ends, by stop, when the projector is being ended.
 	life    context.Context

@@ -337,7 +337,7 @@ func (s *ownerService) ListApps(ctx context.Context, _ *pb.ListAppsRequest) (*pb
 
 // ListAccess implements pb.OwnerServiceHandler.
 func (s *ownerService) ListAccess(ctx context.Context, req *pb.ListAccessRequest) (*pb.ListAccessResponse, error) {
-	answer, err := s.readAccess(ctx, &pb.ReadRequest{Query: &pb.ReadRequest_Access{Access: req}})
+	answer, err := s.readAsOwner(ctx, &pb.ReadRequest{Query: &pb.ReadRequest_Access{Access: req}})
 	if err != nil {
 		return nil, err
 	}
@@ -346,16 +346,16 @@ func (s *ownerService) ListAccess(ctx context.Context, req *pb.ListAccessRequest
 
 // SummarizeAccess implements pb.OwnerServiceHandler.
 func (s *ownerService) SummarizeAccess(ctx context.Context, req *pb.SummarizeAccessRequest) (*pb.SummarizeAccessResponse, error) {
-	answer, err := s.readAccess(ctx, &pb.ReadRequest{Query: &pb.ReadRequest_AccessSummary{AccessSummary: req}})
+	answer, err := s.readAsOwner(ctx, &pb.ReadRequest{Query: &pb.ReadRequest_AccessSummary{AccessSummary: req}})
 	if err != nil {
 		return nil, err
 	}
 	return rpc.Encoded(&pb.SummarizeAccessResponse{}, answer.GetAnswer()), nil
 }
 
-// readAccess asks about the access log. That is no read of health data, so it is not
-// recorded.
-func (s *ownerService) readAccess(ctx context.Context, req *pb.ReadRequest) (*pb.ReadResponse, error) {
+// readAsOwner asks about the access log and about disclosures. That is no read of health
+// data, so it is not recorded.
+func (s *ownerService) readAsOwner(ctx context.Context, req *pb.ReadRequest) (*pb.ReadResponse, error) {
 	k, process, err := s.session(ctx, false)
 	if err != nil {
 		return nil, err

@@ -116,6 +116,12 @@ func (s *healthService) read(ctx context.Context, q question, req *pb.ReadReques
 	if err != nil {
 		return nil, err
 	}
+	if c.export != nil {
+		if q.operation != "samples" && q.operation != "payload" {
+			return nil, rpc.Error(connect.CodePermissionDenied, nil, "an export reads samples and payloads")
+		}
+		q.operation = c.export.operation()
+	}
 	if q.waits < 0 || q.waits > maxWait {
 		return nil, rpc.InvalidValue("wait_ms", "", "at most 60000")
 	}
@@ -133,7 +139,7 @@ func (s *healthService) read(ctx context.Context, q question, req *pb.ReadReques
 	if err := c.record.Record(ctx, c.number(), q.operation, codes, q.period); err != nil {
 		return nil, errUnrecorded()
 	}
-	req.Reader, req.Sequence = &pb.Reader{App: c.number()}, sequence
+	req.Reader, req.Sequence = c.reader(), sequence
 	if q.waits > 0 {
 		var answer *pb.ReadResponse
 		err := s.daemon.await(ctx, c, func(ctx context.Context, process Projector) (err error) {
@@ -150,7 +156,20 @@ func (s *healthService) read(ctx context.Context, q question, req *pb.ReadReques
 	if err != nil {
 		return nil, c.failed(err)
 	}
+	if c.export != nil {
+		if err := c.export.count(answer.GetHandedOver()); err != nil {
+			return nil, err
+		}
+	}
 	return answer, nil
+}
+
+// reader says to the projector who asks.
+func (c caller) reader() *pb.Reader {
+	if c.export != nil {
+		return &pb.Reader{Disclosure: c.export.begun}
+	}
+	return &pb.Reader{App: c.number()}
 }
 
 func errUnrecorded() error {

@@ -156,6 +156,10 @@ func (b *Batch) apply(sequence uint64, event int, ev *pb.Event) error {
 		return b.recordAccess(body.AccessRecorded)
 	case *pb.Event_AccessCounted:
 		return b.countAccess(body.AccessCounted)
+	case *pb.Event_DisclosureBegun:
+		return b.beginDisclosure(body.DisclosureBegun)
+	case *pb.Event_DisclosureEnded:
+		return b.endDisclosure(body.DisclosureEnded)
 	}
 	return nil
 }

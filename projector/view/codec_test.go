@@ -141,7 +141,7 @@ func goldenLog() []logged {
 	part := &pb.PartSaved{App: 7, Upload: upload, Chunk: &pb.Chunk{Beats: &pb.Beats{Offset: []int64{5, 900_000}, AfterGap: []uint32{1}}}}
 	log = append(log, logged{70_000, 1, &pb.Event{Body: &pb.Event_PartSaved{PartSaved: part}}})
 	log = append(log, logged{70_000, 2, event(7, 3, false, goldenObjects(upload)...)})
-	return slices.Concat(log, goldenUpdates(), goldenAsking(), goldenRemovals(), goldenAccess())
+	return slices.Concat(log, goldenUpdates(), goldenAsking(), goldenRemovals(), goldenAccess(), goldenDisclosures())
 }
 
 // goldenRemovals delete a sample with a UUID of its own, one without and with metadata, a
@@ -203,6 +203,23 @@ func goldenAccess() []logged {
 		{70_002, 5, record(7, "statistics", 3, math.MaxInt64, 7)},
 		{70_002, 6, &pb.Event{Body: &pb.Event_AccessCounted{AccessCounted: &pb.AccessCounted{
 			App: 7, Counts: []*pb.AccessCount{{Type: 300, Operation: "samples", Minute: 28_333_333, Count: 300}},
+		}}}},
+	}
+}
+
+// goldenDisclosures are one that is over and one that is not.
+func goldenDisclosures() []logged {
+	id := func(b byte) []byte { return bytes.Repeat([]byte{b}, 16) }
+	from := int64(-5)
+	return []logged{
+		{70_002, 7, &pb.Event{Body: &pb.Event_DisclosureBegun{DisclosureBegun: &pb.DisclosureBegun{
+			Id: id(1), Time: 1_700_000_000_000_000, Grant: 9, Types: []uint32{1, 300}, From: &from,
+		}}}},
+		{70_002, 8, &pb.Event{Body: &pb.Event_DisclosureBegun{DisclosureBegun: &pb.DisclosureBegun{
+			Id: id(2), Time: 1_700_000_000_000_000, Grant: 9, Types: []uint32{1},
+		}}}},
+		{70_002, 9, &pb.Event{Body: &pb.Event_DisclosureEnded{DisclosureEnded: &pb.DisclosureEnded{
+			Id: id(1), Time: 1_700_000_000_000_000, Complete: true, Counts: []*pb.DisclosureCount{{Type: 300, Count: 7}},
 		}}}},
 	}
 }

@@ -11,29 +11,30 @@ import (
 // The families of keys. Numbers are forever within a format version; FORMAT.md
 // describes the rows.
 const (
-	familyState    byte = 0x01
-	familyDecision byte = 0x02
-	familyUnit     byte = 0x10
-	familySource   byte = 0x11
-	familyEvent    byte = 0x12
-	familyMetadata byte = 0x13
-	familyBody     byte = 0x14
-	familyChunk    byte = 0x15
-	familyEntry    byte = 0x20
-	familyMonth    byte = 0x21
-	familyChange   byte = 0x22
-	familyDeletion byte = 0x23
-	familyFigures  byte = 0x24
-	familyBeside   byte = 0x25
-	familyRequest  byte = 0x30
-	familyUUID     byte = 0x31
-	familyIdentity byte = 0x32
-	familyPart     byte = 0x33
-	familyDerived  byte = 0x35
-	familyUpdates  byte = 0x36
-	familyAsked    byte = 0x37
-	familyAccess   byte = 0x38
-	familySample   byte = 0x40
+	familyState      byte = 0x01
+	familyDecision   byte = 0x02
+	familyUnit       byte = 0x10
+	familySource     byte = 0x11
+	familyEvent      byte = 0x12
+	familyMetadata   byte = 0x13
+	familyBody       byte = 0x14
+	familyChunk      byte = 0x15
+	familyEntry      byte = 0x20
+	familyMonth      byte = 0x21
+	familyChange     byte = 0x22
+	familyDeletion   byte = 0x23
+	familyFigures    byte = 0x24
+	familyBeside     byte = 0x25
+	familyRequest    byte = 0x30
+	familyUUID       byte = 0x31
+	familyIdentity   byte = 0x32
+	familyPart       byte = 0x33
+	familyDerived    byte = 0x35
+	familyUpdates    byte = 0x36
+	familyAsked      byte = 0x37
+	familyAccess     byte = 0x38
+	familyDisclosure byte = 0x39
+	familySample     byte = 0x40
 )
 
 // Place is where a sample stands: its period, then its place in the log.

@@ -53,6 +53,42 @@ func (o *OwnerClient) QueryPayload(ctx context.Context, typeName, token string) 
 	return payload(ctx, o.health, typeName, token)
 }
 
+// Export is a copy that the owner takes, or hands to a third party under a grant.
+type Export struct {
+	// Types to ask for under a grant; none: all.
+	Types []string
+
+	owner   *OwnerClient
+	session string
+}
+
+// OpenExport begins an export. Errors: rpc.ReasonReauthenticate after five minutes,
+// rpc.ReasonNotFound (there is no such grant, or it has ended), rpc.ReasonInvalidArgument.
+func (o *OwnerClient) OpenExport(ctx context.Context, request *pb.OpenExportRequest) (*Export, error) {
+	opened, err := o.owner.OpenExport(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	return &Export{Types: opened.GetTypes(), owner: o, session: opened.GetSession()}, nil
+}
+
+// QuerySamples returns samples of the export, like Client.QuerySamples.
+func (e *Export) QuerySamples(ctx context.Context, request *pb.QuerySamplesRequest) iter.Seq2[*pb.Sample, error] {
+	return samples(rpc.WithSession(ctx, e.session), e.owner.health, request)
+}
+
+// QueryPayload returns a payload of the export, like Client.QueryPayload.
+func (e *Export) QueryPayload(ctx context.Context, typeName, token string) iter.Seq2[*pb.Chunk, error] {
+	return payload(rpc.WithSession(ctx, e.session), e.owner.health, typeName, token)
+}
+
+// Close ends the export; complete says that it is whole. Errors: rpc.ReasonNotFound (it was
+// ended meanwhile), rpc.ReasonUnavailable.
+func (e *Export) Close(ctx context.Context, complete bool) error {
+	_, err := e.owner.owner.CloseExport(ctx, &pb.CloseExportRequest{Session: e.session, Complete: complete})
+	return err
+}
+
 // SetSession sets the session that goes with every call from now on; empty: none.
 func (o *OwnerClient) SetSession(session string) {
 	for _, service := range o.services {

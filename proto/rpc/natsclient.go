@@ -63,6 +63,13 @@ func (c *NATSClient) SetSession(session string) {
 	c.session.Store(&nats.Header{HeaderSession: {session}})
 }
 
+type sessionKey struct{}
+
+// WithSession returns a context whose calls by a NATSClient go with this session instead.
+func WithSession(ctx context.Context, session string) context.Context {
+	return context.WithValue(ctx, sessionKey{}, &nats.Header{HeaderSession: {session}})
+}
+
 // Invoke calls a method by its name in the schema and waits for the answer. The
 // error is a *connect.Error with a detail: the service's own, or one of
 // ReasonUnavailable (nobody answers, or the connection was lost, in which case the
@@ -82,7 +89,9 @@ func (c *NATSClient) Invoke(ctx context.Context, method string, request, respons
 	defer lost(nil)
 	defer context.AfterFunc(c.connected.Load().ctx, func() { lost(errLost) })()
 	msg := &nats.Msg{Subject: c.subject + method, Data: body}
-	if session := c.session.Load(); session != nil {
+	if session, ok := ctx.Value(sessionKey{}).(*nats.Header); ok {
+		msg.Header = *session
+	} else if session := c.session.Load(); session != nil {
 		msg.Header = *session
 	}
 	answer, err := c.nc.RequestMsgWithContext(ctx, msg)
@@ -306,6 +315,30 @@ func (o ownerClient) ListAccess(ctx context.Context, r *pb.ListAccessRequest) (*
 
 func (o ownerClient) SummarizeAccess(ctx context.Context, r *pb.SummarizeAccessRequest) (*pb.SummarizeAccessResponse, error) {
 	return call[pb.SummarizeAccessRequest, pb.SummarizeAccessResponse](ctx, o.c, "SummarizeAccess", r)
+}
+
+func (o ownerClient) GrantDisclosure(ctx context.Context, r *pb.GrantDisclosureRequest) (*pb.GrantDisclosureResponse, error) {
+	return call[pb.GrantDisclosureRequest, pb.GrantDisclosureResponse](ctx, o.c, "GrantDisclosure", r)
+}
+
+func (o ownerClient) RevokeDisclosure(ctx context.Context, r *pb.RevokeDisclosureRequest) (*pb.RevokeDisclosureResponse, error) {
+	return call[pb.RevokeDisclosureRequest, pb.RevokeDisclosureResponse](ctx, o.c, "RevokeDisclosure", r)
+}
+
+func (o ownerClient) ListDisclosures(ctx context.Context, r *pb.ListDisclosuresRequest) (*pb.ListDisclosuresResponse, error) {
+	return call[pb.ListDisclosuresRequest, pb.ListDisclosuresResponse](ctx, o.c, "ListDisclosures", r)
+}
+
+func (o ownerClient) AccountDisclosures(ctx context.Context, r *pb.AccountDisclosuresRequest) (*pb.AccountDisclosuresResponse, error) {
+	return call[pb.AccountDisclosuresRequest, pb.AccountDisclosuresResponse](ctx, o.c, "AccountDisclosures", r)
+}
+
+func (o ownerClient) OpenExport(ctx context.Context, r *pb.OpenExportRequest) (*pb.OpenExportResponse, error) {
+	return call[pb.OpenExportRequest, pb.OpenExportResponse](ctx, o.c, "OpenExport", r)
+}
+
+func (o ownerClient) CloseExport(ctx context.Context, r *pb.CloseExportRequest) (*pb.CloseExportResponse, error) {
+	return call[pb.CloseExportRequest, pb.CloseExportResponse](ctx, o.c, "CloseExport", r)
 }
 
 func (o ownerClient) ListLog(ctx context.Context, r *pb.ListLogRequest) (*pb.ListLogResponse, error) {

@@ -248,6 +248,8 @@ type Event struct {
 	//	*Event_UpdatesAcked
 	//	*Event_AuthorizationRequested
 	//	*Event_AccessCounted
+	//	*Event_DisclosureBegun
+	//	*Event_DisclosureEnded
 	Body          isEvent_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -387,6 +389,24 @@ func (x *Event) GetAccessCounted() *AccessCounted {
 	return nil
 }
 
+func (x *Event) GetDisclosureBegun() *DisclosureBegun {
+	if x != nil {
+		if x, ok := x.Body.(*Event_DisclosureBegun); ok {
+			return x.DisclosureBegun
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetDisclosureEnded() *DisclosureEnded {
+	if x != nil {
+		if x, ok := x.Body.(*Event_DisclosureEnded); ok {
+			return x.DisclosureEnded
+		}
+	}
+	return nil
+}
+
 type isEvent_Body interface {
 	isEvent_Body()
 }
@@ -432,6 +452,14 @@ type Event_AccessCounted struct {
 	AccessCounted *AccessCounted `protobuf:"bytes,11,opt,name=access_counted,json=accessCounted,proto3,oneof"`
 }
 
+type Event_DisclosureBegun struct {
+	DisclosureBegun *DisclosureBegun `protobuf:"bytes,12,opt,name=disclosure_begun,json=disclosureBegun,proto3,oneof"`
+}
+
+type Event_DisclosureEnded struct {
+	DisclosureEnded *DisclosureEnded `protobuf:"bytes,13,opt,name=disclosure_ended,json=disclosureEnded,proto3,oneof"`
+}
+
 func (*Event_SamplesSaved) isEvent_Body() {}
 
 func (*Event_Decision) isEvent_Body() {}
@@ -451,6 +479,10 @@ func (*Event_UpdatesAcked) isEvent_Body() {}
 func (*Event_AuthorizationRequested) isEvent_Body() {}
 
 func (*Event_AccessCounted) isEvent_Body() {}
+
+func (*Event_DisclosureBegun) isEvent_Body() {}
+
+func (*Event_DisclosureEnded) isEvent_Body() {}
 
 // SamplesSaved holds the samples of one save by one app. Class health.
 type SamplesSaved struct {
@@ -1620,6 +1652,8 @@ type DecisionDetail struct {
 	//	*DecisionDetail_SourceOrderSet
 	//	*DecisionDetail_PreferredUnitsSet
 	//	*DecisionDetail_OwnerDeleted
+	//	*DecisionDetail_DisclosureGranted
+	//	*DecisionDetail_DisclosureRevoked
 	Body          isDecisionDetail_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1721,6 +1755,24 @@ func (x *DecisionDetail) GetOwnerDeleted() *OwnerDeleted {
 	return nil
 }
 
+func (x *DecisionDetail) GetDisclosureGranted() *DisclosureGranted {
+	if x != nil {
+		if x, ok := x.Body.(*DecisionDetail_DisclosureGranted); ok {
+			return x.DisclosureGranted
+		}
+	}
+	return nil
+}
+
+func (x *DecisionDetail) GetDisclosureRevoked() *DisclosureRevoked {
+	if x != nil {
+		if x, ok := x.Body.(*DecisionDetail_DisclosureRevoked); ok {
+			return x.DisclosureRevoked
+		}
+	}
+	return nil
+}
+
 type isDecisionDetail_Body interface {
 	isDecisionDetail_Body()
 }
@@ -1746,6 +1798,14 @@ type DecisionDetail_OwnerDeleted struct {
 	OwnerDeleted *OwnerDeleted `protobuf:"bytes,7,opt,name=owner_deleted,json=ownerDeleted,proto3,oneof"`
 }
 
+type DecisionDetail_DisclosureGranted struct {
+	DisclosureGranted *DisclosureGranted `protobuf:"bytes,8,opt,name=disclosure_granted,json=disclosureGranted,proto3,oneof"`
+}
+
+type DecisionDetail_DisclosureRevoked struct {
+	DisclosureRevoked *DisclosureRevoked `protobuf:"bytes,9,opt,name=disclosure_revoked,json=disclosureRevoked,proto3,oneof"`
+}
+
 func (*DecisionDetail_AppDescribed) isDecisionDetail_Body() {}
 
 func (*DecisionDetail_ReadsDecided) isDecisionDetail_Body() {}
@@ -1755,6 +1815,10 @@ func (*DecisionDetail_SourceOrderSet) isDecisionDetail_Body() {}
 func (*DecisionDetail_PreferredUnitsSet) isDecisionDetail_Body() {}
 
 func (*DecisionDetail_OwnerDeleted) isDecisionDetail_Body() {}
+
+func (*DecisionDetail_DisclosureGranted) isDecisionDetail_Body() {}
+
+func (*DecisionDetail_DisclosureRevoked) isDecisionDetail_Body() {}
 
 // AppDescribed says who an app is and what it wants.
 type AppDescribed struct {
@@ -2388,13 +2452,391 @@ func (x *AccessCount) GetCount() uint64 {
 	return 0
 }
 
+// DisclosureGranted lets data be handed to a third party that an app names. Its number is
+// the number of the decision.
+type DisclosureGranted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	App   uint64                 `protobuf:"varint,1,opt,name=app,proto3" json:"app,omitempty"`
+	// As the app's manifest has it.
+	Recipient *Recipient `protobuf:"bytes,2,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	Types     []uint32   `protobuf:"varint,3,rep,packed,name=types,proto3" json:"types,omitempty"`
+	// Samples that lie in [from, to) whole. Absent: from the first or to the last.
+	From *int64 `protobuf:"varint,4,opt,name=from,proto3,oneof" json:"from,omitempty"`
+	To   *int64 `protobuf:"varint,5,opt,name=to,proto3,oneof" json:"to,omitempty"`
+	// One of the app's purposes, that the recipient's category goes with.
+	Purpose string `protobuf:"bytes,6,opt,name=purpose,proto3" json:"purpose,omitempty"`
+	// What for, in the owner's words.
+	Statement string `protobuf:"bytes,7,opt,name=statement,proto3" json:"statement,omitempty"`
+	// With the purpose research: SHA-256 of the document of consent in hex, as in the app's
+	// manifest.
+	ConsentSha256 string `protobuf:"bytes,8,opt,name=consent_sha256,json=consentSha256,proto3" json:"consent_sha256,omitempty"`
+	// From then on nothing is handed over.
+	Expires       int64 `protobuf:"varint,9,opt,name=expires,proto3" json:"expires,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisclosureGranted) Reset() {
+	*x = DisclosureGranted{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisclosureGranted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisclosureGranted) ProtoMessage() {}
+
+func (x *DisclosureGranted) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisclosureGranted.ProtoReflect.Descriptor instead.
+func (*DisclosureGranted) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *DisclosureGranted) GetApp() uint64 {
+	if x != nil {
+		return x.App
+	}
+	return 0
+}
+
+func (x *DisclosureGranted) GetRecipient() *Recipient {
+	if x != nil {
+		return x.Recipient
+	}
+	return nil
+}
+
+func (x *DisclosureGranted) GetTypes() []uint32 {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
+func (x *DisclosureGranted) GetFrom() int64 {
+	if x != nil && x.From != nil {
+		return *x.From
+	}
+	return 0
+}
+
+func (x *DisclosureGranted) GetTo() int64 {
+	if x != nil && x.To != nil {
+		return *x.To
+	}
+	return 0
+}
+
+func (x *DisclosureGranted) GetPurpose() string {
+	if x != nil {
+		return x.Purpose
+	}
+	return ""
+}
+
+func (x *DisclosureGranted) GetStatement() string {
+	if x != nil {
+		return x.Statement
+	}
+	return ""
+}
+
+func (x *DisclosureGranted) GetConsentSha256() string {
+	if x != nil {
+		return x.ConsentSha256
+	}
+	return ""
+}
+
+func (x *DisclosureGranted) GetExpires() int64 {
+	if x != nil {
+		return x.Expires
+	}
+	return 0
+}
+
+// DisclosureRevoked ends a grant.
+type DisclosureRevoked struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the grant.
+	Grant         uint64 `protobuf:"varint,1,opt,name=grant,proto3" json:"grant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisclosureRevoked) Reset() {
+	*x = DisclosureRevoked{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisclosureRevoked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisclosureRevoked) ProtoMessage() {}
+
+func (x *DisclosureRevoked) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisclosureRevoked.ProtoReflect.Descriptor instead.
+func (*DisclosureRevoked) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *DisclosureRevoked) GetGrant() uint64 {
+	if x != nil {
+		return x.Grant
+	}
+	return 0
+}
+
+// DisclosureBegun says that data is being handed over under a grant. It stands in the log
+// before the first of it leaves. Class health.
+type DisclosureBegun struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 16 random bytes.
+	Id   []byte `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Time int64  `protobuf:"varint,2,opt,name=time,proto3" json:"time,omitempty"`
+	// Number of the grant, which says to whom and what for.
+	Grant uint64 `protobuf:"varint,3,opt,name=grant,proto3" json:"grant,omitempty"`
+	// What of it: types, and a period as in the grant.
+	Types         []uint32 `protobuf:"varint,4,rep,packed,name=types,proto3" json:"types,omitempty"`
+	From          *int64   `protobuf:"varint,5,opt,name=from,proto3,oneof" json:"from,omitempty"`
+	To            *int64   `protobuf:"varint,6,opt,name=to,proto3,oneof" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisclosureBegun) Reset() {
+	*x = DisclosureBegun{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisclosureBegun) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisclosureBegun) ProtoMessage() {}
+
+func (x *DisclosureBegun) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisclosureBegun.ProtoReflect.Descriptor instead.
+func (*DisclosureBegun) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *DisclosureBegun) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *DisclosureBegun) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+func (x *DisclosureBegun) GetGrant() uint64 {
+	if x != nil {
+		return x.Grant
+	}
+	return 0
+}
+
+func (x *DisclosureBegun) GetTypes() []uint32 {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
+func (x *DisclosureBegun) GetFrom() int64 {
+	if x != nil && x.From != nil {
+		return *x.From
+	}
+	return 0
+}
+
+func (x *DisclosureBegun) GetTo() int64 {
+	if x != nil && x.To != nil {
+		return *x.To
+	}
+	return 0
+}
+
+// DisclosureEnded says how much was handed over. One that never ends is unknown: the daemon
+// has died. Class health.
+type DisclosureEnded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those of its beginning.
+	Id   []byte `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Time int64  `protobuf:"varint,2,opt,name=time,proto3" json:"time,omitempty"`
+	// Whoever wrote the export has said that it is whole.
+	Complete bool `protobuf:"varint,3,opt,name=complete,proto3" json:"complete,omitempty"`
+	// By type, in the order of the codes. Members do not count with their whole.
+	Counts        []*DisclosureCount `protobuf:"bytes,4,rep,name=counts,proto3" json:"counts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisclosureEnded) Reset() {
+	*x = DisclosureEnded{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisclosureEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisclosureEnded) ProtoMessage() {}
+
+func (x *DisclosureEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisclosureEnded.ProtoReflect.Descriptor instead.
+func (*DisclosureEnded) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *DisclosureEnded) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *DisclosureEnded) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+func (x *DisclosureEnded) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+func (x *DisclosureEnded) GetCounts() []*DisclosureCount {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+// DisclosureCount says how many samples of a type were handed over.
+type DisclosureCount struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Type          uint32                 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`
+	Count         uint64                 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisclosureCount) Reset() {
+	*x = DisclosureCount{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisclosureCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisclosureCount) ProtoMessage() {}
+
+func (x *DisclosureCount) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisclosureCount.ProtoReflect.Descriptor instead.
+func (*DisclosureCount) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *DisclosureCount) GetType() uint32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *DisclosureCount) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
 var File_healthledger_v1_event_proto protoreflect.FileDescriptor
 
 const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\x1bhealthledger/v1/event.proto\x12\x0fhealthledger.v1\x1a#healthledger/v1/authorization.proto\x1a\x1dhealthledger/v1/payload.proto\x1a\x1chealthledger/v1/sample.proto\";\n" +
 	"\tEventList\x12.\n" +
-	"\x06events\x18\x01 \x03(\v2\x16.healthledger.v1.EventR\x06events\"\xdb\x05\n" +
+	"\x06events\x18\x01 \x03(\v2\x16.healthledger.v1.EventR\x06events\"\xf9\x06\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x03R\x04time\x12D\n" +
 	"\rsamples_saved\x18\x02 \x01(\v2\x1d.healthledger.v1.SamplesSavedH\x00R\fsamplesSaved\x12=\n" +
@@ -2409,7 +2851,9 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\rupdates_acked\x18\t \x01(\v2\x1d.healthledger.v1.UpdatesAckedH\x00R\fupdatesAcked\x12b\n" +
 	"\x17authorization_requested\x18\n" +
 	" \x01(\v2'.healthledger.v1.AuthorizationRequestedH\x00R\x16authorizationRequested\x12G\n" +
-	"\x0eaccess_counted\x18\v \x01(\v2\x1e.healthledger.v1.AccessCountedH\x00R\raccessCountedB\x06\n" +
+	"\x0eaccess_counted\x18\v \x01(\v2\x1e.healthledger.v1.AccessCountedH\x00R\raccessCounted\x12M\n" +
+	"\x10disclosure_begun\x18\f \x01(\v2 .healthledger.v1.DisclosureBegunH\x00R\x0fdisclosureBegun\x12M\n" +
+	"\x10disclosure_ended\x18\r \x01(\v2 .healthledger.v1.DisclosureEndedH\x00R\x0fdisclosureEndedB\x06\n" +
 	"\x04body\"\x98\x01\n" +
 	"\fSamplesSaved\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x1d\n" +
@@ -2501,7 +2945,7 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"ShareGrant\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x18\n" +
-	"\aallowed\x18\x02 \x01(\bR\aallowed\"\xb9\x03\n" +
+	"\aallowed\x18\x02 \x01(\bR\aallowed\"\xe3\x04\n" +
 	"\x0eDecisionDetail\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
 	"\x04salt\x18\x02 \x01(\fR\x04salt\x12D\n" +
@@ -2509,7 +2953,9 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\rreads_decided\x18\x04 \x01(\v2\x1d.healthledger.v1.ReadsDecidedH\x00R\freadsDecided\x12K\n" +
 	"\x10source_order_set\x18\x05 \x01(\v2\x1f.healthledger.v1.SourceOrderSetH\x00R\x0esourceOrderSet\x12T\n" +
 	"\x13preferred_units_set\x18\x06 \x01(\v2\".healthledger.v1.PreferredUnitsSetH\x00R\x11preferredUnitsSet\x12D\n" +
-	"\rowner_deleted\x18\a \x01(\v2\x1d.healthledger.v1.OwnerDeletedH\x00R\fownerDeletedB\x06\n" +
+	"\rowner_deleted\x18\a \x01(\v2\x1d.healthledger.v1.OwnerDeletedH\x00R\fownerDeleted\x12S\n" +
+	"\x12disclosure_granted\x18\b \x01(\v2\".healthledger.v1.DisclosureGrantedH\x00R\x11disclosureGranted\x12S\n" +
+	"\x12disclosure_revoked\x18\t \x01(\v2\".healthledger.v1.DisclosureRevokedH\x00R\x11disclosureRevokedB\x06\n" +
 	"\x04body\"E\n" +
 	"\fAppDescribed\x125\n" +
 	"\bmanifest\x18\x01 \x01(\v2\x19.healthledger.v1.ManifestR\bmanifest\"[\n" +
@@ -2550,7 +2996,38 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x1c\n" +
 	"\toperation\x18\x02 \x01(\tR\toperation\x12\x16\n" +
 	"\x06minute\x18\x03 \x01(\x03R\x06minute\x12\x14\n" +
-	"\x05count\x18\x04 \x01(\x04R\x05count*\x95\x01\n" +
+	"\x05count\x18\x04 \x01(\x04R\x05count\"\xac\x02\n" +
+	"\x11DisclosureGranted\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\x04R\x03app\x128\n" +
+	"\trecipient\x18\x02 \x01(\v2\x1a.healthledger.v1.RecipientR\trecipient\x12\x14\n" +
+	"\x05types\x18\x03 \x03(\rR\x05types\x12\x17\n" +
+	"\x04from\x18\x04 \x01(\x03H\x00R\x04from\x88\x01\x01\x12\x13\n" +
+	"\x02to\x18\x05 \x01(\x03H\x01R\x02to\x88\x01\x01\x12\x18\n" +
+	"\apurpose\x18\x06 \x01(\tR\apurpose\x12\x1c\n" +
+	"\tstatement\x18\a \x01(\tR\tstatement\x12%\n" +
+	"\x0econsent_sha256\x18\b \x01(\tR\rconsentSha256\x12\x18\n" +
+	"\aexpires\x18\t \x01(\x03R\aexpiresB\a\n" +
+	"\x05_fromB\x05\n" +
+	"\x03_to\")\n" +
+	"\x11DisclosureRevoked\x12\x14\n" +
+	"\x05grant\x18\x01 \x01(\x04R\x05grant\"\x9f\x01\n" +
+	"\x0fDisclosureBegun\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
+	"\x04time\x18\x02 \x01(\x03R\x04time\x12\x14\n" +
+	"\x05grant\x18\x03 \x01(\x04R\x05grant\x12\x14\n" +
+	"\x05types\x18\x04 \x03(\rR\x05types\x12\x17\n" +
+	"\x04from\x18\x05 \x01(\x03H\x00R\x04from\x88\x01\x01\x12\x13\n" +
+	"\x02to\x18\x06 \x01(\x03H\x01R\x02to\x88\x01\x01B\a\n" +
+	"\x05_fromB\x05\n" +
+	"\x03_to\"\x8b\x01\n" +
+	"\x0fDisclosureEnded\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
+	"\x04time\x18\x02 \x01(\x03R\x04time\x12\x1a\n" +
+	"\bcomplete\x18\x03 \x01(\bR\bcomplete\x128\n" +
+	"\x06counts\x18\x04 \x03(\v2 .healthledger.v1.DisclosureCountR\x06counts\";\n" +
+	"\x0fDisclosureCount\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\rR\x04type\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x04R\x05count*\x95\x01\n" +
 	"\tFrequency\x12\x19\n" +
 	"\x15FREQUENCY_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fFREQUENCY_NEVER\x10\x01\x12\x17\n" +
@@ -2582,7 +3059,7 @@ func file_healthledger_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_healthledger_v1_event_proto_goTypes = []any{
 	(Frequency)(0),                 // 0: healthledger.v1.Frequency
 	(Plausibility)(0),              // 1: healthledger.v1.Plausibility
@@ -2618,9 +3095,15 @@ var file_healthledger_v1_event_proto_goTypes = []any{
 	(*AccessRecorded)(nil),         // 31: healthledger.v1.AccessRecorded
 	(*AccessCounted)(nil),          // 32: healthledger.v1.AccessCounted
 	(*AccessCount)(nil),            // 33: healthledger.v1.AccessCount
-	(*SampleColumns)(nil),          // 34: healthledger.v1.SampleColumns
-	(*Chunk)(nil),                  // 35: healthledger.v1.Chunk
-	(*Manifest)(nil),               // 36: healthledger.v1.Manifest
+	(*DisclosureGranted)(nil),      // 34: healthledger.v1.DisclosureGranted
+	(*DisclosureRevoked)(nil),      // 35: healthledger.v1.DisclosureRevoked
+	(*DisclosureBegun)(nil),        // 36: healthledger.v1.DisclosureBegun
+	(*DisclosureEnded)(nil),        // 37: healthledger.v1.DisclosureEnded
+	(*DisclosureCount)(nil),        // 38: healthledger.v1.DisclosureCount
+	(*SampleColumns)(nil),          // 39: healthledger.v1.SampleColumns
+	(*Chunk)(nil),                  // 40: healthledger.v1.Chunk
+	(*Manifest)(nil),               // 41: healthledger.v1.Manifest
+	(*Recipient)(nil),              // 42: healthledger.v1.Recipient
 }
 var file_healthledger_v1_event_proto_depIdxs = []int32{
 	4,  // 0: healthledger.v1.EventList.events:type_name -> healthledger.v1.Event
@@ -2633,38 +3116,44 @@ var file_healthledger_v1_event_proto_depIdxs = []int32{
 	10, // 7: healthledger.v1.Event.updates_acked:type_name -> healthledger.v1.UpdatesAcked
 	11, // 8: healthledger.v1.Event.authorization_requested:type_name -> healthledger.v1.AuthorizationRequested
 	32, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
-	34, // 10: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
-	35, // 11: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
-	8,  // 12: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	0,  // 13: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
-	14, // 14: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
-	15, // 15: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
-	17, // 16: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
-	19, // 17: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
-	20, // 18: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
-	18, // 19: healthledger.v1.Decision.app_updated:type_name -> healthledger.v1.AppUpdated
-	21, // 20: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
-	16, // 21: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
-	21, // 22: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
-	16, // 23: healthledger.v1.AppUpdated.explained:type_name -> healthledger.v1.Explained
-	1,  // 24: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
-	23, // 25: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
-	29, // 26: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
-	24, // 27: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
-	26, // 28: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
-	28, // 29: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
-	36, // 30: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
-	25, // 31: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
-	27, // 32: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
-	8,  // 33: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	30, // 34: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
-	2,  // 35: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
-	33, // 36: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	36, // 10: healthledger.v1.Event.disclosure_begun:type_name -> healthledger.v1.DisclosureBegun
+	37, // 11: healthledger.v1.Event.disclosure_ended:type_name -> healthledger.v1.DisclosureEnded
+	39, // 12: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
+	40, // 13: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
+	8,  // 14: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	0,  // 15: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
+	14, // 16: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
+	15, // 17: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
+	17, // 18: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
+	19, // 19: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
+	20, // 20: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
+	18, // 21: healthledger.v1.Decision.app_updated:type_name -> healthledger.v1.AppUpdated
+	21, // 22: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
+	16, // 23: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
+	21, // 24: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
+	16, // 25: healthledger.v1.AppUpdated.explained:type_name -> healthledger.v1.Explained
+	1,  // 26: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
+	23, // 27: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
+	29, // 28: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
+	24, // 29: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
+	26, // 30: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
+	28, // 31: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
+	34, // 32: healthledger.v1.DecisionDetail.disclosure_granted:type_name -> healthledger.v1.DisclosureGranted
+	35, // 33: healthledger.v1.DecisionDetail.disclosure_revoked:type_name -> healthledger.v1.DisclosureRevoked
+	41, // 34: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
+	25, // 35: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
+	27, // 36: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
+	8,  // 37: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	30, // 38: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
+	2,  // 39: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
+	33, // 40: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
+	42, // 41: healthledger.v1.DisclosureGranted.recipient:type_name -> healthledger.v1.Recipient
+	38, // 42: healthledger.v1.DisclosureEnded.counts:type_name -> healthledger.v1.DisclosureCount
+	43, // [43:43] is the sub-list for method output_type
+	43, // [43:43] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_event_proto_init() }
@@ -2686,6 +3175,8 @@ func file_healthledger_v1_event_proto_init() {
 		(*Event_UpdatesAcked)(nil),
 		(*Event_AuthorizationRequested)(nil),
 		(*Event_AccessCounted)(nil),
+		(*Event_DisclosureBegun)(nil),
+		(*Event_DisclosureEnded)(nil),
 	}
 	file_healthledger_v1_event_proto_msgTypes[5].OneofWrappers = []any{}
 	file_healthledger_v1_event_proto_msgTypes[10].OneofWrappers = []any{
@@ -2702,14 +3193,18 @@ func file_healthledger_v1_event_proto_init() {
 		(*DecisionDetail_SourceOrderSet)(nil),
 		(*DecisionDetail_PreferredUnitsSet)(nil),
 		(*DecisionDetail_OwnerDeleted)(nil),
+		(*DecisionDetail_DisclosureGranted)(nil),
+		(*DecisionDetail_DisclosureRevoked)(nil),
 	}
+	file_healthledger_v1_event_proto_msgTypes[31].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[33].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_event_proto_rawDesc), len(file_healthledger_v1_event_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   31,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -73,6 +73,23 @@ const (
 	// OwnerServiceSummarizeAccessProcedure is the fully-qualified name of the OwnerService's
 	// SummarizeAccess RPC.
 	OwnerServiceSummarizeAccessProcedure = "/healthledger.v1.OwnerService/SummarizeAccess"
+	// OwnerServiceGrantDisclosureProcedure is the fully-qualified name of the OwnerService's
+	// GrantDisclosure RPC.
+	OwnerServiceGrantDisclosureProcedure = "/healthledger.v1.OwnerService/GrantDisclosure"
+	// OwnerServiceRevokeDisclosureProcedure is the fully-qualified name of the OwnerService's
+	// RevokeDisclosure RPC.
+	OwnerServiceRevokeDisclosureProcedure = "/healthledger.v1.OwnerService/RevokeDisclosure"
+	// OwnerServiceListDisclosuresProcedure is the fully-qualified name of the OwnerService's
+	// ListDisclosures RPC.
+	OwnerServiceListDisclosuresProcedure = "/healthledger.v1.OwnerService/ListDisclosures"
+	// OwnerServiceAccountDisclosuresProcedure is the fully-qualified name of the OwnerService's
+	// AccountDisclosures RPC.
+	OwnerServiceAccountDisclosuresProcedure = "/healthledger.v1.OwnerService/AccountDisclosures"
+	// OwnerServiceOpenExportProcedure is the fully-qualified name of the OwnerService's OpenExport RPC.
+	OwnerServiceOpenExportProcedure = "/healthledger.v1.OwnerService/OpenExport"
+	// OwnerServiceCloseExportProcedure is the fully-qualified name of the OwnerService's CloseExport
+	// RPC.
+	OwnerServiceCloseExportProcedure = "/healthledger.v1.OwnerService/CloseExport"
 	// OwnerServiceListLogProcedure is the fully-qualified name of the OwnerService's ListLog RPC.
 	OwnerServiceListLogProcedure = "/healthledger.v1.OwnerService/ListLog"
 )
@@ -114,6 +131,18 @@ type OwnerServiceClient interface {
 	ListAccess(context.Context, *ListAccessRequest) (*ListAccessResponse, error)
 	// SummarizeAccess returns who asked to read what how often in all.
 	SummarizeAccess(context.Context, *SummarizeAccessRequest) (*SummarizeAccessResponse, error)
+	// GrantDisclosure lets data be handed to a third party that an app names.
+	GrantDisclosure(context.Context, *GrantDisclosureRequest) (*GrantDisclosureResponse, error)
+	// RevokeDisclosure ends a grant: when it returns, nothing more is handed over.
+	RevokeDisclosure(context.Context, *RevokeDisclosureRequest) (*RevokeDisclosureResponse, error)
+	// ListDisclosures returns the grants, with those that have ended.
+	ListDisclosures(context.Context, *ListDisclosuresRequest) (*ListDisclosuresResponse, error)
+	// AccountDisclosures returns what was handed to whom, when and what for.
+	AccountDisclosures(context.Context, *AccountDisclosuresRequest) (*AccountDisclosuresResponse, error)
+	// OpenExport begins an export. One under a grant is in the log when it returns.
+	OpenExport(context.Context, *OpenExportRequest) (*OpenExportResponse, error)
+	// CloseExport ends an export, and records how much was handed over under a grant.
+	CloseExport(context.Context, *CloseExportRequest) (*CloseExportResponse, error)
 	// ListLog describes the segments of the log; it needs no secrets.
 	ListLog(context.Context, *ListLogRequest) (*ListLogResponse, error)
 }
@@ -231,6 +260,42 @@ func NewOwnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(ownerServiceMethods.ByName("SummarizeAccess")),
 			connect.WithClientOptions(opts...),
 		),
+		grantDisclosure: connect.NewClient[GrantDisclosureRequest, GrantDisclosureResponse](
+			httpClient,
+			baseURL+OwnerServiceGrantDisclosureProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("GrantDisclosure")),
+			connect.WithClientOptions(opts...),
+		),
+		revokeDisclosure: connect.NewClient[RevokeDisclosureRequest, RevokeDisclosureResponse](
+			httpClient,
+			baseURL+OwnerServiceRevokeDisclosureProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("RevokeDisclosure")),
+			connect.WithClientOptions(opts...),
+		),
+		listDisclosures: connect.NewClient[ListDisclosuresRequest, ListDisclosuresResponse](
+			httpClient,
+			baseURL+OwnerServiceListDisclosuresProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("ListDisclosures")),
+			connect.WithClientOptions(opts...),
+		),
+		accountDisclosures: connect.NewClient[AccountDisclosuresRequest, AccountDisclosuresResponse](
+			httpClient,
+			baseURL+OwnerServiceAccountDisclosuresProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("AccountDisclosures")),
+			connect.WithClientOptions(opts...),
+		),
+		openExport: connect.NewClient[OpenExportRequest, OpenExportResponse](
+			httpClient,
+			baseURL+OwnerServiceOpenExportProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("OpenExport")),
+			connect.WithClientOptions(opts...),
+		),
+		closeExport: connect.NewClient[CloseExportRequest, CloseExportResponse](
+			httpClient,
+			baseURL+OwnerServiceCloseExportProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("CloseExport")),
+			connect.WithClientOptions(opts...),
+		),
 		listLog: connect.NewClient[ListLogRequest, ListLogResponse](
 			httpClient,
 			baseURL+OwnerServiceListLogProcedure,
@@ -242,24 +307,30 @@ func NewOwnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 
 // ownerServiceClient implements OwnerServiceClient.
 type ownerServiceClient struct {
-	createStore       *connect.Client[CreateStoreRequest, CreateStoreResponse]
-	status            *connect.Client[StatusRequest, StatusResponse]
-	beginUnlock       *connect.Client[BeginUnlockRequest, BeginUnlockResponse]
-	unlock            *connect.Client[UnlockRequest, UnlockResponse]
-	lock              *connect.Client[LockRequest, LockResponse]
-	addApp            *connect.Client[AddAppRequest, AddAppResponse]
-	updateApp         *connect.Client[UpdateAppRequest, UpdateAppResponse]
-	removeApp         *connect.Client[RemoveAppRequest, RemoveAppResponse]
-	listApps          *connect.Client[ListAppsRequest, ListAppsResponse]
-	listRequests      *connect.Client[ListRequestsRequest, ListRequestsResponse]
-	decide            *connect.Client[DecideRequest, DecideResponse]
-	setPolicy         *connect.Client[SetPolicyRequest, SetPolicyResponse]
-	setSourceOrder    *connect.Client[SetSourceOrderRequest, SetSourceOrderResponse]
-	setPreferredUnits *connect.Client[SetPreferredUnitsRequest, SetPreferredUnitsResponse]
-	deleteSamples     *connect.Client[DeleteSamplesRequest, DeleteSamplesResponse]
-	listAccess        *connect.Client[ListAccessRequest, ListAccessResponse]
-	summarizeAccess   *connect.Client[SummarizeAccessRequest, SummarizeAccessResponse]
-	listLog           *connect.Client[ListLogRequest, ListLogResponse]
+	createStore        *connect.Client[CreateStoreRequest, CreateStoreResponse]
+	status             *connect.Client[StatusRequest, StatusResponse]
+	beginUnlock        *connect.Client[BeginUnlockRequest, BeginUnlockResponse]
+	unlock             *connect.Client[UnlockRequest, UnlockResponse]
+	lock               *connect.Client[LockRequest, LockResponse]
+	addApp             *connect.Client[AddAppRequest, AddAppResponse]
+	updateApp          *connect.Client[UpdateAppRequest, UpdateAppResponse]
+	removeApp          *connect.Client[RemoveAppRequest, RemoveAppResponse]
+	listApps           *connect.Client[ListAppsRequest, ListAppsResponse]
+	listRequests       *connect.Client[ListRequestsRequest, ListRequestsResponse]
+	decide             *connect.Client[DecideRequest, DecideResponse]
+	setPolicy          *connect.Client[SetPolicyRequest, SetPolicyResponse]
+	setSourceOrder     *connect.Client[SetSourceOrderRequest, SetSourceOrderResponse]
+	setPreferredUnits  *connect.Client[SetPreferredUnitsRequest, SetPreferredUnitsResponse]
+	deleteSamples      *connect.Client[DeleteSamplesRequest, DeleteSamplesResponse]
+	listAccess         *connect.Client[ListAccessRequest, ListAccessResponse]
+	summarizeAccess    *connect.Client[SummarizeAccessRequest, SummarizeAccessResponse]
+	grantDisclosure    *connect.Client[GrantDisclosureRequest, GrantDisclosureResponse]
+	revokeDisclosure   *connect.Client[RevokeDisclosureRequest, RevokeDisclosureResponse]
+	listDisclosures    *connect.Client[ListDisclosuresRequest, ListDisclosuresResponse]
+	accountDisclosures *connect.Client[AccountDisclosuresRequest, AccountDisclosuresResponse]
+	openExport         *connect.Client[OpenExportRequest, OpenExportResponse]
+	closeExport        *connect.Client[CloseExportRequest, CloseExportResponse]
+	listLog            *connect.Client[ListLogRequest, ListLogResponse]
 }
 
 // CreateStore calls healthledger.v1.OwnerService.CreateStore.
@@ -415,6 +486,60 @@ func (c *ownerServiceClient) SummarizeAccess(ctx context.Context, req *Summarize
 	return nil, err
 }
 
+// GrantDisclosure calls healthledger.v1.OwnerService.GrantDisclosure.
+func (c *ownerServiceClient) GrantDisclosure(ctx context.Context, req *GrantDisclosureRequest) (*GrantDisclosureResponse, error) {
+	response, err := c.grantDisclosure.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RevokeDisclosure calls healthledger.v1.OwnerService.RevokeDisclosure.
+func (c *ownerServiceClient) RevokeDisclosure(ctx context.Context, req *RevokeDisclosureRequest) (*RevokeDisclosureResponse, error) {
+	response, err := c.revokeDisclosure.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListDisclosures calls healthledger.v1.OwnerService.ListDisclosures.
+func (c *ownerServiceClient) ListDisclosures(ctx context.Context, req *ListDisclosuresRequest) (*ListDisclosuresResponse, error) {
+	response, err := c.listDisclosures.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AccountDisclosures calls healthledger.v1.OwnerService.AccountDisclosures.
+func (c *ownerServiceClient) AccountDisclosures(ctx context.Context, req *AccountDisclosuresRequest) (*AccountDisclosuresResponse, error) {
+	response, err := c.accountDisclosures.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// OpenExport calls healthledger.v1.OwnerService.OpenExport.
+func (c *ownerServiceClient) OpenExport(ctx context.Context, req *OpenExportRequest) (*OpenExportResponse, error) {
+	response, err := c.openExport.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// CloseExport calls healthledger.v1.OwnerService.CloseExport.
+func (c *ownerServiceClient) CloseExport(ctx context.Context, req *CloseExportRequest) (*CloseExportResponse, error) {
+	response, err := c.closeExport.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListLog calls healthledger.v1.OwnerService.ListLog.
 func (c *ownerServiceClient) ListLog(ctx context.Context, req *ListLogRequest) (*ListLogResponse, error) {
 	response, err := c.listLog.CallUnary(ctx, connect.NewRequest(req))
@@ -461,6 +586,18 @@ type OwnerServiceHandler interface {
 	ListAccess(context.Context, *ListAccessRequest) (*ListAccessResponse, error)
 	// SummarizeAccess returns who asked to read what how often in all.
 	SummarizeAccess(context.Context, *SummarizeAccessRequest) (*SummarizeAccessResponse, error)
+	// GrantDisclosure lets data be handed to a third party that an app names.
+	GrantDisclosure(context.Context, *GrantDisclosureRequest) (*GrantDisclosureResponse, error)
+	// RevokeDisclosure ends a grant: when it returns, nothing more is handed over.
+	RevokeDisclosure(context.Context, *RevokeDisclosureRequest) (*RevokeDisclosureResponse, error)
+	// ListDisclosures returns the grants, with those that have ended.
+	ListDisclosures(context.Context, *ListDisclosuresRequest) (*ListDisclosuresResponse, error)
+	// AccountDisclosures returns what was handed to whom, when and what for.
+	AccountDisclosures(context.Context, *AccountDisclosuresRequest) (*AccountDisclosuresResponse, error)
+	// OpenExport begins an export. One under a grant is in the log when it returns.
+	OpenExport(context.Context, *OpenExportRequest) (*OpenExportResponse, error)
+	// CloseExport ends an export, and records how much was handed over under a grant.
+	CloseExport(context.Context, *CloseExportRequest) (*CloseExportResponse, error)
 	// ListLog describes the segments of the log; it needs no secrets.
 	ListLog(context.Context, *ListLogRequest) (*ListLogResponse, error)
 }
@@ -574,6 +711,42 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(ownerServiceMethods.ByName("SummarizeAccess")),
 		connect.WithHandlerOptions(opts...),
 	)
+	ownerServiceGrantDisclosureHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceGrantDisclosureProcedure,
+		svc.GrantDisclosure,
+		connect.WithSchema(ownerServiceMethods.ByName("GrantDisclosure")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ownerServiceRevokeDisclosureHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceRevokeDisclosureProcedure,
+		svc.RevokeDisclosure,
+		connect.WithSchema(ownerServiceMethods.ByName("RevokeDisclosure")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ownerServiceListDisclosuresHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceListDisclosuresProcedure,
+		svc.ListDisclosures,
+		connect.WithSchema(ownerServiceMethods.ByName("ListDisclosures")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ownerServiceAccountDisclosuresHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceAccountDisclosuresProcedure,
+		svc.AccountDisclosures,
+		connect.WithSchema(ownerServiceMethods.ByName("AccountDisclosures")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ownerServiceOpenExportHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceOpenExportProcedure,
+		svc.OpenExport,
+		connect.WithSchema(ownerServiceMethods.ByName("OpenExport")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ownerServiceCloseExportHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceCloseExportProcedure,
+		svc.CloseExport,
+		connect.WithSchema(ownerServiceMethods.ByName("CloseExport")),
+		connect.WithHandlerOptions(opts...),
+	)
 	ownerServiceListLogHandler := connect.NewUnaryHandlerSimple(
 		OwnerServiceListLogProcedure,
 		svc.ListLog,
@@ -616,6 +789,18 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 			ownerServiceListAccessHandler.ServeHTTP(w, r)
 		case OwnerServiceSummarizeAccessProcedure:
 			ownerServiceSummarizeAccessHandler.ServeHTTP(w, r)
+		case OwnerServiceGrantDisclosureProcedure:
+			ownerServiceGrantDisclosureHandler.ServeHTTP(w, r)
+		case OwnerServiceRevokeDisclosureProcedure:
+			ownerServiceRevokeDisclosureHandler.ServeHTTP(w, r)
+		case OwnerServiceListDisclosuresProcedure:
+			ownerServiceListDisclosuresHandler.ServeHTTP(w, r)
+		case OwnerServiceAccountDisclosuresProcedure:
+			ownerServiceAccountDisclosuresHandler.ServeHTTP(w, r)
+		case OwnerServiceOpenExportProcedure:
+			ownerServiceOpenExportHandler.ServeHTTP(w, r)
+		case OwnerServiceCloseExportProcedure:
+			ownerServiceCloseExportHandler.ServeHTTP(w, r)
 		case OwnerServiceListLogProcedure:
 			ownerServiceListLogHandler.ServeHTTP(w, r)
 		default:
@@ -693,6 +878,30 @@ func (UnimplementedOwnerServiceHandler) ListAccess(context.Context, *ListAccessR
 
 func (UnimplementedOwnerServiceHandler) SummarizeAccess(context.Context, *SummarizeAccessRequest) (*SummarizeAccessResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.SummarizeAccess is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) GrantDisclosure(context.Context, *GrantDisclosureRequest) (*GrantDisclosureResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.GrantDisclosure is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) RevokeDisclosure(context.Context, *RevokeDisclosureRequest) (*RevokeDisclosureResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.RevokeDisclosure is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) ListDisclosures(context.Context, *ListDisclosuresRequest) (*ListDisclosuresResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.ListDisclosures is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) AccountDisclosures(context.Context, *AccountDisclosuresRequest) (*AccountDisclosuresResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.AccountDisclosures is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) OpenExport(context.Context, *OpenExportRequest) (*OpenExportResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.OpenExport is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) CloseExport(context.Context, *CloseExportRequest) (*CloseExportResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.CloseExport is not implemented"))
 }
 
 func (UnimplementedOwnerServiceHandler) ListLog(context.Context, *ListLogRequest) (*ListLogResponse, error) {

@@ -1936,7 +1936,8 @@ type Access struct {
 	BundleId string `protobuf:"bytes,1,opt,name=bundle_id,json=bundleId,proto3" json:"bundle_id,omitempty"`
 	// Short name.
 	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
-	// "samples", "statistics", "changes", "sources", "payload" or "updates".
+	// "samples", "statistics", "changes", "sources", "payload" or "updates"; of the owner also
+	// "export", and "disclosure" for an export under a grant.
 	Operation string `protobuf:"bytes,3,opt,name=operation,proto3" json:"operation,omitempty"`
 	// Start of the minute.
 	Minute *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=minute,proto3" json:"minute,omitempty"`
@@ -2438,7 +2439,7 @@ var File_healthledger_v1_owner_proto protoreflect.FileDescriptor
 
 const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\n" +
-	"\x1bhealthledger/v1/owner.proto\x12\x0fhealthledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#healthledger/v1/authorization.proto\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\"j\n" +
+	"\x1bhealthledger/v1/owner.proto\x12\x0fhealthledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#healthledger/v1/authorization.proto\x1a healthledger/v1/disclosure.proto\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\"j\n" +
 	"\x12CreateStoreRequest\x12\x18\n" +
 	"\akeyring\x18\x01 \x01(\fR\akeyring\x12:\n" +
 	"\tdecisions\x18\x02 \x03(\v2\x1c.healthledger.v1.NewDecisionR\tdecisions\"\x15\n" +
@@ -2584,7 +2585,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x11LOCK_STATE_LOCKED\x10\x01\x12\x18\n" +
 	"\x14LOCK_STATE_UNLOCKING\x10\x02\x12\x17\n" +
 	"\x13LOCK_STATE_UNLOCKED\x10\x03\x12\x16\n" +
-	"\x12LOCK_STATE_LOCKING\x10\x042\x97\f\n" +
+	"\x12LOCK_STATE_LOCKING\x10\x042\xec\x10\n" +
 	"\fOwnerService\x12X\n" +
 	"\vCreateStore\x12#.healthledger.v1.CreateStoreRequest\x1a$.healthledger.v1.CreateStoreResponse\x12I\n" +
 	"\x06Status\x12\x1e.healthledger.v1.StatusRequest\x1a\x1f.healthledger.v1.StatusResponse\x12X\n" +
@@ -2603,7 +2604,14 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\rDeleteSamples\x12%.healthledger.v1.DeleteSamplesRequest\x1a&.healthledger.v1.DeleteSamplesResponse\x12U\n" +
 	"\n" +
 	"ListAccess\x12\".healthledger.v1.ListAccessRequest\x1a#.healthledger.v1.ListAccessResponse\x12d\n" +
-	"\x0fSummarizeAccess\x12'.healthledger.v1.SummarizeAccessRequest\x1a(.healthledger.v1.SummarizeAccessResponse\x12L\n" +
+	"\x0fSummarizeAccess\x12'.healthledger.v1.SummarizeAccessRequest\x1a(.healthledger.v1.SummarizeAccessResponse\x12d\n" +
+	"\x0fGrantDisclosure\x12'.healthledger.v1.GrantDisclosureRequest\x1a(.healthledger.v1.GrantDisclosureResponse\x12g\n" +
+	"\x10RevokeDisclosure\x12(.healthledger.v1.RevokeDisclosureRequest\x1a).healthledger.v1.RevokeDisclosureResponse\x12d\n" +
+	"\x0fListDisclosures\x12'.healthledger.v1.ListDisclosuresRequest\x1a(.healthledger.v1.ListDisclosuresResponse\x12m\n" +
+	"\x12AccountDisclosures\x12*.healthledger.v1.AccountDisclosuresRequest\x1a+.healthledger.v1.AccountDisclosuresResponse\x12U\n" +
+	"\n" +
+	"OpenExport\x12\".healthledger.v1.OpenExportRequest\x1a#.healthledger.v1.OpenExportResponse\x12X\n" +
+	"\vCloseExport\x12#.healthledger.v1.CloseExportRequest\x1a$.healthledger.v1.CloseExportResponse\x12L\n" +
 	"\aListLog\x12\x1f.healthledger.v1.ListLogRequest\x1a .healthledger.v1.ListLogResponseB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
 
 var (
@@ -2621,60 +2629,72 @@ func file_healthledger_v1_owner_proto_rawDescGZIP() []byte {
 var file_healthledger_v1_owner_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_healthledger_v1_owner_proto_goTypes = []any{
-	(LockState)(0),                    // 0: healthledger.v1.LockState
-	(*CreateStoreRequest)(nil),        // 1: healthledger.v1.CreateStoreRequest
-	(*CreateStoreResponse)(nil),       // 2: healthledger.v1.CreateStoreResponse
-	(*NewDecision)(nil),               // 3: healthledger.v1.NewDecision
-	(*StatusRequest)(nil),             // 4: healthledger.v1.StatusRequest
-	(*StatusResponse)(nil),            // 5: healthledger.v1.StatusResponse
-	(*BeginUnlockRequest)(nil),        // 6: healthledger.v1.BeginUnlockRequest
-	(*BeginUnlockResponse)(nil),       // 7: healthledger.v1.BeginUnlockResponse
-	(*UnlockRequest)(nil),             // 8: healthledger.v1.UnlockRequest
-	(*UnlockResponse)(nil),            // 9: healthledger.v1.UnlockResponse
-	(*LockRequest)(nil),               // 10: healthledger.v1.LockRequest
-	(*LockResponse)(nil),              // 11: healthledger.v1.LockResponse
-	(*AddAppRequest)(nil),             // 12: healthledger.v1.AddAppRequest
-	(*AddAppResponse)(nil),            // 13: healthledger.v1.AddAppResponse
-	(*UpdateAppRequest)(nil),          // 14: healthledger.v1.UpdateAppRequest
-	(*UpdateAppResponse)(nil),         // 15: healthledger.v1.UpdateAppResponse
-	(*RemoveAppRequest)(nil),          // 16: healthledger.v1.RemoveAppRequest
-	(*RemoveAppResponse)(nil),         // 17: healthledger.v1.RemoveAppResponse
-	(*ListAppsRequest)(nil),           // 18: healthledger.v1.ListAppsRequest
-	(*ListAppsResponse)(nil),          // 19: healthledger.v1.ListAppsResponse
-	(*App)(nil),                       // 20: healthledger.v1.App
-	(*AppRead)(nil),                   // 21: healthledger.v1.AppRead
-	(*ListRequestsRequest)(nil),       // 22: healthledger.v1.ListRequestsRequest
-	(*ListRequestsResponse)(nil),      // 23: healthledger.v1.ListRequestsResponse
-	(*PendingRequest)(nil),            // 24: healthledger.v1.PendingRequest
-	(*DecideRequest)(nil),             // 25: healthledger.v1.DecideRequest
-	(*DecideResponse)(nil),            // 26: healthledger.v1.DecideResponse
-	(*SetPolicyRequest)(nil),          // 27: healthledger.v1.SetPolicyRequest
-	(*SetPolicyResponse)(nil),         // 28: healthledger.v1.SetPolicyResponse
-	(*SetSourceOrderRequest)(nil),     // 29: healthledger.v1.SetSourceOrderRequest
-	(*SetSourceOrderResponse)(nil),    // 30: healthledger.v1.SetSourceOrderResponse
-	(*SetPreferredUnitsRequest)(nil),  // 31: healthledger.v1.SetPreferredUnitsRequest
-	(*SetPreferredUnitsResponse)(nil), // 32: healthledger.v1.SetPreferredUnitsResponse
-	(*DeleteSamplesRequest)(nil),      // 33: healthledger.v1.DeleteSamplesRequest
-	(*DeleteSamplesResponse)(nil),     // 34: healthledger.v1.DeleteSamplesResponse
-	(*AccessFilter)(nil),              // 35: healthledger.v1.AccessFilter
-	(*ListAccessRequest)(nil),         // 36: healthledger.v1.ListAccessRequest
-	(*ListAccessResponse)(nil),        // 37: healthledger.v1.ListAccessResponse
-	(*Access)(nil),                    // 38: healthledger.v1.Access
-	(*SummarizeAccessRequest)(nil),    // 39: healthledger.v1.SummarizeAccessRequest
-	(*SummarizeAccessResponse)(nil),   // 40: healthledger.v1.SummarizeAccessResponse
-	(*AccessSummary)(nil),             // 41: healthledger.v1.AccessSummary
-	(*ListLogRequest)(nil),            // 42: healthledger.v1.ListLogRequest
-	(*ListLogResponse)(nil),           // 43: healthledger.v1.ListLogResponse
-	(*SegmentInfo)(nil),               // 44: healthledger.v1.SegmentInfo
-	(*SignedDecision)(nil),            // 45: healthledger.v1.SignedDecision
-	(Plausibility)(0),                 // 46: healthledger.v1.Plausibility
-	(*timestamppb.Timestamp)(nil),     // 47: google.protobuf.Timestamp
-	(*Manifest)(nil),                  // 48: healthledger.v1.Manifest
-	(*ShareGrant)(nil),                // 49: healthledger.v1.ShareGrant
-	(*ReadGrant)(nil),                 // 50: healthledger.v1.ReadGrant
-	(*SourceName)(nil),                // 51: healthledger.v1.SourceName
-	(*PreferredUnit)(nil),             // 52: healthledger.v1.PreferredUnit
-	(*Deletion)(nil),                  // 53: healthledger.v1.Deletion
+	(LockState)(0),                     // 0: healthledger.v1.LockState
+	(*CreateStoreRequest)(nil),         // 1: healthledger.v1.CreateStoreRequest
+	(*CreateStoreResponse)(nil),        // 2: healthledger.v1.CreateStoreResponse
+	(*NewDecision)(nil),                // 3: healthledger.v1.NewDecision
+	(*StatusRequest)(nil),              // 4: healthledger.v1.StatusRequest
+	(*StatusResponse)(nil),             // 5: healthledger.v1.StatusResponse
+	(*BeginUnlockRequest)(nil),         // 6: healthledger.v1.BeginUnlockRequest
+	(*BeginUnlockResponse)(nil),        // 7: healthledger.v1.BeginUnlockResponse
+	(*UnlockRequest)(nil),              // 8: healthledger.v1.UnlockRequest
+	(*UnlockResponse)(nil),             // 9: healthledger.v1.UnlockResponse
+	(*LockRequest)(nil),                // 10: healthledger.v1.LockRequest
+	(*LockResponse)(nil),               // 11: healthledger.v1.LockResponse
+	(*AddAppRequest)(nil),              // 12: healthledger.v1.AddAppRequest
+	(*AddAppResponse)(nil),             // 13: healthledger.v1.AddAppResponse
+	(*UpdateAppRequest)(nil),           // 14: healthledger.v1.UpdateAppRequest
+	(*UpdateAppResponse)(nil),          // 15: healthledger.v1.UpdateAppResponse
+	(*RemoveAppRequest)(nil),           // 16: healthledger.v1.RemoveAppRequest
+	(*RemoveAppResponse)(nil),          // 17: healthledger.v1.RemoveAppResponse
+	(*ListAppsRequest)(nil),            // 18: healthledger.v1.ListAppsRequest
+	(*ListAppsResponse)(nil),           // 19: healthledger.v1.ListAppsResponse
+	(*App)(nil),                        // 20: healthledger.v1.App
+	(*AppRead)(nil),                    // 21: healthledger.v1.AppRead
+	(*ListRequestsRequest)(nil),        // 22: healthledger.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),       // 23: healthledger.v1.ListRequestsResponse
+	(*PendingRequest)(nil),             // 24: healthledger.v1.PendingRequest
+	(*DecideRequest)(nil),              // 25: healthledger.v1.DecideRequest
+	(*DecideResponse)(nil),             // 26: healthledger.v1.DecideResponse
+	(*SetPolicyRequest)(nil),           // 27: healthledger.v1.SetPolicyRequest
+	(*SetPolicyResponse)(nil),          // 28: healthledger.v1.SetPolicyResponse
+	(*SetSourceOrderRequest)(nil),      // 29: healthledger.v1.SetSourceOrderRequest
+	(*SetSourceOrderResponse)(nil),     // 30: healthledger.v1.SetSourceOrderResponse
+	(*SetPreferredUnitsRequest)(nil),   // 31: healthledger.v1.SetPreferredUnitsRequest
+	(*SetPreferredUnitsResponse)(nil),  // 32: healthledger.v1.SetPreferredUnitsResponse
+	(*DeleteSamplesRequest)(nil),       // 33: healthledger.v1.DeleteSamplesRequest
+	(*DeleteSamplesResponse)(nil),      // 34: healthledger.v1.DeleteSamplesResponse
+	(*AccessFilter)(nil),               // 35: healthledger.v1.AccessFilter
+	(*ListAccessRequest)(nil),          // 36: healthledger.v1.ListAccessRequest
+	(*ListAccessResponse)(nil),         // 37: healthledger.v1.ListAccessResponse
+	(*Access)(nil),                     // 38: healthledger.v1.Access
+	(*SummarizeAccessRequest)(nil),     // 39: healthledger.v1.SummarizeAccessRequest
+	(*SummarizeAccessResponse)(nil),    // 40: healthledger.v1.SummarizeAccessResponse
+	(*AccessSummary)(nil),              // 41: healthledger.v1.AccessSummary
+	(*ListLogRequest)(nil),             // 42: healthledger.v1.ListLogRequest
+	(*ListLogResponse)(nil),            // 43: healthledger.v1.ListLogResponse
+	(*SegmentInfo)(nil),                // 44: healthledger.v1.SegmentInfo
+	(*SignedDecision)(nil),             // 45: healthledger.v1.SignedDecision
+	(Plausibility)(0),                  // 46: healthledger.v1.Plausibility
+	(*timestamppb.Timestamp)(nil),      // 47: google.protobuf.Timestamp
+	(*Manifest)(nil),                   // 48: healthledger.v1.Manifest
+	(*ShareGrant)(nil),                 // 49: healthledger.v1.ShareGrant
+	(*ReadGrant)(nil),                  // 50: healthledger.v1.ReadGrant
+	(*SourceName)(nil),                 // 51: healthledger.v1.SourceName
+	(*PreferredUnit)(nil),              // 52: healthledger.v1.PreferredUnit
+	(*Deletion)(nil),                   // 53: healthledger.v1.Deletion
+	(*GrantDisclosureRequest)(nil),     // 54: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 55: healthledger.v1.RevokeDisclosureRequest
+	(*ListDisclosuresRequest)(nil),     // 56: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 57: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 58: healthledger.v1.OpenExportRequest
+	(*CloseExportRequest)(nil),         // 59: healthledger.v1.CloseExportRequest
+	(*GrantDisclosureResponse)(nil),    // 60: healthledger.v1.GrantDisclosureResponse
+	(*RevokeDisclosureResponse)(nil),   // 61: healthledger.v1.RevokeDisclosureResponse
+	(*ListDisclosuresResponse)(nil),    // 62: healthledger.v1.ListDisclosuresResponse
+	(*AccountDisclosuresResponse)(nil), // 63: healthledger.v1.AccountDisclosuresResponse
+	(*OpenExportResponse)(nil),         // 64: healthledger.v1.OpenExportResponse
+	(*CloseExportResponse)(nil),        // 65: healthledger.v1.CloseExportResponse
 }
 var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	3,  // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
@@ -2729,27 +2749,39 @@ var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	33, // 49: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
 	36, // 50: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
 	39, // 51: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
-	42, // 52: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	2,  // 53: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	5,  // 54: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	7,  // 55: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	9,  // 56: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	11, // 57: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	13, // 58: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	15, // 59: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
-	17, // 60: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	19, // 61: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	23, // 62: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
-	26, // 63: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	28, // 64: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
-	30, // 65: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
-	32, // 66: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
-	34, // 67: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
-	37, // 68: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
-	40, // 69: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
-	43, // 70: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	53, // [53:71] is the sub-list for method output_type
-	35, // [35:53] is the sub-list for method input_type
+	54, // 52: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
+	55, // 53: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
+	56, // 54: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
+	57, // 55: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
+	58, // 56: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
+	59, // 57: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
+	42, // 58: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	2,  // 59: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	5,  // 60: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	7,  // 61: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	9,  // 62: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	11, // 63: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	13, // 64: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	15, // 65: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
+	17, // 66: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	19, // 67: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	23, // 68: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
+	26, // 69: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	28, // 70: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	30, // 71: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
+	32, // 72: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
+	34, // 73: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
+	37, // 74: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
+	40, // 75: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
+	60, // 76: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
+	61, // 77: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
+	62, // 78: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
+	63, // 79: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
+	64, // 80: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
+	65, // 81: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
+	43, // 82: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	59, // [59:83] is the sub-list for method output_type
+	35, // [35:59] is the sub-list for method input_type
 	35, // [35:35] is the sub-list for extension type_name
 	35, // [35:35] is the sub-list for extension extendee
 	0,  // [0:35] is the sub-list for field type_name
@@ -2761,6 +2793,7 @@ func file_healthledger_v1_owner_proto_init() {
 		return
 	}
 	file_healthledger_v1_authorization_proto_init()
+	file_healthledger_v1_disclosure_proto_init()
 	file_healthledger_v1_event_proto_init()
 	file_healthledger_v1_health_proto_init()
 	file_healthledger_v1_owner_proto_msgTypes[37].OneofWrappers = []any{}

@@ -468,7 +468,10 @@ func (x *AdvanceResponse) GetFault() string {
 type Reader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of the app; 0: the owner.
-	App           uint64 `protobuf:"varint,1,opt,name=app,proto3" json:"app,omitempty"`
+	App uint64 `protobuf:"varint,1,opt,name=app,proto3" json:"app,omitempty"`
+	// An export to a third party: the owner, who sees what its grant holds of what it has said
+	// that it takes.
+	Disclosure    *DisclosureBegun `protobuf:"bytes,2,opt,name=disclosure,proto3" json:"disclosure,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -510,6 +513,13 @@ func (x *Reader) GetApp() uint64 {
 	return 0
 }
 
+func (x *Reader) GetDisclosure() *DisclosureBegun {
+	if x != nil {
+		return x.Disclosure
+	}
+	return nil
+}
+
 type ReadRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Reader *Reader                `protobuf:"bytes,1,opt,name=reader,proto3" json:"reader,omitempty"`
@@ -528,6 +538,9 @@ type ReadRequest struct {
 	//	*ReadRequest_RequestStatus
 	//	*ReadRequest_Access
 	//	*ReadRequest_AccessSummary
+	//	*ReadRequest_Disclosures
+	//	*ReadRequest_Account
+	//	*ReadRequest_OpenExport
 	Query         isReadRequest_Query `protobuf_oneof:"query"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -683,6 +696,33 @@ func (x *ReadRequest) GetAccessSummary() *SummarizeAccessRequest {
 	return nil
 }
 
+func (x *ReadRequest) GetDisclosures() *ListDisclosuresRequest {
+	if x != nil {
+		if x, ok := x.Query.(*ReadRequest_Disclosures); ok {
+			return x.Disclosures
+		}
+	}
+	return nil
+}
+
+func (x *ReadRequest) GetAccount() *AccountDisclosuresRequest {
+	if x != nil {
+		if x, ok := x.Query.(*ReadRequest_Account); ok {
+			return x.Account
+		}
+	}
+	return nil
+}
+
+func (x *ReadRequest) GetOpenExport() *OpenExportRequest {
+	if x != nil {
+		if x, ok := x.Query.(*ReadRequest_OpenExport); ok {
+			return x.OpenExport
+		}
+	}
+	return nil
+}
+
 type isReadRequest_Query interface {
 	isReadRequest_Query()
 }
@@ -732,6 +772,19 @@ type ReadRequest_AccessSummary struct {
 	AccessSummary *SummarizeAccessRequest `protobuf:"bytes,13,opt,name=access_summary,json=accessSummary,proto3,oneof"`
 }
 
+type ReadRequest_Disclosures struct {
+	// Of disclosures, too.
+	Disclosures *ListDisclosuresRequest `protobuf:"bytes,14,opt,name=disclosures,proto3,oneof"`
+}
+
+type ReadRequest_Account struct {
+	Account *AccountDisclosuresRequest `protobuf:"bytes,15,opt,name=account,proto3,oneof"`
+}
+
+type ReadRequest_OpenExport struct {
+	OpenExport *OpenExportRequest `protobuf:"bytes,16,opt,name=open_export,json=openExport,proto3,oneof"`
+}
+
 func (*ReadRequest_Samples) isReadRequest_Query() {}
 
 func (*ReadRequest_Changes) isReadRequest_Query() {}
@@ -753,6 +806,12 @@ func (*ReadRequest_RequestStatus) isReadRequest_Query() {}
 func (*ReadRequest_Access) isReadRequest_Query() {}
 
 func (*ReadRequest_AccessSummary) isReadRequest_Query() {}
+
+func (*ReadRequest_Disclosures) isReadRequest_Query() {}
+
+func (*ReadRequest_Account) isReadRequest_Query() {}
+
+func (*ReadRequest_OpenExport) isReadRequest_Query() {}
 
 // Outcome asks what became of a request of the reader's: of an app's save or delete, or of
 // the owner's decision to delete.
@@ -813,8 +872,10 @@ func (x *Outcome) GetDecision() uint64 {
 type ReadResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A serialized QuerySamplesResponse to samples, QueryChangesResponse to changes, …,
-	// DueResponse to due, …, SummarizeAccessResponse to access_summary.
-	Answer        []byte `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
+	// DueResponse to due, …, AccountDisclosuresResponse to account, DisclosureBegun to open_export.
+	Answer []byte `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
+	// What of it is handed over, where the reader is a disclosure.
+	HandedOver    []*DisclosureCount `protobuf:"bytes,2,rep,name=handed_over,json=handedOver,proto3" json:"handed_over,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -852,6 +913,13 @@ func (*ReadResponse) Descriptor() ([]byte, []int) {
 func (x *ReadResponse) GetAnswer() []byte {
 	if x != nil {
 		return x.Answer
+	}
+	return nil
+}
+
+func (x *ReadResponse) GetHandedOver() []*DisclosureCount {
+	if x != nil {
+		return x.HandedOver
 	}
 	return nil
 }
@@ -1052,6 +1120,8 @@ type SignDecisionRequest struct {
 	//	*SignDecisionRequest_SetPreferredUnits
 	//	*SignDecisionRequest_DeleteSamples
 	//	*SignDecisionRequest_UpdateApp
+	//	*SignDecisionRequest_GrantDisclosure
+	//	*SignDecisionRequest_RevokeDisclosure
 	Draft         isSignDecisionRequest_Draft `protobuf_oneof:"draft"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1173,6 +1243,24 @@ func (x *SignDecisionRequest) GetUpdateApp() *UpdateAppRequest {
 	return nil
 }
 
+func (x *SignDecisionRequest) GetGrantDisclosure() *GrantDisclosureRequest {
+	if x != nil {
+		if x, ok := x.Draft.(*SignDecisionRequest_GrantDisclosure); ok {
+			return x.GrantDisclosure
+		}
+	}
+	return nil
+}
+
+func (x *SignDecisionRequest) GetRevokeDisclosure() *RevokeDisclosureRequest {
+	if x != nil {
+		if x, ok := x.Draft.(*SignDecisionRequest_RevokeDisclosure); ok {
+			return x.RevokeDisclosure
+		}
+	}
+	return nil
+}
+
 type isSignDecisionRequest_Draft interface {
 	isSignDecisionRequest_Draft()
 }
@@ -1209,6 +1297,14 @@ type SignDecisionRequest_UpdateApp struct {
 	UpdateApp *UpdateAppRequest `protobuf:"bytes,9,opt,name=update_app,json=updateApp,proto3,oneof"`
 }
 
+type SignDecisionRequest_GrantDisclosure struct {
+	GrantDisclosure *GrantDisclosureRequest `protobuf:"bytes,12,opt,name=grant_disclosure,json=grantDisclosure,proto3,oneof"`
+}
+
+type SignDecisionRequest_RevokeDisclosure struct {
+	RevokeDisclosure *RevokeDisclosureRequest `protobuf:"bytes,13,opt,name=revoke_disclosure,json=revokeDisclosure,proto3,oneof"`
+}
+
 func (*SignDecisionRequest_AddApp) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_RemoveApp) isSignDecisionRequest_Draft() {}
@@ -1224,6 +1320,10 @@ func (*SignDecisionRequest_SetPreferredUnits) isSignDecisionRequest_Draft() {}
 func (*SignDecisionRequest_DeleteSamples) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_UpdateApp) isSignDecisionRequest_Draft() {}
+
+func (*SignDecisionRequest_GrantDisclosure) isSignDecisionRequest_Draft() {}
+
+func (*SignDecisionRequest_RevokeDisclosure) isSignDecisionRequest_Draft() {}
 
 // AppDraft is an app to be registered.
 type AppDraft struct {
@@ -1582,7 +1682,7 @@ var File_healthledger_v1_projector_proto protoreflect.FileDescriptor
 
 const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\n" +
-	"\x1fhealthledger/v1/projector.proto\x12\x0fhealthledger.v1\x1a#healthledger/v1/authorization.proto\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\x1a\x1bhealthledger/v1/owner.proto\"\xbe\x02\n" +
+	"\x1fhealthledger/v1/projector.proto\x12\x0fhealthledger.v1\x1a#healthledger/v1/authorization.proto\x1a healthledger/v1/disclosure.proto\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\x1a\x1bhealthledger/v1/owner.proto\"\xbe\x02\n" +
 	"\x0fProjectorConfig\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x12\x1c\n" +
 	"\tdirectory\x18\x02 \x01(\tR\tdirectory\x12\x19\n" +
@@ -1618,9 +1718,12 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\n" +
 	"incomplete\x18\x06 \x01(\x04R\n" +
 	"incomplete\x12\x14\n" +
-	"\x05fault\x18\x05 \x01(\tR\x05fault\"\x1a\n" +
+	"\x05fault\x18\x05 \x01(\tR\x05fault\"\\\n" +
 	"\x06Reader\x12\x10\n" +
-	"\x03app\x18\x01 \x01(\x04R\x03app\"\xd8\x06\n" +
+	"\x03app\x18\x01 \x01(\x04R\x03app\x12@\n" +
+	"\n" +
+	"disclosure\x18\x02 \x01(\v2 .healthledger.v1.DisclosureBegunR\n" +
+	"disclosure\"\xb4\b\n" +
 	"\vReadRequest\x12/\n" +
 	"\x06reader\x18\x01 \x01(\v2\x17.healthledger.v1.ReaderR\x06reader\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12@\n" +
@@ -1637,14 +1740,20 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	" \x01(\v2\x1b.healthledger.v1.DueRequestH\x00R\x03due\x12Q\n" +
 	"\x0erequest_status\x18\v \x01(\v2(.healthledger.v1.GetRequestStatusRequestH\x00R\rrequestStatus\x12<\n" +
 	"\x06access\x18\f \x01(\v2\".healthledger.v1.ListAccessRequestH\x00R\x06access\x12P\n" +
-	"\x0eaccess_summary\x18\r \x01(\v2'.healthledger.v1.SummarizeAccessRequestH\x00R\raccessSummaryB\a\n" +
+	"\x0eaccess_summary\x18\r \x01(\v2'.healthledger.v1.SummarizeAccessRequestH\x00R\raccessSummary\x12K\n" +
+	"\vdisclosures\x18\x0e \x01(\v2'.healthledger.v1.ListDisclosuresRequestH\x00R\vdisclosures\x12F\n" +
+	"\aaccount\x18\x0f \x01(\v2*.healthledger.v1.AccountDisclosuresRequestH\x00R\aaccount\x12E\n" +
+	"\vopen_export\x18\x10 \x01(\v2\".healthledger.v1.OpenExportRequestH\x00R\n" +
+	"openExportB\a\n" +
 	"\x05query\"D\n" +
 	"\aOutcome\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\fR\trequestId\x12\x1a\n" +
-	"\bdecision\x18\x02 \x01(\x04R\bdecision\"&\n" +
+	"\bdecision\x18\x02 \x01(\x04R\bdecision\"i\n" +
 	"\fReadResponse\x12\x16\n" +
-	"\x06answer\x18\x01 \x01(\fR\x06answer\"5\n" +
+	"\x06answer\x18\x01 \x01(\fR\x06answer\x12A\n" +
+	"\vhanded_over\x18\x02 \x03(\v2 .healthledger.v1.DisclosureCountR\n" +
+	"handedOver\"5\n" +
 	"\n" +
 	"DueRequest\x12\x17\n" +
 	"\await_ms\x18\x01 \x01(\rR\x06waitMs\x12\x0e\n" +
@@ -1656,7 +1765,7 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x10\n" +
 	"\x03app\x18\x03 \x01(\x04R\x03app\x12\x14\n" +
-	"\x05after\x18\x04 \x01(\x04R\x05after\"\xda\x04\n" +
+	"\x05after\x18\x04 \x01(\x04R\x05after\"\x89\x06\n" +
 	"\x13SignDecisionRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x124\n" +
 	"\aadd_app\x18\x02 \x01(\v2\x19.healthledger.v1.AppDraftH\x00R\x06addApp\x12B\n" +
@@ -1669,7 +1778,9 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x13set_preferred_units\x18\a \x01(\v2\".healthledger.v1.PreferredUnitsSetH\x00R\x11setPreferredUnits\x12F\n" +
 	"\x0edelete_samples\x18\b \x01(\v2\x1d.healthledger.v1.OwnerDeletedH\x00R\rdeleteSamples\x12B\n" +
 	"\n" +
-	"update_app\x18\t \x01(\v2!.healthledger.v1.UpdateAppRequestH\x00R\tupdateAppB\a\n" +
+	"update_app\x18\t \x01(\v2!.healthledger.v1.UpdateAppRequestH\x00R\tupdateApp\x12T\n" +
+	"\x10grant_disclosure\x18\f \x01(\v2'.healthledger.v1.GrantDisclosureRequestH\x00R\x0fgrantDisclosure\x12W\n" +
+	"\x11revoke_disclosure\x18\r \x01(\v2(.healthledger.v1.RevokeDisclosureRequestH\x00R\x10revokeDisclosureB\a\n" +
 	"\x05draft\"r\n" +
 	"\bAppDraft\x125\n" +
 	"\bmanifest\x18\x01 \x01(\v2\x19.healthledger.v1.ManifestR\bmanifest\x12\x10\n" +
@@ -1735,74 +1846,88 @@ var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*ReadRequestsResponse)(nil),       // 20: healthledger.v1.ReadRequestsResponse
 	(*CloseRequest)(nil),               // 21: healthledger.v1.CloseRequest
 	(*CloseResponse)(nil),              // 22: healthledger.v1.CloseResponse
-	(*QuerySamplesRequest)(nil),        // 23: healthledger.v1.QuerySamplesRequest
-	(*QueryChangesRequest)(nil),        // 24: healthledger.v1.QueryChangesRequest
-	(*QueryStatisticsRequest)(nil),     // 25: healthledger.v1.QueryStatisticsRequest
-	(*QueryPayloadRequest)(nil),        // 26: healthledger.v1.QueryPayloadRequest
-	(*QuerySourcesRequest)(nil),        // 27: healthledger.v1.QuerySourcesRequest
-	(*QueryPreferredUnitsRequest)(nil), // 28: healthledger.v1.QueryPreferredUnitsRequest
-	(*GetRequestStatusRequest)(nil),    // 29: healthledger.v1.GetRequestStatusRequest
-	(*ListAccessRequest)(nil),          // 30: healthledger.v1.ListAccessRequest
-	(*SummarizeAccessRequest)(nil),     // 31: healthledger.v1.SummarizeAccessRequest
-	(*RemoveAppRequest)(nil),           // 32: healthledger.v1.RemoveAppRequest
-	(*DecideRequest)(nil),              // 33: healthledger.v1.DecideRequest
-	(*PolicySet)(nil),                  // 34: healthledger.v1.PolicySet
-	(*SourceOrderSet)(nil),             // 35: healthledger.v1.SourceOrderSet
-	(*PreferredUnitsSet)(nil),          // 36: healthledger.v1.PreferredUnitsSet
-	(*OwnerDeleted)(nil),               // 37: healthledger.v1.OwnerDeleted
-	(*UpdateAppRequest)(nil),           // 38: healthledger.v1.UpdateAppRequest
-	(*Manifest)(nil),                   // 39: healthledger.v1.Manifest
-	(*NewDecision)(nil),                // 40: healthledger.v1.NewDecision
-	(*App)(nil),                        // 41: healthledger.v1.App
-	(*PendingRequest)(nil),             // 42: healthledger.v1.PendingRequest
+	(*DisclosureBegun)(nil),            // 23: healthledger.v1.DisclosureBegun
+	(*QuerySamplesRequest)(nil),        // 24: healthledger.v1.QuerySamplesRequest
+	(*QueryChangesRequest)(nil),        // 25: healthledger.v1.QueryChangesRequest
+	(*QueryStatisticsRequest)(nil),     // 26: healthledger.v1.QueryStatisticsRequest
+	(*QueryPayloadRequest)(nil),        // 27: healthledger.v1.QueryPayloadRequest
+	(*QuerySourcesRequest)(nil),        // 28: healthledger.v1.QuerySourcesRequest
+	(*QueryPreferredUnitsRequest)(nil), // 29: healthledger.v1.QueryPreferredUnitsRequest
+	(*GetRequestStatusRequest)(nil),    // 30: healthledger.v1.GetRequestStatusRequest
+	(*ListAccessRequest)(nil),          // 31: healthledger.v1.ListAccessRequest
+	(*SummarizeAccessRequest)(nil),     // 32: healthledger.v1.SummarizeAccessRequest
+	(*ListDisclosuresRequest)(nil),     // 33: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 34: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 35: healthledger.v1.OpenExportRequest
+	(*DisclosureCount)(nil),            // 36: healthledger.v1.DisclosureCount
+	(*RemoveAppRequest)(nil),           // 37: healthledger.v1.RemoveAppRequest
+	(*DecideRequest)(nil),              // 38: healthledger.v1.DecideRequest
+	(*PolicySet)(nil),                  // 39: healthledger.v1.PolicySet
+	(*SourceOrderSet)(nil),             // 40: healthledger.v1.SourceOrderSet
+	(*PreferredUnitsSet)(nil),          // 41: healthledger.v1.PreferredUnitsSet
+	(*OwnerDeleted)(nil),               // 42: healthledger.v1.OwnerDeleted
+	(*UpdateAppRequest)(nil),           // 43: healthledger.v1.UpdateAppRequest
+	(*GrantDisclosureRequest)(nil),     // 44: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 45: healthledger.v1.RevokeDisclosureRequest
+	(*Manifest)(nil),                   // 46: healthledger.v1.Manifest
+	(*NewDecision)(nil),                // 47: healthledger.v1.NewDecision
+	(*App)(nil),                        // 48: healthledger.v1.App
+	(*PendingRequest)(nil),             // 49: healthledger.v1.PendingRequest
 }
 var file_healthledger_v1_projector_proto_depIdxs = []int32{
-	7,  // 0: healthledger.v1.ReadRequest.reader:type_name -> healthledger.v1.Reader
-	23, // 1: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
-	24, // 2: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
-	25, // 3: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
-	26, // 4: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
-	27, // 5: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
-	28, // 6: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
-	9,  // 7: healthledger.v1.ReadRequest.outcome:type_name -> healthledger.v1.Outcome
-	11, // 8: healthledger.v1.ReadRequest.due:type_name -> healthledger.v1.DueRequest
-	29, // 9: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
-	30, // 10: healthledger.v1.ReadRequest.access:type_name -> healthledger.v1.ListAccessRequest
-	31, // 11: healthledger.v1.ReadRequest.access_summary:type_name -> healthledger.v1.SummarizeAccessRequest
-	13, // 12: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
-	15, // 13: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
-	32, // 14: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
-	33, // 15: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
-	34, // 16: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
-	35, // 17: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
-	36, // 18: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
-	37, // 19: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
-	38, // 20: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
-	39, // 21: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
-	40, // 22: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
-	41, // 23: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
-	42, // 24: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	1,  // 25: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
-	3,  // 26: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
-	5,  // 27: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
-	8,  // 28: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
-	14, // 29: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
-	17, // 30: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
-	19, // 31: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
-	21, // 32: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
-	2,  // 33: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
-	4,  // 34: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
-	6,  // 35: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
-	10, // 36: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
-	16, // 37: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
-	18, // 38: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
-	20, // 39: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
-	22, // 40: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
-	33, // [33:41] is the sub-list for method output_type
-	25, // [25:33] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	23, // 0: healthledger.v1.Reader.disclosure:type_name -> healthledger.v1.DisclosureBegun
+	7,  // 1: healthledger.v1.ReadRequest.reader:type_name -> healthledger.v1.Reader
+	24, // 2: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
+	25, // 3: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
+	26, // 4: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
+	27, // 5: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
+	28, // 6: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
+	29, // 7: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
+	9,  // 8: healthledger.v1.ReadRequest.outcome:type_name -> healthledger.v1.Outcome
+	11, // 9: healthledger.v1.ReadRequest.due:type_name -> healthledger.v1.DueRequest
+	30, // 10: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
+	31, // 11: healthledger.v1.ReadRequest.access:type_name -> healthledger.v1.ListAccessRequest
+	32, // 12: healthledger.v1.ReadRequest.access_summary:type_name -> healthledger.v1.SummarizeAccessRequest
+	33, // 13: healthledger.v1.ReadRequest.disclosures:type_name -> healthledger.v1.ListDisclosuresRequest
+	34, // 14: healthledger.v1.ReadRequest.account:type_name -> healthledger.v1.AccountDisclosuresRequest
+	35, // 15: healthledger.v1.ReadRequest.open_export:type_name -> healthledger.v1.OpenExportRequest
+	36, // 16: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
+	13, // 17: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
+	15, // 18: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
+	37, // 19: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
+	38, // 20: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
+	39, // 21: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
+	40, // 22: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
+	41, // 23: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
+	42, // 24: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
+	43, // 25: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
+	44, // 26: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
+	45, // 27: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
+	46, // 28: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
+	47, // 29: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
+	48, // 30: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
+	49, // 31: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	1,  // 32: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
+	3,  // 33: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
+	5,  // 34: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
+	8,  // 35: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
+	14, // 36: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
+	17, // 37: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
+	19, // 38: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
+	21, // 39: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
+	2,  // 40: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
+	4,  // 41: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
+	6,  // 42: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
+	10, // 43: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
+	16, // 44: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
+	18, // 45: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
+	20, // 46: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
+	22, // 47: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
+	40, // [40:48] is the sub-list for method output_type
+	32, // [32:40] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_projector_proto_init() }
@@ -1811,6 +1936,7 @@ func file_healthledger_v1_projector_proto_init() {
 		return
 	}
 	file_healthledger_v1_authorization_proto_init()
+	file_healthledger_v1_disclosure_proto_init()
 	file_healthledger_v1_event_proto_init()
 	file_healthledger_v1_health_proto_init()
 	file_healthledger_v1_owner_proto_init()
@@ -1826,6 +1952,9 @@ func file_healthledger_v1_projector_proto_init() {
 		(*ReadRequest_RequestStatus)(nil),
 		(*ReadRequest_Access)(nil),
 		(*ReadRequest_AccessSummary)(nil),
+		(*ReadRequest_Disclosures)(nil),
+		(*ReadRequest_Account)(nil),
+		(*ReadRequest_OpenExport)(nil),
 	}
 	file_healthledger_v1_projector_proto_msgTypes[14].OneofWrappers = []any{
 		(*SignDecisionRequest_AddApp)(nil),
@@ -1836,6 +1965,8 @@ func file_healthledger_v1_projector_proto_init() {
 		(*SignDecisionRequest_SetPreferredUnits)(nil),
 		(*SignDecisionRequest_DeleteSamples)(nil),
 		(*SignDecisionRequest_UpdateApp)(nil),
+		(*SignDecisionRequest_GrantDisclosure)(nil),
+		(*SignDecisionRequest_RevokeDisclosure)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
