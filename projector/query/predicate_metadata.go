@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"strings"
+	"time"
 
 	"healthledger/projector/view"
 	"healthledger/proto/catalog"
@@ -18,6 +19,64 @@ type metadataTest struct {
 	predefined *catalog.MetadataKey // nil: the key is an app's own
 	comparison comparison
 	values     []*pb.MetadataEntry
+	among      metadataValues // the same, for equality
+}
+
+// metadataValues are values by kind, quantities by unit.
+type metadataValues struct {
+	texts      map[string]struct{}
+	numbers    map[float64]struct{}
+	dates      map[time.Time]struct{}
+	quantities map[string]map[float64]struct{}
+}
+
+func newMetadataValues(all []*pb.MetadataEntry) metadataValues {
+	m := metadataValues{map[string]struct{}{}, map[float64]struct{}{}, map[time.Time]struct{}{}, map[string]map[float64]struct{}{}}
+	for _, e := range all {
+		switch v := e.GetValue().(type) {
+		case *pb.MetadataEntry_Text:
+			m.texts[v.Text] = struct{}{}
+		case *pb.MetadataEntry_Number:
+			m.numbers[v.Number] = struct{}{}
+		case *pb.MetadataEntry_Date:
+			m.dates[v.Date.AsTime()] = struct{}{}
+		case *pb.MetadataEntry_Quantity:
+			if m.quantities[v.Quantity.Unit] == nil {
+				m.quantities[v.Quantity.Unit] = map[float64]struct{}{}
+			}
+			m.quantities[v.Quantity.Unit][v.Quantity.Value] = struct{}{}
+		}
+	}
+	return m
+}
+
+// find says whether an entry is one of the values, and whether there are any to compare it
+// with.
+func (m *metadataValues) find(f *filter, e *pb.MetadataEntry) (equal, compared bool, err error) {
+	switch v := e.GetValue().(type) {
+	case *pb.MetadataEntry_Text:
+		_, equal = m.texts[v.Text]
+		compared = len(m.texts) > 0
+	case *pb.MetadataEntry_Number:
+		_, equal = m.numbers[v.Number]
+		compared = len(m.numbers) > 0
+	case *pb.MetadataEntry_Date:
+		_, equal = m.dates[v.Date.AsTime()]
+		compared = len(m.dates) > 0
+	case *pb.MetadataEntry_Quantity:
+		for unit, values := range m.quantities {
+			if err := f.patience.spend(); err != nil {
+				return false, false, err
+			}
+			if converted, ok := f.writer.units.convert(v.Quantity.GetValue(), v.Quantity.GetUnit(), unit); ok {
+				compared = true
+				if _, equal = values[converted]; equal {
+					break
+				}
+			}
+		}
+	}
+	return equal, compared, nil
 }
 
 func (pp *predicateParser) metadata(p *pb.MetadataPredicate, path string) (test, error) {
@@ -46,6 +105,7 @@ func (pp *predicateParser) metadata(p *pb.MetadataPredicate, path string) (test,
 			return nil, err
 		}
 	}
+	t.among = newMetadataValues(t.values)
 	return t, nil
 }
 
@@ -79,8 +139,14 @@ func (t metadataTest) holds(f *filter, _ *view.Source, s *view.Sample) (bool, er
 		return false, err
 	}
 	for _, e := range entries {
-		if t.names(e.GetKey()) && (len(t.values) == 0 || t.compares(f, e)) {
-			return true, nil
+		if err := f.patience.spend(); err != nil {
+			return false, err
+		}
+		if !t.names(e.GetKey()) {
+			continue
+		}
+		if fits, err := t.fits(f, e); fits || err != nil {
+			return fits, err
 		}
 	}
 	return false, nil
@@ -91,21 +157,19 @@ func (t metadataTest) names(key string) bool {
 	return key == t.key || t.predefined != nil && catalog.IsMetadataKey(key, t.predefined.Name)
 }
 
-// compares says whether an entry equals one of the values or, asked for what is not equal,
-// none of those that it compares with.
-func (t metadataTest) compares(f *filter, e *pb.MetadataEntry) bool {
-	unequal := pb.Comparison(t.comparison) == pb.Comparison_COMPARISON_NOT_EQUAL
-	compared := false
-	for _, value := range t.values {
-		c, ok := f.compare(e, value)
-		if !ok {
-			continue
-		}
-		if compared = true; t.comparison.holds(c) != unequal {
-			return !unequal
-		}
+// fits says whether an entry equals one of the values or, asked for what is not equal, none
+// of those that it compares with. One that orders has one value.
+func (t metadataTest) fits(f *filter, e *pb.MetadataEntry) (bool, error) {
+	if len(t.values) == 0 {
+		return true, nil
 	}
-	return compared && unequal
+	if t.comparison.orders() {
+		c, ok := f.compare(e, t.values[0])
+		return ok && t.comparison.holds(c), nil
+	}
+	equal, compared, err := t.among.find(f, e)
+	unequal := pb.Comparison(t.comparison) == pb.Comparison_COMPARISON_NOT_EQUAL
+	return compared && equal != unequal, err
 }
 
 // compare compares an entry with a value; false if they are of different kinds.

@@ -185,7 +185,8 @@ func TestLongCorrelationsComeInOrderUnderALimit(t *testing.T) {
 	var want []string
 	deleted := &pb.DeletedSamples{Type: code("dietaryFiber")}
 	for i := range foods {
-		start, end := health.Timestamp(base+int64(i)), health.Timestamp(base+int64(i)+day*(1+int64(i/(foods-1)))) // the last one lasts longer
+		at := base - day/2 + int64(i)
+		start, end := health.Timestamp(at), health.Timestamp(at+microsPerHour*(1+int64(i/(foods-1)))) // the last one lasts longer
 		member := &pb.Sample{Type: "dietaryFiber", Uuid: id(), Start: start, End: end, Unit: "g", Value: proto.Float64(float64(i))}
 		all = append(all, &pb.Sample{Type: "food", Uuid: id(), Start: start, End: end, Source: &pb.Source{Name: "scale"}, Members: []*pb.Sample{member}})
 		if i%8 < 5 {
@@ -230,5 +231,34 @@ func TestLongCorrelationsComeInOrderUnderALimit(t *testing.T) {
 	if err := errors.Join(m.close(), snapshot.Close()); err != nil {
 		t.Fatal(err)
 	}
+	s.close(t)
+}
+
+// A predicate may name many values, and a sample have many entries: patience is asked for
+// each entry, and all values of one unit cost as much as one.
+func TestMetadataPredicatesCostEntriesAndUnits(t *testing.T) {
+	const entries, values = 60, 5000
+	s := newStore(t)
+	metadata := &pb.Metadata{}
+	length := func(v int, unit string) *pb.MetadataEntry {
+		return &pb.MetadataEntry{Value: &pb.MetadataEntry_Quantity{Quantity: &pb.Quantity{Value: float64(v), Unit: unit}}}
+	}
+	predicate := &pb.MetadataPredicate{Key: "k"}
+	for i := range entries {
+		metadata.Entries = append(metadata.Entries, length(-i, "m"))
+		metadata.Entries[i].Key = "k"
+	}
+	for i := range values {
+		predicate.Values = append(predicate.Values, length(1+i, []string{"km", "cm"}[i%2]))
+	}
+	s.apply(t, anna, []*pb.SampleColumns{{
+		Type: code("stepCount"), Unit: "count", Tick: 1, Start: []int64{base}, Mantissa: []int64{1}, Metadata: []*pb.Metadata{metadata}, MetadataIndex: []uint32{1},
+	}})
+	r := &pb.QueryStatisticsRequest{Type: "stepCount", Predicate: &pb.Predicate{Kind: &pb.Predicate_Metadata{Metadata: predicate}}}
+	s.collect(t, r, func(c *collection, err error) {
+		if err != nil || len(c.buckets) > 0 || c.patience.read < 3*entries || c.patience.read > 3*entries+10 {
+			t.Errorf("%d intervals after %d looks, error %v", len(c.buckets), c.patience.read, err)
+		}
+	})
 	s.close(t)
 }

@@ -60,7 +60,7 @@ func get(from pebble.Reader, key []byte) ([]byte, error) {
 type Details struct {
 	snapshot *Snapshot
 	derivers map[requestOf]*health.Deriver
-	metadata metadataCache
+	metadata map[rowID][]*pb.MetadataEntry
 }
 
 // requestOf names the samples of a type in a request.
@@ -72,7 +72,7 @@ type requestOf struct {
 
 // Details returns the details of samples.
 func (s *Snapshot) Details() *Details {
-	return &Details{snapshot: s, derivers: map[requestOf]*health.Deriver{}}
+	return &Details{snapshot: s, derivers: map[requestOf]*health.Deriver{}, metadata: map[rowID][]*pb.MetadataEntry{}}
 }
 
 // UUID returns the UUID of a sample of a type, its own or the one derived from its request.
@@ -121,7 +121,8 @@ func readEvent(row []byte) (request [16]byte, app uint64, time int64, ok bool) {
 	return request, app, time, r.done()
 }
 
-// Metadata returns a sample's metadata in the order it was given.
+// Metadata returns a sample's metadata in the order it was given. Samples share them, so
+// that they must not be changed.
 func (d *Details) Metadata(s *Sample) ([]*pb.MetadataEntry, error) {
 	if s.metadata == 0 {
 		return nil, nil
@@ -130,14 +131,23 @@ func (d *Details) Metadata(s *Sample) ([]*pb.MetadataEntry, error) {
 		key := appendMetadataKey(nil, s.Sequence, s.Event, s.metadata-1)
 		d.snapshot.touch(key, key)
 	}
-	row, err := d.metadata.get(d.snapshot.state.db, &s.Place, s.metadata-1)
-	if err == nil {
-		if entries, ok := readMetadata(row); ok {
-			return entries, nil
-		}
-		err = errDamaged
+	id := rowID{s.Sequence, s.Event, s.metadata - 1}
+	if entries, ok := d.metadata[id]; ok {
+		return entries, nil
 	}
-	return nil, fmt.Errorf("look up metadata: %w", d.snapshot.view.damage(err))
+	row, err := get(d.snapshot.state.db, appendMetadataKey(nil, id.sequence, id.event, id.number))
+	if err != nil {
+		return nil, fmt.Errorf("look up metadata: %w", d.snapshot.view.damage(err))
+	}
+	entries, ok := readMetadata(row)
+	if !ok {
+		return nil, fmt.Errorf("look up metadata: %w", errDamaged)
+	}
+	if len(d.metadata) >= cacheRows {
+		clear(d.metadata)
+	}
+	d.metadata[id] = entries
+	return entries, nil
 }
 
 // Object is what a sample has beyond its row.

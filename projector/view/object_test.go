@@ -1,6 +1,7 @@
 package view
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -188,4 +189,33 @@ func TestMembersLeaveIndexesOfOthersAlone(t *testing.T) {
 		}
 		closeView(t, v)
 	})
+}
+
+// Every predicate asks for the metadata of a sample.
+func TestMetadataAreDecodedOnceForAQuery(t *testing.T) {
+	v, made := openView(t, vfs.NewMem()), newSeries()
+	c := made.columns(1, "watch", 1, 0)
+	c.Metadata, c.MetadataIndex = syncMetadata[:1], []uint32{1}
+	commitLog(t, v, []logged{{1, 0, made.event(false, c)}})
+	s, err := v.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	details := s.Details()
+	scan, err := s.Sources(owner(), 1)[0].Scan(math.MinInt64, math.MaxInt64)
+	if err != nil || !scan.First() {
+		t.Fatal(err)
+	}
+	var first []*pb.MetadataEntry
+	for range 2 {
+		entries, err := details.Metadata(scan.Sample())
+		if err != nil || len(entries) == 0 || first != nil && &entries[0] != &first[0] {
+			t.Fatalf("%v, error %v", entries, err)
+		}
+		first = entries
+	}
+	if err := errors.Join(scan.Close(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	closeView(t, v)
 }
