@@ -8,15 +8,12 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"connectrpc.com/connect"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-
-	pb "healthledger/proto/healthledger/v1"
 )
 
 // Headers of requests.
@@ -35,11 +32,11 @@ const (
 type NATSOptions struct {
 	// Gate stands before every call; nil: none.
 	Gate Gate
-	// MaxRequests under way at once; 0: DefaultMaxRequests. What exceeds it is
-	// answered with ReasonBusy at once, so that nothing piles up unseen.
+	// MaxRequests and MaxBytes of requests under way at once, of which a caller gets a
+	// part; 0: DefaultMaxRequests and DefaultMaxBytes. What exceeds them is answered with
+	// ReasonBusy at once, so that nothing piles up unseen.
 	MaxRequests int
-	// MaxBytes of requests under way at once; 0: DefaultMaxBytes.
-	MaxBytes int64
+	MaxBytes    int64
 	// Logger gets internal errors and panics, never payloads; nil: they are dropped.
 	Logger *slog.Logger
 }
@@ -58,10 +55,9 @@ type Endpoint struct {
 	methods map[string]*method
 	opts    NATSOptions
 
-	ctx      context.Context
-	cancel   context.CancelFunc
-	requests atomic.Int64
-	bytes    atomic.Int64
+	ctx    context.Context
+	cancel context.CancelFunc
+	bounds *bounds
 	// running is added to by the subscription's goroutine only, which has ended
 	// when Stop waits.
 	running sync.WaitGroup
@@ -87,7 +83,7 @@ func ServeNATS(nc *nats.Conn, prefix string, service protoreflect.ServiceDescrip
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	e := &Endpoint{nc: nc, prefix: prefix, methods: found, opts: opts, drained: make(chan struct{})}
+	e := &Endpoint{nc: nc, prefix: prefix, methods: found, opts: opts, bounds: newBounds(opts.MaxRequests, opts.MaxBytes), drained: make(chan struct{})}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.sub, err = nc.Subscribe(prefix+".*.*.*", e.take)
 	if err == nil {
@@ -155,13 +151,10 @@ func (e *Endpoint) take(msg *nats.Msg) {
 		return
 	}
 	size := int64(len(msg.Data))
-	// Only this goroutine adds, so the check and the addition need no lock.
-	if e.requests.Load() >= int64(e.opts.MaxRequests) || e.bytes.Load()+size > e.opts.MaxBytes {
-		e.fail(&r, Error(connect.CodeResourceExhausted, &pb.ErrorDetail{Reason: ReasonBusy}, "too many requests at once"))
+	if err := e.bounds.take(r.caller.Key, size); err != nil {
+		e.fail(&r, err)
 		return
 	}
-	e.requests.Add(1)
-	e.bytes.Add(size)
 	e.running.Add(1)
 	go e.serve(r, size)
 }
@@ -213,8 +206,7 @@ func (e *Endpoint) serve(r request, size int64) {
 	defer func() {
 		// What is left of the samples in this process is not left on purpose.
 		clear(r.msg.Data)
-		e.bytes.Add(-size)
-		e.requests.Add(-1)
+		e.bounds.leave(r.caller.Key, size)
 		e.running.Done()
 	}()
 	response, err := e.call(&r)

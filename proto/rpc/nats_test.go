@@ -345,7 +345,7 @@ func held() (impl service, began chan struct{}, release chan struct{}) {
 
 func TestWaitingHandlersDoNotBlockOthersAndOverloadIsAnswered(t *testing.T) {
 	impl, began, release := held()
-	w := serve(t, impl, rpc.NATSOptions{MaxRequests: 10})
+	w := serve(t, impl, rpc.NATSOptions{MaxRequests: 19})
 	client := w.client(t, anna)
 	results := make(chan error, 10)
 	save := func() {
@@ -372,6 +372,10 @@ func TestWaitingHandlersDoNotBlockOthersAndOverloadIsAnswered(t *testing.T) {
 	<-began
 	if _, err := client.QuerySamples(t.Context(), &pb.QuerySamplesRequest{}); rpc.Reason(err) != rpc.ReasonBusy {
 		t.Fatalf("overload: %v", err)
+	}
+	// As many places are free for others.
+	if _, err := w.client(t, berta).QuerySamples(t.Context(), &pb.QuerySamplesRequest{}); err != nil {
+		t.Fatalf("another caller beside the overload: %v", err)
 	}
 	close(release)
 	for range 10 {
