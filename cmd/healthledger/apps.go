@@ -19,6 +19,10 @@ type appCmd struct {
 	List   appListCmd   `cmd:"" help:"List apps."`
 	Show   appShowCmd   `cmd:"" help:"Show an app's grants."`
 	Remove appRemoveCmd `cmd:"" help:"Remove an app; what it wrote stays."`
+
+	Manifest   appManifestCmd   `cmd:"" help:"Print a manifest to begin with."`
+	Policy     appPolicyCmd     `cmd:"" help:"Print a privacy policy after one of the models, filled in from a manifest."`
+	PolicyHash appPolicyHashCmd `cmd:"" help:"Print the hash of a policy's text, for the manifest."`
 }
 
 type appAddCmd struct {
