@@ -35,17 +35,20 @@ type Author struct {
 
 var bundleID = regexp.MustCompile(`^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+){1,9}$`)
 
-// AddApp registers an app. The token hash is the SHA-256 of its token.
+// AddApp registers an app, with the SHA-256 of its token or an nkey.
 // Errors: ErrExists, *DraftError.
 func (a *Author) AddApp(now int64, draft *pb.AppDraft, importer bool, shares []*pb.ShareGrant) (*pb.NewDecision, error) {
 	if err := CheckManifest(draft.GetManifest()); err != nil {
+		return nil, err
+	}
+	if err := checkCredential(draft); err != nil {
 		return nil, err
 	}
 	if _, taken := a.State.AppByBundle(draft.GetManifest().GetBundleId()); taken {
 		return nil, ErrExists
 	}
 	return a.sign(&pb.Decision{Time: now, Body: &pb.Decision_AppRegistered{AppRegistered: &pb.AppRegistered{
-		Key: draft.GetKey(), TokenHash: draft.GetTokenHash(), Importer: importer, Shares: shares, Explained: Explains(draft.GetManifest()).message(),
+		Key: draft.GetKey(), TokenHash: draft.GetTokenHash(), Nkey: draft.GetNkey(), Importer: importer, Shares: shares, Explained: Explains(draft.GetManifest()).message(),
 	}}}, &pb.DecisionDetail{Body: &pb.DecisionDetail_AppDescribed{AppDescribed: &pb.AppDescribed{Manifest: draft.GetManifest()}}})
 }
 
@@ -62,6 +65,21 @@ func (a *Author) UpdateApp(now int64, m *pb.Manifest) (*pb.NewDecision, error) {
 	return a.sign(&pb.Decision{Time: now, Body: &pb.Decision_AppUpdated{AppUpdated: &pb.AppUpdated{
 		App: app.Number, Explained: Explains(m).message(), AsksAgain: asksAgain(app.Manifest, m),
 	}}}, &pb.DecisionDetail{Body: &pb.DecisionDetail_AppDescribed{AppDescribed: &pb.AppDescribed{Manifest: m}}})
+}
+
+// ReplaceCredential ends an app's credential and gives it another. A locked daemon acts on
+// it, so there is no detail. Errors: ErrNoApp, *DraftError.
+func (a *Author) ReplaceCredential(now int64, draft *pb.CredentialDraft) (*pb.NewDecision, error) {
+	if err := checkCredential(draft); err != nil {
+		return nil, err
+	}
+	app, ok := a.State.AppByBundle(draft.GetBundleId())
+	if !ok {
+		return nil, ErrNoApp
+	}
+	return a.sign(&pb.Decision{Time: now, Body: &pb.Decision_CredentialReplaced{CredentialReplaced: &pb.CredentialReplaced{
+		App: app.Number, TokenHash: draft.GetTokenHash(), Nkey: draft.GetNkey(),
+	}}}, nil)
 }
 
 // RemoveApp ends an app. Its samples stay. Errors: ErrNoApp.

@@ -69,7 +69,7 @@ func TestScopesAndAppsAreSnapshots(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	decide(author.AddApp(1, &pb.AppDraft{Manifest: authztest.Manifest("org.example"), Key: "k"}, false, []*pb.ShareGrant{{Type: 1, Allowed: true}}))
+	decide(author.AddApp(1, &pb.AppDraft{Manifest: authztest.Manifest("org.example"), Key: "k", TokenHash: aHash}, false, []*pb.ShareGrant{{Type: 1, Allowed: true}}))
 	decide(author.Grant(2, &pb.DecideRequest{BundleId: "org.example", Reads: []*pb.ReadGrant{{Type: 1, Extent: pb.ReadExtent_READ_EXTENT_ALL}}}))
 	scope, app := state.Scope(1), state.Apps()[0]
 	reads := app.Reads()
@@ -92,12 +92,12 @@ func TestAuthorRefusesBundleIDs(t *testing.T) {
 		"", "a", "a.", ".a", "a..b", "a b.c", "a.b*", "a.>", "é.b", "a.b\n", "a_b.c",
 		"1.2.3.4.5.6.7.8.9.10.11", "a." + strings.Repeat("b", 154),
 	} {
-		if _, err := author.AddApp(1, &pb.AppDraft{Manifest: authztest.Manifest(id), Key: "k"}, false, nil); partOf(err) != "bundle_id" {
+		if _, err := author.AddApp(1, &pb.AppDraft{Manifest: authztest.Manifest(id), Key: "k", TokenHash: aHash}, false, nil); partOf(err) != "bundle_id" {
 			t.Errorf("%q: %v", id, err)
 		}
 	}
 	for _, id := range []string{"a.b", "1.2.3.4.5.6.7.8.9.10", "Com.Example-x.Y", "a." + strings.Repeat("b", 153)} {
-		if _, err := author.AddApp(1, &pb.AppDraft{Manifest: authztest.Manifest(id), Key: "k"}, false, nil); err != nil {
+		if _, err := author.AddApp(1, &pb.AppDraft{Manifest: authztest.Manifest(id), Key: "k", TokenHash: aHash}, false, nil); err != nil {
 			t.Errorf("%q: %v", id, err)
 		}
 	}
@@ -112,14 +112,14 @@ func TestAuthorNeedsTheAppToBeThere(t *testing.T) {
 	if _, err := author.Grant(1, &pb.DecideRequest{BundleId: "org.example"}); !errors.Is(err, ErrNoApp) {
 		t.Error(err)
 	}
-	d, err := author.AddApp(1, &pb.AppDraft{Manifest: authztest.Manifest("org.example"), Key: "k"}, false, nil)
+	d, err := author.AddApp(1, &pb.AppDraft{Manifest: authztest.Manifest("org.example"), Key: "k", TokenHash: aHash}, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := state.Decide(d.GetDecision(), d.GetDetail()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := author.AddApp(1, &pb.AppDraft{Manifest: authztest.Manifest("org.example"), Key: "l"}, false, nil); !errors.Is(err, ErrExists) {
+	if _, err := author.AddApp(1, &pb.AppDraft{Manifest: authztest.Manifest("org.example"), Key: "l", TokenHash: aHash}, false, nil); !errors.Is(err, ErrExists) {
 		t.Error(err)
 	}
 	if _, err := author.RemoveApp(1, ""); !errors.Is(err, ErrNoApp) {
@@ -186,7 +186,7 @@ func TestGrantableTypes(t *testing.T) {
 // The hash of a detail stands in the open; without a salt it would answer guesses.
 func TestDetailsAreSalted(t *testing.T) {
 	author := &Author{State: NewState(anna, true), Signer: anna, Random: rand.Reader}
-	draft := &pb.AppDraft{Manifest: authztest.Manifest("org.example"), Key: "k"}
+	draft := &pb.AppDraft{Manifest: authztest.Manifest("org.example"), Key: "k", TokenHash: aHash}
 	a, errA := author.AddApp(1, draft, false, nil)
 	b, errB := author.AddApp(1, draft, false, nil)
 	if err := errors.Join(errA, errB); err != nil {
@@ -206,7 +206,7 @@ func TestDetailsAreSalted(t *testing.T) {
 
 func FuzzDecide(f *testing.F) {
 	author := &Author{State: NewState(anna, true), Signer: anna, Random: rand.Reader}
-	d, err := author.AddApp(1, &pb.AppDraft{Manifest: authztest.Manifest("org.example"), Key: "k"}, false, nil)
+	d, err := author.AddApp(1, &pb.AppDraft{Manifest: authztest.Manifest("org.example"), Key: "k", TokenHash: aHash}, false, nil)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -15,7 +15,6 @@ package authz
 import (
 	"bytes"
 	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"maps"
@@ -60,10 +59,10 @@ type App struct {
 	// Removed apps keep their number, since their samples stay.
 	Removed bool
 
-	explained Explained
-	tokenHash []byte
-	shares    map[uint32]bool
-	reads     map[uint32]Read
+	explained  Explained
+	credential Credential
+	shares     map[uint32]bool
+	reads      map[uint32]Read
 	// readable are the read grants that have effect.
 	readable map[uint32]Read
 	// required are the clinical types of which the app may read all or none.
@@ -101,12 +100,6 @@ func (a *App) Shares() []uint32 {
 
 // Reads returns the read grants of the app that have effect, by type code.
 func (a *App) Reads() map[uint32]Read { return maps.Clone(a.readable) }
-
-// Holds tells in constant time whether token is the app's.
-func (a *App) Holds(token string) bool {
-	sum := sha256.Sum256([]byte(token))
-	return subtle.ConstantTimeCompare(sum[:], a.tokenHash) == 1 && !a.Removed
-}
 
 // State is what a chain of decisions amounts to. It is safe for concurrent use;
 // the *App values it returns are never changed afterwards.
@@ -284,10 +277,19 @@ func (s *State) decided(d *pb.Decision) (*App, error) {
 		}
 		app := &App{
 			Number: d.GetNumber(), Key: r.GetKey(), Importer: r.GetImporter(), Registered: d.GetTime(),
-			explained: explainedOf(r.GetExplained()), tokenHash: r.GetTokenHash(),
-			shares: map[uint32]bool{}, reads: map[uint32]Read{}, asked: map[uint32]bool{},
+			explained: explainedOf(r.GetExplained()),
+			shares:    map[uint32]bool{}, reads: map[uint32]Read{}, asked: map[uint32]bool{},
+		}
+		if err := app.credit(d, r); err != nil {
+			return nil, err
 		}
 		return app, setShares(d, app, r.GetShares())
+	case *pb.Decision_CredentialReplaced:
+		app, err := s.standing(d, body.CredentialReplaced.GetApp())
+		if err != nil {
+			return nil, err
+		}
+		return app, app.credit(d, body.CredentialReplaced)
 	case *pb.Decision_SharesDecided:
 		app, err := s.standing(d, body.SharesDecided.GetApp())
 		if err != nil {

@@ -54,6 +54,7 @@ type modelApp struct {
 	key      string
 	importer bool
 	token    string
+	nkey     string
 	shares   map[uint32]bool
 	reads    map[uint32]Read
 	asked    map[uint32]bool
@@ -312,7 +313,7 @@ func drawChain(r *rapid.T, most int) chain {
 	take(author.EnrolDevice(1, &pb.DeviceEnrolled{SigningKey: []byte("signing"), SealingKey: []byte("sealing")}))
 	for n := rapid.IntRange(0, most).Draw(r, "decisions"); n > 0; n-- {
 		now := int64(len(c.decisions))
-		what := rapid.IntRange(0, 8).Draw(r, "what")
+		what := rapid.IntRange(0, 9).Draw(r, "what")
 		switch {
 		case what == 5:
 			order := drawOrder(r)
@@ -338,8 +339,7 @@ func drawChain(r *rapid.T, most int) chain {
 			}
 			shares, _ := app.explained(drawShares(r), nil)
 			app.grant(shares, nil)
-			hash := sha256.Sum256([]byte(app.token))
-			take(author.AddApp(now, &pb.AppDraft{Manifest: app.manifest, Key: app.key, TokenHash: hash[:]}, app.importer, shares))
+			take(author.AddApp(now, &pb.AppDraft{Manifest: app.manifest, Key: app.key, TokenHash: hashOf(app.token)}, app.importer, shares))
 			c.model.order = append(c.model.order, bundle)
 			c.model.apps[bundle] = app
 		case what == 8:
@@ -351,6 +351,16 @@ func drawChain(r *rapid.T, most int) chain {
 			if err := proto.Unmarshal(d.GetDecision().GetDecision(), decision); err != nil || decision.GetAppUpdated().GetAsksAgain() != again {
 				r.Fatalf("%v, asks again: %v", decision, again)
 			}
+		case what == 9:
+			app := c.model.apps[rapid.SampledFrom(c.model.order).Draw(r, "app")]
+			draft := &pb.CredentialDraft{BundleId: app.manifest.GetBundleId()}
+			app.token, app.nkey = "", rapid.SampledFrom(nkeysOfTests).Draw(r, "nkey")
+			if app.nkey == "" {
+				app.token = fmt.Sprint("token of ", len(c.decisions))
+				draft.TokenHash = hashOf(app.token)
+			}
+			draft.Nkey = app.nkey
+			take(author.ReplaceCredential(now, draft))
 		case what == 1:
 			bundle := rapid.SampledFrom(c.model.order).Draw(r, "app")
 			take(author.RemoveApp(now, bundle))
@@ -423,8 +433,14 @@ func checkModel(r *rapid.T, c chain, state *State, details bool) {
 		if byKey, ok := state.AppByKey(want.key); !ok || byKey != got {
 			r.Fatal("the app is not found by its key")
 		}
-		if !got.Holds(want.token) || got.Holds(want.token+"x") || got.Holds("") {
+		if got.Holds(want.token) != (want.token != "") || got.Holds(want.token+"x") || got.Holds("") ||
+			got.Holds("token"+bundle) != (want.token == "token"+bundle) {
 			r.Fatal("the token opens wrongly")
+		}
+		for _, nkey := range nkeysOfTests {
+			if got.HoldsNKey(nkey) != (nkey != "" && nkey == want.nkey) {
+				r.Fatal("the nkey opens wrongly")
+			}
 		}
 		reads := want.effective()
 		if details {

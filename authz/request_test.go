@@ -16,7 +16,7 @@ func registered(t *testing.T, importer bool, spoil func(*pb.Manifest)) *App {
 	state := NewState(anna, true)
 	m := authztest.Manifest("org.example")
 	spoil(m)
-	d, err := (&Author{State: state, Signer: anna, Random: rand.Reader}).AddApp(1, &pb.AppDraft{Manifest: m, Key: "k"}, importer, nil)
+	d, err := (&Author{State: state, Signer: anna, Random: rand.Reader}).AddApp(1, &pb.AppDraft{Manifest: m, Key: "k", TokenHash: aHash}, importer, nil)
 	if err == nil {
 		err = state.Decide(d.GetDecision(), d.GetDetail())
 	}

@@ -108,7 +108,7 @@ func TestDecisionCacheIsRebuiltFromTheLog(t *testing.T) {
 // The owner did sign it, but the log has lost it: everybody else would go by less.
 func TestDecisionThatOnlyTheCacheHasIsDataLoss(t *testing.T) {
 	h := withApps(t)
-	d, err := h.author.AddApp(1, &pb.AppDraft{Manifest: authztest.Manifest("org.example.z"), Key: NewAppKey()}, false, nil)
+	d, err := h.author.AddApp(1, &pb.AppDraft{Manifest: authztest.Manifest("org.example.z"), Key: NewAppKey(), TokenHash: make([]byte, 32)}, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestDecisionThatOnlyTheCacheHasIsDataLoss(t *testing.T) {
 // A decision that no reader could follow would be the end of the log for all of them.
 func TestUnsoundDecisionNeverReachesTheLog(t *testing.T) {
 	h := withApps(t)
-	good, err := h.author.AddApp(1, &pb.AppDraft{Manifest: authztest.Manifest("org.example.z"), Key: NewAppKey()}, false, nil)
+	good, err := h.author.AddApp(1, &pb.AppDraft{Manifest: authztest.Manifest("org.example.z"), Key: NewAppKey(), TokenHash: make([]byte, 32)}, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,12 +81,13 @@ func (s *Store) SavePart(ctx context.Context, app *authz.App, req *pb.SavePartRe
 }
 
 // put appends what an app writes, and returns the last sequence. Whether the app may is
-// asked when it is sealed: the owner may have decided otherwise since the app was found.
+// asked when it is sealed: the owner may have decided otherwise since the app was found, or
+// have given it another credential.
 // The error is that of the call.
 func (s *Store) put(ctx context.Context, app *authz.App, may func(*authz.App) error, events ...*pb.Event) (uint64, error) {
 	check := func() error {
 		now, ok := s.state.AppByNumber(app.Number)
-		if !ok || now.Removed {
+		if !ok || now.Removed || now.Credential() != app.Credential() {
 			return rpc.Unauthenticated()
 		}
 		return may(now)

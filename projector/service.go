@@ -142,6 +142,7 @@ func (s *service) ReadApps(ctx context.Context, req *pb.ReadAppsRequest) (*pb.Re
 		app := &pb.App{
 			Manifest: a.Manifest, Key: a.Key, Importer: a.Importer,
 			Registered: timestamppb.New(time.UnixMicro(a.Registered)),
+			Nkey:       a.Credential().NKey, CredentialSince: timestamppb.New(time.UnixMicro(a.Credential().Since)),
 		}
 		for _, code := range a.Shares() {
 			app.Share = append(app.Share, typeName(code))

@@ -49,6 +49,8 @@ func write(author *authz.Author, now int64, req *pb.SignDecisionRequest) (*pb.Ne
 		return author.AddApp(now, draft.AddApp, false, nil)
 	case *pb.SignDecisionRequest_UpdateApp:
 		return author.UpdateApp(now, draft.UpdateApp.GetManifest())
+	case *pb.SignDecisionRequest_ReplaceCredential:
+		return author.ReplaceCredential(now, draft.ReplaceCredential)
 	case *pb.SignDecisionRequest_RemoveApp:
 		return author.RemoveApp(now, draft.RemoveApp.GetBundleId())
 	case *pb.SignDecisionRequest_Decide:

@@ -8,13 +8,14 @@ import (
 
 	"healthledger/authz"
 	"healthledger/proto/catalog"
-	"healthledger/proto/client"
 	"healthledger/proto/health"
 	pb "healthledger/proto/healthledger/v1"
 )
 
 type appCmd struct {
 	Add    appAddCmd    `cmd:"" help:"Register an app and print its token, once."`
+	Rotate appRotateCmd `cmd:"" help:"End an app's token or nkey at once, and give it another."`
+	Nkey   appNkeyCmd   `cmd:"" help:"Make an nkey for an app: keep the seed in a file, print the public key."`
 	Update appUpdateCmd `cmd:"" help:"Give an app another manifest; another policy or other purposes ask again."`
 	List   appListCmd   `cmd:"" help:"List apps."`
 	Show   appShowCmd   `cmd:"" help:"Show an app's grants."`
@@ -23,50 +24,6 @@ type appCmd struct {
 	Manifest   appManifestCmd   `cmd:"" help:"Print a manifest to begin with."`
 	Policy     appPolicyCmd     `cmd:"" help:"Print a privacy policy after one of the models, filled in from a manifest."`
 	PolicyHash appPolicyHashCmd `cmd:"" help:"Print the hash of a policy's text, for the manifest."`
-}
-
-type appAddCmd struct {
-	Manifest    string `required:"" help:"The app's manifest, in YAML or JSON." type:"existingfile" placeholder:"FILE"`
-	Credentials string `help:"Write the app's credentials to this file instead of the data directory." type:"path"`
-}
-
-func (c *appAddCmd) Run(ctx context.Context, g *globals) error {
-	manifest, err := readManifest(c.Manifest)
-	if err != nil {
-		return err
-	}
-	id := manifest.GetBundleId()
-	o, err := g.owner(ctx)
-	if err != nil {
-		return err
-	}
-	defer o.Close()
-	var resp *pb.AddAppResponse
-	err = o.with(ctx, func() (err error) {
-		resp, err = o.Owner().AddApp(ctx, &pb.AddAppRequest{Manifest: manifest})
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	credentials := o.address.Remote.Credentials(o.store.String(), resp.GetKey(), resp.GetToken())
-	path := c.Credentials
-	if path == "" {
-		path, err = g.keepCredentials(o.store, id, credentials)
-	} else {
-		err = client.WriteCredentials(path, credentials)
-	}
-	if err != nil {
-		return fmt.Errorf("the app is registered, but its credentials could not be kept: %w", err)
-	}
-	if g.JSON {
-		return g.printJSON(map[string]any{
-			"bundleId": id, "key": resp.GetKey(), "token": resp.GetToken(), "bearer": credentials.Bearer(), "credentials": path,
-		})
-	}
-	fmt.Fprintf(g.out, "App    %s\nKey    %s\nToken  %s (not shown again)\nHTTP   Authorization: Bearer %s\nThis machine's copy: %s\n",
-		id, resp.GetKey(), resp.GetToken(), credentials.Bearer(), path)
-	return nil
 }
 
 type appUpdateCmd struct {
@@ -169,6 +126,11 @@ func (c *appShowCmd) Run(ctx context.Context, g *globals) error {
 		return g.printMessage(a)
 	}
 	printManifest(g.out, a.GetManifest())
+	credential := "a token"
+	if a.GetNkey() != "" {
+		credential = "the nkey " + a.GetNkey() + " (NATS only)"
+	}
+	fmt.Fprintf(g.out, "Holds     %s, since %s\n", credential, a.GetCredentialSince().AsTime().Local().Format(time.DateTime))
 	fmt.Fprintf(g.out, "Writes    %s\n", listOr(a.GetShare(), "nothing"))
 	var reads []string
 	for _, r := range a.GetRead() {

@@ -272,9 +272,9 @@ func (s *store) run(args ...string) string {
 }
 
 // serve starts a daemon that the test's end stops.
-func (s *store) serve() *exec.Cmd {
+func (s *store) serve(args ...string) *exec.Cmd {
 	s.t.Helper()
-	cmd := s.command("serve")
+	cmd := s.command(append([]string{"serve"}, args...)...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	if err := cmd.Start(); err != nil {

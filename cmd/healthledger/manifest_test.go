@@ -40,5 +40,5 @@ func (s *store) addApp(bundleID string, flags ...string) {
 	if err := os.WriteFile(path, manifestOf(bundleID), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	s.run(append(flags, "app", "add", "--manifest", path)...)
+	s.run(append([]string{"app", "add", "--manifest", path}, flags...)...)
 }

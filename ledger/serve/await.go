@@ -57,7 +57,8 @@ func (w *waiting) Begin(who waiter) (done func(), ok bool) {
 }
 
 // await makes a call to the projector that may wait until something happens. The call
-// ends with the locked error when the store is locked, or the daemon stops. Errors:
+// ends with the locked error when the store is locked, or the daemon stops, and when the
+// caller is one no more. Errors:
 // STORE_LOCKED, BUSY, those of the call.
 func (d *Daemon) await(ctx context.Context, c caller, call func(context.Context, Projector) error) error {
 	process, life, err := c.keeper.Reading()
@@ -72,6 +73,7 @@ func (d *Daemon) await(ctx context.Context, c caller, call func(context.Context,
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(life, cancel)()
+	defer context.AfterFunc(c.life, cancel)()
 	if err := call(ctx, process); err != nil {
 		return c.failed(err)
 	}

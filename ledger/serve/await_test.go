@@ -108,7 +108,7 @@ func anUnlocked() (*Daemon, caller, *behind) {
 	view := &behind{fake: newFake(), applied: 5, changed: make(chan struct{})}
 	k := &keeper{state: pb.LockState_LOCK_STATE_UNLOCKED, process: view, clock: &fakeClock{}}
 	k.life, k.stop = context.WithCancel(context.Background())
-	return &Daemon{waiting: newWaiting()}, caller{store: &ledger.Store{}, keeper: k, app: &authz.App{Number: 7}}, view
+	return &Daemon{waiting: newWaiting()}, caller{store: &ledger.Store{}, keeper: k, app: &authz.App{Number: 7}, life: context.Background()}, view
 }
 
 func (c caller) lock() {

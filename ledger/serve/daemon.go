@@ -61,6 +61,7 @@ type Daemon struct {
 	clock       clock
 	slow        *throttle
 	waiting     *waiting
+	lives       *lives
 	conns       []*nats.Conn
 	service     *nats.Conn // answers, and pushes updates
 	closers     []func()
@@ -79,7 +80,7 @@ const drainTimeout = 10 * time.Second
 // private.
 func Start(ctx context.Context, options Options) (*Daemon, error) {
 	d := &Daemon{
-		options: options, clock: systemClock{}, waiting: newWaiting(),
+		options: options, clock: systemClock{}, waiting: newWaiting(), lives: newLives(),
 		keepers: map[seal.StoreID]*keeper{}, records: map[seal.StoreID]*recorder{},
 	}
 	if err := d.start(ctx); err != nil {
@@ -109,7 +110,7 @@ func (d *Daemon) start(ctx context.Context) error {
 	}
 	d.nats, err = natsserver.Start(natsserver.Options{
 		StoreDir: filepath.Join(d.options.Dir, "jetstream"), Listen: d.options.Listen, TLS: encryption,
-		Authenticate: d.authenticate, Logger: d.options.Logger, DeferListen: true,
+		Authenticate: d.authenticate, AuthenticateNKey: d.authenticateNKey, Logger: d.options.Logger, DeferListen: true,
 	})
 	if err != nil {
 		return err
@@ -199,6 +200,17 @@ func (d *Daemon) authenticate(user, password string) (natsserver.Identity, bool)
 	}
 	store, app, ok := d.ledger.AppByKey(user)
 	if !ok || !app.Holds(password) {
+		return natsserver.Identity{}, false
+	}
+	return natsserver.Identity{Kind: natsserver.App, Store: store.ID().String(), Key: user}, true
+}
+
+// authenticateNKey says whose app it is that has signed with an nkey. The user name is the
+// app's key, as with tokens: public keys are no secret, so that another store's app may
+// have been registered with the same one.
+func (d *Daemon) authenticateNKey(user, nkey string) (natsserver.Identity, bool) {
+	store, app, ok := d.ledger.AppByKey(user)
+	if !ok || !app.HoldsNKey(nkey) {
 		return natsserver.Identity{}, false
 	}
 	return natsserver.Identity{Kind: natsserver.App, Store: store.ID().String(), Key: user}, true

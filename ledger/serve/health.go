@@ -31,6 +31,8 @@ type caller struct {
 	app *authz.App
 	// export is the one that the owner reads for; nil: none.
 	export *export
+	// life ends when the caller is not to be answered any more.
+	life context.Context
 }
 
 type callerKey struct{}
@@ -39,22 +41,20 @@ type callerKey struct{}
 // the reads of a locked store, which are decided by nothing else.
 func (d *Daemon) admit(ctx context.Context, method string) (context.Context, func(), error) {
 	arrived := time.Now()
-	depart := func() { leave(arrived) }
-	if always(method) {
-		depart = nil
-	}
 	from, _ := rpc.CallerFrom(ctx)
 	c, err := d.identify(from)
-	if err == nil && !always(method) {
+	if always(method) {
+		// Whether the caller still is one is asked when what it writes is sealed.
+		return context.WithValue(ctx, callerKey{}, c), nil, err
+	}
+	if err == nil {
 		_, err = c.keeper.Reader()
 	}
 	if err != nil {
-		if depart != nil {
-			depart()
-		}
+		leave(arrived)
 		return nil, nil, err
 	}
-	return context.WithValue(ctx, callerKey{}, c), depart, nil
+	return context.WithValue(ctx, callerKey{}, c), func() { leave(arrived) }, nil
 }
 
 // always tells whether a method is answered in every lock state: those that write, and
@@ -83,7 +83,7 @@ func (d *Daemon) identify(from rpc.Caller) (caller, error) {
 		return caller{}, refuse(err)
 	}
 	d.mu.Lock()
-	c := caller{store: k.store, keeper: k, record: d.records[id]}
+	c := caller{store: k.store, keeper: k, record: d.records[id], life: context.Background()}
 	d.mu.Unlock()
 	if from.Key == d.local.Key {
 		// Locked beats everything: without a session there is no telling whether one
@@ -105,8 +105,11 @@ func (d *Daemon) identify(from rpc.Caller) (caller, error) {
 	if !ok {
 		return caller{}, rpc.Unauthenticated()
 	}
-	c.app = app
-	return c, nil
+	c.app, c.life = app, d.lives.Of(from.Key)
+	if from.Credential != 0 && from.Credential != app.Credential().Decision {
+		return caller{}, rpc.Unauthenticated()
+	}
+	return c, c.stands()
 }
 
 // Save implements pb.HealthServiceHandler.

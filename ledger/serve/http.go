@@ -99,14 +99,19 @@ func (d *Daemon) listenHTTP() (net.Listener, error) {
 
 // authenticateBearer says whether a token is that of an app of the store, or of the local
 // owner. Tokens are compared in constant time.
-func (d *Daemon) authenticateBearer(store, key, token string) bool {
+//
+// Wrong ones are not slowed down: see natsserver.Options.Authenticate.
+func (d *Daemon) authenticateBearer(store, key, token string) (credential uint64, ok bool) {
 	if key == d.local.Key {
-		return subtle.ConstantTimeCompare([]byte(token), []byte(d.local.Token)) == 1
+		return 0, subtle.ConstantTimeCompare([]byte(token), []byte(d.local.Token)) == 1
 	}
 	id, err := seal.ParseStoreID(store)
 	if err != nil {
-		return false
+		return 0, false
 	}
 	found, app, ok := d.ledger.AppByKey(key)
-	return ok && found.ID() == id && app.Holds(token)
+	if !ok || found.ID() != id || !app.Holds(token) {
+		return 0, false
+	}
+	return app.Credential().Decision, true
 }

@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -148,9 +147,9 @@ func (s *ownerService) Lock(ctx context.Context, req *pb.LockRequest) (*pb.LockR
 
 // AddApp implements pb.OwnerServiceHandler.
 func (s *ownerService) AddApp(ctx context.Context, req *pb.AddAppRequest) (*pb.AddAppResponse, error) {
-	resp := &pb.AddAppResponse{Key: ledger.NewAppKey(), Token: ledger.NewAppToken()}
-	hash := sha256.Sum256([]byte(resp.GetToken()))
-	draft := &pb.AppDraft{Manifest: req.GetManifest(), Key: resp.GetKey(), TokenHash: hash[:]}
+	token, hash := newToken(req.GetNkey())
+	resp := &pb.AddAppResponse{Key: ledger.NewAppKey(), Token: token}
+	draft := &pb.AppDraft{Manifest: req.GetManifest(), Key: resp.GetKey(), TokenHash: hash, Nkey: req.GetNkey()}
 	if _, err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_AddApp{AddApp: draft}}); err != nil {
 		return nil, err
 	}
@@ -168,15 +167,8 @@ func (s *ownerService) UpdateApp(ctx context.Context, req *pb.UpdateAppRequest) 
 
 // RemoveApp implements pb.OwnerServiceHandler.
 func (s *ownerService) RemoveApp(ctx context.Context, req *pb.RemoveAppRequest) (*pb.RemoveAppResponse, error) {
-	app, err := s.app(ctx, req.GetBundleId())
-	if err != nil {
-		return nil, err
-	}
 	if _, err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_RemoveApp{RemoveApp: req}}); err != nil {
 		return nil, err
-	}
-	if app != nil {
-		s.daemon.nats.Disconnect(app.GetKey())
 	}
 	return &pb.RemoveAppResponse{}, nil
 }
@@ -305,7 +297,9 @@ func (s *ownerService) decide(ctx context.Context, draft *pb.SignDecisionRequest
 	// A decision that was begun is finished, whether its caller waits or not.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
+	ended := endedBy(k.store.State(), decision)
 	sequence, err := k.store.Decide(ctx, signed.GetDecision())
+	s.daemon.end(ended)
 	if errors.Is(err, authz.ErrForged) {
 		return nil, rpc.Internal(err)
 	}

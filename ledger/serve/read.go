@@ -109,9 +109,18 @@ func decoded[R any, M interface {
 	return m, nil
 }
 
-// read records a question and has the query answered for the caller.
+// read records a question and has the query answered for the caller, if it still is one
+// when the answer is there.
 func (s *healthService) read(ctx context.Context, q question, req *pb.ReadRequest) (*pb.ReadResponse, error) {
 	c := ctx.Value(callerKey{}).(caller)
+	answer, err := s.answer(ctx, c, q, req)
+	if refusal := c.stands(); refusal != nil {
+		return nil, refusal
+	}
+	return answer, err
+}
+
+func (s *healthService) answer(ctx context.Context, c caller, q question, req *pb.ReadRequest) (*pb.ReadResponse, error) {
 	codes, err := q.codes()
 	if err != nil {
 		return nil, err

@@ -61,13 +61,17 @@ const dialTimeout = 5 * time.Second
 
 // Dial connects an app. The options come after the client's own, except for the
 // disconnect handler, which is the client's. Errors: rpc.ReasonUnauthenticated,
-// rpc.ReasonUnavailable, rpc.ReasonInvalidArgument (the credentials are malformed),
+// rpc.ReasonUnavailable, rpc.ReasonInvalidArgument (the credentials are malformed, or the seed cannot be read),
 // rpc.ReasonCanceled, rpc.ReasonDeadlineExceeded.
 func Dial(ctx context.Context, c Credentials, opts ...nats.Option) (*Client, error) {
 	if err := c.check(); err != nil {
 		return nil, rpc.InvalidArgument("credentials", err.Error())
 	}
-	l := link{url: c.URL, trust: c.Trust, user: c.Key, key: c.Key, token: c.Token}
+	proof, err := c.proof()
+	if err != nil {
+		return nil, rpc.InvalidArgument("credentials", err.Error())
+	}
+	l := link{url: c.URL, trust: c.Trust, key: c.Key, proof: proof}
 	nc, services, err := l.dial(ctx, opts, address{"health", c.Store})
 	if err != nil {
 		return nil, err
@@ -255,9 +259,10 @@ func payload(ctx context.Context, health pb.HealthServiceClient, typeName, token
 
 // link is how to connect.
 type link struct {
-	url              string
-	trust            Trust
-	user, key, token string
+	url   string
+	trust Trust
+	key   string
+	proof nats.Option
 }
 
 // address is a service of a store.
@@ -279,7 +284,7 @@ func (l link) dial(ctx context.Context, opts []nats.Option, to ...address) (*nat
 	services := make([]*rpc.NATSClient, len(to))
 	ready := make(chan struct{})
 	own = append(own,
-		nats.UserInfo(l.user, l.token),
+		l.proof,
 		nats.CustomInboxPrefix(rpc.InboxPrefix(l.key)),
 		nats.Timeout(timeout),
 		nats.MaxReconnects(-1),

@@ -369,7 +369,7 @@ func TestRemovedAppIsUnauthenticated(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.removed.Store(true)
-	d.srv.Disconnect(key)
+	d.srv.Disconnect(key, "")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	if _, err := c.Save(ctx, &pb.SaveRequest{}); rpc.Reason(err) != rpc.ReasonUnauthenticated {

@@ -10,6 +10,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+
 	"healthledger/proto/rpc"
 )
 
@@ -23,8 +26,11 @@ type Credentials struct {
 	Store string `json:"store"`
 	// Key is the app's address: 26 characters of lower-case base32.
 	Key string `json:"key"`
-	// Token is the app's secret.
-	Token string `json:"token"`
+	// Token is the app's secret, unless it has an nkey.
+	Token string `json:"token,omitempty"`
+	// SeedFile is where the app keeps the seed of its nkey, as NATS writes one ("SU…"), for
+	// its user only. In a file of credentials it is relative to that file.
+	SeedFile string `json:"seedFile,omitempty"`
 }
 
 // LocalCredentials are what the owner's commands need on the daemon's machine. The
@@ -58,32 +64,45 @@ func (c LocalCredentials) String() string { return fmt.Sprintf("local owner %s a
 func (c LocalCredentials) GoString() string { return c.String() }
 
 // Bearer is what the app sends over HTTP as "Authorization: Bearer …". It is as secret as
-// the token.
+// the token. An app with an nkey has none: it cannot call over HTTP.
 func (c Credentials) Bearer() string { return rpc.Bearer(c.Store, c.Key, c.Token) }
 
 func (c Credentials) check() error {
 	if !rpc.IsStore(c.Store) {
 		return errors.New("store is not valid")
 	}
-	return LocalCredentials{URL: c.URL, Trust: c.Trust, Key: c.Key, Token: c.Token}.check()
+	if (c.Token == "") == (c.SeedFile == "") {
+		return errors.New("neither a token nor a seed file, or both")
+	}
+	return checkAddress(c.URL, c.Trust, c.Key)
 }
 
 func (c LocalCredentials) check() error {
-	if _, err := c.Options(c.URL); err != nil {
-		return err
-	}
-	if !rpc.IsKey(c.Key) {
-		return errors.New("key is not 26 characters of lower-case base32")
-	}
 	if c.Token == "" {
 		return errors.New("token is missing")
+	}
+	return checkAddress(c.URL, c.Trust, c.Key)
+}
+
+func checkAddress(daemon string, trust Trust, key string) error {
+	if _, err := trust.Options(daemon); err != nil {
+		return err
+	}
+	if !rpc.IsKey(key) {
+		return errors.New("key is not 26 characters of lower-case base32")
 	}
 	return nil
 }
 
 // ReadCredentials reads a file of an app's credentials. Errors: fs.ErrNotExist,
 // ErrReadableByOthers, or what is wrong with the contents.
-func ReadCredentials(path string) (Credentials, error) { return readFile[Credentials](path) }
+func ReadCredentials(path string) (Credentials, error) {
+	c, err := readFile[Credentials](path)
+	if err == nil && c.SeedFile != "" && !filepath.IsAbs(c.SeedFile) {
+		c.SeedFile = filepath.Join(filepath.Dir(path), c.SeedFile)
+	}
+	return c, err
+}
 
 // WriteCredentials writes a file of an app's credentials with mode 0600, replacing
 // it in one step.
@@ -106,22 +125,7 @@ func readFile[C checked](path string) (c C, err error) {
 		var none C
 		return none, fmt.Errorf("read credentials %s: %w", path, err)
 	}
-	file, err := os.Open(path)
-	if err != nil {
-		return fail(errors.Unwrap(err))
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return fail(err)
-	}
-	if !info.Mode().IsRegular() {
-		return fail(fs.ErrInvalid)
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return fail(ErrReadableByOthers)
-	}
-	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	data, err := readSecret(path)
 	if err != nil {
 		return fail(err)
 	}
@@ -129,6 +133,92 @@ func readFile[C checked](path string) (c C, err error) {
 		return fail(err)
 	}
 	return c, nil
+}
+
+// readSecret reads a small file that is for its user only.
+func readSecret(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, errors.Unwrap(err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fs.ErrInvalid
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, ErrReadableByOthers
+	}
+	return io.ReadAll(io.LimitReader(file, maxFile+1))
+}
+
+// proof is what the client logs in with: the token, or a signature of the server's nonce
+// with the seed, which is read whenever it is needed.
+func (c Credentials) proof() (nats.Option, error) {
+	if c.SeedFile == "" {
+		return nats.UserInfo(c.Key, c.Token), nil
+	}
+	pair, err := readSeed(c.SeedFile)
+	if err != nil {
+		return nil, fmt.Errorf("read seed %s: %w", c.SeedFile, err)
+	}
+	defer pair.Wipe()
+	public, err := pair.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("read seed %s: %w", c.SeedFile, err)
+	}
+	sign := nats.Nkey(public, func(nonce []byte) ([]byte, error) {
+		pair, err := readSeed(c.SeedFile)
+		if err != nil {
+			return nil, err
+		}
+		defer pair.Wipe()
+		return pair.Sign(nonce)
+	})
+	return func(o *nats.Options) error {
+		o.User = c.Key
+		return sign(o)
+	}, nil
+}
+
+// readSeed reads the seed of a user's nkey.
+func readSeed(path string) (nkeys.KeyPair, error) {
+	content, err := readSecret(path)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(content)
+	return nkeys.ParseDecoratedUserNKey(content)
+}
+
+// NewSeed makes an nkey: it writes the seed to a file with mode 0600, which must not be
+// there, and returns the public key, with which the owner registers the app.
+func NewSeed(path string) (public string, err error) {
+	pair, err := nkeys.CreateUser()
+	if err != nil {
+		return "", fmt.Errorf("make nkey: %w", err)
+	}
+	defer pair.Wipe()
+	seed, err := pair.Seed()
+	if err != nil {
+		return "", fmt.Errorf("make nkey: %w", err)
+	}
+	defer clear(seed)
+	if public, err = pair.PublicKey(); err != nil {
+		return "", fmt.Errorf("make nkey: %w", err)
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", fmt.Errorf("make nkey: %w", err)
+	}
+	_, err = file.Write(append(seed, '\n'))
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return "", fmt.Errorf("make nkey: %w", errors.Join(err, os.Remove(path)))
+	}
+	return public, nil
 }
 
 // parse decodes and checks credentials. Its errors do not quote them.

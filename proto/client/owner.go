@@ -27,7 +27,7 @@ func DialOwner(ctx context.Context, c LocalCredentials, store, session string, o
 	if !rpc.IsStore(store) {
 		return nil, rpc.InvalidArgument("store", "not the id of a store")
 	}
-	l := link{url: c.URL, trust: c.Trust, user: rpc.LocalPrefix + c.Key, key: c.Key, token: c.Token}
+	l := link{url: c.URL, trust: c.Trust, key: c.Key, proof: nats.UserInfo(rpc.LocalPrefix+c.Key, c.Token)}
 	nc, services, err := l.dial(ctx, opts, address{"owner", store}, address{"health", store})
 	if err != nil {
 		return nil, err

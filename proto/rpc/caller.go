@@ -11,6 +11,9 @@ type Caller struct {
 	Key string
 	// Session of the owner as the caller gave it, not verified; usually empty.
 	Session string
+	// Credential that the caller came with, as HTTPOptions.Authenticate numbered it; 0 on
+	// NATS, where a connection ends with its credential.
+	Credential uint64
 }
 
 type callerKey struct{}

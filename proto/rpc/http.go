@@ -19,9 +19,9 @@ import (
 
 // HTTPOptions of a handler.
 type HTTPOptions struct {
-	// Authenticate says whose a token is, false if it is nobody's. Store and key are those
-	// that the caller claims, and have the form of such.
-	Authenticate func(store, key, token string) bool
+	// Authenticate says whether a token is that of the caller that it claims to be, and gives
+	// the number of that credential, for Caller. Store and key have the form of such.
+	Authenticate func(store, key, token string) (credential uint64, ok bool)
 	// Gate stands before every call; nil: none.
 	Gate Gate
 	// MaxRequests and MaxBytes of requests under way at once, of which a caller gets a
@@ -97,7 +97,11 @@ func (h *httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// An answer is nobody else's.
 	w.Header().Set("Cache-Control", "no-store")
 	store, key, token, ok := ParseBearer(r.Header.Get("Authorization"))
-	if !ok || !h.opts.Authenticate(store, key, token) {
+	var credential uint64
+	if ok {
+		credential, ok = h.opts.Authenticate(store, key, token)
+	}
+	if !ok {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		h.refuse(w, r, Unauthenticated())
 		return
@@ -111,7 +115,7 @@ func (h *httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.next.ServeHTTP(w, r) // it says what is wrong, and reads nothing more
 		return
 	}
-	caller := Caller{Store: store, Key: key, Session: r.Header.Get(HeaderSession)}
+	caller := Caller{Store: store, Key: key, Session: r.Header.Get(HeaderSession), Credential: credential}
 	ctx, leave, err := h.opts.Gate.open(WithCaller(r.Context(), caller), method)
 	if err != nil {
 		h.refuse(w, r, h.public(method, err))

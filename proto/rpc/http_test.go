@@ -27,8 +27,8 @@ const secret = "the token"
 
 // web serves over HTTP to whoever has the secret.
 func web(t *testing.T, impl pb.HealthServiceHandler, opts rpc.HTTPOptions) *httptest.Server {
-	opts.Authenticate = func(s, key, token string) bool {
-		return s == store && (key == anna && token == secret || key == berta && token == "of berta")
+	opts.Authenticate = func(s, key, token string) (uint64, bool) {
+		return 1, s == store && (key == anna && token == secret || key == berta && token == "of berta")
 	}
 	mux := http.NewServeMux()
 	mux.Handle(rpc.NewHTTPHandler(pb.File_healthledger_v1_health_proto.Services().ByName("HealthService"), func(o ...connect.HandlerOption) (string, http.Handler) {
@@ -108,7 +108,7 @@ func TestEveryProtocolOfHTTPReachesTheImplementation(t *testing.T) {
 			if err != nil || answer.Accepted != 2 {
 				t.Fatalf("save: %v, %v", answer, err)
 			}
-			if got, want := <-callers, (rpc.Caller{Store: store, Key: anna, Session: "the session"}); got != want {
+			if got, want := <-callers, (rpc.Caller{Store: store, Key: anna, Session: "the session", Credential: 1}); got != want {
 				t.Fatalf("caller %+v, want %+v", got, want)
 			}
 			if _, err := client.QueryStatistics(t.Context(), &pb.QueryStatisticsRequest{}); rpc.Reason(err) != rpc.ReasonStoreLocked {

@@ -277,6 +277,10 @@ func (o ownerClient) UpdateApp(ctx context.Context, r *pb.UpdateAppRequest) (*pb
 	return call[pb.UpdateAppRequest, pb.UpdateAppResponse](ctx, o.c, "UpdateApp", r)
 }
 
+func (o ownerClient) ReplaceCredential(ctx context.Context, r *pb.ReplaceCredentialRequest) (*pb.ReplaceCredentialResponse, error) {
+	return call[pb.ReplaceCredentialRequest, pb.ReplaceCredentialResponse](ctx, o.c, "ReplaceCredential", r)
+}
+
 func (o ownerClient) RemoveApp(ctx context.Context, r *pb.RemoveAppRequest) (*pb.RemoveAppResponse, error) {
 	return call[pb.RemoveAppRequest, pb.RemoveAppResponse](ctx, o.c, "RemoveApp", r)
 }

@@ -4,12 +4,14 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base32"
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nkeys"
 
 	"healthledger/proto/rpc"
 )
@@ -17,7 +19,8 @@ import (
 // gate decides who may connect, and as what. The server asks it once for each
 // connection.
 type gate struct {
-	authenticate func(user, password string) (Identity, bool)
+	authenticate     func(user, password string) (Identity, bool)
+	authenticateNKey func(user, nkey string) (Identity, bool)
 
 	// open is set when the log is there: nobody gets in while JetStream recovers.
 	open atomic.Bool
@@ -46,7 +49,13 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 	if len(opts.Username) > maxCredential || len(opts.Password) > maxCredential {
 		return false
 	}
-	kind, permissions, ok := g.identify(opts.Username, opts.Password, inProcess(c))
+	kind, permissions, ok := Kind(0), (*server.Permissions)(nil), false
+	switch {
+	case opts.Nkey == "":
+		kind, permissions, ok = g.identify(opts.Username, opts.Password, inProcess(c))
+	case opts.Password == "" && signed(opts.Nkey, opts.Sig, c.GetNonce()):
+		kind, permissions, ok = g.admit(opts.Username, opts.Nkey, g.authenticateNKey)
+	}
 	if !ok {
 		return false
 	}
@@ -71,11 +80,16 @@ func (g *gate) identify(user, password string, inProcess bool) (Kind, *server.Pe
 		}
 		return granted.kind, granted.permissions, ok
 	}
+	return g.admit(user, password, g.authenticate)
+}
+
+// admit asks whether whoever connects from outside is who the user name says.
+func (g *gate) admit(user, proof string, authenticate func(user, proof string) (Identity, bool)) (Kind, *server.Permissions, bool) {
 	kind, key, ok := userKey(user)
-	if !ok || g.authenticate == nil {
+	if !ok || authenticate == nil {
 		return 0, nil, false
 	}
-	id, ok := g.authenticate(user, password)
+	id, ok := authenticate(user, proof)
 	if !ok || id.Kind != kind || id.Key != key {
 		return 0, nil, false
 	}
@@ -83,6 +97,20 @@ func (g *gate) identify(user, password string, inProcess bool) (Kind, *server.Pe
 		return 0, nil, false
 	}
 	return kind, id.permissions(), true
+}
+
+// signed reports whether the nonce that this server has given to the connection was signed
+// with an nkey. An Ed25519 signature has one length; whatever is longer is not looked at.
+func signed(nkey, signature string, nonce []byte) bool {
+	if len(nonce) == 0 || len(nkey) > maxCredential || len(signature) > maxCredential || !nkeys.IsValidPublicUserKey(nkey) {
+		return false
+	}
+	sig, err := base64.RawURLEncoding.DecodeString(signature)
+	if err != nil {
+		return false
+	}
+	public, err := nkeys.FromPublicKey(nkey)
+	return err == nil && public.Verify(nonce, sig) == nil
 }
 
 // inProcess reports whether the connection came over a pipe of this process.

@@ -68,7 +68,13 @@ type Options struct {
 	// names of the right form only (a key, or rpc.LocalPrefix and a key), on every
 	// connect, from several goroutines; it compares in constant time. The identity
 	// must be the one the name stands for. Nil: nobody connects from outside.
+	//
+	// Nothing slows down whoever guesses: a token has 260 random bits. A delay for each
+	// address would cost the apps that share one, as all on loopback do.
 	Authenticate func(user, password string) (Identity, bool)
+	// AuthenticateNKey is Authenticate for a connection that has signed this server's nonce
+	// with an nkey; what is left is whether it is the app's. Nil: nobody has one.
+	AuthenticateNKey func(user, nkey string) (Identity, bool)
 	// Logger gets the server's messages, without payloads, names and subjects.
 	// Nil: they are dropped.
 	Logger *slog.Logger
@@ -116,7 +122,7 @@ func start(opts Options) (*Server, error) {
 		return nil, fmt.Errorf("store directory %s: %w", opts.StoreDir, err)
 	}
 	s := &Server{
-		gate: &gate{authenticate: opts.Authenticate, accounts: map[string]*server.Account{}, grants: map[string]grant{}},
+		gate: &gate{authenticate: opts.Authenticate, authenticateNKey: opts.AuthenticateNKey, accounts: map[string]*server.Account{}, grants: map[string]grant{}},
 		lock: lock,
 		log:  opts.Logger,
 		own:  map[Kind][2]string{},
@@ -161,6 +167,8 @@ func serverOptions(dir, host string, port int, gate *gate) *server.Options {
 
 		Accounts:                   newAccounts(),
 		CustomClientAuthentication: gate,
+		// For nkeys; by itself the server gives nonces only to those that it knows itself.
+		AlwaysEnableNonce: true,
 
 		JetStream:              true,
 		StoreDir:               dir,
@@ -321,12 +329,16 @@ func (s *Server) ConnectGranted(user, password string, opts ...nats.Option) (*na
 	return nc, nil
 }
 
-// Disconnect ends the connections of an app or a local owner with this key. The
-// caller first makes Authenticate refuse it: whoever was let in before that is
-// found here, whoever comes later is refused there.
-func (s *Server) Disconnect(key string) {
+// Disconnect ends the connections of an app or a local owner with this key, and those
+// that have signed with its nkey, if it has one. The caller first makes Authenticate
+// refuse it: whoever was let in before that is found here, whoever comes later is refused
+// there.
+func (s *Server) Disconnect(key, nkey string) {
 	s.disconnectUser(key)
 	s.disconnectUser(rpc.LocalPrefix + key)
+	if nkey != "" { // by which the server knows such a connection
+		s.disconnectUser(nkey)
+	}
 }
 
 func (s *Server) disconnectUser(user string) {

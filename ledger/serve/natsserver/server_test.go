@@ -431,7 +431,7 @@ func TestDisconnectEndsAllConnectionsOfAKey(t *testing.T) {
 	open(berta)
 	apps.remove(anna)
 	apps.remove(rpc.LocalPrefix + anna)
-	srv.Disconnect(anna)
+	srv.Disconnect(anna, "")
 	for range 3 {
 		select {
 		case user := <-ended:

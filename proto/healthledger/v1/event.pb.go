@@ -1020,6 +1020,7 @@ type Decision struct {
 	//	*Decision_AppRemoved
 	//	*Decision_PolicySet
 	//	*Decision_AppUpdated
+	//	*Decision_CredentialReplaced
 	Body          isDecision_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1144,6 +1145,15 @@ func (x *Decision) GetAppUpdated() *AppUpdated {
 	return nil
 }
 
+func (x *Decision) GetCredentialReplaced() *CredentialReplaced {
+	if x != nil {
+		if x, ok := x.Body.(*Decision_CredentialReplaced); ok {
+			return x.CredentialReplaced
+		}
+	}
+	return nil
+}
+
 type isDecision_Body interface {
 	isDecision_Body()
 }
@@ -1172,6 +1182,10 @@ type Decision_AppUpdated struct {
 	AppUpdated *AppUpdated `protobuf:"bytes,10,opt,name=app_updated,json=appUpdated,proto3,oneof"`
 }
 
+type Decision_CredentialReplaced struct {
+	CredentialReplaced *CredentialReplaced `protobuf:"bytes,11,opt,name=credential_replaced,json=credentialReplaced,proto3,oneof"`
+}
+
 func (*Decision_DeviceEnrolled) isDecision_Body() {}
 
 func (*Decision_AppRegistered) isDecision_Body() {}
@@ -1183,6 +1197,8 @@ func (*Decision_AppRemoved) isDecision_Body() {}
 func (*Decision_PolicySet) isDecision_Body() {}
 
 func (*Decision_AppUpdated) isDecision_Body() {}
+
+func (*Decision_CredentialReplaced) isDecision_Body() {}
 
 // DeviceEnrolled makes a daemon the writer of the log.
 type DeviceEnrolled struct {
@@ -1244,12 +1260,14 @@ type AppRegistered struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The app's address on NATS: 26 characters of base32, random.
 	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	// SHA-256 of the app's token.
+	// The app's credential is a token, of which this is the SHA-256, or else an nkey.
 	TokenHash []byte `protobuf:"bytes,2,opt,name=token_hash,json=tokenHash,proto3" json:"token_hash,omitempty"`
 	// An importer may write read-only types, since the owner runs it.
-	Importer      bool          `protobuf:"varint,3,opt,name=importer,proto3" json:"importer,omitempty"`
-	Shares        []*ShareGrant `protobuf:"bytes,4,rep,name=shares,proto3" json:"shares,omitempty"`
-	Explained     *Explained    `protobuf:"bytes,5,opt,name=explained,proto3" json:"explained,omitempty"`
+	Importer  bool          `protobuf:"varint,3,opt,name=importer,proto3" json:"importer,omitempty"`
+	Shares    []*ShareGrant `protobuf:"bytes,4,rep,name=shares,proto3" json:"shares,omitempty"`
+	Explained *Explained    `protobuf:"bytes,5,opt,name=explained,proto3" json:"explained,omitempty"`
+	// Ed25519 public key as NATS writes one of a user, "U" and 55 characters of base32.
+	Nkey          string `protobuf:"bytes,6,opt,name=nkey,proto3" json:"nkey,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1319,6 +1337,75 @@ func (x *AppRegistered) GetExplained() *Explained {
 	return nil
 }
 
+func (x *AppRegistered) GetNkey() string {
+	if x != nil {
+		return x.Nkey
+	}
+	return ""
+}
+
+// CredentialReplaced gives an app another credential. The one before opens nothing any more.
+type CredentialReplaced struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	App   uint64                 `protobuf:"varint,1,opt,name=app,proto3" json:"app,omitempty"`
+	// One of both, as in AppRegistered.
+	TokenHash     []byte `protobuf:"bytes,2,opt,name=token_hash,json=tokenHash,proto3" json:"token_hash,omitempty"`
+	Nkey          string `protobuf:"bytes,3,opt,name=nkey,proto3" json:"nkey,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CredentialReplaced) Reset() {
+	*x = CredentialReplaced{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CredentialReplaced) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CredentialReplaced) ProtoMessage() {}
+
+func (x *CredentialReplaced) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CredentialReplaced.ProtoReflect.Descriptor instead.
+func (*CredentialReplaced) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CredentialReplaced) GetApp() uint64 {
+	if x != nil {
+		return x.App
+	}
+	return 0
+}
+
+func (x *CredentialReplaced) GetTokenHash() []byte {
+	if x != nil {
+		return x.TokenHash
+	}
+	return nil
+}
+
+func (x *CredentialReplaced) GetNkey() string {
+	if x != nil {
+		return x.Nkey
+	}
+	return ""
+}
+
 // Explained says which requests of an app its manifest explains, so that a locked daemon,
 // which cannot open the manifest, knows what the app may ask for.
 type Explained struct {
@@ -1332,7 +1419,7 @@ type Explained struct {
 
 func (x *Explained) Reset() {
 	*x = Explained{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[13]
+	mi := &file_healthledger_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1344,7 +1431,7 @@ func (x *Explained) String() string {
 func (*Explained) ProtoMessage() {}
 
 func (x *Explained) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[13]
+	mi := &file_healthledger_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1357,7 +1444,7 @@ func (x *Explained) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explained.ProtoReflect.Descriptor instead.
 func (*Explained) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Explained) GetShare() bool {
@@ -1392,7 +1479,7 @@ type SharesDecided struct {
 
 func (x *SharesDecided) Reset() {
 	*x = SharesDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[14]
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1404,7 +1491,7 @@ func (x *SharesDecided) String() string {
 func (*SharesDecided) ProtoMessage() {}
 
 func (x *SharesDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[14]
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1417,7 +1504,7 @@ func (x *SharesDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharesDecided.ProtoReflect.Descriptor instead.
 func (*SharesDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SharesDecided) GetApp() uint64 {
@@ -1447,7 +1534,7 @@ type AppUpdated struct {
 
 func (x *AppUpdated) Reset() {
 	*x = AppUpdated{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1459,7 +1546,7 @@ func (x *AppUpdated) String() string {
 func (*AppUpdated) ProtoMessage() {}
 
 func (x *AppUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1472,7 +1559,7 @@ func (x *AppUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppUpdated.ProtoReflect.Descriptor instead.
 func (*AppUpdated) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AppUpdated) GetApp() uint64 {
@@ -1506,7 +1593,7 @@ type AppRemoved struct {
 
 func (x *AppRemoved) Reset() {
 	*x = AppRemoved{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[16]
+	mi := &file_healthledger_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1518,7 +1605,7 @@ func (x *AppRemoved) String() string {
 func (*AppRemoved) ProtoMessage() {}
 
 func (x *AppRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[16]
+	mi := &file_healthledger_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1531,7 +1618,7 @@ func (x *AppRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRemoved.ProtoReflect.Descriptor instead.
 func (*AppRemoved) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AppRemoved) GetApp() uint64 {
@@ -1551,7 +1638,7 @@ type PolicySet struct {
 
 func (x *PolicySet) Reset() {
 	*x = PolicySet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[17]
+	mi := &file_healthledger_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1563,7 +1650,7 @@ func (x *PolicySet) String() string {
 func (*PolicySet) ProtoMessage() {}
 
 func (x *PolicySet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[17]
+	mi := &file_healthledger_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1576,7 +1663,7 @@ func (x *PolicySet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicySet.ProtoReflect.Descriptor instead.
 func (*PolicySet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PolicySet) GetPlausibility() Plausibility {
@@ -1597,7 +1684,7 @@ type ShareGrant struct {
 
 func (x *ShareGrant) Reset() {
 	*x = ShareGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[18]
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1609,7 +1696,7 @@ func (x *ShareGrant) String() string {
 func (*ShareGrant) ProtoMessage() {}
 
 func (x *ShareGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[18]
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1622,7 +1709,7 @@ func (x *ShareGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareGrant.ProtoReflect.Descriptor instead.
 func (*ShareGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ShareGrant) GetType() uint32 {
@@ -1661,7 +1748,7 @@ type DecisionDetail struct {
 
 func (x *DecisionDetail) Reset() {
 	*x = DecisionDetail{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1673,7 +1760,7 @@ func (x *DecisionDetail) String() string {
 func (*DecisionDetail) ProtoMessage() {}
 
 func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1686,7 +1773,7 @@ func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionDetail.ProtoReflect.Descriptor instead.
 func (*DecisionDetail) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DecisionDetail) GetNumber() uint64 {
@@ -1830,7 +1917,7 @@ type AppDescribed struct {
 
 func (x *AppDescribed) Reset() {
 	*x = AppDescribed{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1842,7 +1929,7 @@ func (x *AppDescribed) String() string {
 func (*AppDescribed) ProtoMessage() {}
 
 func (x *AppDescribed) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1855,7 +1942,7 @@ func (x *AppDescribed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppDescribed.ProtoReflect.Descriptor instead.
 func (*AppDescribed) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AppDescribed) GetManifest() *Manifest {
@@ -1877,7 +1964,7 @@ type SourceOrderSet struct {
 
 func (x *SourceOrderSet) Reset() {
 	*x = SourceOrderSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1889,7 +1976,7 @@ func (x *SourceOrderSet) String() string {
 func (*SourceOrderSet) ProtoMessage() {}
 
 func (x *SourceOrderSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1902,7 +1989,7 @@ func (x *SourceOrderSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceOrderSet.ProtoReflect.Descriptor instead.
 func (*SourceOrderSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SourceOrderSet) GetType() uint32 {
@@ -1931,7 +2018,7 @@ type SourceName struct {
 
 func (x *SourceName) Reset() {
 	*x = SourceName{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1943,7 +2030,7 @@ func (x *SourceName) String() string {
 func (*SourceName) ProtoMessage() {}
 
 func (x *SourceName) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1956,7 +2043,7 @@ func (x *SourceName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceName.ProtoReflect.Descriptor instead.
 func (*SourceName) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SourceName) GetApp() string {
@@ -1983,7 +2070,7 @@ type PreferredUnitsSet struct {
 
 func (x *PreferredUnitsSet) Reset() {
 	*x = PreferredUnitsSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[23]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1995,7 +2082,7 @@ func (x *PreferredUnitsSet) String() string {
 func (*PreferredUnitsSet) ProtoMessage() {}
 
 func (x *PreferredUnitsSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[23]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2008,7 +2095,7 @@ func (x *PreferredUnitsSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreferredUnitsSet.ProtoReflect.Descriptor instead.
 func (*PreferredUnitsSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PreferredUnitsSet) GetUnits() []*TypeUnit {
@@ -2029,7 +2116,7 @@ type TypeUnit struct {
 
 func (x *TypeUnit) Reset() {
 	*x = TypeUnit{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[24]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2041,7 +2128,7 @@ func (x *TypeUnit) String() string {
 func (*TypeUnit) ProtoMessage() {}
 
 func (x *TypeUnit) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[24]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2054,7 +2141,7 @@ func (x *TypeUnit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TypeUnit.ProtoReflect.Descriptor instead.
 func (*TypeUnit) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TypeUnit) GetType() uint32 {
@@ -2081,7 +2168,7 @@ type OwnerDeleted struct {
 
 func (x *OwnerDeleted) Reset() {
 	*x = OwnerDeleted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[25]
+	mi := &file_healthledger_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2093,7 +2180,7 @@ func (x *OwnerDeleted) String() string {
 func (*OwnerDeleted) ProtoMessage() {}
 
 func (x *OwnerDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[25]
+	mi := &file_healthledger_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2106,7 +2193,7 @@ func (x *OwnerDeleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerDeleted.ProtoReflect.Descriptor instead.
 func (*OwnerDeleted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *OwnerDeleted) GetDeletions() []*DeletedSamples {
@@ -2127,7 +2214,7 @@ type ReadsDecided struct {
 
 func (x *ReadsDecided) Reset() {
 	*x = ReadsDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[26]
+	mi := &file_healthledger_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2139,7 +2226,7 @@ func (x *ReadsDecided) String() string {
 func (*ReadsDecided) ProtoMessage() {}
 
 func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[26]
+	mi := &file_healthledger_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2152,7 +2239,7 @@ func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadsDecided.ProtoReflect.Descriptor instead.
 func (*ReadsDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReadsDecided) GetApp() uint64 {
@@ -2182,7 +2269,7 @@ type ReadGrant struct {
 
 func (x *ReadGrant) Reset() {
 	*x = ReadGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[27]
+	mi := &file_healthledger_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2194,7 +2281,7 @@ func (x *ReadGrant) String() string {
 func (*ReadGrant) ProtoMessage() {}
 
 func (x *ReadGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[27]
+	mi := &file_healthledger_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2207,7 +2294,7 @@ func (x *ReadGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadGrant.ProtoReflect.Descriptor instead.
 func (*ReadGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReadGrant) GetType() uint32 {
@@ -2251,7 +2338,7 @@ type AccessRecorded struct {
 
 func (x *AccessRecorded) Reset() {
 	*x = AccessRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[28]
+	mi := &file_healthledger_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2263,7 +2350,7 @@ func (x *AccessRecorded) String() string {
 func (*AccessRecorded) ProtoMessage() {}
 
 func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[28]
+	mi := &file_healthledger_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2276,7 +2363,7 @@ func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessRecorded.ProtoReflect.Descriptor instead.
 func (*AccessRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *AccessRecorded) GetApp() uint64 {
@@ -2340,7 +2427,7 @@ type AccessCounted struct {
 
 func (x *AccessCounted) Reset() {
 	*x = AccessCounted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[29]
+	mi := &file_healthledger_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2352,7 +2439,7 @@ func (x *AccessCounted) String() string {
 func (*AccessCounted) ProtoMessage() {}
 
 func (x *AccessCounted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[29]
+	mi := &file_healthledger_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2365,7 +2452,7 @@ func (x *AccessCounted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessCounted.ProtoReflect.Descriptor instead.
 func (*AccessCounted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *AccessCounted) GetApp() uint64 {
@@ -2396,7 +2483,7 @@ type AccessCount struct {
 
 func (x *AccessCount) Reset() {
 	*x = AccessCount{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[30]
+	mi := &file_healthledger_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2408,7 +2495,7 @@ func (x *AccessCount) String() string {
 func (*AccessCount) ProtoMessage() {}
 
 func (x *AccessCount) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[30]
+	mi := &file_healthledger_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2421,7 +2508,7 @@ func (x *AccessCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessCount.ProtoReflect.Descriptor instead.
 func (*AccessCount) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *AccessCount) GetType() uint32 {
@@ -2478,7 +2565,7 @@ type DisclosureGranted struct {
 
 func (x *DisclosureGranted) Reset() {
 	*x = DisclosureGranted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[31]
+	mi := &file_healthledger_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2490,7 +2577,7 @@ func (x *DisclosureGranted) String() string {
 func (*DisclosureGranted) ProtoMessage() {}
 
 func (x *DisclosureGranted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[31]
+	mi := &file_healthledger_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2503,7 +2590,7 @@ func (x *DisclosureGranted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureGranted.ProtoReflect.Descriptor instead.
 func (*DisclosureGranted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *DisclosureGranted) GetApp() uint64 {
@@ -2580,7 +2667,7 @@ type DisclosureRevoked struct {
 
 func (x *DisclosureRevoked) Reset() {
 	*x = DisclosureRevoked{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	mi := &file_healthledger_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2592,7 +2679,7 @@ func (x *DisclosureRevoked) String() string {
 func (*DisclosureRevoked) ProtoMessage() {}
 
 func (x *DisclosureRevoked) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	mi := &file_healthledger_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2605,7 +2692,7 @@ func (x *DisclosureRevoked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureRevoked.ProtoReflect.Descriptor instead.
 func (*DisclosureRevoked) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *DisclosureRevoked) GetGrant() uint64 {
@@ -2634,7 +2721,7 @@ type DisclosureBegun struct {
 
 func (x *DisclosureBegun) Reset() {
 	*x = DisclosureBegun{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[33]
+	mi := &file_healthledger_v1_event_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2646,7 +2733,7 @@ func (x *DisclosureBegun) String() string {
 func (*DisclosureBegun) ProtoMessage() {}
 
 func (x *DisclosureBegun) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[33]
+	mi := &file_healthledger_v1_event_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2659,7 +2746,7 @@ func (x *DisclosureBegun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureBegun.ProtoReflect.Descriptor instead.
 func (*DisclosureBegun) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *DisclosureBegun) GetId() []byte {
@@ -2721,7 +2808,7 @@ type DisclosureEnded struct {
 
 func (x *DisclosureEnded) Reset() {
 	*x = DisclosureEnded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2733,7 +2820,7 @@ func (x *DisclosureEnded) String() string {
 func (*DisclosureEnded) ProtoMessage() {}
 
 func (x *DisclosureEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2746,7 +2833,7 @@ func (x *DisclosureEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureEnded.ProtoReflect.Descriptor instead.
 func (*DisclosureEnded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *DisclosureEnded) GetId() []byte {
@@ -2788,7 +2875,7 @@ type DisclosureCount struct {
 
 func (x *DisclosureCount) Reset() {
 	*x = DisclosureCount{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[35]
+	mi := &file_healthledger_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2800,7 +2887,7 @@ func (x *DisclosureCount) String() string {
 func (*DisclosureCount) ProtoMessage() {}
 
 func (x *DisclosureCount) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[35]
+	mi := &file_healthledger_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2813,7 +2900,7 @@ func (x *DisclosureCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureCount.ProtoReflect.Descriptor instead.
 func (*DisclosureCount) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{35}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *DisclosureCount) GetType() uint32 {
@@ -2894,7 +2981,7 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x05reads\x18\x03 \x03(\rR\x05reads\"J\n" +
 	"\x0eSignedDecision\x12\x1a\n" +
 	"\bdecision\x18\x01 \x01(\fR\bdecision\x12\x1c\n" +
-	"\tsignature\x18\x02 \x01(\fR\tsignature\"\x96\x04\n" +
+	"\tsignature\x18\x02 \x01(\fR\tsignature\"\xee\x04\n" +
 	"\bDecision\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x1a\n" +
 	"\bprevious\x18\x02 \x01(\fR\bprevious\x12\x12\n" +
@@ -2910,20 +2997,27 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"policy_set\x18\t \x01(\v2\x1a.healthledger.v1.PolicySetH\x00R\tpolicySet\x12>\n" +
 	"\vapp_updated\x18\n" +
 	" \x01(\v2\x1b.healthledger.v1.AppUpdatedH\x00R\n" +
-	"appUpdatedB\x06\n" +
+	"appUpdated\x12V\n" +
+	"\x13credential_replaced\x18\v \x01(\v2#.healthledger.v1.CredentialReplacedH\x00R\x12credentialReplacedB\x06\n" +
 	"\x04body\"R\n" +
 	"\x0eDeviceEnrolled\x12\x1f\n" +
 	"\vsigning_key\x18\x01 \x01(\fR\n" +
 	"signingKey\x12\x1f\n" +
 	"\vsealing_key\x18\x02 \x01(\fR\n" +
-	"sealingKey\"\xcb\x01\n" +
+	"sealingKey\"\xdf\x01\n" +
 	"\rAppRegistered\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1d\n" +
 	"\n" +
 	"token_hash\x18\x02 \x01(\fR\ttokenHash\x12\x1a\n" +
 	"\bimporter\x18\x03 \x01(\bR\bimporter\x123\n" +
 	"\x06shares\x18\x04 \x03(\v2\x1b.healthledger.v1.ShareGrantR\x06shares\x128\n" +
-	"\texplained\x18\x05 \x01(\v2\x1a.healthledger.v1.ExplainedR\texplained\"Q\n" +
+	"\texplained\x18\x05 \x01(\v2\x1a.healthledger.v1.ExplainedR\texplained\x12\x12\n" +
+	"\x04nkey\x18\x06 \x01(\tR\x04nkey\"Y\n" +
+	"\x12CredentialReplaced\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x1d\n" +
+	"\n" +
+	"token_hash\x18\x02 \x01(\fR\ttokenHash\x12\x12\n" +
+	"\x04nkey\x18\x03 \x01(\tR\x04nkey\"Q\n" +
 	"\tExplained\x12\x14\n" +
 	"\x05share\x18\x01 \x01(\bR\x05share\x12\x12\n" +
 	"\x04read\x18\x02 \x01(\bR\x04read\x12\x1a\n" +
@@ -3059,7 +3153,7 @@ func file_healthledger_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_healthledger_v1_event_proto_goTypes = []any{
 	(Frequency)(0),                 // 0: healthledger.v1.Frequency
 	(Plausibility)(0),              // 1: healthledger.v1.Plausibility
@@ -3077,83 +3171,85 @@ var file_healthledger_v1_event_proto_goTypes = []any{
 	(*Decision)(nil),               // 13: healthledger.v1.Decision
 	(*DeviceEnrolled)(nil),         // 14: healthledger.v1.DeviceEnrolled
 	(*AppRegistered)(nil),          // 15: healthledger.v1.AppRegistered
-	(*Explained)(nil),              // 16: healthledger.v1.Explained
-	(*SharesDecided)(nil),          // 17: healthledger.v1.SharesDecided
-	(*AppUpdated)(nil),             // 18: healthledger.v1.AppUpdated
-	(*AppRemoved)(nil),             // 19: healthledger.v1.AppRemoved
-	(*PolicySet)(nil),              // 20: healthledger.v1.PolicySet
-	(*ShareGrant)(nil),             // 21: healthledger.v1.ShareGrant
-	(*DecisionDetail)(nil),         // 22: healthledger.v1.DecisionDetail
-	(*AppDescribed)(nil),           // 23: healthledger.v1.AppDescribed
-	(*SourceOrderSet)(nil),         // 24: healthledger.v1.SourceOrderSet
-	(*SourceName)(nil),             // 25: healthledger.v1.SourceName
-	(*PreferredUnitsSet)(nil),      // 26: healthledger.v1.PreferredUnitsSet
-	(*TypeUnit)(nil),               // 27: healthledger.v1.TypeUnit
-	(*OwnerDeleted)(nil),           // 28: healthledger.v1.OwnerDeleted
-	(*ReadsDecided)(nil),           // 29: healthledger.v1.ReadsDecided
-	(*ReadGrant)(nil),              // 30: healthledger.v1.ReadGrant
-	(*AccessRecorded)(nil),         // 31: healthledger.v1.AccessRecorded
-	(*AccessCounted)(nil),          // 32: healthledger.v1.AccessCounted
-	(*AccessCount)(nil),            // 33: healthledger.v1.AccessCount
-	(*DisclosureGranted)(nil),      // 34: healthledger.v1.DisclosureGranted
-	(*DisclosureRevoked)(nil),      // 35: healthledger.v1.DisclosureRevoked
-	(*DisclosureBegun)(nil),        // 36: healthledger.v1.DisclosureBegun
-	(*DisclosureEnded)(nil),        // 37: healthledger.v1.DisclosureEnded
-	(*DisclosureCount)(nil),        // 38: healthledger.v1.DisclosureCount
-	(*SampleColumns)(nil),          // 39: healthledger.v1.SampleColumns
-	(*Chunk)(nil),                  // 40: healthledger.v1.Chunk
-	(*Manifest)(nil),               // 41: healthledger.v1.Manifest
-	(*Recipient)(nil),              // 42: healthledger.v1.Recipient
+	(*CredentialReplaced)(nil),     // 16: healthledger.v1.CredentialReplaced
+	(*Explained)(nil),              // 17: healthledger.v1.Explained
+	(*SharesDecided)(nil),          // 18: healthledger.v1.SharesDecided
+	(*AppUpdated)(nil),             // 19: healthledger.v1.AppUpdated
+	(*AppRemoved)(nil),             // 20: healthledger.v1.AppRemoved
+	(*PolicySet)(nil),              // 21: healthledger.v1.PolicySet
+	(*ShareGrant)(nil),             // 22: healthledger.v1.ShareGrant
+	(*DecisionDetail)(nil),         // 23: healthledger.v1.DecisionDetail
+	(*AppDescribed)(nil),           // 24: healthledger.v1.AppDescribed
+	(*SourceOrderSet)(nil),         // 25: healthledger.v1.SourceOrderSet
+	(*SourceName)(nil),             // 26: healthledger.v1.SourceName
+	(*PreferredUnitsSet)(nil),      // 27: healthledger.v1.PreferredUnitsSet
+	(*TypeUnit)(nil),               // 28: healthledger.v1.TypeUnit
+	(*OwnerDeleted)(nil),           // 29: healthledger.v1.OwnerDeleted
+	(*ReadsDecided)(nil),           // 30: healthledger.v1.ReadsDecided
+	(*ReadGrant)(nil),              // 31: healthledger.v1.ReadGrant
+	(*AccessRecorded)(nil),         // 32: healthledger.v1.AccessRecorded
+	(*AccessCounted)(nil),          // 33: healthledger.v1.AccessCounted
+	(*AccessCount)(nil),            // 34: healthledger.v1.AccessCount
+	(*DisclosureGranted)(nil),      // 35: healthledger.v1.DisclosureGranted
+	(*DisclosureRevoked)(nil),      // 36: healthledger.v1.DisclosureRevoked
+	(*DisclosureBegun)(nil),        // 37: healthledger.v1.DisclosureBegun
+	(*DisclosureEnded)(nil),        // 38: healthledger.v1.DisclosureEnded
+	(*DisclosureCount)(nil),        // 39: healthledger.v1.DisclosureCount
+	(*SampleColumns)(nil),          // 40: healthledger.v1.SampleColumns
+	(*Chunk)(nil),                  // 41: healthledger.v1.Chunk
+	(*Manifest)(nil),               // 42: healthledger.v1.Manifest
+	(*Recipient)(nil),              // 43: healthledger.v1.Recipient
 }
 var file_healthledger_v1_event_proto_depIdxs = []int32{
 	4,  // 0: healthledger.v1.EventList.events:type_name -> healthledger.v1.Event
 	5,  // 1: healthledger.v1.Event.samples_saved:type_name -> healthledger.v1.SamplesSaved
 	12, // 2: healthledger.v1.Event.decision:type_name -> healthledger.v1.SignedDecision
-	31, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
+	32, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
 	6,  // 4: healthledger.v1.Event.part_saved:type_name -> healthledger.v1.PartSaved
 	7,  // 5: healthledger.v1.Event.samples_deleted:type_name -> healthledger.v1.SamplesDeleted
 	9,  // 6: healthledger.v1.Event.updates_set:type_name -> healthledger.v1.UpdatesSet
 	10, // 7: healthledger.v1.Event.updates_acked:type_name -> healthledger.v1.UpdatesAcked
 	11, // 8: healthledger.v1.Event.authorization_requested:type_name -> healthledger.v1.AuthorizationRequested
-	32, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
-	36, // 10: healthledger.v1.Event.disclosure_begun:type_name -> healthledger.v1.DisclosureBegun
-	37, // 11: healthledger.v1.Event.disclosure_ended:type_name -> healthledger.v1.DisclosureEnded
-	39, // 12: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
-	40, // 13: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
+	33, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
+	37, // 10: healthledger.v1.Event.disclosure_begun:type_name -> healthledger.v1.DisclosureBegun
+	38, // 11: healthledger.v1.Event.disclosure_ended:type_name -> healthledger.v1.DisclosureEnded
+	40, // 12: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
+	41, // 13: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
 	8,  // 14: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
 	0,  // 15: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
 	14, // 16: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
 	15, // 17: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
-	17, // 18: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
-	19, // 19: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
-	20, // 20: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
-	18, // 21: healthledger.v1.Decision.app_updated:type_name -> healthledger.v1.AppUpdated
-	21, // 22: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
-	16, // 23: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
-	21, // 24: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
-	16, // 25: healthledger.v1.AppUpdated.explained:type_name -> healthledger.v1.Explained
-	1,  // 26: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
-	23, // 27: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
-	29, // 28: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
-	24, // 29: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
-	26, // 30: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
-	28, // 31: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
-	34, // 32: healthledger.v1.DecisionDetail.disclosure_granted:type_name -> healthledger.v1.DisclosureGranted
-	35, // 33: healthledger.v1.DecisionDetail.disclosure_revoked:type_name -> healthledger.v1.DisclosureRevoked
-	41, // 34: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
-	25, // 35: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
-	27, // 36: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
-	8,  // 37: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	30, // 38: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
-	2,  // 39: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
-	33, // 40: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
-	42, // 41: healthledger.v1.DisclosureGranted.recipient:type_name -> healthledger.v1.Recipient
-	38, // 42: healthledger.v1.DisclosureEnded.counts:type_name -> healthledger.v1.DisclosureCount
-	43, // [43:43] is the sub-list for method output_type
-	43, // [43:43] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	18, // 18: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
+	20, // 19: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
+	21, // 20: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
+	19, // 21: healthledger.v1.Decision.app_updated:type_name -> healthledger.v1.AppUpdated
+	16, // 22: healthledger.v1.Decision.credential_replaced:type_name -> healthledger.v1.CredentialReplaced
+	22, // 23: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
+	17, // 24: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
+	22, // 25: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
+	17, // 26: healthledger.v1.AppUpdated.explained:type_name -> healthledger.v1.Explained
+	1,  // 27: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
+	24, // 28: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
+	30, // 29: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
+	25, // 30: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
+	27, // 31: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
+	29, // 32: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
+	35, // 33: healthledger.v1.DecisionDetail.disclosure_granted:type_name -> healthledger.v1.DisclosureGranted
+	36, // 34: healthledger.v1.DecisionDetail.disclosure_revoked:type_name -> healthledger.v1.DisclosureRevoked
+	42, // 35: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
+	26, // 36: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
+	28, // 37: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
+	8,  // 38: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	31, // 39: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
+	2,  // 40: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
+	34, // 41: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
+	43, // 42: healthledger.v1.DisclosureGranted.recipient:type_name -> healthledger.v1.Recipient
+	39, // 43: healthledger.v1.DisclosureEnded.counts:type_name -> healthledger.v1.DisclosureCount
+	44, // [44:44] is the sub-list for method output_type
+	44, // [44:44] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_event_proto_init() }
@@ -3186,8 +3282,9 @@ func file_healthledger_v1_event_proto_init() {
 		(*Decision_AppRemoved)(nil),
 		(*Decision_PolicySet)(nil),
 		(*Decision_AppUpdated)(nil),
+		(*Decision_CredentialReplaced)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[19].OneofWrappers = []any{
+	file_healthledger_v1_event_proto_msgTypes[20].OneofWrappers = []any{
 		(*DecisionDetail_AppDescribed)(nil),
 		(*DecisionDetail_ReadsDecided)(nil),
 		(*DecisionDetail_SourceOrderSet)(nil),
@@ -3196,15 +3293,15 @@ func file_healthledger_v1_event_proto_init() {
 		(*DecisionDetail_DisclosureGranted)(nil),
 		(*DecisionDetail_DisclosureRevoked)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[31].OneofWrappers = []any{}
-	file_healthledger_v1_event_proto_msgTypes[33].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[32].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[34].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_event_proto_rawDesc), len(file_healthledger_v1_event_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   36,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -48,6 +48,9 @@ const (
 	OwnerServiceAddAppProcedure = "/healthledger.v1.OwnerService/AddApp"
 	// OwnerServiceUpdateAppProcedure is the fully-qualified name of the OwnerService's UpdateApp RPC.
 	OwnerServiceUpdateAppProcedure = "/healthledger.v1.OwnerService/UpdateApp"
+	// OwnerServiceReplaceCredentialProcedure is the fully-qualified name of the OwnerService's
+	// ReplaceCredential RPC.
+	OwnerServiceReplaceCredentialProcedure = "/healthledger.v1.OwnerService/ReplaceCredential"
 	// OwnerServiceRemoveAppProcedure is the fully-qualified name of the OwnerService's RemoveApp RPC.
 	OwnerServiceRemoveAppProcedure = "/healthledger.v1.OwnerService/RemoveApp"
 	// OwnerServiceListAppsProcedure is the fully-qualified name of the OwnerService's ListApps RPC.
@@ -111,6 +114,10 @@ type OwnerServiceClient interface {
 	// UpdateApp gives an app another manifest. One with another policy or other purposes asks
 	// again: until the owner has decided anew, the app reads and writes nothing.
 	UpdateApp(context.Context, *UpdateAppRequest) (*UpdateAppResponse, error)
+	// ReplaceCredential ends an app's token or nkey and gives it another. When it returns,
+	// nothing that came with the old one is answered any more. After rpc.ReasonUnavailable it
+	// may have happened: replace it again.
+	ReplaceCredential(context.Context, *ReplaceCredentialRequest) (*ReplaceCredentialResponse, error)
 	// RemoveApp ends an app.
 	RemoveApp(context.Context, *RemoveAppRequest) (*RemoveAppResponse, error)
 	// ListApps returns the apps and their grants.
@@ -198,6 +205,12 @@ func NewOwnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			httpClient,
 			baseURL+OwnerServiceUpdateAppProcedure,
 			connect.WithSchema(ownerServiceMethods.ByName("UpdateApp")),
+			connect.WithClientOptions(opts...),
+		),
+		replaceCredential: connect.NewClient[ReplaceCredentialRequest, ReplaceCredentialResponse](
+			httpClient,
+			baseURL+OwnerServiceReplaceCredentialProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("ReplaceCredential")),
 			connect.WithClientOptions(opts...),
 		),
 		removeApp: connect.NewClient[RemoveAppRequest, RemoveAppResponse](
@@ -314,6 +327,7 @@ type ownerServiceClient struct {
 	lock               *connect.Client[LockRequest, LockResponse]
 	addApp             *connect.Client[AddAppRequest, AddAppResponse]
 	updateApp          *connect.Client[UpdateAppRequest, UpdateAppResponse]
+	replaceCredential  *connect.Client[ReplaceCredentialRequest, ReplaceCredentialResponse]
 	removeApp          *connect.Client[RemoveAppRequest, RemoveAppResponse]
 	listApps           *connect.Client[ListAppsRequest, ListAppsResponse]
 	listRequests       *connect.Client[ListRequestsRequest, ListRequestsResponse]
@@ -390,6 +404,15 @@ func (c *ownerServiceClient) AddApp(ctx context.Context, req *AddAppRequest) (*A
 // UpdateApp calls healthledger.v1.OwnerService.UpdateApp.
 func (c *ownerServiceClient) UpdateApp(ctx context.Context, req *UpdateAppRequest) (*UpdateAppResponse, error) {
 	response, err := c.updateApp.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ReplaceCredential calls healthledger.v1.OwnerService.ReplaceCredential.
+func (c *ownerServiceClient) ReplaceCredential(ctx context.Context, req *ReplaceCredentialRequest) (*ReplaceCredentialResponse, error) {
+	response, err := c.replaceCredential.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -566,6 +589,10 @@ type OwnerServiceHandler interface {
 	// UpdateApp gives an app another manifest. One with another policy or other purposes asks
 	// again: until the owner has decided anew, the app reads and writes nothing.
 	UpdateApp(context.Context, *UpdateAppRequest) (*UpdateAppResponse, error)
+	// ReplaceCredential ends an app's token or nkey and gives it another. When it returns,
+	// nothing that came with the old one is answered any more. After rpc.ReasonUnavailable it
+	// may have happened: replace it again.
+	ReplaceCredential(context.Context, *ReplaceCredentialRequest) (*ReplaceCredentialResponse, error)
 	// RemoveApp ends an app.
 	RemoveApp(context.Context, *RemoveAppRequest) (*RemoveAppResponse, error)
 	// ListApps returns the apps and their grants.
@@ -649,6 +676,12 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 		OwnerServiceUpdateAppProcedure,
 		svc.UpdateApp,
 		connect.WithSchema(ownerServiceMethods.ByName("UpdateApp")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ownerServiceReplaceCredentialHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceReplaceCredentialProcedure,
+		svc.ReplaceCredential,
+		connect.WithSchema(ownerServiceMethods.ByName("ReplaceCredential")),
 		connect.WithHandlerOptions(opts...),
 	)
 	ownerServiceRemoveAppHandler := connect.NewUnaryHandlerSimple(
@@ -769,6 +802,8 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 			ownerServiceAddAppHandler.ServeHTTP(w, r)
 		case OwnerServiceUpdateAppProcedure:
 			ownerServiceUpdateAppHandler.ServeHTTP(w, r)
+		case OwnerServiceReplaceCredentialProcedure:
+			ownerServiceReplaceCredentialHandler.ServeHTTP(w, r)
 		case OwnerServiceRemoveAppProcedure:
 			ownerServiceRemoveAppHandler.ServeHTTP(w, r)
 		case OwnerServiceListAppsProcedure:
@@ -838,6 +873,10 @@ func (UnimplementedOwnerServiceHandler) AddApp(context.Context, *AddAppRequest) 
 
 func (UnimplementedOwnerServiceHandler) UpdateApp(context.Context, *UpdateAppRequest) (*UpdateAppResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.UpdateApp is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) ReplaceCredential(context.Context, *ReplaceCredentialRequest) (*ReplaceCredentialResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.ReplaceCredential is not implemented"))
 }
 
 func (UnimplementedOwnerServiceHandler) RemoveApp(context.Context, *RemoveAppRequest) (*RemoveAppResponse, error) {

@@ -659,8 +659,10 @@ func (x *LockResponse) GetState() LockState {
 }
 
 type AddAppRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Manifest      *Manifest              `protobuf:"bytes,1,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Manifest *Manifest              `protobuf:"bytes,1,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	// Public key of an nkey that the app made ("U…"); empty: the app gets a token.
+	Nkey          string `protobuf:"bytes,2,opt,name=nkey,proto3" json:"nkey,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -702,11 +704,18 @@ func (x *AddAppRequest) GetManifest() *Manifest {
 	return nil
 }
 
+func (x *AddAppRequest) GetNkey() string {
+	if x != nil {
+		return x.Nkey
+	}
+	return ""
+}
+
 type AddAppResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The app's address on NATS.
 	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	// Shown once; the ledger keeps its hash.
+	// Shown once; the ledger keeps its hash. Empty for an app with an nkey.
 	Token         string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -756,6 +765,112 @@ func (x *AddAppResponse) GetToken() string {
 	return ""
 }
 
+type ReplaceCredentialRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	BundleId string                 `protobuf:"bytes,1,opt,name=bundle_id,json=bundleId,proto3" json:"bundle_id,omitempty"`
+	// As in AddAppRequest.
+	Nkey          string `protobuf:"bytes,2,opt,name=nkey,proto3" json:"nkey,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplaceCredentialRequest) Reset() {
+	*x = ReplaceCredentialRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplaceCredentialRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplaceCredentialRequest) ProtoMessage() {}
+
+func (x *ReplaceCredentialRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplaceCredentialRequest.ProtoReflect.Descriptor instead.
+func (*ReplaceCredentialRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ReplaceCredentialRequest) GetBundleId() string {
+	if x != nil {
+		return x.BundleId
+	}
+	return ""
+}
+
+func (x *ReplaceCredentialRequest) GetNkey() string {
+	if x != nil {
+		return x.Nkey
+	}
+	return ""
+}
+
+type ReplaceCredentialResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in AddAppResponse; the key is the one that the app had.
+	Key           string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Token         string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplaceCredentialResponse) Reset() {
+	*x = ReplaceCredentialResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplaceCredentialResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplaceCredentialResponse) ProtoMessage() {}
+
+func (x *ReplaceCredentialResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplaceCredentialResponse.ProtoReflect.Descriptor instead.
+func (*ReplaceCredentialResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ReplaceCredentialResponse) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *ReplaceCredentialResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
 type UpdateAppRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its bundle id says which app.
@@ -766,7 +881,7 @@ type UpdateAppRequest struct {
 
 func (x *UpdateAppRequest) Reset() {
 	*x = UpdateAppRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[13]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -778,7 +893,7 @@ func (x *UpdateAppRequest) String() string {
 func (*UpdateAppRequest) ProtoMessage() {}
 
 func (x *UpdateAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[13]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -791,7 +906,7 @@ func (x *UpdateAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateAppRequest.ProtoReflect.Descriptor instead.
 func (*UpdateAppRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{13}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *UpdateAppRequest) GetManifest() *Manifest {
@@ -810,7 +925,7 @@ type UpdateAppResponse struct {
 
 func (x *UpdateAppResponse) Reset() {
 	*x = UpdateAppResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[14]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -822,7 +937,7 @@ func (x *UpdateAppResponse) String() string {
 func (*UpdateAppResponse) ProtoMessage() {}
 
 func (x *UpdateAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[14]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -835,7 +950,7 @@ func (x *UpdateAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateAppResponse.ProtoReflect.Descriptor instead.
 func (*UpdateAppResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{14}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *UpdateAppResponse) GetAsksAgain() bool {
@@ -854,7 +969,7 @@ type RemoveAppRequest struct {
 
 func (x *RemoveAppRequest) Reset() {
 	*x = RemoveAppRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[15]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -866,7 +981,7 @@ func (x *RemoveAppRequest) String() string {
 func (*RemoveAppRequest) ProtoMessage() {}
 
 func (x *RemoveAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[15]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -879,7 +994,7 @@ func (x *RemoveAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveAppRequest.ProtoReflect.Descriptor instead.
 func (*RemoveAppRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{15}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RemoveAppRequest) GetBundleId() string {
@@ -897,7 +1012,7 @@ type RemoveAppResponse struct {
 
 func (x *RemoveAppResponse) Reset() {
 	*x = RemoveAppResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[16]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -909,7 +1024,7 @@ func (x *RemoveAppResponse) String() string {
 func (*RemoveAppResponse) ProtoMessage() {}
 
 func (x *RemoveAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[16]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -922,7 +1037,7 @@ func (x *RemoveAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveAppResponse.ProtoReflect.Descriptor instead.
 func (*RemoveAppResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{16}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{18}
 }
 
 type ListAppsRequest struct {
@@ -933,7 +1048,7 @@ type ListAppsRequest struct {
 
 func (x *ListAppsRequest) Reset() {
 	*x = ListAppsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[17]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -945,7 +1060,7 @@ func (x *ListAppsRequest) String() string {
 func (*ListAppsRequest) ProtoMessage() {}
 
 func (x *ListAppsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[17]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -958,7 +1073,7 @@ func (x *ListAppsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAppsRequest.ProtoReflect.Descriptor instead.
 func (*ListAppsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{17}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{19}
 }
 
 type ListAppsResponse struct {
@@ -970,7 +1085,7 @@ type ListAppsResponse struct {
 
 func (x *ListAppsResponse) Reset() {
 	*x = ListAppsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[18]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -982,7 +1097,7 @@ func (x *ListAppsResponse) String() string {
 func (*ListAppsResponse) ProtoMessage() {}
 
 func (x *ListAppsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[18]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -995,7 +1110,7 @@ func (x *ListAppsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAppsResponse.ProtoReflect.Descriptor instead.
 func (*ListAppsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{18}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListAppsResponse) GetApps() []*App {
@@ -1013,15 +1128,19 @@ type App struct {
 	Importer   bool                   `protobuf:"varint,3,opt,name=importer,proto3" json:"importer,omitempty"`
 	Registered *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=registered,proto3" json:"registered,omitempty"`
 	// Short names of types.
-	Share         []string   `protobuf:"bytes,5,rep,name=share,proto3" json:"share,omitempty"`
-	Read          []*AppRead `protobuf:"bytes,6,rep,name=read,proto3" json:"read,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Share []string   `protobuf:"bytes,5,rep,name=share,proto3" json:"share,omitempty"`
+	Read  []*AppRead `protobuf:"bytes,6,rep,name=read,proto3" json:"read,omitempty"`
+	// The app's public nkey; empty: it has a token.
+	Nkey string `protobuf:"bytes,7,opt,name=nkey,proto3" json:"nkey,omitempty"`
+	// Since when it has this credential.
+	CredentialSince *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=credential_since,json=credentialSince,proto3" json:"credential_since,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *App) Reset() {
 	*x = App{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1033,7 +1152,7 @@ func (x *App) String() string {
 func (*App) ProtoMessage() {}
 
 func (x *App) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1046,7 +1165,7 @@ func (x *App) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use App.ProtoReflect.Descriptor instead.
 func (*App) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *App) GetManifest() *Manifest {
@@ -1091,6 +1210,20 @@ func (x *App) GetRead() []*AppRead {
 	return nil
 }
 
+func (x *App) GetNkey() string {
+	if x != nil {
+		return x.Nkey
+	}
+	return ""
+}
+
+func (x *App) GetCredentialSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CredentialSince
+	}
+	return nil
+}
+
 // AppRead is a read grant as its owner sees it.
 type AppRead struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1103,7 +1236,7 @@ type AppRead struct {
 
 func (x *AppRead) Reset() {
 	*x = AppRead{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1115,7 +1248,7 @@ func (x *AppRead) String() string {
 func (*AppRead) ProtoMessage() {}
 
 func (x *AppRead) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1128,7 +1261,7 @@ func (x *AppRead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRead.ProtoReflect.Descriptor instead.
 func (*AppRead) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AppRead) GetType() string {
@@ -1153,7 +1286,7 @@ type ListRequestsRequest struct {
 
 func (x *ListRequestsRequest) Reset() {
 	*x = ListRequestsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1165,7 +1298,7 @@ func (x *ListRequestsRequest) String() string {
 func (*ListRequestsRequest) ProtoMessage() {}
 
 func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1178,7 +1311,7 @@ func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ListRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{23}
 }
 
 type ListRequestsResponse struct {
@@ -1191,7 +1324,7 @@ type ListRequestsResponse struct {
 
 func (x *ListRequestsResponse) Reset() {
 	*x = ListRequestsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1203,7 +1336,7 @@ func (x *ListRequestsResponse) String() string {
 func (*ListRequestsResponse) ProtoMessage() {}
 
 func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1216,7 +1349,7 @@ func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ListRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListRequestsResponse) GetRequests() []*PendingRequest {
@@ -1241,7 +1374,7 @@ type PendingRequest struct {
 
 func (x *PendingRequest) Reset() {
 	*x = PendingRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1253,7 +1386,7 @@ func (x *PendingRequest) String() string {
 func (*PendingRequest) ProtoMessage() {}
 
 func (x *PendingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1266,7 +1399,7 @@ func (x *PendingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingRequest.ProtoReflect.Descriptor instead.
 func (*PendingRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PendingRequest) GetManifest() *Manifest {
@@ -1308,7 +1441,7 @@ type DecideRequest struct {
 
 func (x *DecideRequest) Reset() {
 	*x = DecideRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1320,7 +1453,7 @@ func (x *DecideRequest) String() string {
 func (*DecideRequest) ProtoMessage() {}
 
 func (x *DecideRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1333,7 +1466,7 @@ func (x *DecideRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideRequest.ProtoReflect.Descriptor instead.
 func (*DecideRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DecideRequest) GetBundleId() string {
@@ -1365,7 +1498,7 @@ type DecideResponse struct {
 
 func (x *DecideResponse) Reset() {
 	*x = DecideResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1377,7 +1510,7 @@ func (x *DecideResponse) String() string {
 func (*DecideResponse) ProtoMessage() {}
 
 func (x *DecideResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1390,7 +1523,7 @@ func (x *DecideResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideResponse.ProtoReflect.Descriptor instead.
 func (*DecideResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{27}
 }
 
 type SetPolicyRequest struct {
@@ -1402,7 +1535,7 @@ type SetPolicyRequest struct {
 
 func (x *SetPolicyRequest) Reset() {
 	*x = SetPolicyRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1414,7 +1547,7 @@ func (x *SetPolicyRequest) String() string {
 func (*SetPolicyRequest) ProtoMessage() {}
 
 func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1427,7 +1560,7 @@ func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*SetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SetPolicyRequest) GetPlausibility() Plausibility {
@@ -1445,7 +1578,7 @@ type SetPolicyResponse struct {
 
 func (x *SetPolicyResponse) Reset() {
 	*x = SetPolicyResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1457,7 +1590,7 @@ func (x *SetPolicyResponse) String() string {
 func (*SetPolicyResponse) ProtoMessage() {}
 
 func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1470,7 +1603,7 @@ func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyResponse.ProtoReflect.Descriptor instead.
 func (*SetPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{27}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{29}
 }
 
 type SetSourceOrderRequest struct {
@@ -1484,7 +1617,7 @@ type SetSourceOrderRequest struct {
 
 func (x *SetSourceOrderRequest) Reset() {
 	*x = SetSourceOrderRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1496,7 +1629,7 @@ func (x *SetSourceOrderRequest) String() string {
 func (*SetSourceOrderRequest) ProtoMessage() {}
 
 func (x *SetSourceOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1509,7 +1642,7 @@ func (x *SetSourceOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSourceOrderRequest.ProtoReflect.Descriptor instead.
 func (*SetSourceOrderRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{28}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SetSourceOrderRequest) GetType() string {
@@ -1534,7 +1667,7 @@ type SetSourceOrderResponse struct {
 
 func (x *SetSourceOrderResponse) Reset() {
 	*x = SetSourceOrderResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1546,7 +1679,7 @@ func (x *SetSourceOrderResponse) String() string {
 func (*SetSourceOrderResponse) ProtoMessage() {}
 
 func (x *SetSourceOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1559,7 +1692,7 @@ func (x *SetSourceOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSourceOrderResponse.ProtoReflect.Descriptor instead.
 func (*SetSourceOrderResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{29}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{31}
 }
 
 type SetPreferredUnitsRequest struct {
@@ -1572,7 +1705,7 @@ type SetPreferredUnitsRequest struct {
 
 func (x *SetPreferredUnitsRequest) Reset() {
 	*x = SetPreferredUnitsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1584,7 +1717,7 @@ func (x *SetPreferredUnitsRequest) String() string {
 func (*SetPreferredUnitsRequest) ProtoMessage() {}
 
 func (x *SetPreferredUnitsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1597,7 +1730,7 @@ func (x *SetPreferredUnitsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPreferredUnitsRequest.ProtoReflect.Descriptor instead.
 func (*SetPreferredUnitsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{30}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *SetPreferredUnitsRequest) GetUnits() []*PreferredUnit {
@@ -1615,7 +1748,7 @@ type SetPreferredUnitsResponse struct {
 
 func (x *SetPreferredUnitsResponse) Reset() {
 	*x = SetPreferredUnitsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1627,7 +1760,7 @@ func (x *SetPreferredUnitsResponse) String() string {
 func (*SetPreferredUnitsResponse) ProtoMessage() {}
 
 func (x *SetPreferredUnitsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1640,7 +1773,7 @@ func (x *SetPreferredUnitsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPreferredUnitsResponse.ProtoReflect.Descriptor instead.
 func (*SetPreferredUnitsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{31}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{33}
 }
 
 type DeleteSamplesRequest struct {
@@ -1652,7 +1785,7 @@ type DeleteSamplesRequest struct {
 
 func (x *DeleteSamplesRequest) Reset() {
 	*x = DeleteSamplesRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1664,7 +1797,7 @@ func (x *DeleteSamplesRequest) String() string {
 func (*DeleteSamplesRequest) ProtoMessage() {}
 
 func (x *DeleteSamplesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1677,7 +1810,7 @@ func (x *DeleteSamplesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSamplesRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSamplesRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{32}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *DeleteSamplesRequest) GetDeletions() []*Deletion {
@@ -1697,7 +1830,7 @@ type DeleteSamplesResponse struct {
 
 func (x *DeleteSamplesResponse) Reset() {
 	*x = DeleteSamplesResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1709,7 +1842,7 @@ func (x *DeleteSamplesResponse) String() string {
 func (*DeleteSamplesResponse) ProtoMessage() {}
 
 func (x *DeleteSamplesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1722,7 +1855,7 @@ func (x *DeleteSamplesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSamplesResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSamplesResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{33}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *DeleteSamplesResponse) GetDeleted() uint64 {
@@ -1750,7 +1883,7 @@ type AccessFilter struct {
 
 func (x *AccessFilter) Reset() {
 	*x = AccessFilter{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1762,7 +1895,7 @@ func (x *AccessFilter) String() string {
 func (*AccessFilter) ProtoMessage() {}
 
 func (x *AccessFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1775,7 +1908,7 @@ func (x *AccessFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessFilter.ProtoReflect.Descriptor instead.
 func (*AccessFilter) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{34}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *AccessFilter) GetApp() string {
@@ -1826,7 +1959,7 @@ type ListAccessRequest struct {
 
 func (x *ListAccessRequest) Reset() {
 	*x = ListAccessRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1838,7 +1971,7 @@ func (x *ListAccessRequest) String() string {
 func (*ListAccessRequest) ProtoMessage() {}
 
 func (x *ListAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1851,7 +1984,7 @@ func (x *ListAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessRequest.ProtoReflect.Descriptor instead.
 func (*ListAccessRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{35}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListAccessRequest) GetFilter() *AccessFilter {
@@ -1887,7 +2020,7 @@ type ListAccessResponse struct {
 
 func (x *ListAccessResponse) Reset() {
 	*x = ListAccessResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1899,7 +2032,7 @@ func (x *ListAccessResponse) String() string {
 func (*ListAccessResponse) ProtoMessage() {}
 
 func (x *ListAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1912,7 +2045,7 @@ func (x *ListAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessResponse.ProtoReflect.Descriptor instead.
 func (*ListAccessResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{36}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListAccessResponse) GetAccesses() []*Access {
@@ -1954,7 +2087,7 @@ type Access struct {
 
 func (x *Access) Reset() {
 	*x = Access{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1966,7 +2099,7 @@ func (x *Access) String() string {
 func (*Access) ProtoMessage() {}
 
 func (x *Access) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1979,7 +2112,7 @@ func (x *Access) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Access.ProtoReflect.Descriptor instead.
 func (*Access) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{37}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Access) GetBundleId() string {
@@ -2047,7 +2180,7 @@ type SummarizeAccessRequest struct {
 
 func (x *SummarizeAccessRequest) Reset() {
 	*x = SummarizeAccessRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2059,7 +2192,7 @@ func (x *SummarizeAccessRequest) String() string {
 func (*SummarizeAccessRequest) ProtoMessage() {}
 
 func (x *SummarizeAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2072,7 +2205,7 @@ func (x *SummarizeAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeAccessRequest.ProtoReflect.Descriptor instead.
 func (*SummarizeAccessRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{38}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *SummarizeAccessRequest) GetFilter() *AccessFilter {
@@ -2092,7 +2225,7 @@ type SummarizeAccessResponse struct {
 
 func (x *SummarizeAccessResponse) Reset() {
 	*x = SummarizeAccessResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2104,7 +2237,7 @@ func (x *SummarizeAccessResponse) String() string {
 func (*SummarizeAccessResponse) ProtoMessage() {}
 
 func (x *SummarizeAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2117,7 +2250,7 @@ func (x *SummarizeAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeAccessResponse.ProtoReflect.Descriptor instead.
 func (*SummarizeAccessResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{39}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *SummarizeAccessResponse) GetSummaries() []*AccessSummary {
@@ -2149,7 +2282,7 @@ type AccessSummary struct {
 
 func (x *AccessSummary) Reset() {
 	*x = AccessSummary{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2161,7 +2294,7 @@ func (x *AccessSummary) String() string {
 func (*AccessSummary) ProtoMessage() {}
 
 func (x *AccessSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2174,7 +2307,7 @@ func (x *AccessSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessSummary.ProtoReflect.Descriptor instead.
 func (*AccessSummary) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{40}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *AccessSummary) GetBundleId() string {
@@ -2245,7 +2378,7 @@ type ListLogRequest struct {
 
 func (x *ListLogRequest) Reset() {
 	*x = ListLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2257,7 +2390,7 @@ func (x *ListLogRequest) String() string {
 func (*ListLogRequest) ProtoMessage() {}
 
 func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2270,7 +2403,7 @@ func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogRequest.ProtoReflect.Descriptor instead.
 func (*ListLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{41}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListLogRequest) GetFrom() uint64 {
@@ -2298,7 +2431,7 @@ type ListLogResponse struct {
 
 func (x *ListLogResponse) Reset() {
 	*x = ListLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2310,7 +2443,7 @@ func (x *ListLogResponse) String() string {
 func (*ListLogResponse) ProtoMessage() {}
 
 func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2323,7 +2456,7 @@ func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogResponse.ProtoReflect.Descriptor instead.
 func (*ListLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{42}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ListLogResponse) GetSegments() []*SegmentInfo {
@@ -2358,7 +2491,7 @@ type SegmentInfo struct {
 
 func (x *SegmentInfo) Reset() {
 	*x = SegmentInfo{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2370,7 +2503,7 @@ func (x *SegmentInfo) String() string {
 func (*SegmentInfo) ProtoMessage() {}
 
 func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2383,7 +2516,7 @@ func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SegmentInfo.ProtoReflect.Descriptor instead.
 func (*SegmentInfo) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{43}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *SegmentInfo) GetSequence() uint64 {
@@ -2473,10 +2606,17 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\vLockRequest\x12\x19\n" +
 	"\bgrace_ms\x18\x01 \x01(\x04R\agraceMs\"@\n" +
 	"\fLockResponse\x120\n" +
-	"\x05state\x18\x01 \x01(\x0e2\x1a.healthledger.v1.LockStateR\x05state\"F\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x1a.healthledger.v1.LockStateR\x05state\"Z\n" +
 	"\rAddAppRequest\x125\n" +
-	"\bmanifest\x18\x01 \x01(\v2\x19.healthledger.v1.ManifestR\bmanifest\"8\n" +
+	"\bmanifest\x18\x01 \x01(\v2\x19.healthledger.v1.ManifestR\bmanifest\x12\x12\n" +
+	"\x04nkey\x18\x02 \x01(\tR\x04nkey\"8\n" +
 	"\x0eAddAppResponse\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\"K\n" +
+	"\x18ReplaceCredentialRequest\x12\x1b\n" +
+	"\tbundle_id\x18\x01 \x01(\tR\bbundleId\x12\x12\n" +
+	"\x04nkey\x18\x02 \x01(\tR\x04nkey\"C\n" +
+	"\x19ReplaceCredentialResponse\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\tR\x05token\"I\n" +
 	"\x10UpdateAppRequest\x125\n" +
@@ -2489,7 +2629,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x11RemoveAppResponse\"\x11\n" +
 	"\x0fListAppsRequest\"<\n" +
 	"\x10ListAppsResponse\x12(\n" +
-	"\x04apps\x18\x01 \x03(\v2\x14.healthledger.v1.AppR\x04apps\"\xea\x01\n" +
+	"\x04apps\x18\x01 \x03(\v2\x14.healthledger.v1.AppR\x04apps\"\xc5\x02\n" +
 	"\x03App\x125\n" +
 	"\bmanifest\x18\x01 \x01(\v2\x19.healthledger.v1.ManifestR\bmanifest\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x1a\n" +
@@ -2498,7 +2638,9 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"registered\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"registered\x12\x14\n" +
 	"\x05share\x18\x05 \x03(\tR\x05share\x12,\n" +
-	"\x04read\x18\x06 \x03(\v2\x18.healthledger.v1.AppReadR\x04read\"O\n" +
+	"\x04read\x18\x06 \x03(\v2\x18.healthledger.v1.AppReadR\x04read\x12\x12\n" +
+	"\x04nkey\x18\a \x01(\tR\x04nkey\x12E\n" +
+	"\x10credential_since\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0fcredentialSince\"O\n" +
 	"\aAppRead\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x120\n" +
 	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\x15\n" +
@@ -2585,7 +2727,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x11LOCK_STATE_LOCKED\x10\x01\x12\x18\n" +
 	"\x14LOCK_STATE_UNLOCKING\x10\x02\x12\x17\n" +
 	"\x13LOCK_STATE_UNLOCKED\x10\x03\x12\x16\n" +
-	"\x12LOCK_STATE_LOCKING\x10\x042\xec\x10\n" +
+	"\x12LOCK_STATE_LOCKING\x10\x042\xd8\x11\n" +
 	"\fOwnerService\x12X\n" +
 	"\vCreateStore\x12#.healthledger.v1.CreateStoreRequest\x1a$.healthledger.v1.CreateStoreResponse\x12I\n" +
 	"\x06Status\x12\x1e.healthledger.v1.StatusRequest\x1a\x1f.healthledger.v1.StatusResponse\x12X\n" +
@@ -2593,7 +2735,8 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x06Unlock\x12\x1e.healthledger.v1.UnlockRequest\x1a\x1f.healthledger.v1.UnlockResponse\x12C\n" +
 	"\x04Lock\x12\x1c.healthledger.v1.LockRequest\x1a\x1d.healthledger.v1.LockResponse\x12I\n" +
 	"\x06AddApp\x12\x1e.healthledger.v1.AddAppRequest\x1a\x1f.healthledger.v1.AddAppResponse\x12R\n" +
-	"\tUpdateApp\x12!.healthledger.v1.UpdateAppRequest\x1a\".healthledger.v1.UpdateAppResponse\x12R\n" +
+	"\tUpdateApp\x12!.healthledger.v1.UpdateAppRequest\x1a\".healthledger.v1.UpdateAppResponse\x12j\n" +
+	"\x11ReplaceCredential\x12).healthledger.v1.ReplaceCredentialRequest\x1a*.healthledger.v1.ReplaceCredentialResponse\x12R\n" +
 	"\tRemoveApp\x12!.healthledger.v1.RemoveAppRequest\x1a\".healthledger.v1.RemoveAppResponse\x12O\n" +
 	"\bListApps\x12 .healthledger.v1.ListAppsRequest\x1a!.healthledger.v1.ListAppsResponse\x12[\n" +
 	"\fListRequests\x12$.healthledger.v1.ListRequestsRequest\x1a%.healthledger.v1.ListRequestsResponse\x12I\n" +
@@ -2627,7 +2770,7 @@ func file_healthledger_v1_owner_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_owner_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_healthledger_v1_owner_proto_goTypes = []any{
 	(LockState)(0),                     // 0: healthledger.v1.LockState
 	(*CreateStoreRequest)(nil),         // 1: healthledger.v1.CreateStoreRequest
@@ -2643,148 +2786,153 @@ var file_healthledger_v1_owner_proto_goTypes = []any{
 	(*LockResponse)(nil),               // 11: healthledger.v1.LockResponse
 	(*AddAppRequest)(nil),              // 12: healthledger.v1.AddAppRequest
 	(*AddAppResponse)(nil),             // 13: healthledger.v1.AddAppResponse
-	(*UpdateAppRequest)(nil),           // 14: healthledger.v1.UpdateAppRequest
-	(*UpdateAppResponse)(nil),          // 15: healthledger.v1.UpdateAppResponse
-	(*RemoveAppRequest)(nil),           // 16: healthledger.v1.RemoveAppRequest
-	(*RemoveAppResponse)(nil),          // 17: healthledger.v1.RemoveAppResponse
-	(*ListAppsRequest)(nil),            // 18: healthledger.v1.ListAppsRequest
-	(*ListAppsResponse)(nil),           // 19: healthledger.v1.ListAppsResponse
-	(*App)(nil),                        // 20: healthledger.v1.App
-	(*AppRead)(nil),                    // 21: healthledger.v1.AppRead
-	(*ListRequestsRequest)(nil),        // 22: healthledger.v1.ListRequestsRequest
-	(*ListRequestsResponse)(nil),       // 23: healthledger.v1.ListRequestsResponse
-	(*PendingRequest)(nil),             // 24: healthledger.v1.PendingRequest
-	(*DecideRequest)(nil),              // 25: healthledger.v1.DecideRequest
-	(*DecideResponse)(nil),             // 26: healthledger.v1.DecideResponse
-	(*SetPolicyRequest)(nil),           // 27: healthledger.v1.SetPolicyRequest
-	(*SetPolicyResponse)(nil),          // 28: healthledger.v1.SetPolicyResponse
-	(*SetSourceOrderRequest)(nil),      // 29: healthledger.v1.SetSourceOrderRequest
-	(*SetSourceOrderResponse)(nil),     // 30: healthledger.v1.SetSourceOrderResponse
-	(*SetPreferredUnitsRequest)(nil),   // 31: healthledger.v1.SetPreferredUnitsRequest
-	(*SetPreferredUnitsResponse)(nil),  // 32: healthledger.v1.SetPreferredUnitsResponse
-	(*DeleteSamplesRequest)(nil),       // 33: healthledger.v1.DeleteSamplesRequest
-	(*DeleteSamplesResponse)(nil),      // 34: healthledger.v1.DeleteSamplesResponse
-	(*AccessFilter)(nil),               // 35: healthledger.v1.AccessFilter
-	(*ListAccessRequest)(nil),          // 36: healthledger.v1.ListAccessRequest
-	(*ListAccessResponse)(nil),         // 37: healthledger.v1.ListAccessResponse
-	(*Access)(nil),                     // 38: healthledger.v1.Access
-	(*SummarizeAccessRequest)(nil),     // 39: healthledger.v1.SummarizeAccessRequest
-	(*SummarizeAccessResponse)(nil),    // 40: healthledger.v1.SummarizeAccessResponse
-	(*AccessSummary)(nil),              // 41: healthledger.v1.AccessSummary
-	(*ListLogRequest)(nil),             // 42: healthledger.v1.ListLogRequest
-	(*ListLogResponse)(nil),            // 43: healthledger.v1.ListLogResponse
-	(*SegmentInfo)(nil),                // 44: healthledger.v1.SegmentInfo
-	(*SignedDecision)(nil),             // 45: healthledger.v1.SignedDecision
-	(Plausibility)(0),                  // 46: healthledger.v1.Plausibility
-	(*timestamppb.Timestamp)(nil),      // 47: google.protobuf.Timestamp
-	(*Manifest)(nil),                   // 48: healthledger.v1.Manifest
-	(*ShareGrant)(nil),                 // 49: healthledger.v1.ShareGrant
-	(*ReadGrant)(nil),                  // 50: healthledger.v1.ReadGrant
-	(*SourceName)(nil),                 // 51: healthledger.v1.SourceName
-	(*PreferredUnit)(nil),              // 52: healthledger.v1.PreferredUnit
-	(*Deletion)(nil),                   // 53: healthledger.v1.Deletion
-	(*GrantDisclosureRequest)(nil),     // 54: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 55: healthledger.v1.RevokeDisclosureRequest
-	(*ListDisclosuresRequest)(nil),     // 56: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 57: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 58: healthledger.v1.OpenExportRequest
-	(*CloseExportRequest)(nil),         // 59: healthledger.v1.CloseExportRequest
-	(*GrantDisclosureResponse)(nil),    // 60: healthledger.v1.GrantDisclosureResponse
-	(*RevokeDisclosureResponse)(nil),   // 61: healthledger.v1.RevokeDisclosureResponse
-	(*ListDisclosuresResponse)(nil),    // 62: healthledger.v1.ListDisclosuresResponse
-	(*AccountDisclosuresResponse)(nil), // 63: healthledger.v1.AccountDisclosuresResponse
-	(*OpenExportResponse)(nil),         // 64: healthledger.v1.OpenExportResponse
-	(*CloseExportResponse)(nil),        // 65: healthledger.v1.CloseExportResponse
+	(*ReplaceCredentialRequest)(nil),   // 14: healthledger.v1.ReplaceCredentialRequest
+	(*ReplaceCredentialResponse)(nil),  // 15: healthledger.v1.ReplaceCredentialResponse
+	(*UpdateAppRequest)(nil),           // 16: healthledger.v1.UpdateAppRequest
+	(*UpdateAppResponse)(nil),          // 17: healthledger.v1.UpdateAppResponse
+	(*RemoveAppRequest)(nil),           // 18: healthledger.v1.RemoveAppRequest
+	(*RemoveAppResponse)(nil),          // 19: healthledger.v1.RemoveAppResponse
+	(*ListAppsRequest)(nil),            // 20: healthledger.v1.ListAppsRequest
+	(*ListAppsResponse)(nil),           // 21: healthledger.v1.ListAppsResponse
+	(*App)(nil),                        // 22: healthledger.v1.App
+	(*AppRead)(nil),                    // 23: healthledger.v1.AppRead
+	(*ListRequestsRequest)(nil),        // 24: healthledger.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),       // 25: healthledger.v1.ListRequestsResponse
+	(*PendingRequest)(nil),             // 26: healthledger.v1.PendingRequest
+	(*DecideRequest)(nil),              // 27: healthledger.v1.DecideRequest
+	(*DecideResponse)(nil),             // 28: healthledger.v1.DecideResponse
+	(*SetPolicyRequest)(nil),           // 29: healthledger.v1.SetPolicyRequest
+	(*SetPolicyResponse)(nil),          // 30: healthledger.v1.SetPolicyResponse
+	(*SetSourceOrderRequest)(nil),      // 31: healthledger.v1.SetSourceOrderRequest
+	(*SetSourceOrderResponse)(nil),     // 32: healthledger.v1.SetSourceOrderResponse
+	(*SetPreferredUnitsRequest)(nil),   // 33: healthledger.v1.SetPreferredUnitsRequest
+	(*SetPreferredUnitsResponse)(nil),  // 34: healthledger.v1.SetPreferredUnitsResponse
+	(*DeleteSamplesRequest)(nil),       // 35: healthledger.v1.DeleteSamplesRequest
+	(*DeleteSamplesResponse)(nil),      // 36: healthledger.v1.DeleteSamplesResponse
+	(*AccessFilter)(nil),               // 37: healthledger.v1.AccessFilter
+	(*ListAccessRequest)(nil),          // 38: healthledger.v1.ListAccessRequest
+	(*ListAccessResponse)(nil),         // 39: healthledger.v1.ListAccessResponse
+	(*Access)(nil),                     // 40: healthledger.v1.Access
+	(*SummarizeAccessRequest)(nil),     // 41: healthledger.v1.SummarizeAccessRequest
+	(*SummarizeAccessResponse)(nil),    // 42: healthledger.v1.SummarizeAccessResponse
+	(*AccessSummary)(nil),              // 43: healthledger.v1.AccessSummary
+	(*ListLogRequest)(nil),             // 44: healthledger.v1.ListLogRequest
+	(*ListLogResponse)(nil),            // 45: healthledger.v1.ListLogResponse
+	(*SegmentInfo)(nil),                // 46: healthledger.v1.SegmentInfo
+	(*SignedDecision)(nil),             // 47: healthledger.v1.SignedDecision
+	(Plausibility)(0),                  // 48: healthledger.v1.Plausibility
+	(*timestamppb.Timestamp)(nil),      // 49: google.protobuf.Timestamp
+	(*Manifest)(nil),                   // 50: healthledger.v1.Manifest
+	(*ShareGrant)(nil),                 // 51: healthledger.v1.ShareGrant
+	(*ReadGrant)(nil),                  // 52: healthledger.v1.ReadGrant
+	(*SourceName)(nil),                 // 53: healthledger.v1.SourceName
+	(*PreferredUnit)(nil),              // 54: healthledger.v1.PreferredUnit
+	(*Deletion)(nil),                   // 55: healthledger.v1.Deletion
+	(*GrantDisclosureRequest)(nil),     // 56: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 57: healthledger.v1.RevokeDisclosureRequest
+	(*ListDisclosuresRequest)(nil),     // 58: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 59: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 60: healthledger.v1.OpenExportRequest
+	(*CloseExportRequest)(nil),         // 61: healthledger.v1.CloseExportRequest
+	(*GrantDisclosureResponse)(nil),    // 62: healthledger.v1.GrantDisclosureResponse
+	(*RevokeDisclosureResponse)(nil),   // 63: healthledger.v1.RevokeDisclosureResponse
+	(*ListDisclosuresResponse)(nil),    // 64: healthledger.v1.ListDisclosuresResponse
+	(*AccountDisclosuresResponse)(nil), // 65: healthledger.v1.AccountDisclosuresResponse
+	(*OpenExportResponse)(nil),         // 66: healthledger.v1.OpenExportResponse
+	(*CloseExportResponse)(nil),        // 67: healthledger.v1.CloseExportResponse
 }
 var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	3,  // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
-	45, // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
+	47, // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
 	0,  // 2: healthledger.v1.StatusResponse.state:type_name -> healthledger.v1.LockState
-	46, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
-	47, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
+	48, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
+	49, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
 	0,  // 5: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
-	48, // 6: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	48, // 7: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	20, // 8: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
-	48, // 9: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
-	47, // 10: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
-	21, // 11: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
-	47, // 12: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
-	24, // 13: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	48, // 14: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
-	47, // 15: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
-	49, // 16: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
-	50, // 17: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
-	46, // 18: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
-	51, // 19: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
-	52, // 20: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
-	53, // 21: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
-	47, // 22: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
-	47, // 23: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
-	35, // 24: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	38, // 25: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
-	47, // 26: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
-	47, // 27: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
-	47, // 28: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
-	35, // 29: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	41, // 30: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
-	47, // 31: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
-	47, // 32: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
-	44, // 33: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
-	47, // 34: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
-	1,  // 35: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
-	4,  // 36: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
-	6,  // 37: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
-	8,  // 38: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
-	10, // 39: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
-	12, // 40: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
-	14, // 41: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
-	16, // 42: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
-	18, // 43: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
-	22, // 44: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
-	25, // 45: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
-	27, // 46: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
-	29, // 47: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
-	31, // 48: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
-	33, // 49: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
-	36, // 50: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
-	39, // 51: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
-	54, // 52: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
-	55, // 53: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
-	56, // 54: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
-	57, // 55: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
-	58, // 56: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
-	59, // 57: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
-	42, // 58: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	2,  // 59: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	5,  // 60: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	7,  // 61: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	9,  // 62: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	11, // 63: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	13, // 64: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	15, // 65: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
-	17, // 66: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	19, // 67: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	23, // 68: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
-	26, // 69: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	28, // 70: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
-	30, // 71: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
-	32, // 72: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
-	34, // 73: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
-	37, // 74: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
-	40, // 75: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
-	60, // 76: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
-	61, // 77: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
-	62, // 78: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
-	63, // 79: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
-	64, // 80: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
-	65, // 81: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
-	43, // 82: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	59, // [59:83] is the sub-list for method output_type
-	35, // [35:59] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	50, // 6: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	50, // 7: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	22, // 8: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
+	50, // 9: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
+	49, // 10: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
+	23, // 11: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
+	49, // 12: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
+	49, // 13: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
+	26, // 14: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	50, // 15: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
+	49, // 16: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
+	51, // 17: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
+	52, // 18: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
+	48, // 19: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
+	53, // 20: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
+	54, // 21: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
+	55, // 22: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
+	49, // 23: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
+	49, // 24: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
+	37, // 25: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	40, // 26: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
+	49, // 27: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
+	49, // 28: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
+	49, // 29: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
+	37, // 30: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	43, // 31: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
+	49, // 32: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
+	49, // 33: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
+	46, // 34: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
+	49, // 35: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
+	1,  // 36: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
+	4,  // 37: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
+	6,  // 38: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
+	8,  // 39: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
+	10, // 40: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
+	12, // 41: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
+	16, // 42: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
+	14, // 43: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
+	18, // 44: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
+	20, // 45: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
+	24, // 46: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
+	27, // 47: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
+	29, // 48: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
+	31, // 49: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
+	33, // 50: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
+	35, // 51: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
+	38, // 52: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
+	41, // 53: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
+	56, // 54: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
+	57, // 55: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
+	58, // 56: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
+	59, // 57: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
+	60, // 58: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
+	61, // 59: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
+	44, // 60: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	2,  // 61: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	5,  // 62: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	7,  // 63: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	9,  // 64: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	11, // 65: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	13, // 66: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	17, // 67: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
+	15, // 68: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
+	19, // 69: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	21, // 70: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	25, // 71: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
+	28, // 72: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	30, // 73: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	32, // 74: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
+	34, // 75: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
+	36, // 76: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
+	39, // 77: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
+	42, // 78: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
+	62, // 79: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
+	63, // 80: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
+	64, // 81: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
+	65, // 82: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
+	66, // 83: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
+	67, // 84: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
+	45, // 85: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	61, // [61:86] is the sub-list for method output_type
+	36, // [36:61] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_owner_proto_init() }
@@ -2796,14 +2944,14 @@ func file_healthledger_v1_owner_proto_init() {
 	file_healthledger_v1_disclosure_proto_init()
 	file_healthledger_v1_event_proto_init()
 	file_healthledger_v1_health_proto_init()
-	file_healthledger_v1_owner_proto_msgTypes[37].OneofWrappers = []any{}
+	file_healthledger_v1_owner_proto_msgTypes[39].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_owner_proto_rawDesc), len(file_healthledger_v1_owner_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   44,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1122,6 +1122,7 @@ type SignDecisionRequest struct {
 	//	*SignDecisionRequest_UpdateApp
 	//	*SignDecisionRequest_GrantDisclosure
 	//	*SignDecisionRequest_RevokeDisclosure
+	//	*SignDecisionRequest_ReplaceCredential
 	Draft         isSignDecisionRequest_Draft `protobuf_oneof:"draft"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1261,6 +1262,15 @@ func (x *SignDecisionRequest) GetRevokeDisclosure() *RevokeDisclosureRequest {
 	return nil
 }
 
+func (x *SignDecisionRequest) GetReplaceCredential() *CredentialDraft {
+	if x != nil {
+		if x, ok := x.Draft.(*SignDecisionRequest_ReplaceCredential); ok {
+			return x.ReplaceCredential
+		}
+	}
+	return nil
+}
+
 type isSignDecisionRequest_Draft interface {
 	isSignDecisionRequest_Draft()
 }
@@ -1305,6 +1315,10 @@ type SignDecisionRequest_RevokeDisclosure struct {
 	RevokeDisclosure *RevokeDisclosureRequest `protobuf:"bytes,13,opt,name=revoke_disclosure,json=revokeDisclosure,proto3,oneof"`
 }
 
+type SignDecisionRequest_ReplaceCredential struct {
+	ReplaceCredential *CredentialDraft `protobuf:"bytes,14,opt,name=replace_credential,json=replaceCredential,proto3,oneof"`
+}
+
 func (*SignDecisionRequest_AddApp) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_RemoveApp) isSignDecisionRequest_Draft() {}
@@ -1325,12 +1339,16 @@ func (*SignDecisionRequest_GrantDisclosure) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_RevokeDisclosure) isSignDecisionRequest_Draft() {}
 
+func (*SignDecisionRequest_ReplaceCredential) isSignDecisionRequest_Draft() {}
+
 // AppDraft is an app to be registered.
 type AppDraft struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Manifest      *Manifest              `protobuf:"bytes,1,opt,name=manifest,proto3" json:"manifest,omitempty"`
-	Key           string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	TokenHash     []byte                 `protobuf:"bytes,3,opt,name=token_hash,json=tokenHash,proto3" json:"token_hash,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Manifest *Manifest              `protobuf:"bytes,1,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	Key      string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// One of both.
+	TokenHash     []byte `protobuf:"bytes,3,opt,name=token_hash,json=tokenHash,proto3" json:"token_hash,omitempty"`
+	Nkey          string `protobuf:"bytes,4,opt,name=nkey,proto3" json:"nkey,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1386,6 +1404,75 @@ func (x *AppDraft) GetTokenHash() []byte {
 	return nil
 }
 
+func (x *AppDraft) GetNkey() string {
+	if x != nil {
+		return x.Nkey
+	}
+	return ""
+}
+
+// CredentialDraft is a credential for an app that is registered.
+type CredentialDraft struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	BundleId string                 `protobuf:"bytes,1,opt,name=bundle_id,json=bundleId,proto3" json:"bundle_id,omitempty"`
+	// One of both.
+	TokenHash     []byte `protobuf:"bytes,2,opt,name=token_hash,json=tokenHash,proto3" json:"token_hash,omitempty"`
+	Nkey          string `protobuf:"bytes,3,opt,name=nkey,proto3" json:"nkey,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CredentialDraft) Reset() {
+	*x = CredentialDraft{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CredentialDraft) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CredentialDraft) ProtoMessage() {}
+
+func (x *CredentialDraft) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CredentialDraft.ProtoReflect.Descriptor instead.
+func (*CredentialDraft) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *CredentialDraft) GetBundleId() string {
+	if x != nil {
+		return x.BundleId
+	}
+	return ""
+}
+
+func (x *CredentialDraft) GetTokenHash() []byte {
+	if x != nil {
+		return x.TokenHash
+	}
+	return nil
+}
+
+func (x *CredentialDraft) GetNkey() string {
+	if x != nil {
+		return x.Nkey
+	}
+	return ""
+}
+
 type SignDecisionResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Decision      *NewDecision           `protobuf:"bytes,1,opt,name=decision,proto3" json:"decision,omitempty"`
@@ -1395,7 +1482,7 @@ type SignDecisionResponse struct {
 
 func (x *SignDecisionResponse) Reset() {
 	*x = SignDecisionResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[16]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1407,7 +1494,7 @@ func (x *SignDecisionResponse) String() string {
 func (*SignDecisionResponse) ProtoMessage() {}
 
 func (x *SignDecisionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[16]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1420,7 +1507,7 @@ func (x *SignDecisionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignDecisionResponse.ProtoReflect.Descriptor instead.
 func (*SignDecisionResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{16}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SignDecisionResponse) GetDecision() *NewDecision {
@@ -1439,7 +1526,7 @@ type ReadAppsRequest struct {
 
 func (x *ReadAppsRequest) Reset() {
 	*x = ReadAppsRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[17]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1451,7 +1538,7 @@ func (x *ReadAppsRequest) String() string {
 func (*ReadAppsRequest) ProtoMessage() {}
 
 func (x *ReadAppsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[17]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1464,7 +1551,7 @@ func (x *ReadAppsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadAppsRequest.ProtoReflect.Descriptor instead.
 func (*ReadAppsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{17}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ReadAppsRequest) GetSequence() uint64 {
@@ -1483,7 +1570,7 @@ type ReadAppsResponse struct {
 
 func (x *ReadAppsResponse) Reset() {
 	*x = ReadAppsResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1495,7 +1582,7 @@ func (x *ReadAppsResponse) String() string {
 func (*ReadAppsResponse) ProtoMessage() {}
 
 func (x *ReadAppsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1508,7 +1595,7 @@ func (x *ReadAppsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadAppsResponse.ProtoReflect.Descriptor instead.
 func (*ReadAppsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{18}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReadAppsResponse) GetApps() []*App {
@@ -1527,7 +1614,7 @@ type ReadRequestsRequest struct {
 
 func (x *ReadRequestsRequest) Reset() {
 	*x = ReadRequestsRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1539,7 +1626,7 @@ func (x *ReadRequestsRequest) String() string {
 func (*ReadRequestsRequest) ProtoMessage() {}
 
 func (x *ReadRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1552,7 +1639,7 @@ func (x *ReadRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ReadRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ReadRequestsRequest) GetSequence() uint64 {
@@ -1571,7 +1658,7 @@ type ReadRequestsResponse struct {
 
 func (x *ReadRequestsResponse) Reset() {
 	*x = ReadRequestsResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1583,7 +1670,7 @@ func (x *ReadRequestsResponse) String() string {
 func (*ReadRequestsResponse) ProtoMessage() {}
 
 func (x *ReadRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1596,7 +1683,7 @@ func (x *ReadRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ReadRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ReadRequestsResponse) GetRequests() []*PendingRequest {
@@ -1614,7 +1701,7 @@ type CloseRequest struct {
 
 func (x *CloseRequest) Reset() {
 	*x = CloseRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1626,7 +1713,7 @@ func (x *CloseRequest) String() string {
 func (*CloseRequest) ProtoMessage() {}
 
 func (x *CloseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1639,7 +1726,7 @@ func (x *CloseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRequest.ProtoReflect.Descriptor instead.
 func (*CloseRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{22}
 }
 
 type CloseResponse struct {
@@ -1650,7 +1737,7 @@ type CloseResponse struct {
 
 func (x *CloseResponse) Reset() {
 	*x = CloseResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1662,7 +1749,7 @@ func (x *CloseResponse) String() string {
 func (*CloseResponse) ProtoMessage() {}
 
 func (x *CloseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1675,7 +1762,7 @@ func (x *CloseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseResponse.ProtoReflect.Descriptor instead.
 func (*CloseResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{23}
 }
 
 var File_healthledger_v1_projector_proto protoreflect.FileDescriptor
@@ -1765,7 +1852,7 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x10\n" +
 	"\x03app\x18\x03 \x01(\x04R\x03app\x12\x14\n" +
-	"\x05after\x18\x04 \x01(\x04R\x05after\"\x89\x06\n" +
+	"\x05after\x18\x04 \x01(\x04R\x05after\"\xdc\x06\n" +
 	"\x13SignDecisionRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x124\n" +
 	"\aadd_app\x18\x02 \x01(\v2\x19.healthledger.v1.AppDraftH\x00R\x06addApp\x12B\n" +
@@ -1780,13 +1867,20 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\n" +
 	"update_app\x18\t \x01(\v2!.healthledger.v1.UpdateAppRequestH\x00R\tupdateApp\x12T\n" +
 	"\x10grant_disclosure\x18\f \x01(\v2'.healthledger.v1.GrantDisclosureRequestH\x00R\x0fgrantDisclosure\x12W\n" +
-	"\x11revoke_disclosure\x18\r \x01(\v2(.healthledger.v1.RevokeDisclosureRequestH\x00R\x10revokeDisclosureB\a\n" +
-	"\x05draft\"r\n" +
+	"\x11revoke_disclosure\x18\r \x01(\v2(.healthledger.v1.RevokeDisclosureRequestH\x00R\x10revokeDisclosure\x12Q\n" +
+	"\x12replace_credential\x18\x0e \x01(\v2 .healthledger.v1.CredentialDraftH\x00R\x11replaceCredentialB\a\n" +
+	"\x05draft\"\x86\x01\n" +
 	"\bAppDraft\x125\n" +
 	"\bmanifest\x18\x01 \x01(\v2\x19.healthledger.v1.ManifestR\bmanifest\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x1d\n" +
 	"\n" +
-	"token_hash\x18\x03 \x01(\fR\ttokenHash\"P\n" +
+	"token_hash\x18\x03 \x01(\fR\ttokenHash\x12\x12\n" +
+	"\x04nkey\x18\x04 \x01(\tR\x04nkey\"a\n" +
+	"\x0fCredentialDraft\x12\x1b\n" +
+	"\tbundle_id\x18\x01 \x01(\tR\bbundleId\x12\x1d\n" +
+	"\n" +
+	"token_hash\x18\x02 \x01(\fR\ttokenHash\x12\x12\n" +
+	"\x04nkey\x18\x03 \x01(\tR\x04nkey\"P\n" +
 	"\x14SignDecisionResponse\x128\n" +
 	"\bdecision\x18\x01 \x01(\v2\x1c.healthledger.v1.NewDecisionR\bdecision\"-\n" +
 	"\x0fReadAppsRequest\x12\x1a\n" +
@@ -1821,7 +1915,7 @@ func file_healthledger_v1_projector_proto_rawDescGZIP() []byte {
 	return file_healthledger_v1_projector_proto_rawDescData
 }
 
-var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*ProjectorConfig)(nil),            // 0: healthledger.v1.ProjectorConfig
 	(*OfferRequest)(nil),               // 1: healthledger.v1.OfferRequest
@@ -1839,95 +1933,97 @@ var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*DueUpdate)(nil),                  // 13: healthledger.v1.DueUpdate
 	(*SignDecisionRequest)(nil),        // 14: healthledger.v1.SignDecisionRequest
 	(*AppDraft)(nil),                   // 15: healthledger.v1.AppDraft
-	(*SignDecisionResponse)(nil),       // 16: healthledger.v1.SignDecisionResponse
-	(*ReadAppsRequest)(nil),            // 17: healthledger.v1.ReadAppsRequest
-	(*ReadAppsResponse)(nil),           // 18: healthledger.v1.ReadAppsResponse
-	(*ReadRequestsRequest)(nil),        // 19: healthledger.v1.ReadRequestsRequest
-	(*ReadRequestsResponse)(nil),       // 20: healthledger.v1.ReadRequestsResponse
-	(*CloseRequest)(nil),               // 21: healthledger.v1.CloseRequest
-	(*CloseResponse)(nil),              // 22: healthledger.v1.CloseResponse
-	(*DisclosureBegun)(nil),            // 23: healthledger.v1.DisclosureBegun
-	(*QuerySamplesRequest)(nil),        // 24: healthledger.v1.QuerySamplesRequest
-	(*QueryChangesRequest)(nil),        // 25: healthledger.v1.QueryChangesRequest
-	(*QueryStatisticsRequest)(nil),     // 26: healthledger.v1.QueryStatisticsRequest
-	(*QueryPayloadRequest)(nil),        // 27: healthledger.v1.QueryPayloadRequest
-	(*QuerySourcesRequest)(nil),        // 28: healthledger.v1.QuerySourcesRequest
-	(*QueryPreferredUnitsRequest)(nil), // 29: healthledger.v1.QueryPreferredUnitsRequest
-	(*GetRequestStatusRequest)(nil),    // 30: healthledger.v1.GetRequestStatusRequest
-	(*ListAccessRequest)(nil),          // 31: healthledger.v1.ListAccessRequest
-	(*SummarizeAccessRequest)(nil),     // 32: healthledger.v1.SummarizeAccessRequest
-	(*ListDisclosuresRequest)(nil),     // 33: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 34: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 35: healthledger.v1.OpenExportRequest
-	(*DisclosureCount)(nil),            // 36: healthledger.v1.DisclosureCount
-	(*RemoveAppRequest)(nil),           // 37: healthledger.v1.RemoveAppRequest
-	(*DecideRequest)(nil),              // 38: healthledger.v1.DecideRequest
-	(*PolicySet)(nil),                  // 39: healthledger.v1.PolicySet
-	(*SourceOrderSet)(nil),             // 40: healthledger.v1.SourceOrderSet
-	(*PreferredUnitsSet)(nil),          // 41: healthledger.v1.PreferredUnitsSet
-	(*OwnerDeleted)(nil),               // 42: healthledger.v1.OwnerDeleted
-	(*UpdateAppRequest)(nil),           // 43: healthledger.v1.UpdateAppRequest
-	(*GrantDisclosureRequest)(nil),     // 44: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 45: healthledger.v1.RevokeDisclosureRequest
-	(*Manifest)(nil),                   // 46: healthledger.v1.Manifest
-	(*NewDecision)(nil),                // 47: healthledger.v1.NewDecision
-	(*App)(nil),                        // 48: healthledger.v1.App
-	(*PendingRequest)(nil),             // 49: healthledger.v1.PendingRequest
+	(*CredentialDraft)(nil),            // 16: healthledger.v1.CredentialDraft
+	(*SignDecisionResponse)(nil),       // 17: healthledger.v1.SignDecisionResponse
+	(*ReadAppsRequest)(nil),            // 18: healthledger.v1.ReadAppsRequest
+	(*ReadAppsResponse)(nil),           // 19: healthledger.v1.ReadAppsResponse
+	(*ReadRequestsRequest)(nil),        // 20: healthledger.v1.ReadRequestsRequest
+	(*ReadRequestsResponse)(nil),       // 21: healthledger.v1.ReadRequestsResponse
+	(*CloseRequest)(nil),               // 22: healthledger.v1.CloseRequest
+	(*CloseResponse)(nil),              // 23: healthledger.v1.CloseResponse
+	(*DisclosureBegun)(nil),            // 24: healthledger.v1.DisclosureBegun
+	(*QuerySamplesRequest)(nil),        // 25: healthledger.v1.QuerySamplesRequest
+	(*QueryChangesRequest)(nil),        // 26: healthledger.v1.QueryChangesRequest
+	(*QueryStatisticsRequest)(nil),     // 27: healthledger.v1.QueryStatisticsRequest
+	(*QueryPayloadRequest)(nil),        // 28: healthledger.v1.QueryPayloadRequest
+	(*QuerySourcesRequest)(nil),        // 29: healthledger.v1.QuerySourcesRequest
+	(*QueryPreferredUnitsRequest)(nil), // 30: healthledger.v1.QueryPreferredUnitsRequest
+	(*GetRequestStatusRequest)(nil),    // 31: healthledger.v1.GetRequestStatusRequest
+	(*ListAccessRequest)(nil),          // 32: healthledger.v1.ListAccessRequest
+	(*SummarizeAccessRequest)(nil),     // 33: healthledger.v1.SummarizeAccessRequest
+	(*ListDisclosuresRequest)(nil),     // 34: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 35: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 36: healthledger.v1.OpenExportRequest
+	(*DisclosureCount)(nil),            // 37: healthledger.v1.DisclosureCount
+	(*RemoveAppRequest)(nil),           // 38: healthledger.v1.RemoveAppRequest
+	(*DecideRequest)(nil),              // 39: healthledger.v1.DecideRequest
+	(*PolicySet)(nil),                  // 40: healthledger.v1.PolicySet
+	(*SourceOrderSet)(nil),             // 41: healthledger.v1.SourceOrderSet
+	(*PreferredUnitsSet)(nil),          // 42: healthledger.v1.PreferredUnitsSet
+	(*OwnerDeleted)(nil),               // 43: healthledger.v1.OwnerDeleted
+	(*UpdateAppRequest)(nil),           // 44: healthledger.v1.UpdateAppRequest
+	(*GrantDisclosureRequest)(nil),     // 45: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 46: healthledger.v1.RevokeDisclosureRequest
+	(*Manifest)(nil),                   // 47: healthledger.v1.Manifest
+	(*NewDecision)(nil),                // 48: healthledger.v1.NewDecision
+	(*App)(nil),                        // 49: healthledger.v1.App
+	(*PendingRequest)(nil),             // 50: healthledger.v1.PendingRequest
 }
 var file_healthledger_v1_projector_proto_depIdxs = []int32{
-	23, // 0: healthledger.v1.Reader.disclosure:type_name -> healthledger.v1.DisclosureBegun
+	24, // 0: healthledger.v1.Reader.disclosure:type_name -> healthledger.v1.DisclosureBegun
 	7,  // 1: healthledger.v1.ReadRequest.reader:type_name -> healthledger.v1.Reader
-	24, // 2: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
-	25, // 3: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
-	26, // 4: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
-	27, // 5: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
-	28, // 6: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
-	29, // 7: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
+	25, // 2: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
+	26, // 3: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
+	27, // 4: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
+	28, // 5: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
+	29, // 6: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
+	30, // 7: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
 	9,  // 8: healthledger.v1.ReadRequest.outcome:type_name -> healthledger.v1.Outcome
 	11, // 9: healthledger.v1.ReadRequest.due:type_name -> healthledger.v1.DueRequest
-	30, // 10: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
-	31, // 11: healthledger.v1.ReadRequest.access:type_name -> healthledger.v1.ListAccessRequest
-	32, // 12: healthledger.v1.ReadRequest.access_summary:type_name -> healthledger.v1.SummarizeAccessRequest
-	33, // 13: healthledger.v1.ReadRequest.disclosures:type_name -> healthledger.v1.ListDisclosuresRequest
-	34, // 14: healthledger.v1.ReadRequest.account:type_name -> healthledger.v1.AccountDisclosuresRequest
-	35, // 15: healthledger.v1.ReadRequest.open_export:type_name -> healthledger.v1.OpenExportRequest
-	36, // 16: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
+	31, // 10: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
+	32, // 11: healthledger.v1.ReadRequest.access:type_name -> healthledger.v1.ListAccessRequest
+	33, // 12: healthledger.v1.ReadRequest.access_summary:type_name -> healthledger.v1.SummarizeAccessRequest
+	34, // 13: healthledger.v1.ReadRequest.disclosures:type_name -> healthledger.v1.ListDisclosuresRequest
+	35, // 14: healthledger.v1.ReadRequest.account:type_name -> healthledger.v1.AccountDisclosuresRequest
+	36, // 15: healthledger.v1.ReadRequest.open_export:type_name -> healthledger.v1.OpenExportRequest
+	37, // 16: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
 	13, // 17: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
 	15, // 18: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
-	37, // 19: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
-	38, // 20: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
-	39, // 21: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
-	40, // 22: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
-	41, // 23: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
-	42, // 24: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
-	43, // 25: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
-	44, // 26: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
-	45, // 27: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
-	46, // 28: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
-	47, // 29: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
-	48, // 30: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
-	49, // 31: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	1,  // 32: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
-	3,  // 33: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
-	5,  // 34: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
-	8,  // 35: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
-	14, // 36: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
-	17, // 37: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
-	19, // 38: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
-	21, // 39: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
-	2,  // 40: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
-	4,  // 41: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
-	6,  // 42: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
-	10, // 43: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
-	16, // 44: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
-	18, // 45: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
-	20, // 46: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
-	22, // 47: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
-	40, // [40:48] is the sub-list for method output_type
-	32, // [32:40] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	38, // 19: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
+	39, // 20: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
+	40, // 21: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
+	41, // 22: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
+	42, // 23: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
+	43, // 24: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
+	44, // 25: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
+	45, // 26: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
+	46, // 27: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
+	16, // 28: healthledger.v1.SignDecisionRequest.replace_credential:type_name -> healthledger.v1.CredentialDraft
+	47, // 29: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
+	48, // 30: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
+	49, // 31: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
+	50, // 32: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	1,  // 33: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
+	3,  // 34: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
+	5,  // 35: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
+	8,  // 36: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
+	14, // 37: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
+	18, // 38: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
+	20, // 39: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
+	22, // 40: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
+	2,  // 41: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
+	4,  // 42: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
+	6,  // 43: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
+	10, // 44: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
+	17, // 45: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
+	19, // 46: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
+	21, // 47: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
+	23, // 48: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
+	41, // [41:49] is the sub-list for method output_type
+	33, // [33:41] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_projector_proto_init() }
@@ -1967,6 +2063,7 @@ func file_healthledger_v1_projector_proto_init() {
 		(*SignDecisionRequest_UpdateApp)(nil),
 		(*SignDecisionRequest_GrantDisclosure)(nil),
 		(*SignDecisionRequest_RevokeDisclosure)(nil),
+		(*SignDecisionRequest_ReplaceCredential)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1974,7 +2071,7 @@ func file_healthledger_v1_projector_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_projector_proto_rawDesc), len(file_healthledger_v1_projector_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
