@@ -178,7 +178,7 @@ func sees(g *pb.ReadGrant, s *told) bool {
 func drawGrant(r *rapid.T) *pb.ReadGrant {
 	g := &pb.ReadGrant{Type: code("stepCount"), Extent: pb.ReadExtent(rapid.Int32Range(1, 3).Draw(r, "extent"))}
 	if g.Extent == pb.ReadExtent_READ_EXTENT_SINCE {
-		g.Since = drawTime(r, "since")
+		g.Since = drawTime(r, "since") + rapid.Int64Range(-1, 1).Draw(r, "beside")
 	}
 	return g
 }
@@ -314,8 +314,9 @@ func TestHiddenChangesEqualNone(t *testing.T) {
 		for range rapid.IntRange(1, 12).Draw(r, "steps") {
 			switch rapid.IntRange(0, 4).Draw(r, "step") {
 			case 0, 1:
-				full.append(t, full.drawSave(r))
-				bare.append(t, visiblePart(g, full.events[len(full.events)-1]))
+				with, without := withoutHidden(g, full.drawSave(r))
+				full.append(t, with)
+				bare.append(t, without)
 			case 2:
 				e := full.drawDeletion(r)
 				full.append(t, e)
@@ -345,23 +346,31 @@ func TestHiddenChangesEqualNone(t *testing.T) {
 	})
 }
 
-// visiblePart is what is left of a save if what bert may not see is not: all of it or, so
-// that UUIDs stay, nothing.
-func visiblePart(g *pb.ReadGrant, e *pb.Event) *pb.Event {
-	saved := e.GetSamplesSaved()
-	var left []*pb.SampleColumns
-	for _, c := range saved.GetColumns() {
-		for _, row := range health.Rows(c) {
-			if sees(g, &told{app: saved.App, end: row.End}) {
-				left = append(left, c)
-				break
-			}
-		}
+// withoutHidden returns a save, with what bert may see first in its last column, and what is
+// left of it if what bert may not see is not there, of other columns all or nothing. One
+// with a sync identifier stays: what it replaces is gone for bert too.
+func withoutHidden(g *pb.ReadGrant, e *pb.Event) (full, bare *pb.Event) {
+	full = proto.CloneOf(e)
+	saved := full.GetSamplesSaved()
+	columns, last := saved.Columns, len(saved.Columns)-1
+	sees := func(end int64) bool { return sees(g, &told{app: saved.App, end: end}) }
+	if slices.ContainsFunc(columns, func(c *pb.SampleColumns) bool { return c.Metadata != nil }) {
+		return full, full
 	}
-	if len(left) == 0 {
-		return nil
+	all, visible := visibleFirst(columns[last], sees)
+	columns[last] = all
+	left := columns[:last:last]
+	if len(visible.Start) > 0 {
+		left = append(left, visible)
+	} else if !slices.ContainsFunc(left, func(c *pb.SampleColumns) bool {
+		_, visible := visibleFirst(c, sees)
+		return len(visible.Start) > 0
+	}) {
+		return full, nil
 	}
-	return e
+	bare = proto.CloneOf(full)
+	bare.GetSamplesSaved().Columns = left
+	return full, bare
 }
 
 // What is seen of correlations by a reader of one of the members is followed too.

@@ -174,10 +174,15 @@ func TestHiddenChangesAreNeitherToldNorTouched(t *testing.T) {
 			for _, end := range s.ends {
 				visible = visible || sees(s.app, s.typ, end)
 			}
-			if saved := s.event.GetSamplesSaved(); !visible && saved != nil {
-				// Of a type that nobody asks for: sources keep their ids.
-				s.event = proto.CloneOf(s.event)
-				s.event.GetSamplesSaved().Columns[0].Type = code("bodyMass")
+			if saved := s.event.GetSamplesSaved(); saved != nil {
+				all, some := visibleFirst(saved.Columns[0], func(end int64) bool { return sees(s.app, s.typ, end) })
+				saved.Columns[0], s.event = all, proto.CloneOf(s.event)
+				if visible {
+					s.event.GetSamplesSaved().Columns[0] = some
+				} else {
+					// Of a type that nobody asks for: sources keep their ids.
+					s.event.GetSamplesSaved().Columns[0].Type = code("bodyMass")
+				}
 			} else if !visible {
 				s.event = nil
 			}

@@ -40,7 +40,7 @@ const (
 	besideRows
 )
 
-// add adds samples of a source. Those in quarters are short: the long ones of their month
+// add adds samples of a source. Those in quarters are short: the long ones of their day
 // are beside, and do not make it read far beyond the period.
 func (f *feeds) add(group int, of sourceRows) {
 	for _, span := range of.source.Spans(f.period.from, f.period.to-1) {

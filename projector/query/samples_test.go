@@ -241,32 +241,63 @@ func drawPair(r *rapid.T, t testing.TB, reads map[uint64][]*pb.ReadGrant) (full,
 	full, bare = newStore(t), newStore(t)
 	full.saveSources(t)
 	bare.saveSources(t)
-	gap := uint64(0)
+	gap, sees := uint64(0), rules(bert, reads)
 	for range rapid.IntRange(1, 6).Draw(r, "requests") {
 		name := rapid.SampledFrom(typeNames).Draw(r, "type")
-		c := drawColumns(r, name, someTypes[name])
 		app := rapid.SampledFrom([]uint64{anna, carl}).Draw(r, "app")
+		c, visible := visibleFirst(drawColumns(r, name, someTypes[name]), func(end int64) bool { return sees(app, name, end) })
 		before := len(full.samples)
 		full.save(t, app, 0, c)
-		hidden := true
-		for _, g := range reads[bert] {
-			if g.GetType() != c.GetType() {
-				continue
-			}
-			for _, sample := range full.samples[before:] {
-				hidden = hidden && (g.GetExtent() == pb.ReadExtent_READ_EXTENT_NONE ||
-					g.GetExtent() == pb.ReadExtent_READ_EXTENT_SINCE && sample.place.End < g.GetSince())
-			}
-		}
-		if hidden {
-			full.samples = full.samples[:before]
+		n := len(visible.Start)
+		if full.samples = full.samples[:before+n]; n == 0 {
 			gap++
 			continue
 		}
-		bare.save(t, app, gap, c)
+		bare.save(t, app, gap, visible)
 		gap = 0
 	}
 	return full, bare
+}
+
+// visibleFirst returns a column with the samples first that may be seen, and these alone.
+// Their indexes, and with them their UUIDs, are the same in both.
+func visibleFirst(c *pb.SampleColumns, sees func(end int64) bool) (all, visible *pb.SampleColumns) {
+	var seen, hidden []int
+	for i, row := range health.Rows(c) {
+		if sees(row.End) {
+			seen = append(seen, i)
+		} else {
+			hidden = append(hidden, i)
+		}
+	}
+	return rowsOf(c, slices.Concat(seen, hidden)), rowsOf(c, seen)
+}
+
+// rowsOf returns a column of some samples of another, in a new order.
+func rowsOf(c *pb.SampleColumns, order []int) *pb.SampleColumns {
+	starts, mantissas := make([]int64, len(c.Start)), make([]int64, len(c.Start))
+	start, mantissa := int64(0), int64(0)
+	for i := range c.Start {
+		start, mantissa = start+c.Start[i], mantissa+c.Mantissa[i]
+		starts[i], mantissas[i] = start, mantissa
+	}
+	some := proto.CloneOf(c)
+	some.Start, some.Mantissa, some.Duration, some.MetadataIndex, some.Uuid = nil, nil, nil, nil, nil
+	start, mantissa = 0, 0
+	for _, i := range order {
+		some.Start, some.Mantissa = append(some.Start, starts[i]-start), append(some.Mantissa, mantissas[i]-mantissa)
+		start, mantissa = starts[i], mantissas[i]
+		if c.Duration != nil {
+			some.Duration = append(some.Duration, c.Duration[i])
+		}
+		if c.MetadataIndex != nil {
+			some.MetadataIndex = append(some.MetadataIndex, c.MetadataIndex[i])
+		}
+		if c.Uuid != nil {
+			some.Uuid = append(some.Uuid, c.Uuid[16*i:16*i+16]...)
+		}
+	}
+	return some
 }
 
 func TestDeniedReadEqualsEmptyStore(t *testing.T) {

@@ -120,7 +120,7 @@ func newStore(t testing.TB) *store {
 	s := &store{touched: map[string]int{}, ids: map[string][]string{}}
 	v, err := view.Open(vfs.NewMem(), "view", view.Options{CacheSize: 1 << 20, Touched: func(lower, upper []byte) {
 		s.touched[fmt.Sprintf("%x-%x", lower, upper)]++
-	}})
+	}, Stepped: func() { s.touched["rows"]++ }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +293,7 @@ func drawGrants(t *rapid.T) map[uint64][]*pb.ReadGrant {
 		for _, name := range slices.Concat(grantedNames, typeNames) {
 			g := &pb.ReadGrant{Type: code(name), Extent: pb.ReadExtent(rapid.Int32Range(1, 3).Draw(t, "extent"))}
 			if g.Extent == pb.ReadExtent_READ_EXTENT_SINCE {
-				g.Since = drawTime(t, "since")
+				g.Since = drawTime(t, "since") + rapid.Int64Range(-1, 1).Draw(t, "beside")
 			}
 			reads[app] = append(reads[app], g)
 		}

@@ -64,33 +64,6 @@ type named struct {
 	id  [16]byte
 }
 
-type draftKey struct {
-	typeCode uint32
-	source   uint32
-}
-
-// draft is what becomes of the entry of one (type, source).
-type draft struct {
-	entry
-	typeCode uint32
-	prefix   []byte // of the keys of its samples
-	// storedMax is the greatest end in the view itself, if there is one. While samples are
-	// removed, it and the entry's stay what they were.
-	stored      bool
-	storedMax   int64
-	monthsOwned bool
-	changed     map[int32]bool // months whose row is written anew
-	places      pendingPlaces
-	blocks      blocks
-	// ranges are where samples came in the segment rangesOf.
-	ranges   []changeRange
-	rangesOf uint64
-	// derivedOf is the last event that brought samples without a UUID, counted in the
-	// batch, and derivedEnd when the last of them ends.
-	derivedOf  uint64
-	derivedEnd int64
-}
-
 // Begin starts a batch. The one before it must have been committed or closed.
 func (v *View) Begin() *Batch {
 	if v.open != nil {
@@ -202,23 +175,6 @@ func (b *Batch) Commit(c Cursor) error {
 		return fmt.Errorf("view: commit: %w", err)
 	}
 	return nil
-}
-
-func (b *Batch) putDraft(key draftKey, d *draft) {
-	if len(d.months) == 0 {
-		return
-	}
-	b.putRanges(d)
-	b.key = appendEntryKey(b.key[:0], familyEntry, key.typeCode, key.source)
-	b.value = d.appendRow(b.value[:0])
-	b.set(b.key, b.value)
-	for _, m := range d.months {
-		if d.changed[m.number] {
-			b.key = appendMonthKey(b.key[:0], key.typeCode, key.source, m.number)
-			b.value = binary.AppendUvarint(binary.AppendUvarint(b.value[:0], m.longest), m.changed)
-			b.set(b.key, b.value)
-		}
-	}
 }
 
 // Close ends the batch. Without a Commit before it, the view stays as it was.
@@ -350,18 +306,4 @@ func readOrigin(id uint32, row []byte) (*origin, bool) {
 	return &origin{
 		id: id, app: app, source: source, kin: string(appendKin(binary.AppendUvarint(nil, app), source)), rank: binary.BigEndian.Uint64(sum[:]),
 	}, true
-}
-
-func (b *Batch) draft(typeCode uint32, o *origin) *draft {
-	key := draftKey{typeCode, o.id}
-	if d, ok := b.drafts[key]; ok {
-		return d
-	}
-	d := &draft{entry: entry{origin: o}, typeCode: typeCode, prefix: appendSamplePrefix(nil, typeCode, o.id)}
-	if e := b.view.current.directory.find(typeCode, o); e != nil {
-		d.entry, d.stored, d.storedMax = *e, true, e.maxEnd
-	}
-	d.blocks.style = styleOf(typeCode)
-	b.drafts[key] = d
-	return d
 }

@@ -2,6 +2,7 @@ package view
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"iter"
 	"slices"
@@ -9,72 +10,109 @@ import (
 	"healthledger/proto/health"
 )
 
-// What a segment adds to a type and source lies in few ranges of ends, mostly in one. A
-// row for each, by month, leads from the segment to its samples without a row for each of
-// them, and says nothing of other months to a reader who may not see those.
+// What a segment adds to a type and source, and what it deletes there, lies in few ranges of
+// ends, mostly in one. A row for each, by day, leads from the segment to its samples without
+// a row for each of them. It lies where the last one ends: a reader who may not see that
+// does not come by it.
 
-// changeRange is where the samples of one segment end that end in one month.
-type changeRange struct {
-	month       int32
+// endRange is where samples end that end in one stretch of time.
+type endRange struct {
+	number      int32 // of the stretch
 	first, last int64
 }
 
-// extend notes that the segment adds a row with this end.
-func (b *Batch) extend(d *draft, number int32, end int64) {
+// endRanges are such ranges, each of another stretch.
+type endRanges struct {
+	list []endRange
+	at   map[int32]int // by number
+	used int           // the last time
+}
+
+// extend notes an end and says whether it is the first of its stretch.
+func (r *endRanges) extend(number int32, end int64) bool {
+	if r.used >= len(r.list) || r.list[r.used].number != number {
+		i, there := r.at[number]
+		if r.used = i; !there {
+			if r.at == nil {
+				r.at = map[int32]int{}
+			}
+			r.used, r.at[number] = len(r.list), len(r.list)
+			r.list = append(r.list, endRange{number, end, end})
+			return true
+		}
+	}
+	e := &r.list[r.used]
+	e.first, e.last = min(e.first, end), max(e.last, end)
+	return false
+}
+
+func (r *endRanges) reset() {
+	r.list = r.list[:0]
+	clear(r.at)
+}
+
+// noteChange notes that the segment adds or removes a row with this end.
+func (b *Batch) noteChange(d *draft, ranges *endRanges, end int64) {
 	if d.rangesOf != b.sequence {
 		b.putRanges(d)
 		d.rangesOf = b.sequence
 	}
-	i := len(d.ranges) - 1
-	for i >= 0 && d.ranges[i].month != number {
-		i--
+	if number := dayOf(end); ranges.extend(number, end) {
+		d.day(number).changed = b.sequence
 	}
-	if i < 0 {
-		d.ranges = append(d.ranges, changeRange{number, end, end})
-		d.touch(number, b.sequence)
-		return
-	}
-	d.ranges[i].first, d.ranges[i].last = min(d.ranges[i].first, end), max(d.ranges[i].last, end)
 }
 
 // putRanges writes the rows of the segment before.
 func (b *Batch) putRanges(d *draft) {
-	for i := range d.ranges {
-		r := &d.ranges[i]
-		b.key = appendChangeKey(b.key[:0], d.typeCode, d.origin.id, r.month, d.rangesOf)
-		b.value = r.append(b.value[:0])
+	b.putChanges(familyAddition, d, &d.added)
+	b.putChanges(familyRemoval, d, &d.removed)
+}
+
+func (b *Batch) putChanges(family byte, d *draft, ranges *endRanges) {
+	for _, e := range ranges.list {
+		b.key = appendTime(appendEntryKey(b.key[:0], family, d.typeCode, d.origin.id), e.last)
+		b.key = appendOrdered(b.key, d.rangesOf)
+		b.value = binary.AppendUvarint(b.value[:0], uint64(e.last)-uint64(e.first))
 		b.set(b.key, b.value)
 	}
-	d.ranges = d.ranges[:0]
+	ranges.reset()
 }
 
-func (r *changeRange) append(dst []byte) []byte {
-	first, _ := month{number: r.month}.bounds()
-	dst = binary.AppendUvarint(dst, uint64(r.first)-uint64(first))
-	return binary.AppendUvarint(dst, uint64(r.last)-uint64(r.first))
+// change is a range of what a segment added or deleted.
+type change struct {
+	sequence    uint64
+	first, last int64
 }
 
-func readChange(number int32, value []byte) (c changeRange, ok bool) {
-	first, last := month{number: number}.bounds()
-	r := reader{b: value}
-	from, length := r.uvarint(), r.uvarint()
-	room := uint64(last) - uint64(first)
-	if !r.done() || from > room || length > room-from {
+// readChange decodes what follows the source in the key of a range, and its value.
+func readChange(key, value []byte) (c change, ok bool) {
+	if len(key) < 8 {
 		return c, false
 	}
-	c = changeRange{month: number, first: int64(uint64(first) + from)}
-	c.last = int64(uint64(c.first) + length)
+	c.last = readTime(key)
+	sequence, n := readOrdered(key[8:], 0)
+	r := reader{b: value}
+	length := r.uvarint()
+	start, _ := boundsOf(dayOf(c.last))
+	if n == 0 || n != len(key)-8 || !r.done() || length > uint64(c.last)-uint64(start) {
+		return c, false
+	}
+	c.sequence, c.first = sequence, int64(uint64(c.last)-length)
 	return c, true
 }
 
+// monthLength is how finely is kept where the samples of a request lie.
+const monthLength = 30 * dayLength
+
 // noteDerived notes that a row of the event has a UUID that is derived from its request.
-func (b *Batch) noteDerived(d *draft, end int64) {
+func (b *Batch) noteDerived(d *draft, keyEnd, memberEnd int64) {
 	if d.derivedOf != b.column.event {
-		d.derivedOf, d.derivedEnd = b.column.event, end
+		d.derivedOf, d.derivedEnd = b.column.event, memberEnd
+		d.derived.reset()
 		b.column.derived = append(b.column.derived, d)
-		return
 	}
-	d.derivedEnd = max(d.derivedEnd, end)
+	d.derivedEnd = max(d.derivedEnd, memberEnd)
+	d.derived.extend(numberOf(keyEnd, monthLength), keyEnd)
 }
 
 // putDerived writes under what their UUIDs begin with where the samples of the event lie.
@@ -85,7 +123,7 @@ func (b *Batch) putDerived(request named) {
 		typeCode, n := all[0].typeCode, 0
 		b.value = appendOrdered(appendOrdered(b.value[:0], b.sequence), uint64(b.event))
 		for n < len(all) && all[n].typeCode == typeCode {
-			b.value = binary.AppendVarint(appendOrdered(b.value, uint64(all[n].origin.id)), all[n].derivedEnd)
+			b.value = all[n].appendDerived(b.value)
 			n++
 		}
 		deriver := health.NewDeriver(request.id, request.app, ownType(typeCode))
@@ -95,6 +133,20 @@ func (b *Batch) putDerived(request named) {
 	}
 }
 
+// appendDerived encodes where the samples of the event lie.
+func (d *draft) appendDerived(dst []byte) []byte {
+	slices.SortFunc(d.derived.list, func(a, b endRange) int { return cmp.Compare(a.number, b.number) })
+	dst = binary.AppendVarint(appendOrdered(dst, uint64(d.origin.id)), d.derivedEnd)
+	dst = binary.AppendUvarint(dst, uint64(len(d.derived.list)))
+	before := d.derivedEnd
+	for _, e := range d.derived.list {
+		dst = binary.AppendVarint(dst, int64(uint64(e.first)-uint64(before)))
+		dst = binary.AppendUvarint(dst, uint64(e.last)-uint64(e.first))
+		before = e.last
+	}
+	return dst
+}
+
 // derived says where the samples of a request lie that came without a UUID.
 type derived struct {
 	sequence uint64
@@ -102,16 +154,12 @@ type derived struct {
 	sources  []derivedSource
 }
 
-// derivedSource is a source of them, and when the last of them ends.
+// derivedSource is a source of them: when the last of them ends, in correlations the last
+// of the members, and between what ends their rows lie, by month.
 type derivedSource struct {
-	id  uint32
-	end int64
-}
-
-// reaches says whether one of them can lie under a type code in a month. A correlation can
-// go on long after the last of its members.
-func (s *derivedSource) reaches(code uint32, number int32) bool {
-	return isPair(code) || number <= monthOf(s.end)
+	id     uint32
+	end    int64
+	ranges []endRange
 }
 
 // brought says whether a sample came in the request and without a UUID.
@@ -163,13 +211,23 @@ func readDerived(value []byte) (d derived, ok bool) {
 	d.event = event
 	for ok && len(rest) > 0 {
 		var s derivedSource
-		if s.id, rest, ok = readOrdered32(rest); ok {
-			s.end, n = binary.Varint(rest)
-			if ok = n > 0; ok {
-				rest = rest[n:]
-				d.sources = append(d.sources, s)
-			}
+		if s.id, rest, ok = readOrdered32(rest); !ok {
+			break
 		}
+		r := reader{b: rest}
+		s.end = r.varint()
+		before := s.end
+		for range r.count() {
+			e := endRange{first: int64(uint64(before) + uint64(r.varint()))}
+			e.last = int64(uint64(e.first) + r.uvarint())
+			e.number = numberOf(e.first, monthLength)
+			ok = ok && e.last >= e.first && numberOf(e.last, monthLength) == e.number &&
+				(len(s.ranges) == 0 || e.number > s.ranges[len(s.ranges)-1].number)
+			s.ranges = append(s.ranges, e)
+			before = e.last
+		}
+		ok, rest = ok && !r.bad && len(s.ranges) > 0, r.b
+		d.sources = append(d.sources, s)
 	}
 	return d, ok && len(d.sources) > 0
 }

@@ -5,15 +5,9 @@ import (
 	"math"
 )
 
-// appendDeletionKey makes the key of what is left of a row that a segment deleted.
-func appendDeletionKey(dst []byte, row *Locator, sequence uint64) []byte {
-	dst = appendMonth(appendEntryKey(dst, familyDeletion, row.Type, row.Source), monthOf(row.End))
-	dst = appendPeriod(appendOrdered(dst, sequence), row.Start, row.End)
-	return appendTie(dst, row.Sequence, row.Event, row.Index)
-}
-
-// appendDeletion encodes what gives the UUID and the sync identifier of a deleted sample.
-func appendDeletion(dst []byte, row *Locator, s *Sample, memberEnd int64) []byte {
+// appendDeletion encodes what gives the UUID and the sync identifier of a sample that a
+// segment deleted. Its key is that of the sample, in another family.
+func appendDeletion(dst []byte, row *Locator, s *Sample, memberEnd int64, sequence uint64) []byte {
 	var form byte
 	if s.metadata != 0 {
 		form |= formMetadata
@@ -21,7 +15,7 @@ func appendDeletion(dst []byte, row *Locator, s *Sample, memberEnd int64) []byte
 	if s.HasUUID {
 		form |= formUUID
 	}
-	dst = append(dst, form)
+	dst = append(binary.AppendUvarint(dst, sequence), form)
 	if s.metadata != 0 {
 		dst = binary.AppendUvarint(dst, uint64(s.metadata-1))
 	}
@@ -34,13 +28,11 @@ func appendDeletion(dst []byte, row *Locator, s *Sample, memberEnd int64) []byte
 	return dst
 }
 
-// readDeletion decodes what follows the month in the key of a deletion, and its value.
-func readDeletion(typeCode uint32, key, value []byte) (sequence uint64, s Sample, memberEnd int64, ok bool) {
-	sequence, n := readOrdered(key, 0)
-	if n == 0 || !readPlace(key[n:], &s.Place) {
-		return 0, s, 0, false
-	}
+// readDeletion decodes a deletion into a sample whose place is known.
+func readDeletion(value []byte, typeCode uint32, s *Sample) (sequence uint64, memberEnd int64, ok bool) {
+	*s = Sample{Place: s.Place}
 	r := reader{b: value}
+	sequence = r.uvarint()
 	form := r.byte()
 	if form&formMetadata != 0 {
 		number := r.uvarint()
@@ -54,5 +46,5 @@ func readDeletion(typeCode uint32, key, value []byte) (sequence uint64, s Sample
 	if isPair(typeCode) {
 		memberEnd = int64(uint64(s.End) - r.uvarint())
 	}
-	return sequence, s, memberEnd, r.done() && form&^(formMetadata|formUUID) == 0
+	return sequence, memberEnd, r.done() && form&^(formMetadata|formUUID) == 0
 }

@@ -10,8 +10,8 @@ import (
 	pb "healthledger/proto/healthledger/v1"
 )
 
-// monthLength is how finely the longest durations are kept. It needs no calendar.
-const monthLength = 30 * 24 * 3600 * 1_000_000
+// dayLength is how finely the directory tells of times. It needs no calendar.
+const dayLength = 24 * 3600 * 1_000_000
 
 // A directory says what is stored of every type, by app and by source. It never
 // changes: a commit makes the next one, and what did not change is shared.
@@ -59,33 +59,36 @@ type entry struct {
 	maxEnd int64
 	// members is how many came as members of other objects and have no identity.
 	members uint64
-	// months in which samples end, in order.
-	months []month
+	// days in which samples end, in order.
+	days []day
 }
 
-// month is the longest duration, in microseconds, of the samples that end in it, and the
+// day is the longest duration, in microseconds, of the samples that end in it, and the
 // last segment that added or removed one.
-type month struct {
+type day struct {
 	number  int32
 	longest uint64
 	changed uint64
 }
 
-func monthOf(end int64) int32 {
-	n := end / monthLength
-	if end%monthLength < 0 {
+func dayOf(end int64) int32 { return numberOf(end, dayLength) }
+
+// boundsOf returns the first and the last microsecond of a day.
+func boundsOf(day int32) (first, last int64) {
+	first = saturate(int64(day), dayLength)
+	if day == dayOf(math.MaxInt64) {
+		return first, math.MaxInt64
+	}
+	return first, (int64(day)+1)*dayLength - 1
+}
+
+// numberOf returns in which stretch of a length a time is.
+func numberOf(t, length int64) int32 {
+	n := t / length
+	if t%length < 0 {
 		n--
 	}
 	return int32(n)
-}
-
-// bounds returns the first and the last microsecond of a month.
-func (m month) bounds() (first, last int64) {
-	first = saturate(int64(m.number), monthLength)
-	if m.number == monthOf(math.MaxInt64) {
-		return first, math.MaxInt64
-	}
-	return first, (int64(m.number)+1)*monthLength - 1
 }
 
 func saturate(n, unit int64) int64 {
@@ -127,7 +130,7 @@ func (dir directory) with(drafts map[draftKey]*draft) directory {
 	}
 	copied := map[uint32]map[uint64]bool{}
 	for key, d := range drafts {
-		if len(d.months) == 0 {
+		if d.blank() {
 			continue
 		}
 		if copied[key.typeCode] == nil {
@@ -135,7 +138,7 @@ func (dir directory) with(drafts map[draftKey]*draft) directory {
 			next[key.typeCode] = slices.Clone(next[key.typeCode])
 		}
 		next.put(key.typeCode, &entry{
-			origin: d.origin, count: d.count, maxEnd: d.maxEnd, members: d.members, months: d.months,
+			origin: d.origin, count: d.count, maxEnd: d.maxEnd, members: d.members, days: d.days,
 		}, copied[key.typeCode])
 	}
 	return next
@@ -177,68 +180,22 @@ func readEntry(key, value []byte) (typeCode, source uint32, e *entry, ok bool) {
 	return typeCode, source, e, ok && len(rest) == 0 && r.done()
 }
 
-func readMonth(key, value []byte) (typeCode, source uint32, m month, ok bool) {
+func (d *day) appendRow(dst []byte) []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(dst, d.longest), d.changed)
+}
+
+func readDay(key, value []byte) (typeCode, source uint32, d day, ok bool) {
 	typeCode, rest, ok := readOrdered32(key[1:])
 	if !ok {
-		return 0, 0, m, false
+		return 0, 0, d, false
 	}
 	source, rest, ok = readOrdered32(rest)
 	if !ok || len(rest) != 4 {
-		return 0, 0, m, false
+		return 0, 0, d, false
 	}
-	m.number = int32(binary.BigEndian.Uint32(rest) ^ 1<<31)
+	d.number = int32(binary.BigEndian.Uint32(rest) ^ 1<<31)
 	r := reader{b: value}
-	m.longest, m.changed = r.uvarint(), r.uvarint()
-	return typeCode, source, m, r.done() && m.changed > 0 &&
-		m.number >= monthOf(math.MinInt64) && m.number <= monthOf(math.MaxInt64)
-}
-
-// Span is a range of ends in which no sample is longer than Longest microseconds.
-type Span struct {
-	// First and Last end, both inclusive.
-	First, Last int64
-	Longest     uint64
-}
-
-// shortDuration bounds what may share a span: a few long samples, or one that never
-// ends, must not make every query look far.
-const shortDuration = 24 * 3600 * 1_000_000
-
-// spans returns where samples lie that end at low or later and start at until or
-// earlier, in order and without overlap. What ends before low changes nothing in them
-// unless it ends in the same month.
-func (e *entry) spans(low, until int64) []Span {
-	if low > e.maxEnd {
-		return nil
-	}
-	var spans []Span
-	add := func(s Span) {
-		if last := uint64(math.MaxInt64) - uint64(until); s.Longest < last {
-			s.Last = min(s.Last, int64(uint64(until)+s.Longest))
-		}
-		if s.Last = min(s.Last, e.maxEnd); s.First <= s.Last {
-			spans = append(spans, s)
-		}
-	}
-	short := Span{First: low, Last: e.maxEnd}
-	for _, m := range e.months {
-		first, last := m.bounds()
-		if last < low {
-			continue
-		}
-		if m.longest <= shortDuration {
-			short.Longest = max(short.Longest, m.longest)
-			continue
-		}
-		if first > short.First {
-			add(Span{First: short.First, Last: first - 1, Longest: short.Longest})
-		}
-		add(Span{First: max(first, low), Last: last, Longest: m.longest})
-		if last >= e.maxEnd {
-			return spans
-		}
-		short = Span{First: last + 1, Last: e.maxEnd}
-	}
-	add(short)
-	return spans
+	d.longest, d.changed = r.uvarint(), r.uvarint()
+	return typeCode, source, d, r.done() && d.changed > 0 &&
+		d.number >= dayOf(math.MinInt64) && d.number <= dayOf(math.MaxInt64)
 }

@@ -67,8 +67,8 @@ func (r *Region) holds(memberEnd int64) bool {
 
 // Feed goes through changes of the samples of one type. It must be closed.
 type Feed struct {
+	spending
 	after   Point
-	spend   func() error
 	streams streams
 	// current is the stream that the change is of.
 	current *stream
@@ -79,21 +79,19 @@ type Feed struct {
 // deleted. Spend is called for every row that is read, and ends the feed with its error.
 func (s *Snapshot) Changes(sources []Source, after Point, spend func() error) *Feed {
 	after = s.resolve(after)
-	f := &Feed{after: after, spend: spend}
-	from := after.Sequence
-	if after.Whole {
+	f := &Feed{spending: spending{view: s.view, ask: spend}, after: after}
+	from := max(after.Sequence, 1)
+	if after.Whole && after.Sequence > 0 {
 		from++
 	}
 	for i := range sources {
 		region := Region{Source: &sources[i], Before: math.MaxInt64}
-		for _, number := range sources[i].monthsChanged(from) {
-			f.add(&deletedRows{region: region, month: number, from: from, until: math.MaxUint64}, Point{Sequence: from, Deleted: true})
-			added := from
-			if after.Deleted && !after.Whole {
-				added++
-			}
-			f.add(&addedRows{region: region, month: number, from: added, after: after}, Point{Sequence: added})
+		f.add(&changedRows{region: region, family: familyDeletion, from: from, until: math.MaxUint64, after: after}, Point{Sequence: from, Deleted: true})
+		added := from
+		if after.Deleted && !after.Whole {
+			added++
 		}
+		f.add(&changedRows{region: region, family: familySample, from: added, until: math.MaxUint64, after: after}, Point{Sequence: added})
 	}
 	heap.Init(&f.streams)
 	return f
@@ -103,17 +101,14 @@ func (s *Snapshot) Changes(sources []Source, after Point, spend func() error) *F
 // what they deleted there.
 func (s *Snapshot) Entered(regions []Region, until uint64, deletions bool, after Point, spend func() error) *Feed {
 	after = s.resolve(after)
-	f := &Feed{after: after, spend: spend}
+	f := &Feed{spending: spending{view: s.view, ask: spend}, after: after}
 	for _, region := range regions {
 		if after.Sequence == 0 && compareOrigins(region.Source.entry.origin, after.origin) >= 0 {
 			f.add(&regionRows{region: region, until: until, after: after}, Point{})
 		}
-		if !deletions {
-			continue
-		}
-		from := max(after.Sequence, 1)
-		for _, number := range region.Source.months() {
-			f.add(&deletedRows{region: region, month: number, from: from, until: until}, Point{Sequence: from, Deleted: true})
+		if deletions {
+			from := max(after.Sequence, 1)
+			f.add(&changedRows{region: region, family: familyDeletion, from: from, until: until, after: after}, Point{Sequence: from, Deleted: true})
 		}
 	}
 	heap.Init(&f.streams)

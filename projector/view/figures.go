@@ -126,6 +126,7 @@ func (q *Quarters) moveRow(valid bool) {
 		q.err = errors.Join(q.err, q.rows.Error())
 		return
 	}
+	q.source.snapshot.step()
 	key := q.rows.Key()[q.prefix:]
 	if len(key) != 8 || readTime(key) != blockOf(readTime(key)) {
 		q.err = errDamaged
@@ -165,7 +166,7 @@ type quarterSamples struct {
 func (c *quarterSamples) count(source *Source, from, to, end int64) (int64, error) {
 	if c.scan == nil {
 		var err error
-		if c.scan, err = source.Scan(from, end-1+besideLength); err != nil {
+		if c.scan, err = source.Scan(from, lastEnd(end)); err != nil {
 			return to, err
 		}
 	}

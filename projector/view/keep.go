@@ -103,22 +103,16 @@ func (b *Batch) remakeBlocks(d *draft) error {
 // countBlock adds the samples of a block that stand in a reader's rows.
 func (b *Batch) countBlock(reader pebble.Reader, d *draft, bl *block) error {
 	from, to := bl.start, bl.start+blockLength
-	for _, span := range d.spans(from, to-1) {
-		err := scanRows(reader, d.typeCode, d.origin.id, span.First, min(span.Last, to-1+besideLength), func(row *Locator, s *Sample) error {
-			if s.End < from || s.End == from && s.Start < from || s.Start >= to || isBeside(s, false) {
-				return nil
-			}
-			if s.body != 0 {
-				if _, series, err := b.find(appendBesideKey(nil, row.Type, row.Source, &s.Place)); err != nil || series {
-					return err
-				}
-			}
-			bl.add(d.blocks.style, &measured{s.Place, s.Value, s.unit})
+	return scanRows(reader, d.typeCode, d.origin.id, from, lastEnd(to), func(row *Locator, s *Sample) error {
+		if s.End == from && s.Start < from || s.Start >= to || isBeside(s, false) {
 			return nil
-		})
-		if err != nil {
-			return err
 		}
-	}
-	return nil
+		if s.body != 0 {
+			if _, series, err := b.find(appendBesideKey(nil, row.Type, row.Source, &s.Place)); err != nil || series {
+				return err
+			}
+		}
+		bl.add(d.blocks.style, &measured{s.Place, s.Value, s.unit})
+		return nil
+	})
 }

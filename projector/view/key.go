@@ -20,11 +20,12 @@ const (
 	familyBody       byte = 0x14
 	familyChunk      byte = 0x15
 	familyEntry      byte = 0x20
-	familyMonth      byte = 0x21
-	familyChange     byte = 0x22
-	familyDeletion   byte = 0x23
+	familyDay        byte = 0x21
+	familyAddition   byte = 0x22
+	familyRemoval    byte = 0x23
 	familyFigures    byte = 0x24
 	familyBeside     byte = 0x25
+	familyDeletion   byte = 0x26
 	familyRequest    byte = 0x30
 	familyUUID       byte = 0x31
 	familyIdentity   byte = 0x32
@@ -223,16 +224,8 @@ func appendEntryKey(dst []byte, family byte, typeCode, source uint32) []byte {
 	return appendOrdered(appendOrdered(append(dst, family), uint64(typeCode)), uint64(source))
 }
 
-func appendMonthKey(dst []byte, typeCode, source uint32, month int32) []byte {
-	return appendMonth(appendEntryKey(dst, familyMonth, typeCode, source), month)
-}
-
-func appendMonth(dst []byte, month int32) []byte {
-	return binary.BigEndian.AppendUint32(dst, uint32(month)^1<<31)
-}
-
-func appendChangeKey(dst []byte, typeCode, source uint32, month int32, sequence uint64) []byte {
-	return appendOrdered(appendMonth(appendEntryKey(dst, familyChange, typeCode, source), month), sequence)
+func appendDayKey(dst []byte, typeCode, source uint32, day int32) []byte {
+	return binary.BigEndian.AppendUint32(appendEntryKey(dst, familyDay, typeCode, source), uint32(day)^1<<31)
 }
 
 func appendDerivedKey(dst []byte, app uint64, typeCode uint32, prefix [12]byte) []byte {

@@ -101,13 +101,13 @@ func (v *View) loadDirectory(s *state) error {
 	if err != nil {
 		return err
 	}
-	return v.rows(familyMonth, func(key, value []byte) error {
-		typeCode, source, m, ok := readMonth(key, value)
+	return v.rows(familyDay, func(key, value []byte) error {
+		typeCode, source, d, ok := readDay(key, value)
 		e := entries[draftKey{typeCode, source}]
 		if !ok || e == nil {
 			return errDamaged
 		}
-		e.months = append(e.months, m)
+		e.days = append(e.days, d)
 		return nil
 	})
 }

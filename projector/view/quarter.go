@@ -38,6 +38,9 @@ func floor(t, length int64) int64 {
 	return saturate(n, length)
 }
 
+// lastEnd returns when what is in quarters and starts before a time ends at the latest.
+func lastEnd(before int64) int64 { return min(before-1, math.MaxInt64-besideLength) + besideLength }
+
 // isBeside says whether a sample is read beside the quarters: one of a series counts with
 // its entries, and one at either end of time is in no block.
 func isBeside(s *Sample, series bool) bool {
@@ -47,8 +50,8 @@ func isBeside(s *Sample, series bool) bool {
 // Sparse says that on average the source has too few samples for figures of quarters, so that
 // reading the samples alone is faster. Of a source that may not be seen wholly it says nothing.
 func (s *Source) Sparse() bool {
-	const blocks = monthLength / blockLength
-	return s.since == math.MinInt64 && s.entry.count < uint64(len(s.entry.months))*blocks*fewest
+	const blocks = dayLength / blockLength
+	return s.since == math.MinInt64 && s.entry.count < uint64(len(s.entry.days))*blocks*fewest
 }
 
 // measured is what of a sample counts.

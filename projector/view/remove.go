@@ -210,11 +210,7 @@ func (r *removal) ofRequest(code uint32, at *derived, alike [][16]byte, found ma
 		return errDamaged
 	}
 	for _, s := range at.sources {
-		ranges, err := b.rangesOf(code, &s, at.sequence)
-		if err != nil {
-			return err
-		}
-		for _, c := range ranges {
+		for _, c := range s.ranges {
 			err := scanRows(b.batch, code, s.id, c.first, c.last, func(row *Locator, sample *Sample) error {
 				if _, wanted := indexes[row.Index]; wanted && at.brought(sample) {
 					found[row.Index] = append(found[row.Index], objectRow{Locator: *row})
@@ -227,37 +223,6 @@ func (r *removal) ofRequest(code uint32, at *derived, alike [][16]byte, found ma
 		}
 	}
 	return nil
-}
-
-// rangesOf returns where samples of a request end, among all that its segment added.
-func (b *Batch) rangesOf(code uint32, s *derivedSource, sequence uint64) ([]changeRange, error) {
-	o := b.origin(s.id)
-	if o == nil {
-		return nil, errDamaged
-	}
-	d := b.draft(code, o)
-	if d.rangesOf == sequence {
-		return d.ranges, nil
-	}
-	var ranges []changeRange
-	for _, m := range d.months {
-		if m.changed < sequence || !s.reaches(code, m.number) {
-			continue
-		}
-		value, there, err := b.stored(appendChangeKey(nil, code, s.id, m.number, sequence))
-		if err != nil {
-			return nil, err
-		}
-		if !there {
-			continue
-		}
-		c, ok := readChange(m.number, value)
-		if !ok {
-			return nil, errDamaged
-		}
-		ranges = append(ranges, c)
-	}
-	return ranges, nil
 }
 
 // scanRows calls fn with the rows under a type code that end in a range, of the view or of
@@ -309,7 +274,8 @@ func (r *removal) overlapping(d *pb.DeletedSamples) error {
 	objects := map[Locator][]objectRow{}
 	for _, code := range r.codes() {
 		for _, d := range r.drafts(code) {
-			for _, span := range d.spans(from, to-1) {
+			d.settle()
+			for _, span := range d.spans(math.MinInt64, from, to-1) {
 				err := scanRows(r.batch.batch, code, d.origin.id, span.First, span.Last, func(row *Locator, s *Sample) error {
 					if s.Start >= to || s.End < from || s.End == from && s.Start < from {
 						return nil
@@ -384,9 +350,9 @@ func (b *Batch) removeRow(row *Locator) (*Sample, error) {
 	b.dropFigures(d, s)
 	d.count--
 	d.places.remove(s.Place)
-	d.touch(monthOf(row.End), b.sequence)
-	b.key = appendDeletionKey(b.key[:0], row, b.sequence)
-	b.value = appendDeletion(b.value[:0], row, s, memberEnd)
+	b.noteChange(d, &d.removed, row.End)
+	b.key = row.appendKey(append(b.key[:0], familyDeletion))
+	b.value = appendDeletion(b.value[:0], row, s, memberEnd, b.sequence)
 	b.set(b.key, b.value)
 	return s, nil
 }

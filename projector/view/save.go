@@ -283,7 +283,7 @@ func (b *Batch) write(d *draft, s *Sample, keyEnd, memberEnd int64, exponent uin
 	}
 	b.noteAdded(d, s.Start, keyEnd)
 	if !s.HasUUID {
-		b.noteDerived(d, memberEnd)
+		b.noteDerived(d, keyEnd, memberEnd)
 	}
 	b.key = append(b.key[:0], d.prefix...)
 	b.key = appendPeriod(b.key, s.Start, keyEnd)
@@ -301,52 +301,13 @@ func (b *Batch) write(d *draft, s *Sample, keyEnd, memberEnd int64, exponent uin
 
 // noteAdded notes a row in the entry and in the changes of the segment.
 func (b *Batch) noteAdded(d *draft, start, end int64) {
-	if len(d.months) == 0 || end > d.maxEnd {
+	if d.blank() || end > d.maxEnd {
 		d.maxEnd = end
 	}
 	d.count++
-	number := monthOf(end)
-	b.extend(d, number, end)
+	b.noteChange(d, &d.added, end)
 	if duration := uint64(end) - uint64(start); duration > 0 {
-		d.lengthen(number, duration)
+		one := d.day(dayOf(end))
+		one.longest = max(one.longest, duration)
 	}
-}
-
-// lengthen notes a duration of a month that is there.
-func (d *draft) lengthen(number int32, duration uint64) {
-	if i := d.findMonth(number); d.months[i].longest < duration {
-		d.ownMonths()
-		d.months[i].longest = duration
-		d.changed[number] = true
-	}
-}
-
-// touch notes that a segment changed a month.
-func (d *draft) touch(number int32, sequence uint64) {
-	i := d.findMonth(number)
-	if i < len(d.months) && d.months[i].number == number && d.months[i].changed == sequence {
-		return
-	}
-	d.ownMonths()
-	if i == len(d.months) || d.months[i].number != number {
-		d.months = slices.Insert(d.months, i, month{number: number})
-	}
-	d.months[i].changed = sequence
-	d.changed[number] = true
-}
-
-func (d *draft) ownMonths() {
-	if !d.monthsOwned {
-		d.months, d.monthsOwned = slices.Clone(d.months), true
-		d.changed = map[int32]bool{}
-	}
-}
-
-// findMonth returns where a month is or belongs; mostly it is the last.
-func (d *draft) findMonth(number int32) int {
-	i := len(d.months)
-	for i > 0 && d.months[i-1].number >= number {
-		i--
-	}
-	return i
 }

@@ -130,7 +130,7 @@ func (s *Source) Origin() *pb.Source { return s.entry.origin.source }
 // Spans returns where the source's visible samples can lie that end at low or later and
 // start at until or earlier: ranges of ends, ascending, that do not overlap.
 func (s *Source) Spans(low, until int64) []Span {
-	return s.entry.spans(max(low, s.since), until)
+	return s.entry.spans(s.since, low, until)
 }
 
 // Unit returns the unit of a sample; empty for categories.
@@ -140,6 +140,7 @@ func (s *Snapshot) Unit(sample *Sample) string { return s.state.units[sample.uni
 // where its last member of the type ends, if that is later than its own end.
 type Scan struct {
 	source *Source
+	family byte
 	// prefix of the keys; behind it is room for a time.
 	prefix []byte
 	fixed  int
@@ -147,7 +148,9 @@ type Scan struct {
 	sample Sample
 	// end of the key, and of the last member of the type.
 	end, memberEnd int64
-	err            error
+	// removed is the segment that deleted the sample, 0 if it is there.
+	removed uint64
+	err     error
 }
 
 // Scan opens the samples of the source that end from first to last, both inclusive. What
@@ -167,7 +170,7 @@ func (s *Source) scan(family byte, first, last int64) (*Scan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("scan samples: %w", s.snapshot.view.damage(err))
 	}
-	return &Scan{source: s, prefix: prefix, fixed: len(prefix), iter: iter}, nil
+	return &Scan{source: s, family: family, prefix: prefix, fixed: len(prefix), iter: iter}, nil
 }
 
 // First, Last, Next and Prev move and say whether there is a sample.
@@ -185,6 +188,7 @@ func (s *Scan) Prev() bool { return s.read(s.iter.Prev(), true) }
 // seek moves to the first sample that ends then or later.
 func (s *Scan) seek(end int64) bool {
 	s.prefix = appendTime(s.prefix[:s.fixed], end)
+	s.source.snapshot.touch(s.prefix, s.prefix)
 	return s.read(s.iter.SeekGE(s.prefix), false)
 }
 
@@ -214,6 +218,7 @@ func (s *Scan) read(valid, back bool) bool {
 
 // row decodes the row the iterator is at.
 func (s *Scan) row() bool {
+	s.source.snapshot.step()
 	value, err := s.iter.ValueAndErr()
 	if err != nil {
 		s.err = err
@@ -222,7 +227,11 @@ func (s *Scan) row() bool {
 	ok := false
 	if ok = readPlace(s.iter.Key()[s.fixed:], &s.sample.Place); ok {
 		s.end = s.sample.End
-		s.memberEnd, ok = readRow(value, s.source.typeCode, &s.sample)
+		if s.family == familyDeletion {
+			s.removed, s.memberEnd, ok = readDeletion(value, s.source.typeCode, &s.sample)
+		} else {
+			s.memberEnd, ok = readRow(value, s.source.typeCode, &s.sample)
+		}
 	}
 	if !ok || int(s.sample.unit) >= len(s.source.snapshot.state.units) {
 		s.err = errDamaged
@@ -274,6 +283,12 @@ func (s *Snapshot) Find(scope authz.Scope, at Locator) (*Source, *Sample, bool, 
 func (s *Snapshot) get(key []byte) ([]byte, error) {
 	s.touch(key, key)
 	return get(s.state.db, key)
+}
+
+func (s *Snapshot) step() {
+	if s.view.stepped != nil {
+		s.view.stepped()
+	}
 }
 
 func (s *Snapshot) touch(lower, upper []byte) {

@@ -78,10 +78,10 @@ func TestScanCannotLeaveTheScope(t *testing.T) {
 }
 
 // One sample that never ends must not make a query read all that came after it started.
-func TestEndlessSampleDoesNotWidenOtherMonths(t *testing.T) {
-	e := &entry{maxEnd: 1000 * monthLength, months: []month{{0, 60, 1}, {3, 60, 1}, {999, 1001 * monthLength, 1}}}
-	spans := e.spans(0, monthLength)
-	if len(spans) != 2 || spans[0].Last != monthLength+60 || spans[1].First != 999*monthLength {
+func TestEndlessSampleDoesNotWidenOtherDays(t *testing.T) {
+	e := &entry{maxEnd: 1000 * dayLength, days: []day{{0, 60, 1}, {3, 60, 1}, {999, 1001 * dayLength, 1}}}
+	spans := e.spans(math.MinInt64, 0, dayLength)
+	if len(spans) != 2 || spans[0].Last != dayLength+60 || spans[1].First != 999*dayLength {
 		t.Errorf("spans %v", spans)
 	}
 }

@@ -193,30 +193,20 @@ func (w *search) derivedOf(app uint64, code uint32, alike [][16]byte) error {
 }
 
 // ofRequest looks among the samples of a source for those with some indexes that a request
-// brought without UUIDs. What is found is not looked for any more.
+// brought without UUIDs. What is found is not looked for any more. Where the bound is in the
+// month, the range begins there, wherever samples begin.
 func (w *search) ofRequest(source *Source, d *derived, at *derivedSource, indexes map[uint32]struct{}) error {
-	for _, number := range source.monthsChanged(d.sequence) {
+	for _, r := range at.ranges {
 		if len(indexes) == 0 {
 			return nil
 		}
-		if !at.reaches(source.typeCode, number) {
+		if r.last < source.since {
 			continue
 		}
-		if err := w.spend(); err != nil {
-			return err
+		if source.since > math.MinInt64 && r.number == numberOf(source.since, monthLength) {
+			r.first = source.since
 		}
-		value, err := w.snapshot.get(appendChangeKey(nil, source.typeCode, source.entry.origin.id, number, d.sequence))
-		if errors.Is(err, pebble.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		c, ok := readChange(number, value)
-		if !ok {
-			return errDamaged
-		}
-		if err := w.scanFor(source, source.clamp(c), d, indexes); err != nil {
+		if err := w.scanFor(source, r, d, indexes); err != nil {
 			return err
 		}
 	}
@@ -224,11 +214,8 @@ func (w *search) ofRequest(source *Source, d *derived, at *derivedSource, indexe
 }
 
 // scanFor reads through a range for samples of a request.
-func (w *search) scanFor(source *Source, c changeRange, d *derived, indexes map[uint32]struct{}) error {
-	if c.first > c.last {
-		return nil
-	}
-	scan, err := source.Scan(c.first, c.last)
+func (w *search) scanFor(source *Source, r endRange, d *derived, indexes map[uint32]struct{}) error {
+	scan, err := source.Scan(r.first, r.last)
 	if err != nil {
 		return err
 	}
@@ -242,30 +229,4 @@ func (w *search) scanFor(source *Source, c changeRange, d *derived, indexes map[
 		err = w.spend()
 	}
 	return errors.Join(err, scan.Close())
-}
-
-// months returns the months in which visible samples can end. That of the bound is among
-// them whatever is in it, so that what is before the bound changes nothing.
-func (s *Source) months() []int32 {
-	var numbers []int32
-	bound := int64(math.MinInt64)
-	if s.since > math.MinInt64 {
-		bound = int64(monthOf(s.since))
-		numbers = append(numbers, int32(bound))
-	}
-	for _, m := range s.entry.months {
-		if int64(m.number) > bound {
-			numbers = append(numbers, m.number)
-		}
-	}
-	return numbers
-}
-
-// clamp takes from a range what may not be seen. Where the bound is in the month, the range
-// begins there, wherever samples begin.
-func (s *Source) clamp(c changeRange) changeRange {
-	if s.since > math.MinInt64 && monthOf(s.since) == c.month {
-		c.first = s.since
-	}
-	return c
 }

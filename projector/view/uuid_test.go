@@ -122,12 +122,12 @@ type twoViews struct {
 }
 
 func drawTwoViews(t testing.TB, r *rapid.T, requests int) *twoViews {
-	p := &twoViews{since: 1_000_000 * rapid.Int64Range(-5, 5).Draw(r, "since")}
+	p := &twoViews{since: 1_000_000*rapid.Int64Range(-5, 5).Draw(r, "since") + rapid.Int64Range(-1, 1).Draw(r, "beside")}
 	p.scope = granted(t, &pb.ReadGrant{Type: 1, Extent: pb.ReadExtent_READ_EXTENT_SINCE, Since: p.since})
 	for i, v := range []**View{&p.full, &p.bare} {
 		opened, err := Open(vfs.NewMem(), "view", Options{CacheSize: 1 << 20, Touched: func(lower, upper []byte) {
 			p.touched[i] = append(p.touched[i], fmt.Sprintf("%x-%x", lower, upper))
-		}})
+		}, Stepped: func() { p.touched[i] = append(p.touched[i], "row") }})
 		if err != nil {
 			r.Fatal(err)
 		}

@@ -34,7 +34,7 @@ import (
 
 // formatVersion is the version of everything FORMAT.md describes. A view of another
 // version is rebuilt.
-const formatVersion = 5
+const formatVersion = 6
 
 var (
 	// ErrFormat is wrapped by errors that say a view is of another version or damaged.
@@ -51,8 +51,10 @@ type Options struct {
 	// CacheSize of Pebble's block cache in bytes; 0 means 64 MiB.
 	CacheSize int64
 	// Touched, if set, is called with the bounds of every range of keys that a reader
-	// opens, and with a key twice where it looks one up. Tests of noninterference use it.
+	// opens, and with a key twice where it looks one up or seeks it. Stepped, if set, is
+	// called for every row of such ranges that is read. Tests of noninterference use them.
 	Touched func(lower, upper []byte)
+	Stepped func()
 }
 
 // Cursor says what part of the log a view contains.
@@ -83,6 +85,7 @@ type View struct {
 	db      *pebble.DB
 	lock    *pebble.Lock
 	touched func(lower, upper []byte)
+	stepped func()
 	failed  chan error
 	down    chan struct{} // closed by the first failure
 	closing chan struct{} // closed when Close begins
@@ -114,7 +117,7 @@ func Open(files vfs.FS, folder string, options Options) (*View, error) {
 		return nil, fmt.Errorf("open view: lock: %w", err)
 	}
 	v := &View{
-		lock: lock, touched: options.Touched, failed: make(chan error, 1), down: make(chan struct{}), closing: make(chan struct{}),
+		lock: lock, touched: options.Touched, stepped: options.Stepped, failed: make(chan error, 1), down: make(chan struct{}), closing: make(chan struct{}),
 		sourceIDs: map[string]uint32{}, kin: map[string][]*origin{}, unitIDs: map[string]uint32{},
 	}
 	v.idle.L = &v.mu
