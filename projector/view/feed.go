@@ -180,7 +180,7 @@ func (f *Feed) Close() error {
 	}
 	f.streams = nil
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("read changes: %w", err)
+		return fmt.Errorf("read changes: %w", f.damage(err))
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ type Quarters struct {
 // Quarters opens the figures of the quarters of [from, to). It must be closed.
 func (s *Source) Quarters(from, to int64) (*Quarters, error) {
 	from, to = max(from, s.since, firstBlock), quarterOf(min(to, lastBlock))
-	if start := quarterOf(from); start < from {
+	if start := quarterOf(from); start < from && start < lastBlock {
 		from = start + quarterLength
 	}
 	style := styleOf(s.typeCode)
@@ -51,7 +51,7 @@ func (s *Source) Quarters(from, to int64) (*Quarters, error) {
 	// A row holds all of its block, so that it is only read if all may be seen.
 	first := blockOf(from)
 	if first < s.since {
-		first += blockLength
+		first = min(first, lastBlock) + blockLength
 	}
 	prefix := appendEntryKey(nil, familyFigures, s.typeCode, s.entry.origin.id)
 	lower, upper := appendTime(prefix[:len(prefix):len(prefix)], min(first, to)), appendTime(prefix[:len(prefix):len(prefix)], to)

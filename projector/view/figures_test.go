@@ -293,3 +293,43 @@ func TestQuartersCoverTime(t *testing.T) {
 		}
 	})
 }
+
+// Next to the last microsecond nothing wraps around to the first.
+func TestFiguresAtTheEndOfTime(t *testing.T) {
+	v := openView(t, vfs.NewMem())
+	made := newSeries()
+	for segment := range uint64(2) {
+		c := &pb.SampleColumns{Type: mustType("heartRate"), Unit: "count/min", Tick: 1, Start: []int64{lastBlock}, Mantissa: []int64{60}}
+		for range fewest/2 - 1 {
+			c.Start, c.Mantissa = append(c.Start, 0), append(c.Mantissa, 0)
+		}
+		commitLog(t, v, []logged{{segment + 1, 0, made.event(false, c)}})
+	}
+	if _, err := get(v.db, appendBlockKey(nil, mustType("heartRate"), 0, lastBlock)); err != nil {
+		t.Errorf("the last block has no row: %v", err)
+	}
+	s, err := v.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := s.Sources(owner(), mustType("heartRate"))[0]
+	for _, since := range []int64{math.MinInt64, 0, lastBlock - 1, math.MaxInt64 - 1} {
+		source.since = since
+		for _, from := range []int64{0, lastBlock - 1, lastBlock, lastBlock + 1, math.MaxInt64 - 1, math.MaxInt64} {
+			q, err := source.Quarters(from, math.MaxInt64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if q.From < max(from, since) || q.To < q.From || q.First() {
+				t.Errorf("quarters from %d, seen since %d: %d to %d", from, since, q.From, q.To)
+			}
+			if err := q.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	closeView(t, v)
+}

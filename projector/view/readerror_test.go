@@ -104,6 +104,9 @@ func TestNothingIsSkippedWhereAReadFails(t *testing.T) {
 				if err != nil {
 					told++
 				}
+				if err != nil && !errors.Is(err, ErrFormat) {
+					t.Errorf("read %d fails, and nobody learns that the view is damaged: %v", at, err)
+				}
 			}
 			if told == 0 {
 				t.Errorf("none of %d reads that failed was told", reads)
