@@ -2,10 +2,7 @@ package main
 
 import (
 	"bytes"
-	"encoding/hex"
-	"maps"
-	"regexp"
-	"slices"
+
 	"strings"
 	"testing"
 	"time"
@@ -138,74 +135,12 @@ func reads(t *testing.T, typeName, pageToken string) map[string]*nats.Msg {
 	return m
 }
 
-// observe returns every answer to the reads, and to one that goes on from an anchor.
+// observe returns every answer to the reads.
 func (s *stranger) observe(requests map[string]*nats.Msg) map[string]string {
 	s.t.Helper()
 	seen := map[string]string{}
-	for _, name := range slices.Sorted(maps.Keys(requests)) {
-		m := requests[name]
-		answer := s.ask(s.subject(m.Subject), m.Header, m.Data)
-		if m.Subject == "QueryChanges" {
-			anchor := ""
-			if answer, anchor = withoutAnchor(answer); name == "changes, all" && anchor != "" {
-				seen["changes, then"], _ = withoutAnchor(s.ask(s.subject(m.Subject), nil, append(bytes.Clone(m.Data), encoded(s.t, &pb.QueryChangesRequest{Anchor: anchor})...)))
-			}
-		}
-		seen[name] = answer
-	}
-	return seen
-}
-
-var anchorJSON = regexp.MustCompile(`"anchor": ?"[^"]*"`)
-
-// withoutAnchor leaves of an anchor how long it is: what it says cannot be read, and two of
-// the same differ.
-func withoutAnchor(answer string) (rest, anchor string) {
-	body, err := hex.DecodeString(answer)
-	if err != nil {
-		return answer, "" // headers: it is an error
-	}
-	if bytes.HasPrefix(body, []byte("{")) {
-		return string(anchorJSON.ReplaceAllFunc(body, func(b []byte) []byte { return bytes.Repeat([]byte("x"), len(b)) })), ""
-	}
-	changes := &pb.QueryChangesResponse{}
-	if proto.Unmarshal(body, changes) != nil {
-		return answer, ""
-	}
-	anchor = changes.GetAnchor()
-	changes.Anchor = strings.Repeat("x", len(anchor))
-	if body, err = proto.Marshal(changes); err != nil {
-		return answer, ""
-	}
-	return hex.EncodeToString(body), anchor
-}
-
-// saveAndAsk saves, takes some of it back with some that was never there, and returns what
-// became of both.
-func (s *stranger) saveAndAsk(save *pb.SaveRequest) string {
-	s.t.Helper()
-	do := func(method string, request, response proto.Message) string {
-		s.t.Helper()
-		answer := s.ask(s.subject(method), nil, encoded(s.t, request))
-		body, err := hex.DecodeString(answer)
-		if err == nil {
-			err = proto.Unmarshal(body, response)
-		}
-		if err != nil {
-			s.t.Fatalf("%s: %s", method, answer)
-		}
-		return answer
-	}
-	saved, deleted, outcome := &pb.SaveResponse{}, &pb.DeleteResponse{}, &pb.QueryOutcomeResponse{}
-	do("Save", save, saved)
-	do("Delete", &pb.DeleteRequest{RequestId: bytes.Repeat([]byte{8}, 16), Deletions: []*pb.Deletion{
-		{Type: "stepCount", Uuids: []string{save.GetSamples()[0].GetUuid(), "6ba7b810-9dad-41d1-80b4-00c04fd4ffff"}},
-		{Type: "stepCount", From: save.GetSamples()[0].GetStart(), To: save.GetSamples()[5].GetStart()},
-	}}, deleted)
-	seen := do("QueryOutcome", &pb.QueryOutcomeRequest{Receipt: saved.GetReceipt()}, outcome)
-	seen += do("QueryOutcome", &pb.QueryOutcomeRequest{Receipt: deleted.GetReceipt()}, outcome)
-	if outcome.GetDeleted() != 5 {
-		s.t.Errorf("%d of its own were deleted, want 5", outcome.GetDeleted())
+	for name, m := range requests {
+		seen[name] = s.ask(s.subject(m.Subject), m.Header, m.Data)
 	}
 	return seen
 }

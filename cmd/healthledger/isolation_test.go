@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -415,15 +414,6 @@ func foreignTokens(t *testing.T, s *store, first, second string) {
 	}
 }
 
-func wantSame(t *testing.T, what string, got, want map[string]string) {
-	t.Helper()
-	for _, name := range slices.Sorted(maps.Keys(want)) {
-		if got[name] != want[name] {
-			t.Errorf("%s: %s:\n%s\nnot\n%s", what, name, got[name], want[name])
-		}
-	}
-}
-
 // asOwner is the owner's connection, past the client that would add a session.
 func (s *store) asOwner(id string) *stranger {
 	s.t.Helper()
@@ -567,82 +557,4 @@ func (s *stranger) state() pb.LockState {
 		s.t.Error("without a session status tells more than the lock state")
 	}
 	return status.GetState()
-}
-
-func TestDeniedReadEqualsEmptyStore(t *testing.T) {
-	s, first, second := two(t)
-	const app = "com.example.denied"
-	s.register(first, app, "com.example.watch")
-	s.register(second, app)
-	s.run("--store", first, "grant", "com.example.watch", "--read", "stepCount")
-	// The first store holds much that the app may not read; the second only what the
-	// app writes itself, which is the same in both.
-	export, _ := made(t, 20_000)
-	s.run("--store", first, "import", export)
-	watch := s.credentials(first, "com.example.watch")
-	reader := knock(t, watch, watch.Key)
-	var many []*pb.Sample
-	for i := range 3000 {
-		many = append(many, steps(time.Date(2024, 3, 1, 0, i, 0, 0, time.UTC), float64(i+1)))
-	}
-	if answer := reader.ask(reader.subject("Save"), nil, encoded(t, &pb.SaveRequest{RequestId: make([]byte, 16), Samples: many})); strings.Contains(answer, "Nats-Service-Error") {
-		t.Fatal(answer)
-	}
-	page := &pb.QuerySamplesResponse{}
-	m, err := reader.nc.Request(reader.subject("QuerySamples"), encoded(t, &pb.QuerySamplesRequest{Types: []string{"stepCount"}}), 30*time.Second)
-	if err == nil {
-		err = proto.Unmarshal(m.Data, page)
-	}
-	if err != nil || page.GetNextPageToken() == "" {
-		t.Fatalf("no page token of an app that may read: %v", err)
-	}
-
-	denied, empty := s.credentials(first, app), s.credentials(second, app)
-	a, b := knock(t, denied, denied.Key), knock(t, empty, empty.Key)
-	requests := reads(t, "stepCount", page.GetNextPageToken())
-	nothing := b.observe(requests)
-	wantSame(t, "nothing of its own", a.observe(requests), nothing)
-
-	// A type that is denied and full, and one of the same kind that nobody wrote.
-	other := a.observe(reads(t, "pushCount", page.GetNextPageToken()))
-	for name := range other {
-		other[name] = strings.ReplaceAll(other[name], hex.EncodeToString([]byte("pushCount")), hex.EncodeToString([]byte("stepCount")))
-		other[name] = strings.ReplaceAll(other[name], "pushCount", "stepCount")
-	}
-	wantSame(t, "a type without data", other, nothing)
-
-	// Samples of its own, among the foreign ones, come back the same in both stores.
-	own := &pb.SaveRequest{RequestId: bytes.Repeat([]byte{9}, 16)}
-	for i := range 40 {
-		sample := steps(time.Date(2024, 3, 1, 0, 7*i, 30, 0, time.UTC), float64(i+1))
-		sample.Uuid = fmt.Sprintf("6ba7b810-9dad-41d1-80b4-00c04fd4%04x", i)
-		own.Samples = append(own.Samples, sample)
-	}
-	var outcomes []string
-	for _, writer := range []*stranger{a, b} {
-		outcomes = append(outcomes, writer.saveAndAsk(own))
-	}
-	if outcomes[0] != outcomes[1] {
-		t.Errorf("the outcome of a save:\n%s\nnot\n%s", outcomes[0], outcomes[1])
-	}
-	mine := b.observe(requests)
-	wantSame(t, "with samples of its own", a.observe(requests), mine)
-	if mine["samples, all"] == nothing["samples, all"] || mine["statistics, all"] == nothing["statistics, all"] {
-		t.Error("the app does not see its own samples")
-	}
-
-	// A grant makes the difference, and its end unmakes it.
-	s.run("--store", first, "grant", app, "--read", "stepCount")
-	if granted := a.observe(requests); granted["samples, all"] == mine["samples, all"] || granted["statistics, all"] == mine["statistics, all"] {
-		t.Error("a grant shows nothing")
-	}
-	s.run("--store", first, "revoke", app, "--read", "stepCount")
-	// That the owner has answered is no secret, what he answered is.
-	revoked := a.observe(requests)
-	if revoked["request status"] == mine["request status"] {
-		t.Error("a request that is answered is pending")
-	}
-	delete(revoked, "request status")
-	delete(mine, "request status")
-	wantSame(t, "revoked", revoked, mine)
 }
