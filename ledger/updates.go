@@ -3,7 +3,8 @@ package ledger
 import (
 	"context"
 	"encoding/binary"
-	"sync"
+	"maps"
+	"slices"
 
 	"healthledger/authz"
 	"healthledger/ledger/seal"
@@ -35,8 +36,8 @@ func (s *Store) SetUpdates(ctx context.Context, app *authz.App, req *pb.SetUpdat
 }
 
 // AckUpdates appends that an app has dealt with updates, of each type with the last one
-// named. It returns after the fsync, whatever the lock state is. Where it fails some may
-// be in the log; acknowledging again changes nothing.
+// named, in one segment. It returns after the fsync, whatever the lock state is.
+// Acknowledging again changes nothing.
 //
 // Errors: INVALID_ARGUMENT, alike for everything that is no token of the app's; NO_SPACE,
 // UNAVAILABLE.
@@ -52,23 +53,14 @@ func (s *Store) AckUpdates(ctx context.Context, app *authz.App, req *pb.AckUpdat
 		}
 		last[code] = max(last[code], sequence)
 	}
-	// Side by side, they share a segment.
-	var putting sync.WaitGroup
-	failed := make(chan error, len(last))
-	for code, sequence := range last {
-		putting.Go(func() {
-			_, err := s.put(ctx, app, anyApp, &pb.Event{Body: &pb.Event_UpdatesAcked{UpdatesAcked: &pb.UpdatesAcked{
-				App: app.Number, Type: code, Sequence: sequence,
-			}}})
-			failed <- err
-		})
+	var events []*pb.Event
+	for _, code := range slices.Sorted(maps.Keys(last)) {
+		events = append(events, &pb.Event{Body: &pb.Event_UpdatesAcked{UpdatesAcked: &pb.UpdatesAcked{
+			App: app.Number, Type: code, Sequence: last[code],
+		}}})
 	}
-	putting.Wait()
-	close(failed)
-	for err := range failed {
-		if err != nil {
-			return nil, err
-		}
+	if _, err := s.put(ctx, app, anyApp, events...); err != nil {
+		return nil, err
 	}
 	return &pb.AckUpdatesResponse{}, nil
 }

@@ -44,12 +44,17 @@ func TestUpdatesAreSetAndAcknowledgedInTheLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []*pb.Event
+	segments := map[uint64]bool{}
 	for _, e := range h.events()[before:] {
+		segments[e.sequence] = true
 		if e.class != seal.Health || e.event.GetTime() == 0 {
 			t.Errorf("an event of class %v at %d", e.class, e.event.GetTime())
 		}
 		e.event.Time = 0
 		got = append(got, e.event)
+	}
+	if len(segments) != 2 {
+		t.Errorf("%d segments, want one of the setting and one of what is acknowledged at once", len(segments))
 	}
 	slices.SortFunc(got, func(a, b *pb.Event) int { return strings.Compare(a.String(), b.String()) })
 	want := []*pb.Event{
