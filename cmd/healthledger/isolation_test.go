@@ -159,8 +159,8 @@ func (s *stranger) ask(subject string, header nats.Header, body []byte) string {
 	return text.String() + hex.EncodeToString(m.Data)
 }
 
-// two makes a daemon with two stores: two apps in the first, one in the other.
-func two(t *testing.T) (s *store, first, second string) {
+// two makes a daemon with two stores, both unlocked.
+func two(t *testing.T, flags ...string) (s *store, first, second string) {
 	t.Helper()
 	s = newStore(t)
 	first = s.id()
@@ -174,7 +174,7 @@ func two(t *testing.T) (s *store, first, second string) {
 			second = e.Name()
 		}
 	}
-	s.serve()
+	s.serve(flags...)
 	for _, id := range []string{first, second} {
 		s.run("--store", id, "unlock")
 	}
