@@ -8,7 +8,6 @@ package serve
 
 import (
 	"context"
-	"crypto/subtle"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -195,8 +194,8 @@ func (d *Daemon) openLedger(ctx context.Context) error {
 // authenticate says who connects. Tokens are compared in constant time.
 func (d *Daemon) authenticate(user, password string) (natsserver.Identity, bool) {
 	if user == rpc.LocalPrefix+d.local.Key {
-		same := subtle.ConstantTimeCompare([]byte(password), []byte(d.local.Token)) == 1
-		return natsserver.Identity{Kind: natsserver.LocalOwner, Key: d.local.Key}, same
+		_, ok := d.authenticateOwner("", d.local.Key, password)
+		return natsserver.Identity{Kind: natsserver.LocalOwner, Key: d.local.Key}, ok
 	}
 	store, app, ok := d.ledger.AppByKey(user)
 	if !ok || !app.Holds(password) {

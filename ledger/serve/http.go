@@ -40,11 +40,11 @@ func (d *Daemon) serveHTTP() error {
 	}
 	mux := http.NewServeMux()
 	stopping, stop := context.WithCancel(context.Background())
-	options := rpc.HTTPOptions{Authenticate: d.authenticateBearer, Logger: d.options.Logger, Stopping: stopping}
+	options := rpc.HTTPOptions{Authenticate: d.authenticateOwner, Logger: d.options.Logger, Stopping: stopping}
 	mux.Handle(rpc.NewHTTPHandler(pb.File_healthledger_v1_owner_proto.Services().ByName("OwnerService"), func(o ...connect.HandlerOption) (string, http.Handler) {
 		return pb.NewOwnerServiceHandler(&ownerService{daemon: d}, o...)
 	}, options))
-	options.Gate = d.admit
+	options.Authenticate, options.Gate = d.authenticateBearer, d.admit
 	mux.Handle(rpc.NewHTTPHandler(pb.File_healthledger_v1_health_proto.Services().ByName("HealthService"), func(o ...connect.HandlerOption) (string, http.Handler) {
 		return pb.NewHealthServiceHandler(&healthService{daemon: d}, o...)
 	}, options))
@@ -97,13 +97,19 @@ func (d *Daemon) listenHTTP() (net.Listener, error) {
 	return tls.Listen("tcp", address.String(), config)
 }
 
+// authenticateOwner says whether a token is the local owner's. Tokens are compared in
+// constant time.
+func (d *Daemon) authenticateOwner(_, key, token string) (credential uint64, ok bool) {
+	return 0, key == d.local.Key && subtle.ConstantTimeCompare([]byte(token), []byte(d.local.Token)) == 1
+}
+
 // authenticateBearer says whether a token is that of an app of the store, or of the local
 // owner. Tokens are compared in constant time.
 //
 // Wrong ones are not slowed down: see natsserver.Options.Authenticate.
 func (d *Daemon) authenticateBearer(store, key, token string) (credential uint64, ok bool) {
 	if key == d.local.Key {
-		return 0, subtle.ConstantTimeCompare([]byte(token), []byte(d.local.Token)) == 1
+		return d.authenticateOwner(store, key, token)
 	}
 	id, err := seal.ParseStoreID(store)
 	if err != nil {
