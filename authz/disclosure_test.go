@@ -92,7 +92,7 @@ func (m *discloser) endIf(over func(*granting) bool) {
 
 func (m *discloser) register(r *rapid.T) {
 	m.manifest = drawDiscloser(r, "org.example")
-	d, err := m.author.AddApp(m.now, &pb.AppDraft{Manifest: m.manifest, Key: rapid.StringMatching("[a-z]{20}").Draw(r, "key")}, false, nil)
+	d, err := m.author.AddApp(m.now, &pb.AppDraft{Manifest: m.manifest, Key: rapid.StringMatching("[a-z]{20}").Draw(r, "key"), TokenHash: aHash}, false, nil)
 	m.app = m.take(r, d, err)
 }
 

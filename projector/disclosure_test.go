@@ -21,7 +21,7 @@ func disclosing(t *testing.T) (h *house, s *service, granted *pb.GrantDisclosure
 	s = h.opened(t)
 	manifest := authztest.Manifest("org.example.reader")
 	manifest.Recipients = []*pb.Recipient{{Name: "Doctor", Category: "health_service", Address: "Main Street"}}
-	h.decide(t, s, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_AddApp{AddApp: &pb.AppDraft{Manifest: manifest, Key: "key"}}})
+	h.decide(t, s, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_AddApp{AddApp: &pb.AppDraft{Manifest: manifest, Key: "key", TokenHash: make([]byte, 32)}}})
 	reads := &pb.DecideRequest{BundleId: "org.example.reader"}
 	types := []string{"bloodPressureSystolic", "bloodPressureDiastolic", "electrocardiogram"}
 	for _, name := range types {

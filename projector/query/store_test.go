@@ -60,7 +60,7 @@ func grants(t testing.TB, reads map[uint64][]*pb.ReadGrant) *authz.State {
 		last = next[:]
 	}
 	for _, app := range []uint64{anna, bert, carl} {
-		decide(&pb.Decision{Body: &pb.Decision_AppRegistered{AppRegistered: &pb.AppRegistered{Key: fmt.Sprint(app), Explained: &pb.Explained{Read: true, Share: true, Clinical: true}}}},
+		decide(&pb.Decision{Body: &pb.Decision_AppRegistered{AppRegistered: &pb.AppRegistered{Key: fmt.Sprint(app), TokenHash: make([]byte, sha256.Size), Explained: &pb.Explained{Read: true, Share: true, Clinical: true}}}},
 			&pb.DecisionDetail{Body: &pb.DecisionDetail_AppDescribed{AppDescribed: &pb.AppDescribed{Manifest: authztest.Manifest(bundleID(app))}}})
 	}
 	for app, g := range reads {

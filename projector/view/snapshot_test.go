@@ -30,7 +30,7 @@ func granted(t testing.TB, reads ...*pb.ReadGrant) authz.Scope {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(detail)
-	decision, err := proto.Marshal(&pb.Decision{Number: 1, DetailHash: sum[:], Body: &pb.Decision_AppRegistered{AppRegistered: &pb.AppRegistered{Key: "k", Explained: &pb.Explained{Read: true}}}})
+	decision, err := proto.Marshal(&pb.Decision{Number: 1, DetailHash: sum[:], Body: &pb.Decision_AppRegistered{AppRegistered: &pb.AppRegistered{Key: "k", TokenHash: make([]byte, sha256.Size), Explained: &pb.Explained{Read: true}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
