@@ -373,12 +373,13 @@ func withoutHidden(g *pb.ReadGrant, e *pb.Event) (full, bare *pb.Event) {
 	return full, bare
 }
 
-// What is seen of correlations by a reader of one of the members is followed too.
+// What is seen of correlations by a reader of one of the members is followed too, and told
+// of once, whenever its members end.
 func TestFollowingCorrelationsGivesWhatSamplesShow(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		s := newStore(t)
 		state := grants(t, drawGrants(r))
-		held, anchor := map[string]bool{}, ""
+		held, told, gone, anchor := map[string]bool{}, map[string]int{}, map[string]int{}, ""
 		for range rapid.IntRange(1, 8).Draw(r, "steps") {
 			if rapid.IntRange(0, 3).Draw(r, "step") > 0 {
 				s.saveSamples(t, drawApp(r), 0, drawObject(r, "food"))
@@ -395,9 +396,15 @@ func TestFollowingCorrelationsGivesWhatSamplesShow(t *testing.T) {
 					r.Fatal(err)
 				}
 				for _, sample := range answer.Samples {
+					if told[sample.Uuid]++; told[sample.Uuid] > 1 {
+						r.Fatalf("%s is told twice", sample.Uuid)
+					}
 					held[sample.Uuid] = true
 				}
 				for _, d := range answer.Deleted {
+					if gone[d.Uuid]++; gone[d.Uuid] > 1 {
+						r.Fatalf("that %s is deleted is told twice", d.Uuid)
+					}
 					delete(held, d.Uuid)
 				}
 				anchor, more = answer.Anchor, answer.More

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"math"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -375,9 +376,9 @@ func fuzzChanges(t *testing.T, key, value []byte) {
 	}
 	for _, code := range [...]uint32{1, Pair(2001, 13)} {
 		s, again := Sample{Place: Place{Start: -5, End: 1 << 40}}, Sample{Place: Place{Start: -5, End: 1 << 40}}
-		if sequence, memberEnd, ok := readDeletion(value, code, &s); ok {
-			row := appendDeletion(nil, &Locator{Type: code, Place: s.Place}, &s, memberEnd, sequence)
-			if at, end, ok := readDeletion(row, code, &again); !ok || again != s || at != sequence || end != memberEnd {
+		if sequence, e, ok := readDeletion(value, code, &s); ok {
+			row := appendDeletion(nil, &Locator{Type: code, Place: s.Place}, &s, &e, sequence)
+			if at, f, ok := readDeletion(row, code, &again); !ok || again != s || at != sequence || !reflect.DeepEqual(e, f) {
 				t.Errorf("deletion %x does not read back", value)
 			}
 		}
@@ -405,13 +406,13 @@ func fuzzChanges(t *testing.T, key, value []byte) {
 // fuzzObjects reads rows of objects; what reads, reads the same once written again.
 func fuzzObjects(t *testing.T, key, value []byte) {
 	s := Sample{Place: Place{Start: -5, End: 1 << 40}}
-	if memberEnd, ok := readRow(value, Pair(2001, 13), &s); ok {
-		if s.End < s.Start || s.End > 1<<40 || memberEnd > 1<<40 {
-			t.Errorf("a correlation to %d with a member to %d under a key to %d", s.End, memberEnd, 1<<40)
+	if e, ok := readRow(value, Pair(2001, 13), &s); ok {
+		if s.End < s.Start || s.End > 1<<40 || e.member > 1<<40 {
+			t.Errorf("a correlation to %d with a member to %d under a key to %d", s.End, e.member, 1<<40)
 		}
-		row := appendRow(nil, Pair(2001, 13), &s, 1<<40, memberEnd, uint32(formReal))
+		row := appendRow(nil, Pair(2001, 13), &s, 1<<40, &e, uint32(formReal))
 		again := Sample{Place: Place{Start: -5, End: 1 << 40}}
-		if end, ok := readRow(row, Pair(2001, 13), &again); !ok || end != memberEnd || again.Place != s.Place || again.body != s.body || again.UUID != s.UUID {
+		if f, ok := readRow(row, Pair(2001, 13), &again); !ok || !reflect.DeepEqual(e, f) || again.Place != s.Place || again.body != s.body || again.UUID != s.UUID {
 			t.Errorf("row %x does not read back", value)
 		}
 	}

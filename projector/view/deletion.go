@@ -7,7 +7,7 @@ import (
 
 // appendDeletion encodes what gives the UUID and the sync identifier of a sample that a
 // segment deleted. Its key is that of the sample, in another family.
-func appendDeletion(dst []byte, row *Locator, s *Sample, memberEnd int64, sequence uint64) []byte {
+func appendDeletion(dst []byte, row *Locator, s *Sample, e *ends, sequence uint64) []byte {
 	var form byte
 	if s.metadata != 0 {
 		form |= formMetadata
@@ -23,13 +23,13 @@ func appendDeletion(dst []byte, row *Locator, s *Sample, memberEnd int64, sequen
 		dst = append(dst, s.UUID[:]...)
 	}
 	if isPair(row.Type) {
-		dst = binary.AppendUvarint(dst, uint64(row.End)-uint64(memberEnd))
+		dst = appendEnds(dst, row.End, e)
 	}
 	return dst
 }
 
 // readDeletion decodes a deletion into a sample whose place is known.
-func readDeletion(value []byte, typeCode uint32, s *Sample) (sequence uint64, memberEnd int64, ok bool) {
+func readDeletion(value []byte, typeCode uint32, s *Sample) (sequence uint64, e ends, ok bool) {
 	*s = Sample{Place: s.Place}
 	r := reader{b: value}
 	sequence = r.uvarint()
@@ -42,9 +42,9 @@ func readDeletion(value []byte, typeCode uint32, s *Sample) (sequence uint64, me
 	if s.HasUUID = form&formUUID != 0; s.HasUUID {
 		copy(s.UUID[:], r.take(16))
 	}
-	memberEnd = s.End
+	e.member = s.End
 	if isPair(typeCode) {
-		memberEnd = int64(uint64(s.End) - r.uvarint())
+		e = r.ends(s.End)
 	}
-	return sequence, memberEnd, r.done() && form&^(formMetadata|formUUID) == 0
+	return sequence, e, r.done() && form&^(formMetadata|formUUID) == 0
 }

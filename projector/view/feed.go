@@ -69,6 +69,7 @@ func (r *Region) holds(memberEnd int64) bool {
 type Feed struct {
 	spending
 	after   Point
+	regions map[draftKey]Region
 	streams streams
 	// current is the stream that the change is of.
 	current *stream
@@ -79,13 +80,14 @@ type Feed struct {
 // deleted. Spend is called for every row that is read, and ends the feed with its error.
 func (s *Snapshot) Changes(sources []Source, after Point, spend func() error) *Feed {
 	after = s.resolve(after)
-	f := &Feed{spending: spending{view: s.view, ask: spend}, after: after}
+	f := &Feed{spending: spending{view: s.view, ask: spend}, after: after, regions: map[draftKey]Region{}}
 	from := max(after.Sequence, 1)
 	if after.Whole && after.Sequence > 0 {
 		from++
 	}
 	for i := range sources {
 		region := Region{Source: &sources[i], Before: math.MaxInt64}
+		f.regions[region.Source.key()] = region
 		f.add(&changedRows{region: region, family: familyDeletion, from: from, until: math.MaxUint64, after: after}, Point{Sequence: from, Deleted: true})
 		added := from
 		if after.Deleted && !after.Whole {
@@ -101,8 +103,9 @@ func (s *Snapshot) Changes(sources []Source, after Point, spend func() error) *F
 // what they deleted there.
 func (s *Snapshot) Entered(regions []Region, until uint64, deletions bool, after Point, spend func() error) *Feed {
 	after = s.resolve(after)
-	f := &Feed{spending: spending{view: s.view, ask: spend}, after: after}
+	f := &Feed{spending: spending{view: s.view, ask: spend}, after: after, regions: map[draftKey]Region{}}
 	for _, region := range regions {
+		f.regions[region.Source.key()] = region
 		if after.Sequence == 0 && compareOrigins(region.Source.entry.origin, after.origin) >= 0 {
 			f.add(&regionRows{region: region, until: until, after: after}, Point{})
 		}
@@ -119,7 +122,7 @@ func (s *Snapshot) Entered(regions []Region, until uint64, deletions bool, after
 func (f *Feed) add(rows rows, from Point) {
 	from.origin = rows.source().entry.origin
 	from.Start, from.End = math.MinInt64, math.MinInt64
-	f.streams = append(f.streams, &stream{rows: rows, at: from})
+	f.streams = append(f.streams, &stream{rows: rows, at: row{Point: from}})
 }
 
 // Next moves to the next change and says whether there is one.
@@ -141,7 +144,21 @@ func (f *Feed) Next() bool {
 		}
 		f.current = st
 		if st.at.compare(&f.after) > 0 {
-			f.after = st.at
+			if f.after = st.at.Point; !f.told(st) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// told says whether the row is of a correlation that the feed has told of already: at a row
+// under the type of another member, which ended earlier.
+func (f *Feed) told(st *stream) bool {
+	source := st.rows.source()
+	for _, p := range st.at.earlier {
+		other, ok := f.regions[draftKey{Pair(source.Type(), p.typeCode), source.entry.origin.id}]
+		if ok && other.holds(p.end) {
 			return true
 		}
 	}
@@ -188,14 +205,20 @@ func (f *Feed) Close() error {
 // stream is a part of a feed, and where it is.
 type stream struct {
 	rows rows
-	at   Point
+	at   row
 	open bool
+}
+
+// row is where a row stands, and in which other rows a correlation has come before.
+type row struct {
+	Point
+	earlier []pair
 }
 
 // rows are changes of one source in order.
 type rows interface {
 	// next moves to the next row and sets where that stands.
-	next(at *Point, spend func() error) (bool, error)
+	next(at *row, spend func() error) (bool, error)
 	sample() *Sample
 	source() *Source
 	close() error
@@ -204,7 +227,7 @@ type rows interface {
 type streams []*stream
 
 func (s streams) Len() int           { return len(s) }
-func (s streams) Less(i, j int) bool { return s[i].at.compare(&s[j].at) < 0 }
+func (s streams) Less(i, j int) bool { return s[i].at.compare(&s[j].at.Point) < 0 }
 func (s streams) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
 func (s *streams) Push(x any)        { *s = append(*s, x.(*stream)) }
 

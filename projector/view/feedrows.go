@@ -13,7 +13,7 @@ type regionRows struct {
 func (r *regionRows) source() *Source { return r.region.Source }
 func (r *regionRows) sample() *Sample { return r.scan.Sample() }
 
-func (r *regionRows) next(at *Point, spend func() error) (bool, error) {
+func (r *regionRows) next(at *row, spend func() error) (bool, error) {
 	s := r.region.Source
 	var ok bool
 	if r.scan == nil {
@@ -38,8 +38,8 @@ func (r *regionRows) next(at *Point, spend func() error) (bool, error) {
 		if err := spend(); err != nil {
 			return false, err
 		}
-		if sample := r.scan.Sample(); sample.Sequence <= r.until && r.region.holds(r.scan.memberEnd) {
-			*at = Point{Source: s.entry.origin.id, origin: s.entry.origin, Place: sample.Place}
+		if sample := r.scan.Sample(); sample.Sequence <= r.until && r.region.holds(r.scan.ends.member) {
+			*at = row{Point{Source: s.entry.origin.id, origin: s.entry.origin, Place: sample.Place}, r.scan.ends.earlier}
 			at.End = r.scan.End()
 			return true, nil
 		}
@@ -73,7 +73,7 @@ type changedRows struct {
 func (r *changedRows) source() *Source { return r.region.Source }
 func (r *changedRows) sample() *Sample { return r.scan.Sample() }
 
-func (r *changedRows) next(at *Point, spend func() error) (bool, error) {
+func (r *changedRows) next(at *row, spend func() error) (bool, error) {
 	for ok := r.scan != nil && r.scan.Next(); ; ok = r.scan.Next() {
 		for !ok || r.scan.End() > r.current.last {
 			if r.scan != nil && r.scan.err != nil {
@@ -96,9 +96,10 @@ func (r *changedRows) next(at *Point, spend func() error) (bool, error) {
 		if r.family == familySample {
 			by = sample.Sequence
 		}
-		if by == r.current.sequence && r.region.holds(r.scan.memberEnd) {
+		if by == r.current.sequence && r.region.holds(r.scan.ends.member) {
 			o := r.region.Source.entry.origin
-			*at = Point{Sequence: by, Deleted: r.family == familyDeletion, Source: o.id, origin: o, Place: sample.Place}
+			at.Point = Point{Sequence: by, Deleted: r.family == familyDeletion, Source: o.id, origin: o, Place: sample.Place}
+			at.earlier = r.scan.ends.earlier
 			at.End = r.scan.End()
 			return true, nil
 		}

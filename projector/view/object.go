@@ -246,6 +246,20 @@ func (o *incoming) rows() []pair {
 	return rows
 }
 
+// ends returns those of one of the rows.
+func (o *incoming) ends(row int) ends {
+	if len(o.pairs) == 0 {
+		return ends{member: o.sample.End}
+	}
+	e := ends{member: o.pairs[row].end}
+	for _, p := range o.pairs {
+		if e.member > max(o.sample.End, p.end) {
+			e.earlier = append(e.earlier, p)
+		}
+	}
+	return e
+}
+
 // byContent looks for an object of the same content, and says where its first row is.
 func (b *Batch) byContent(o *incoming) (Locator, bool, error) {
 	first := o.rows()[0]
@@ -285,11 +299,8 @@ func (b *Batch) putObject(o *incoming, next *known) error {
 	var rows []objectRow
 	for i, row := range o.rows() {
 		d := b.draft(row.typeCode, o.origin)
-		memberEnd := s.End
-		if len(o.pairs) > 0 {
-			memberEnd = o.pairs[i].end
-		}
-		if err := b.write(d, s, row.end, memberEnd, o.exponent, o.metadata, o.object.payload.chunks > 0); err != nil {
+		e := o.ends(i)
+		if err := b.write(d, s, row.end, &e, o.exponent, o.metadata, o.object.payload.chunks > 0); err != nil {
 			return err
 		}
 		if o.identity != nil {
@@ -304,7 +315,7 @@ func (b *Batch) putObject(o *incoming, next *known) error {
 		place := s.Place
 		place.End = row.end
 		next.rows = append(next.rows, Locator{row.typeCode, o.origin.id, place})
-		rows = append(rows, objectRow{next.rows[i], memberEnd})
+		rows = append(rows, objectRow{next.rows[i], e.member})
 	}
 	b.counts.Samples++
 	if o.identity != nil {

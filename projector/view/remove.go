@@ -336,7 +336,7 @@ func (b *Batch) removeRow(row *Locator) (*Sample, error) {
 		return nil, err
 	}
 	s := &Sample{Place: row.Place}
-	memberEnd, ok := readRow(value, row.Type, s)
+	e, ok := readRow(value, row.Type, s)
 	o := b.origin(row.Source)
 	if !ok || o == nil {
 		return nil, errDamaged
@@ -352,7 +352,7 @@ func (b *Batch) removeRow(row *Locator) (*Sample, error) {
 	d.places.remove(s.Place)
 	b.noteChange(d, &d.removed, row.End)
 	b.key = row.appendKey(append(b.key[:0], familyDeletion))
-	b.value = appendDeletion(b.value[:0], row, s, memberEnd, b.sequence)
+	b.value = appendDeletion(b.value[:0], row, s, &e, b.sequence)
 	b.set(b.key, b.value)
 	return s, nil
 }

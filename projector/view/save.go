@@ -244,7 +244,7 @@ func (b *Batch) saveSample(d *draft, s *Sample, exponent uint32, use *metadataUs
 			return err
 		}
 	}
-	if err := b.write(d, s, s.End, s.End, exponent, use, false); err != nil {
+	if err := b.write(d, s, s.End, &ends{member: s.End}, exponent, use, false); err != nil {
 		return err
 	}
 	d.places.add(s, known)
@@ -275,7 +275,7 @@ func (b *Batch) sameAnywhere(d *draft, s *sought) (bool, error) {
 // write writes a row of a sample under the type of the draft, and leaves it in b.key and
 // b.value. Every row comes this way. Series says whether the sample stands for the entries
 // of its payload.
-func (b *Batch) write(d *draft, s *Sample, keyEnd, memberEnd int64, exponent uint32, use *metadataUse, series bool) error {
+func (b *Batch) write(d *draft, s *Sample, keyEnd int64, e *ends, exponent uint32, use *metadataUse, series bool) error {
 	if use != nil && !use.written {
 		use.written = true
 		b.key = appendMetadataKey(b.key[:0], s.Sequence, s.Event, use.number)
@@ -283,12 +283,12 @@ func (b *Batch) write(d *draft, s *Sample, keyEnd, memberEnd int64, exponent uin
 	}
 	b.noteAdded(d, s.Start, keyEnd)
 	if !s.HasUUID {
-		b.noteDerived(d, keyEnd, memberEnd)
+		b.noteDerived(d, keyEnd, e.member)
 	}
 	b.key = append(b.key[:0], d.prefix...)
 	b.key = appendPeriod(b.key, s.Start, keyEnd)
 	b.key = appendTie(b.key, s.Sequence, s.Event, s.Index)
-	b.value = appendRow(b.value[:0], d.typeCode, s, keyEnd, memberEnd, exponent)
+	b.value = appendRow(b.value[:0], d.typeCode, s, keyEnd, e, exponent)
 	op := b.batch.SetDeferred(len(b.key), len(b.value))
 	copy(op.Key, b.key)
 	copy(op.Value, b.value)

@@ -118,6 +118,9 @@ func (s *Source) App() uint64 { return s.entry.origin.app }
 // Type returns the code of the type. That of a pair is the correlation's.
 func (s *Source) Type() uint32 { return ownType(s.typeCode) }
 
+// key names the part of the directory.
+func (s *Source) key() draftKey { return draftKey{s.typeCode, s.entry.origin.id} }
+
 // Locate says where a sample of the source lies.
 func (s *Source) Locate(sample *Sample) Locator {
 	return Locator{Type: s.typeCode, Source: s.entry.origin.id, Place: sample.Place}
@@ -146,8 +149,8 @@ type Scan struct {
 	fixed  int
 	iter   *pebble.Iterator
 	sample Sample
-	// end of the key, and of the last member of the type.
-	end, memberEnd int64
+	end    int64 // of the key
+	ends   ends
 	// removed is the segment that deleted the sample, 0 if it is there.
 	removed uint64
 	err     error
@@ -200,7 +203,7 @@ func (s *Scan) read(valid, back bool) bool {
 		}
 		// Only a correlation that goes on after the last of its members can be in the range
 		// and have none of the type that may be seen. It is passed over.
-		if s.memberEnd >= s.source.since {
+		if s.ends.member >= s.source.since {
 			return true
 		}
 		if back {
@@ -228,9 +231,9 @@ func (s *Scan) row() bool {
 	if ok = readPlace(s.iter.Key()[s.fixed:], &s.sample.Place); ok {
 		s.end = s.sample.End
 		if s.family == familyDeletion {
-			s.removed, s.memberEnd, ok = readDeletion(value, s.source.typeCode, &s.sample)
+			s.removed, s.ends, ok = readDeletion(value, s.source.typeCode, &s.sample)
 		} else {
-			s.memberEnd, ok = readRow(value, s.source.typeCode, &s.sample)
+			s.ends, ok = readRow(value, s.source.typeCode, &s.sample)
 		}
 	}
 	if !ok || int(s.sample.unit) >= len(s.source.snapshot.state.units) {

@@ -193,26 +193,24 @@ func readBeside(b []byte, s *Sample, form byte) bool {
 // appendRow encodes a sample as a row under a type. In the rows of a correlation the key
 // ends where the last of its members of the type does, if that is later than its own end:
 // see correlation.go.
-func appendRow(dst []byte, typeCode uint32, s *Sample, keyEnd, memberEnd int64, exponent uint32) []byte {
+func appendRow(dst []byte, typeCode uint32, s *Sample, keyEnd int64, e *ends, exponent uint32) []byte {
 	if isPair(typeCode) {
 		dst = binary.AppendUvarint(dst, uint64(keyEnd)-uint64(s.End))
-		dst = binary.AppendUvarint(dst, uint64(keyEnd)-uint64(memberEnd))
+		dst = appendEnds(dst, keyEnd, e)
 	}
 	return appendValue(dst, s, exponent)
 }
 
-// readRow decodes a row under a type into s, whose Place must be that of the key. The
-// end of the last member of the type is returned, of what is no correlation its own.
-func readRow(b []byte, typeCode uint32, s *Sample) (memberEnd int64, ok bool) {
+// readRow decodes a row under a type into s, whose Place must be that of the key.
+func readRow(b []byte, typeCode uint32, s *Sample) (e ends, ok bool) {
 	if !isPair(typeCode) {
-		return s.End, readValue(b, s)
+		return ends{member: s.End}, readValue(b, s)
 	}
 	r := reader{b: b}
-	back, member := r.uvarint(), r.uvarint()
-	if room := uint64(s.End) + 1<<63; r.bad || back > uint64(s.End)-uint64(s.Start) || member > room {
-		return 0, false
+	back := r.uvarint()
+	if e = r.ends(s.End); r.bad || back > uint64(s.End)-uint64(s.Start) {
+		return e, false
 	}
-	memberEnd = int64(uint64(s.End) - member)
 	s.End = int64(uint64(s.End) - back)
-	return memberEnd, readValue(r.b, s)
+	return e, readValue(r.b, s)
 }
