@@ -143,20 +143,15 @@ func (o *openStore) openView(folder string, reader *log.Reader, store seal.Store
 	if o.files, err = cryptfs.New(vfs.Default, o.viewKey.Bytes(), seal.Do); err != nil {
 		return err
 	}
-	if o.view, err = view.Open(o.files, folder, view.Options{}); err != nil {
+	if o.view, err = view.Open(o.files, folder, view.Options{AppKey: func(number uint64) string { return o.app(number).Key }}); err != nil {
 		return err
 	}
 	if o.follower, err = newFollower(store, reader, o.opener, o.state, o.view); err != nil {
 		return errors.Join(err, o.view.Close())
 	}
 	o.engine = query.New(o.view, query.Options{
-		Tokens: pageTokens{o.tokenKey},
-		BundleID: func(app uint64) string {
-			if a, ok := o.state.AppByNumber(app); ok {
-				return a.BundleID()
-			}
-			return ""
-		},
+		Tokens:      pageTokens{o.tokenKey},
+		BundleID:    func(number uint64) string { return o.app(number).BundleID() },
 		SourceOrder: o.state.SourceOrder,
 	})
 	return nil
@@ -289,4 +284,13 @@ func (o *openStore) forgetView() {
 		o.viewKey.Destroy()
 	}
 	o.files, o.viewKey = nil, nil
+}
+
+// app returns an app of which there is something in the log, removed ones too; an empty
+// one if the owner never registered it.
+func (o *openStore) app(number uint64) *authz.App {
+	if a, ok := o.state.AppByNumber(number); ok {
+		return a
+	}
+	return &authz.App{}
 }

@@ -16,7 +16,7 @@ import (
 
 // yearStore holds a heart rate every five seconds for a year: 6.3M samples.
 func yearStore(b *testing.B) (*view.View, *Engine) {
-	v, err := view.Open(vfs.Default, b.TempDir(), view.Options{})
+	v, err := view.Open(vfs.Default, b.TempDir(), view.Options{AppKey: keyOf})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func BenchmarkChanges(b *testing.B) {
 // stepsStore holds steps of ten years from three sources, each a minute of every five from
 // six to ten: 2.1M samples.
 func stepsStore(b *testing.B, overlap bool) (engine *Engine, samples int) {
-	v, err := view.Open(vfs.Default, b.TempDir(), view.Options{})
+	v, err := view.Open(vfs.Default, b.TempDir(), view.Options{AppKey: keyOf})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -125,7 +125,7 @@ func (h *history) note(saved *pb.SamplesSaved) {
 		for i, row := range health.Rows(c) {
 			s := &told{app: saved.App, start: row.Start, end: row.End, alive: true, added: h.store.sequence + 1}
 			if !row.HasUUID {
-				row.UUID = health.DeriveUUID([16]byte(saved.RequestId), saved.App, c.Type, index)
+				row.UUID = health.DeriveUUID([16]byte(saved.RequestId), keyOf(saved.App), c.Type, index)
 			}
 			s.uuid = uuid.UUID(row.UUID).String()
 			index++

@@ -118,7 +118,7 @@ type reference struct {
 func newStore(t testing.TB) *store {
 	t.Helper()
 	s := &store{touched: map[string]int{}, ids: map[string][]string{}}
-	v, err := view.Open(vfs.NewMem(), "view", view.Options{CacheSize: 1 << 20, Touched: func(lower, upper []byte) {
+	v, err := view.Open(vfs.NewMem(), "view", view.Options{AppKey: keyOf, CacheSize: 1 << 20, Touched: func(lower, upper []byte) {
 		s.touched[fmt.Sprintf("%x-%x", lower, upper)]++
 	}, Stepped: func() { s.touched["rows"]++ }})
 	if err != nil {
@@ -174,7 +174,7 @@ func (s *store) save(t testing.TB, app uint64, gap uint64, columns ...*pb.Sample
 				source.App = bundleID(app)
 			}
 			if !row.HasUUID {
-				row.UUID, row.HasUUID = health.DeriveUUID([16]byte(request), app, c.GetType(), index), true
+				row.UUID, row.HasUUID = health.DeriveUUID([16]byte(request), keyOf(app), c.GetType(), index), true
 			}
 			message := health.Sample(typ, c.GetUnit(), source, row, nil)
 			s.ids[typ.Short()] = append(s.ids[typ.Short()], message.Uuid)
@@ -321,3 +321,6 @@ func drawPeriod(t *rapid.T) period {
 	}
 	return p
 }
+
+// keyOf stands for the key of an app.
+func keyOf(app uint64) string { return fmt.Sprint("key", app) }

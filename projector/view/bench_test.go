@@ -88,7 +88,7 @@ func BenchmarkApply(b *testing.B) {
 				events = append(events, made.bulk(samples, byContent))
 			}
 			folder := b.TempDir()
-			v, err := Open(vfs.Default, folder, Options{})
+			v, err := Open(vfs.Default, folder, Options{AppKey: keyOf})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -123,7 +123,7 @@ func BenchmarkApply(b *testing.B) {
 func BenchmarkReimport(b *testing.B) {
 	const samples = 4000
 	first, again := newSeries(), newSeries()
-	v, err := Open(vfs.Default, b.TempDir(), Options{})
+	v, err := Open(vfs.Default, b.TempDir(), Options{AppKey: keyOf})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func BenchmarkLoneSaves(b *testing.B) {
 		b.Run(fmt.Sprintf("uuid=%v", own), func(b *testing.B) {
 			made := newSeries()
 			folder := b.TempDir()
-			v, err := Open(vfs.Default, folder, Options{})
+			v, err := Open(vfs.Default, folder, Options{AppKey: keyOf})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -208,7 +208,7 @@ func owner() authz.Scope { return authz.NewState(nil, true).OwnerScope() }
 func BenchmarkQuarters(b *testing.B) {
 	const quarters, each = 365 * 96, 4
 	made := newSeries()
-	v, err := Open(vfs.Default, b.TempDir(), Options{})
+	v, err := Open(vfs.Default, b.TempDir(), Options{AppKey: keyOf})
 	if err != nil {
 		b.Fatal(err)
 	}

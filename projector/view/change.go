@@ -126,7 +126,7 @@ func (b *Batch) putDerived(request named) {
 			b.value = all[n].appendDerived(b.value)
 			n++
 		}
-		deriver := health.NewDeriver(request.id, request.app, ownType(typeCode))
+		deriver := health.NewDeriver(request.id, b.view.appKey(request.app), ownType(typeCode))
 		b.key = appendDerivedKey(b.key[:0], request.app, typeCode, deriver.Prefix())
 		b.set(b.key, b.value)
 		all = all[n:]
@@ -169,12 +169,12 @@ func (d *derived) brought(s *Sample) bool {
 
 // indexesOf returns which samples of a type UUIDs mean that begin alike, by the row of the
 // event that brought these.
-func indexesOf(event []byte, typeCode uint32, alike [][16]byte) (map[uint32]struct{}, bool) {
+func (v *View) indexesOf(event []byte, typeCode uint32, alike [][16]byte) (map[uint32]struct{}, bool) {
 	request, app, _, ok := readEvent(event)
 	if !ok {
 		return nil, false
 	}
-	deriver, indexes := health.NewDeriver(request, app, typeCode), map[uint32]struct{}{}
+	deriver, indexes := health.NewDeriver(request, v.appKey(app), typeCode), map[uint32]struct{}{}
 	for _, id := range alike {
 		if index, ok := deriver.Index(id); ok {
 			indexes[index] = struct{}{}

@@ -148,7 +148,7 @@ func goldenLog() []logged {
 // goldenRemovals delete a sample with a UUID of its own, one without and with metadata, a
 // correlation and, for the owner, what has an identity.
 func goldenRemovals() []logged {
-	derived := health.DeriveUUID([16]byte(bytes.Repeat([]byte{1}, 16)), 7, 1, 2)
+	derived := health.DeriveUUID([16]byte(bytes.Repeat([]byte{1}, 16)), keyOf(7), 1, 2)
 	deleted := func(app uint64, request []byte, all ...*pb.DeletedSamples) *pb.Event {
 		return &pb.Event{Body: &pb.Event_SamplesDeleted{SamplesDeleted: &pb.SamplesDeleted{App: app, RequestId: request, Deletions: all}}}
 	}

@@ -227,7 +227,7 @@ func TestFiguresTouchNothingThatIsHidden(t *testing.T) {
 		}
 		readAll := func(log []logged) map[string]*read {
 			var touched [][]byte
-			v, err := Open(vfs.NewMem(), "view", Options{CacheSize: 1 << 20, Touched: func(lower, upper []byte) { touched = append(touched, bytes.Clone(lower), bytes.Clone(upper)) }})
+			v, err := Open(vfs.NewMem(), "view", Options{AppKey: keyOf, CacheSize: 1 << 20, Touched: func(lower, upper []byte) { touched = append(touched, bytes.Clone(lower), bytes.Clone(upper)) }})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -138,7 +138,7 @@ func drawColumns(t *rapid.T) *pb.SampleColumns {
 
 func openView(t testing.TB, files vfs.FS) *View {
 	t.Helper()
-	v, err := Open(files, "view", Options{CacheSize: 1 << 20})
+	v, err := Open(files, "view", Options{AppKey: keyOf, CacheSize: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,3 +217,6 @@ func dump(t testing.TB, v *View) []string {
 	}
 	return rows
 }
+
+// keyOf stands for the key of an app.
+func keyOf(app uint64) string { return fmt.Sprint("key", app) }

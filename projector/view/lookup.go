@@ -90,7 +90,7 @@ func (d *Details) UUID(typeCode uint32, s *Sample) ([16]byte, error) {
 		if len(d.derivers) >= cacheRows {
 			clear(d.derivers)
 		}
-		made := health.NewDeriver(request, app, typeCode)
+		made := health.NewDeriver(request, d.snapshot.view.appKey(app), typeCode)
 		from = &made
 		d.derivers[id] = from
 	}

@@ -202,7 +202,7 @@ func (m *model) object(typeCode uint32, unit string, source *pb.Source, row heal
 	o.sample.Value, o.sample.HasValue, o.sample.Created, o.sample.HasCreated = row.Value, hasValue, row.Created, row.HasCreated
 	o.sample.UUID, o.sample.HasUUID = row.UUID, row.HasUUID
 	if o.uuid = row.UUID; !row.HasUUID {
-		o.uuid = health.DeriveUUID([16]byte(m.saved.GetRequestId()), o.app, typeCode, index)
+		o.uuid = health.DeriveUUID([16]byte(m.saved.GetRequestId()), keyOf(o.app), typeCode, index)
 	}
 	if id := fmt.Sprint(o.app, o.source); !slices.Contains(m.sources, id) {
 		m.sources = append(m.sources, id)

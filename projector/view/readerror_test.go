@@ -75,7 +75,7 @@ func TestNothingIsSkippedWhereAReadFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			broken := &failing{}
 			try := func(at int64) (int, error) {
-				v, err := Open(errorfs.Wrap(files, broken), "view", Options{CacheSize: 1})
+				v, err := Open(errorfs.Wrap(files, broken), "view", Options{AppKey: keyOf, CacheSize: 1})
 				if err != nil {
 					t.Fatal(err)
 				}

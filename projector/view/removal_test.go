@@ -48,7 +48,7 @@ func drawUUID(t *rapid.T, log []logged, app uint64, typeCode uint32) []byte {
 		if app == 0 || rapid.Bool().Draw(t, "own") {
 			app = saved.GetApp()
 		}
-		derived := health.DeriveUUID([16]byte(saved.GetRequestId()), app, typeCode, rapid.Uint32Range(0, 5).Draw(t, "index"))
+		derived := health.DeriveUUID([16]byte(saved.GetRequestId()), keyOf(app), typeCode, rapid.Uint32Range(0, 5).Draw(t, "index"))
 		return derived[:]
 	case rapid.Bool().Draw(t, "of an object"):
 		id[3] = rapid.ByteRange(1, 2).Draw(t, "uuid")

@@ -205,7 +205,7 @@ func (r *removal) ofRequest(code uint32, at *derived, alike [][16]byte, found ma
 	if err != nil {
 		return err
 	}
-	indexes, ok := indexesOf(value, r.typeCode, alike)
+	indexes, ok := r.batch.view.indexesOf(value, r.typeCode, alike)
 	if !there || !ok {
 		return errDamaged
 	}

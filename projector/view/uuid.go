@@ -181,7 +181,7 @@ func (w *search) derivedOf(app uint64, code uint32, alike [][16]byte) error {
 			if err != nil {
 				return err
 			}
-			if indexes, ok = indexesOf(event, w.typeCode, alike); !ok {
+			if indexes, ok = w.snapshot.view.indexesOf(event, w.typeCode, alike); !ok {
 				return errDamaged
 			}
 		}

@@ -125,7 +125,7 @@ func drawTwoViews(t testing.TB, r *rapid.T, requests int) *twoViews {
 	p := &twoViews{since: 1_000_000*rapid.Int64Range(-5, 5).Draw(r, "since") + rapid.Int64Range(-1, 1).Draw(r, "beside")}
 	p.scope = granted(t, &pb.ReadGrant{Type: 1, Extent: pb.ReadExtent_READ_EXTENT_SINCE, Since: p.since})
 	for i, v := range []**View{&p.full, &p.bare} {
-		opened, err := Open(vfs.NewMem(), "view", Options{CacheSize: 1 << 20, Touched: func(lower, upper []byte) {
+		opened, err := Open(vfs.NewMem(), "view", Options{AppKey: keyOf, CacheSize: 1 << 20, Touched: func(lower, upper []byte) {
 			p.touched[i] = append(p.touched[i], fmt.Sprintf("%x-%x", lower, upper))
 		}, Stepped: func() { p.touched[i] = append(p.touched[i], "row") }})
 		if err != nil {
@@ -226,11 +226,11 @@ func manyOfOne(t *testing.T, touched func(lower, upper []byte)) (v *View, ids []
 	v, made := openView(t, files), newSeries()
 	commitLog(t, v, []logged{{1, 0, made.event(false, made.columns(1, "watch", 20_000, 0))}})
 	closeView(t, v)
-	v, err := Open(files, "view", Options{CacheSize: 8 << 20, Touched: touched})
+	v, err := Open(files, "view", Options{AppKey: keyOf, CacheSize: 8 << 20, Touched: touched})
 	if err != nil {
 		t.Fatal(err)
 	}
-	deriver := health.NewDeriver([16]byte{15: 1}, 7, 1)
+	deriver := health.NewDeriver([16]byte{15: 1}, keyOf(7), 1)
 	for i := range uint32(200) {
 		ids = append(ids, deriver.UUID(99+100*i))
 	}

@@ -1,6 +1,6 @@
 // Package view is the disposable Pebble projection of a store's log.
 //
-//	v, err := view.Open(files, "view", view.Options{})
+//	v, err := view.Open(files, "view", view.Options{AppKey: keyOf})
 //	b := v.Begin()
 //	err = b.Apply(sequence, ordinal, event)      // for every event, in the log's order
 //	err = b.Commit(view.Cursor{Sequence: sequence, Tree: frontier})
@@ -46,8 +46,11 @@ var (
 	errDamaged = fmt.Errorf("%w: a row is malformed", ErrFormat)
 )
 
-// Options of a view. The zero value is ready to use.
+// Options of a view.
 type Options struct {
+	// AppKey returns the key of an app by its number in the log. UUIDs of samples that come
+	// without one are derived with it, so what it returns never changes.
+	AppKey func(number uint64) string
 	// CacheSize of Pebble's block cache in bytes; 0 means 64 MiB.
 	CacheSize int64
 	// Touched, if set, is called with the bounds of every range of keys that a reader
@@ -86,6 +89,7 @@ type View struct {
 	lock    *pebble.Lock
 	touched func(lower, upper []byte)
 	stepped func()
+	appKey  func(number uint64) string
 	failed  chan error
 	down    chan struct{} // closed by the first failure
 	closing chan struct{} // closed when Close begins
@@ -117,7 +121,7 @@ func Open(files vfs.FS, folder string, options Options) (*View, error) {
 		return nil, fmt.Errorf("open view: lock: %w", err)
 	}
 	v := &View{
-		lock: lock, touched: options.Touched, stepped: options.Stepped, failed: make(chan error, 1), down: make(chan struct{}), closing: make(chan struct{}),
+		lock: lock, appKey: options.AppKey, touched: options.Touched, stepped: options.Stepped, failed: make(chan error, 1), down: make(chan struct{}), closing: make(chan struct{}),
 		sourceIDs: map[string]uint32{}, kin: map[string][]*origin{}, unitIDs: map[string]uint32{},
 	}
 	v.idle.L = &v.mu

@@ -321,7 +321,7 @@ func TestOtherFormatsAreRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			files := vfs.NewMem()
 			spoil(t, files)
-			if v, err := Open(files, "view", Options{}); !errors.Is(err, ErrFormat) {
+			if v, err := Open(files, "view", Options{AppKey: keyOf}); !errors.Is(err, ErrFormat) {
 				t.Errorf("view %v, error %v", v, err)
 			}
 		})
@@ -332,7 +332,7 @@ func TestOtherFormatsAreRefused(t *testing.T) {
 func TestOpenViewIsNotDamaged(t *testing.T) {
 	files := vfs.NewMem()
 	v := openView(t, files)
-	if _, err := Open(files, "view", Options{}); err == nil || errors.Is(err, ErrFormat) {
+	if _, err := Open(files, "view", Options{AppKey: keyOf}); err == nil || errors.Is(err, ErrFormat) {
 		t.Errorf("error %v", err)
 	}
 	closeView(t, v)

@@ -13,13 +13,16 @@ import (
 // A UUID is of version 8 (RFC 9562, section 5.8). Its first 12 bytes, but for
 // the version and the variant, are 90 bits of
 //
-//	HMAC-SHA256(request, "healthledger uuid 1" ‖ app, 8 bytes ‖ type, 4 bytes)
+//	HMAC-SHA256(request, "healthledger uuid 1" ‖ type, 4 bytes ‖ the app's key)
 //
 // big-endian; its last 4 bytes are the sample's index among those of its type
 // in the request, big-endian, under a permutation of 32 bits keyed with bytes
 // 16 to 31 of the same HMAC. So a retry gives the same UUIDs, one record can
 // stand for all of them, and whoever sees some of them learns neither the order
-// nor how many there are in between. This is a format: it never changes.
+// nor how many there are in between. The app's key, which is random, keeps apart what
+// apps with one request id have written: with its number in the log an app, which knows
+// all the rest, could tell how much the owner had decided before it came. This is a
+// format: it never changes.
 type Deriver struct {
 	prefix [12]byte
 	k0, k1 uint64
@@ -27,13 +30,13 @@ type Deriver struct {
 
 // NewDeriver makes the Deriver of one (request, app, type). The request id must
 // be random.
-func NewDeriver(request [16]byte, app uint64, typeCode uint32) Deriver {
+func NewDeriver(request [16]byte, appKey string, typeCode uint32) Deriver {
 	mac := hmac.New(sha256.New, request[:])
 	mac.Write([]byte("healthledger uuid 1"))
-	var message [12]byte
-	binary.BigEndian.PutUint64(message[:8], app)
-	binary.BigEndian.PutUint32(message[8:], typeCode)
-	mac.Write(message[:])
+	var code [4]byte
+	binary.BigEndian.PutUint32(code[:], typeCode)
+	mac.Write(code[:])
+	mac.Write([]byte(appKey))
 	sum := mac.Sum(nil)
 	d := Deriver{
 		prefix: [12]byte(sum),
@@ -46,8 +49,8 @@ func NewDeriver(request [16]byte, app uint64, typeCode uint32) Deriver {
 }
 
 // DeriveUUID returns the UUID of one sample; see Deriver.
-func DeriveUUID(request [16]byte, app uint64, typeCode uint32, index uint32) [16]byte {
-	d := NewDeriver(request, app, typeCode)
+func DeriveUUID(request [16]byte, appKey string, typeCode uint32, index uint32) [16]byte {
+	d := NewDeriver(request, appKey, typeCode)
 	return d.UUID(index)
 }
 

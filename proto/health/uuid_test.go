@@ -8,9 +8,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-func anyDeriver(t *rapid.T) (Deriver, [16]byte, uint64, uint32) {
+func anyDeriver(t *rapid.T) (Deriver, [16]byte, string, uint32) {
 	request := [16]byte(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "request"))
-	app, code := rapid.Uint64().Draw(t, "app"), rapid.Uint32().Draw(t, "type")
+	app, code := rapid.StringMatching(`[a-z2-7]{26}`).Draw(t, "app"), rapid.Uint32().Draw(t, "type")
 	return NewDeriver(request, app, code), request, app, code
 }
 
@@ -32,7 +32,7 @@ func TestDerivedUUIDsInvert(t *testing.T) {
 		if _, ok := other.Index(id); ok {
 			t.Fatal("another type takes it for its own")
 		}
-		if other = NewDeriver(request, app+1, code); other.Prefix() == d.Prefix() {
+		if other = NewDeriver(request, app+"a", code); other.Prefix() == d.Prefix() {
 			t.Fatal("another app has the same prefix")
 		}
 	})
@@ -46,7 +46,7 @@ func TestPermutationIsOneToOne(t *testing.T) {
 			t.Fatalf("%d has no origin", x)
 		}
 	})
-	d := NewDeriver([16]byte{1}, 2, 3)
+	d := NewDeriver([16]byte{1}, "app", 3)
 	seen := make(map[uint32]bool, 100_000)
 	for i := range uint32(100_000) {
 		if seen[d.permute(i)] {
@@ -58,7 +58,7 @@ func TestPermutationIsOneToOne(t *testing.T) {
 
 // Neighbours must differ in half of the bits on average, in any position.
 func TestNeighboursDoNotShow(t *testing.T) {
-	d := NewDeriver([16]byte{9}, 1, 1)
+	d := NewDeriver([16]byte{9}, "app", 1)
 	const n = 20_000
 	var flips [32]int
 	ascending := 0
@@ -89,25 +89,25 @@ func TestSipHashIsTheReference(t *testing.T) {
 func TestDerivedUUIDsAreForever(t *testing.T) {
 	request := [16]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
 	for _, c := range []struct {
-		app   uint64
+		app   string
 		code  uint32
 		index uint32
 		want  string
 	}{
-		{1, 107, 0, "32c3db2f34f480e1886bb462fed2868c"},
-		{1, 107, 1, "32c3db2f34f480e1886bb4629cd3f47d"},
-		{1, 107, 4294967295, "32c3db2f34f480e1886bb462719ebaf9"},
-		{1 << 40, 1056, 7, "a6092cac78ce82cb9d5da7070220ecc3"},
+		{"5ga2akzo4tmlmblcfwhrrggghe", 107, 0, "7ff75678bf2688a8a004241c5ce13279"},
+		{"5ga2akzo4tmlmblcfwhrrggghe", 107, 1, "7ff75678bf2688a8a004241cf55df93f"},
+		{"5ga2akzo4tmlmblcfwhrrggghe", 107, 4294967295, "7ff75678bf2688a8a004241c472b46c4"},
+		{"ffjbeh4kv7zaibmr6ve3rmxmoy", 1056, 7, "008629f35bd588bb8392edd68b84778c"},
 	} {
 		id := DeriveUUID(request, c.app, c.code, c.index)
 		if got := hex.EncodeToString(id[:]); got != c.want {
-			t.Errorf("app %d, type %d, index %d: %s, want %s", c.app, c.code, c.index, got, c.want)
+			t.Errorf("app %s, type %d, index %d: %s, want %s", c.app, c.code, c.index, got, c.want)
 		}
 	}
 }
 
 func BenchmarkDeriver(b *testing.B) {
-	d := NewDeriver([16]byte{1}, 1, 1)
+	d := NewDeriver([16]byte{1}, "app", 1)
 	for i := uint32(0); b.Loop(); i++ {
 		d.UUID(i)
 	}
