@@ -2,6 +2,8 @@ package view
 
 import (
 	"bytes"
+	"math"
+	"slices"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -74,4 +76,76 @@ func TestMalformedDeletionsAreRefused(t *testing.T) {
 		b.Close()
 		closeView(t, v)
 	}
+}
+
+// Samples of many requests that end among each other, and periods that overlap, are looked
+// for in one pass, whichever deletions of the request name them.
+func TestDeletionsOfOneTypeReadNoRowTwice(t *testing.T) {
+	const requests = 20
+	v := openView(t, vfs.NewMem())
+	defer closeView(t, v)
+	var deletions []*pb.DeletedSamples
+	b := v.Begin()
+	for i := range int64(requests) {
+		request := bytes.Repeat([]byte{byte(i + 1)}, 16)
+		err := b.Apply(uint64(i+1), 0, &pb.Event{Body: &pb.Event_SamplesSaved{SamplesSaved: &pb.SamplesSaved{
+			App: 1, RequestId: request, Columns: []*pb.SampleColumns{{Type: 1, Tick: 1, Start: []int64{i, 1000}, Mantissa: []int64{1, 2}}},
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := health.DeriveUUID([16]byte(request), keyOf(1), 1, 0)
+		deletions = append(deletions,
+			&pb.DeletedSamples{Type: 1, Uuids: [][]byte{id[:]}},
+			&pb.DeletedSamples{Type: 1, From: proto.Int64(500 + i), To: proto.Int64(502 + i)},
+		)
+	}
+	defer b.Close()
+	if err := b.index(); err != nil {
+		t.Fatal(err)
+	}
+	all, err := b.removals(1, deletions)
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%d removals: %v", len(all), err)
+	}
+	if err := all[0].locate(); err != nil {
+		t.Fatal(err)
+	}
+	last := int64(math.MinInt64)
+	for _, spans := range all[0].spans {
+		for _, s := range spans {
+			if s.First <= last {
+				t.Errorf("from %d, after to %d", s.First, last)
+			}
+			last = s.Last
+		}
+	}
+	if err := all[0].run(); err != nil {
+		t.Fatal(err)
+	}
+	if b.counts.Deleted != requests {
+		t.Errorf("%d of %d are deleted", b.counts.Deleted, requests)
+	}
+}
+
+// Joined periods hold what the periods do.
+func TestJoinedPeriodsOverlapTheSame(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		number := rapid.Int64Range(-4, 9)
+		var all []halfOpen
+		for range rapid.IntRange(0, 5).Draw(t, "periods") {
+			from := number.Draw(t, "from")
+			all = append(all, halfOpen{from, from + rapid.Int64Range(1, 4).Draw(t, "length")})
+		}
+		r := &removal{periods: united(slices.Clone(all))}
+		s := &Sample{Place: Place{Start: number.Draw(t, "start")}}
+		s.End = s.Start + rapid.Int64Range(0, 3).Draw(t, "duration")
+		want := false
+		for _, p := range all {
+			want = want || !(s.Start >= p.to || s.End < p.from || s.End == p.from && s.Start < p.from)
+		}
+		if got := r.overlaps(s); got != want {
+			t.Errorf("%v: %+v: %v", all, s.Place, got)
+		}
+	})
 }
