@@ -61,6 +61,7 @@ type App struct {
 
 	explained  Explained
 	credential Credential
+	purposes   []purposesSince
 	shares     map[uint32]bool
 	reads      map[uint32]Read
 	// readable are the read grants that have effect.

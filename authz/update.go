@@ -68,6 +68,7 @@ func (s *State) describe(d *pb.Decision, app *App, m *pb.Manifest) error {
 		return fmt.Errorf("%w: decision %d gives an app another bundle id", ErrForged, d.GetNumber())
 	}
 	app.Manifest, app.required = m, nil
+	app.purposes = append(slices.Clip(app.purposes), purposesSince{d.GetTime(), m.GetPurposes()})
 	for _, name := range m.GetRequiredClinicalTypes() {
 		if t, ok := catalog.Lookup(name); ok {
 			app.required = append(app.required, t.Code)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -108,6 +109,9 @@ func (o *openStore) listAccess(ctx context.Context, reader *pb.Reader, req *pb.L
 	if reader.GetApp() != 0 {
 		return nil, errNotOwner
 	}
+	if req.GetRefused() {
+		return o.listRefusals(ctx, req)
+	}
 	f, err := o.accessFilter(req.GetFilter())
 	if err != nil {
 		return nil, err
@@ -116,10 +120,7 @@ func (o *openStore) listAccess(ctx context.Context, reader *pb.Reader, req *pb.L
 	if err != nil {
 		return nil, err
 	}
-	limit := maxAccesses
-	if n := req.GetLimit(); n > 0 {
-		limit = min(limit, int(n))
-	}
+	limit := accessLimit(req)
 	page := &pb.ListAccessResponse{}
 	var last view.Access
 	seen, more := 0, false
@@ -139,6 +140,14 @@ func (o *openStore) listAccess(ctx context.Context, reader *pb.Reader, req *pb.L
 	}
 	page.NextPageToken, err = o.sealOwnerToken(accessContext, last.Position())
 	return page, err
+}
+
+// accessLimit is how many entries a page has at most.
+func accessLimit(req *pb.ListAccessRequest) int {
+	if n := req.GetLimit(); n > 0 {
+		return min(maxAccesses, int(n))
+	}
+	return maxAccesses
 }
 
 // sealOwnerToken makes a page token of one of the owner's lists.
@@ -163,7 +172,7 @@ func (o *openStore) openOwnerToken(list, text string) ([]byte, error) {
 
 func (o *openStore) accessOf(a *view.Access) *pb.Access {
 	access := &pb.Access{Type: typeName(a.Type), Operation: a.Operation, Minute: minuteTime(a.Minute)}
-	access.BundleId, access.Purposes = o.readerOf(a.App)
+	access.BundleId, access.Purposes = o.readerOf(a.App, a.Minute)
 	if a.Known {
 		access.Count = &a.Count
 	}
@@ -176,18 +185,27 @@ func (o *openStore) accessOf(a *view.Access) *pb.Access {
 	return access
 }
 
-// readerOf names an app, a removed one too, and its purposes; nothing: the owner.
-func (o *openStore) readerOf(app uint64) (bundleID string, purposes []string) {
-	if app == 0 {
-		return "", nil
-	}
+// readerOf names an app, a removed one too, and its purposes in a minute; nothing: the owner.
+func (o *openStore) readerOf(app uint64, minute int64) (bundleID string, purposes []string) {
 	if a, ok := o.state.AppByNumber(app); ok {
-		return a.BundleID(), a.Manifest.GetPurposes()
+		begun := time.Unix(minute*60, 0)
+		purposes = a.PurposesIn(begun.UnixMicro(), begun.Add(time.Minute).UnixMicro())
 	}
-	return fmt.Sprintf("app %d", app), nil
+	return o.nameOf(app), purposes
 }
 
-// summarizeAccess counts by app, type and operation.
+// nameOf is the bundle id of an app, of a removed one too; of the owner there is none.
+func (o *openStore) nameOf(app uint64) string {
+	if app == 0 {
+		return ""
+	}
+	if a, ok := o.state.AppByNumber(app); ok {
+		return a.BundleID()
+	}
+	return fmt.Sprintf("app %d", app)
+}
+
+// summarizeAccess counts by app, type, operation and purposes.
 func (o *openStore) summarizeAccess(ctx context.Context, reader *pb.Reader, req *pb.SummarizeAccessRequest) (*pb.SummarizeAccessResponse, error) {
 	if reader.GetApp() != 0 {
 		return nil, errNotOwner
@@ -200,6 +218,7 @@ func (o *openStore) summarizeAccess(ctx context.Context, reader *pb.Reader, req 
 		app       uint64
 		typeCode  uint32
 		operation string
+		purposes  string
 	}
 	sums := map[what]*pb.AccessSummary{}
 	first := map[what]int64{}
@@ -207,11 +226,13 @@ func (o *openStore) summarizeAccess(ctx context.Context, reader *pb.Reader, req 
 		if !held {
 			return true
 		}
-		w := what{a.App, a.Type, a.Operation}
+		bundleID, purposes := o.readerOf(a.App, a.Minute)
+		w := what{a.App, a.Type, a.Operation, strings.Join(purposes, " ")}
 		s := sums[w]
 		if s == nil {
-			s = &pb.AccessSummary{Type: typeName(a.Type), Operation: a.Operation, Last: minuteTime(a.Minute)}
-			s.BundleId, s.Purposes = o.readerOf(a.App)
+			s = &pb.AccessSummary{
+				BundleId: bundleID, Purposes: purposes, Type: typeName(a.Type), Operation: a.Operation, Last: minuteTime(a.Minute),
+			}
 			sums[w] = s
 		}
 		first[w] = a.Minute
@@ -232,7 +253,7 @@ func (o *openStore) summarizeAccess(ctx context.Context, reader *pb.Reader, req 
 	}
 	slices.SortFunc(answer.Summaries, func(a, b *pb.AccessSummary) int {
 		return cmp.Or(cmp.Compare(a.GetBundleId(), b.GetBundleId()), cmp.Compare(a.GetType(), b.GetType()), cmp.Compare(a.GetOperation(), b.GetOperation()),
-			cmp.Compare(a.GetLast().GetSeconds(), b.GetLast().GetSeconds()))
+			cmp.Compare(a.GetLast().GetSeconds(), b.GetLast().GetSeconds()), slices.Compare(a.GetPurposes(), b.GetPurposes()))
 	})
 	return answer, nil
 }

@@ -200,7 +200,7 @@ func (o *openStore) listDisclosures(reader *pb.Reader) (*pb.ListDisclosuresRespo
 			Number: d.Number, Recipient: d.Recipient, Types: typeNames(d.Types), From: timeOrNone(d.From, math.MinInt64), To: timeOrNone(d.To, math.MaxInt64),
 			Purpose: d.Purpose, Statement: d.Statement, Granted: health.Timestamp(d.Granted), Expires: health.Timestamp(d.Expires),
 		}
-		grant.BundleId, _ = o.readerOf(d.App)
+		grant.BundleId = o.nameOf(d.App)
 		if at, why := d.EndedBy(now); why != "" {
 			grant.Ended, grant.WhyEnded = health.Timestamp(at), why
 		}
@@ -277,7 +277,7 @@ func (o *openStore) disclosureOf(grant *authz.Disclosure, d *view.Disclosure) *p
 		Time: health.Timestamp(d.Begun.GetTime()), Grant: grant.Number, Recipient: grant.Recipient, Types: typeNames(d.Begun.GetTypes()),
 		Purpose: grant.Purpose, Statement: grant.Statement, Outcome: pb.DisclosureOutcome_DISCLOSURE_OUTCOME_UNKNOWN,
 	}
-	entry.BundleId, _ = o.readerOf(grant.App)
+	entry.BundleId = o.nameOf(grant.App)
 	if d.Begun.From != nil {
 		entry.From = health.Timestamp(d.Begun.GetFrom())
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	pb "healthledger/proto/healthledger/v1"
 )
 
@@ -15,7 +17,8 @@ type accessCmd struct {
 	App     string   `help:"Only what this app has read; one that was removed, too." xor:"who"`
 	Owner   bool     `help:"Only what the owner has read." xor:"who"`
 	Type    []string `help:"Only these health types (comma-separated)." placeholder:"TYPE"`
-	Summary bool     `help:"Print how often in all, by app, type and operation."`
+	Summary bool     `help:"Print how often in all, by app, type, operation and purposes." xor:"what"`
+	Refused bool     `help:"Print what was refused instead: registrations, updates, and requests that no app may make." xor:"what"`
 	Limit   uint32   `help:"At most so many (0: all)."`
 }
 
@@ -23,8 +26,11 @@ func (c *accessCmd) Run(ctx context.Context, g *globals) error {
 	if err := c.check(g); err != nil {
 		return err
 	}
-	if c.Summary && c.Limit > 0 {
+	switch {
+	case c.Summary && c.Limit > 0:
 		return usagef("--limit: --summary does not go with it")
+	case c.Refused && len(c.Type) > 0:
+		return usagef("--type: --refused does not go with it")
 	}
 	loc, err := c.zone()
 	if err != nil {
@@ -42,12 +48,42 @@ func (c *accessCmd) Run(ctx context.Context, g *globals) error {
 	if c.Summary {
 		return c.summarize(ctx, g, o, filter, loc)
 	}
-	return c.list(ctx, g, o, filter, loc)
+	req := &pb.ListAccessRequest{Filter: filter, Limit: c.Limit, Refused: c.Refused}
+	if c.Refused {
+		t := g.newListing(c.CSV, "time", "app", "refused", "part", "value", "why")
+		return c.list(ctx, g, o, req, t, "nothing was refused", func(page *pb.ListAccessResponse) (int, error) {
+			return len(page.GetRefusals()), printEach(g, page.GetRefusals(), func(r *pb.Refusal) error {
+				return t.row(asMoment(r.GetTime(), loc), asText(r.GetBundleId()), asText(r.GetOperation()), asText(r.GetField()),
+					asText(r.GetValue()), asText(r.GetWhy()))
+			})
+		})
+	}
+	t := g.newListing(c.CSV, "minute", "app", "type", "operation", "count", "from", "to", "purposes")
+	return c.list(ctx, g, o, req, t, "nobody has read", func(page *pb.ListAccessResponse) (int, error) {
+		return len(page.GetAccesses()), printEach(g, page.GetAccesses(), func(a *pb.Access) error {
+			return t.row(asMinute(a.GetMinute(), loc), asReader(a.GetBundleId()), asText(a.GetType()), asText(a.GetOperation()),
+				asKnown(a), asMoment(a.GetFrom(), loc), asMoment(a.GetTo(), loc), asText(strings.Join(a.GetPurposes(), ", ")))
+		})
+	})
 }
 
-func (c *accessCmd) list(ctx context.Context, g *globals, o *owner, filter *pb.AccessFilter, loc *time.Location) error {
-	t := g.newListing(c.CSV, "minute", "app", "type", "operation", "count", "from", "to", "purposes")
-	req := &pb.ListAccessRequest{Filter: filter, Limit: c.Limit}
+// printEach prints messages as rows, or as they are.
+func printEach[M proto.Message](g *globals, all []M, row func(M) error) error {
+	if g.JSON {
+		return printMessages(g, all)
+	}
+	for _, m := range all {
+		if err := row(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// list prints page after page, and without any entry what that means.
+func (c *accessCmd) list(
+	ctx context.Context, g *globals, o *owner, req *pb.ListAccessRequest, t *listing, none string, print func(*pb.ListAccessResponse) (int, error),
+) error {
 	for printed := uint32(0); ; {
 		var page *pb.ListAccessResponse
 		err := o.with(ctx, func() (err error) {
@@ -57,22 +93,15 @@ func (c *accessCmd) list(ctx context.Context, g *globals, o *owner, filter *pb.A
 		if err != nil {
 			return err
 		}
-		for _, a := range page.GetAccesses() {
-			if g.JSON {
-				err = g.printMessage(a)
-			} else {
-				err = t.row(asMinute(a.GetMinute(), loc), asReader(a.GetBundleId()), asText(a.GetType()), asText(a.GetOperation()),
-					asKnown(a), asMoment(a.GetFrom(), loc), asMoment(a.GetTo(), loc), asText(strings.Join(a.GetPurposes(), ", ")))
-			}
-			if err != nil {
-				return err
-			}
+		n, err := print(page)
+		if err != nil {
+			return err
 		}
-		printed += uint32(len(page.GetAccesses()))
+		printed += uint32(n)
 		req.PageToken = page.GetNextPageToken()
 		if req.PageToken == "" || c.Limit > 0 && printed >= c.Limit {
 			if printed == 0 {
-				c.nothing(g, "nobody has read")
+				c.nothing(g, none)
 			}
 			return t.flush()
 		}

@@ -19,7 +19,9 @@ func (s *healthService) RequestAuthorization(ctx context.Context, req *pb.Reques
 	if c.app == nil {
 		return nil, errOwnerAsks()
 	}
-	return c.store.RequestAuthorization(ctx, c.app, req)
+	resp, err := c.store.RequestAuthorization(ctx, c.app, req)
+	c.refused("request", err)
+	return resp, err
 }
 
 // GetAuthorizationStatus implements pb.HealthServiceHandler.
@@ -60,6 +62,7 @@ func (s *healthService) GetRequestStatus(ctx context.Context, req *pb.GetRequest
 		return nil, errOwnerAsks()
 	}
 	if _, err := ledger.ParseRequest(c.app, req.GetShare(), req.GetRead()); err != nil {
+		c.refused("request status", err)
 		return nil, err
 	}
 	return passOn[pb.GetRequestStatusResponse](ctx, s, question{}, &pb.ReadRequest{Query: &pb.ReadRequest_RequestStatus{RequestStatus: req}})

@@ -229,6 +229,7 @@ func (d *Daemon) keeper(id seal.StoreID) (*keeper, error) {
 			store: store, launch: d.options.Launch, throttle: d.slow, clock: d.clock, autoLock: d.options.AutoLock, every: watchEvery,
 			logger: d.options.Logger, state: pb.LockState_LOCK_STATE_LOCKED, sessions: newSessions(d.clock),
 			exports:   &exports{store: store, clock: d.clock, logger: d.options.Logger, open: map[[32]byte]*export{}},
+			refusals:  newRefusals(store, d.options.Logger),
 			closed:    d.closed,
 			configure: func() (*pb.ProjectorConfig, func(), error) { return d.configure(store) },
 		}
@@ -245,11 +246,15 @@ func (d *Daemon) keeper(id seal.StoreID) (*keeper, error) {
 	return k, nil
 }
 
-// closeRecords records the reads that were counted since the last minute.
+// closeRecords records the reads that were counted since the last minute, and returns when
+// refusals are recorded, too.
 func (d *Daemon) closeRecords() {
 	d.mu.Lock()
-	records := maps.Clone(d.records)
+	records, keepers := maps.Clone(d.records), maps.Clone(d.keepers)
 	d.mu.Unlock()
+	for _, k := range keepers {
+		k.refusals.Settle()
+	}
 	for _, r := range records {
 		r.Close()
 	}

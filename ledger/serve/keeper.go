@@ -64,6 +64,7 @@ type keeper struct {
 	revoke   func()
 	sessions *sessions
 	exports  *exports
+	refusals *refusals
 	fault    string
 	// life ends, by stop, when the projector is being ended.
 	life    context.Context

@@ -151,6 +151,7 @@ func (s *ownerService) AddApp(ctx context.Context, req *pb.AddAppRequest) (*pb.A
 	resp := &pb.AddAppResponse{Key: ledger.NewAppKey(), Token: token}
 	draft := &pb.AppDraft{Manifest: req.GetManifest(), Key: resp.GetKey(), TokenHash: hash, Nkey: req.GetNkey()}
 	if _, err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_AddApp{AddApp: draft}}); err != nil {
+		s.refused(ctx, "registration", req.GetManifest(), err)
 		return nil, err
 	}
 	return resp, nil
@@ -160,6 +161,7 @@ func (s *ownerService) AddApp(ctx context.Context, req *pb.AddAppRequest) (*pb.A
 func (s *ownerService) UpdateApp(ctx context.Context, req *pb.UpdateAppRequest) (*pb.UpdateAppResponse, error) {
 	decision, err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_UpdateApp{UpdateApp: req}})
 	if err != nil {
+		s.refused(ctx, "update", req.GetManifest(), err)
 		return nil, err
 	}
 	return &pb.UpdateAppResponse{AsksAgain: decision.GetAppUpdated().GetAsksAgain()}, nil
@@ -331,6 +333,9 @@ func (s *ownerService) ListApps(ctx context.Context, _ *pb.ListAppsRequest) (*pb
 
 // ListAccess implements pb.OwnerServiceHandler.
 func (s *ownerService) ListAccess(ctx context.Context, req *pb.ListAccessRequest) (*pb.ListAccessResponse, error) {
+	if k, err := s.keeper(ctx); err == nil && req.GetRefused() {
+		k.refusals.Settle()
+	}
 	answer, err := s.readAsOwner(ctx, &pb.ReadRequest{Query: &pb.ReadRequest_Access{Access: req}})
 	if err != nil {
 		return nil, err

@@ -155,7 +155,23 @@ func (a *Access) Position() []byte {
 func (s *Snapshot) Accesses(first, last int64, after []byte, yield func(*Access) (more bool)) error {
 	lower := appendTime([]byte{familyAccess}, first)
 	upper := successor(appendTime([]byte{familyAccess}, last))
-	if position := append([]byte{familyAccess}, after...); len(after) > 0 && bytes.Compare(position, upper) < 0 {
+	err := s.backwards(lower, upper, after, func(key, row []byte) (more bool, err error) {
+		a, ok := readAccess(key, row)
+		if !ok {
+			return false, errDamaged
+		}
+		return yield(&a), nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the access log: %w", err)
+	}
+	return nil
+}
+
+// backwards goes through the rows of a family in [lower, upper), the last first. It begins
+// before a position, a key without its family, unless that is empty, and ends when each does.
+func (s *Snapshot) backwards(lower, upper, after []byte, each func(key, row []byte) (more bool, err error)) error {
+	if position := append([]byte{lower[0]}, after...); len(after) > 0 && bytes.Compare(position, upper) < 0 {
 		upper = position
 	}
 	if bytes.Compare(lower, upper) > 0 {
@@ -164,23 +180,17 @@ func (s *Snapshot) Accesses(first, last int64, after []byte, yield func(*Access)
 	s.touch(lower, upper)
 	iter, err := s.state.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
-		return fmt.Errorf("read the access log: %w", s.view.damage(err))
+		return s.view.damage(err)
 	}
 	more := true
 	for valid := iter.Last(); valid && more && err == nil; valid = iter.Prev() {
 		var row []byte
-		if row, err = iter.ValueAndErr(); err != nil {
-			break
+		if row, err = iter.ValueAndErr(); err == nil {
+			more, err = each(iter.Key(), row)
 		}
-		a, ok := readAccess(iter.Key(), row)
-		if !ok {
-			err = errDamaged
-			break
-		}
-		more = yield(&a)
 	}
 	if err = errors.Join(err, iter.Close()); err != nil {
-		return fmt.Errorf("read the access log: %w", s.view.damage(err))
+		return s.view.damage(err)
 	}
 	return nil
 }

@@ -133,6 +133,8 @@ func (b *Batch) apply(sequence uint64, event int, ev *pb.Event) error {
 		return b.beginDisclosure(body.DisclosureBegun)
 	case *pb.Event_DisclosureEnded:
 		return b.endDisclosure(body.DisclosureEnded)
+	case *pb.Event_RefusalRecorded:
+		return b.recordRefusal(ev.GetTime(), body.RefusalRecorded)
 	}
 	return nil
 }

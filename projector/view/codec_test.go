@@ -142,7 +142,7 @@ func goldenLog() []logged {
 	part := &pb.PartSaved{App: 7, Upload: upload, Chunk: &pb.Chunk{Beats: &pb.Beats{Offset: []int64{5, 900_000}, AfterGap: []uint32{1}}}}
 	log = append(log, logged{70_000, 1, &pb.Event{Body: &pb.Event_PartSaved{PartSaved: part}}})
 	log = append(log, logged{70_000, 2, event(7, 3, false, goldenObjects(upload)...)})
-	return slices.Concat(log, goldenUpdates(), goldenAsking(), goldenRemovals(), goldenAccess(), goldenDisclosures())
+	return slices.Concat(log, goldenUpdates(), goldenAsking(), goldenRemovals(), goldenAccess(), goldenDisclosures(), goldenRefusals())
 }
 
 // goldenRemovals delete a sample with a UUID of its own, one without and with metadata, a
@@ -222,6 +222,17 @@ func goldenDisclosures() []logged {
 		{70_002, 9, &pb.Event{Body: &pb.Event_DisclosureEnded{DisclosureEnded: &pb.DisclosureEnded{
 			Id: id(1), Time: 1_700_000_000_000_000, Complete: true, Counts: []*pb.DisclosureCount{{Type: 300, Count: 7}},
 		}}}},
+	}
+}
+
+// goldenRefusals are one of a manifest and one of a request, at the same time.
+func goldenRefusals() []logged {
+	refused := func(r *pb.RefusalRecorded) *pb.Event {
+		return &pb.Event{Time: 1_700_000_000_000_000, Body: &pb.Event_RefusalRecorded{RefusalRecorded: r}}
+	}
+	return []logged{
+		{70_002, 10, refused(&pb.RefusalRecorded{BundleId: "com.example.a", Operation: "update", Field: "purposes[1]", Value: "advertising", Why: "no"})},
+		{70_002, 11, refused(&pb.RefusalRecorded{App: 7, Operation: "request", Field: "share", Why: "no"})},
 	}
 }
 
@@ -323,6 +334,7 @@ func FuzzRows(f *testing.F) {
 				}
 			}
 			fuzzAccess(t, key, value)
+			readRefusal(key, value)
 		}
 		if source, ok := readSource(value); ok {
 			if again, ok := readSource(appendSource(nil, source)); !ok || !bytes.Equal(appendSource(nil, again), appendSource(nil, source)) {

@@ -2,10 +2,8 @@ package view
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 
-	"github.com/cockroachdb/pebble/v2"
 	"google.golang.org/protobuf/proto"
 
 	pb "healthledger/proto/healthledger/v1"
@@ -72,49 +70,29 @@ func (d *Disclosure) Position() []byte {
 // a position, unless that is empty, and ends when yield returns false.
 func (s *Snapshot) Disclosures(from, to int64, after []byte, yield func(*Disclosure) (more bool)) error {
 	lower, upper := appendTime([]byte{familyDisclosure}, from), appendTime([]byte{familyDisclosure}, to)
-	if position := append([]byte{familyDisclosure}, after...); len(after) > 0 && bytes.Compare(position, upper) < 0 {
-		upper = position
-	}
-	if bytes.Compare(lower, upper) > 0 {
-		upper = lower
-	}
-	s.touch(lower, upper)
-	iter, err := s.state.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
-	if err != nil {
-		return fmt.Errorf("read disclosures: %w", s.view.damage(err))
-	}
-	err = eachDisclosure(iter, yield)
-	if err = errors.Join(err, iter.Close()); err != nil {
-		return fmt.Errorf("read disclosures: %w", s.view.damage(err))
-	}
-	return nil
-}
-
-// eachDisclosure reads backwards, so that an end comes before its beginning.
-func eachDisclosure(iter *pebble.Iterator, yield func(*Disclosure) (more bool)) error {
+	// Backwards an end comes before its beginning.
 	var ended *pb.DisclosureEnded
-	more := true
-	for valid := iter.Last(); valid && more; valid = iter.Prev() {
-		row, err := iter.ValueAndErr()
-		if err != nil {
-			return err
-		}
-		switch key := iter.Key(); key[len(key)-1] {
+	err := s.backwards(lower, upper, after, func(key, row []byte) (more bool, err error) {
+		switch key[len(key)-1] {
 		case disclosureEnded:
 			ended = &pb.DisclosureEnded{}
 			if proto.Unmarshal(row, ended) != nil {
-				return errDamaged
+				return false, errDamaged
 			}
+			return true, nil
 		case disclosureBegun:
 			begun := &pb.DisclosureBegun{}
 			if proto.Unmarshal(row, begun) != nil || ended != nil && !bytes.Equal(begun.GetId(), ended.GetId()) {
-				return errDamaged
+				return false, errDamaged
 			}
-			more = yield(&Disclosure{Begun: begun, Ended: ended})
+			d := &Disclosure{Begun: begun, Ended: ended}
 			ended = nil
-		default:
-			return errDamaged
+			return yield(d), nil
 		}
+		return false, errDamaged
+	})
+	if err != nil {
+		return fmt.Errorf("read disclosures: %w", err)
 	}
 	return nil
 }

@@ -35,6 +35,7 @@ const (
 	familyAsked      byte = 0x37
 	familyAccess     byte = 0x38
 	familyDisclosure byte = 0x39
+	familyRefusal    byte = 0x3a
 	familySample     byte = 0x40
 )
 
@@ -214,6 +215,11 @@ func appendAskedKey(dst []byte, app uint64, direction Direction, typeCode uint32
 func appendAccessKey(dst []byte, minute int64, app uint64, typeCode uint32, operation string) []byte {
 	dst = appendOrdered(appendOrdered(appendTime(append(dst, familyAccess), minute), app), uint64(typeCode))
 	return append(dst, operation...)
+}
+
+// appendRefusalKey has the event's place behind the time, since there can be two at once.
+func appendRefusalKey(dst []byte, time int64, sequence uint64, event uint32) []byte {
+	return appendOrdered(appendOrdered(appendTime(append(dst, familyRefusal), time), sequence), uint64(event))
 }
 
 func appendMetadataKey(dst []byte, sequence uint64, event, number uint32) []byte {

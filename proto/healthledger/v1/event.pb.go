@@ -250,6 +250,7 @@ type Event struct {
 	//	*Event_AccessCounted
 	//	*Event_DisclosureBegun
 	//	*Event_DisclosureEnded
+	//	*Event_RefusalRecorded
 	Body          isEvent_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -407,6 +408,15 @@ func (x *Event) GetDisclosureEnded() *DisclosureEnded {
 	return nil
 }
 
+func (x *Event) GetRefusalRecorded() *RefusalRecorded {
+	if x != nil {
+		if x, ok := x.Body.(*Event_RefusalRecorded); ok {
+			return x.RefusalRecorded
+		}
+	}
+	return nil
+}
+
 type isEvent_Body interface {
 	isEvent_Body()
 }
@@ -460,6 +470,10 @@ type Event_DisclosureEnded struct {
 	DisclosureEnded *DisclosureEnded `protobuf:"bytes,13,opt,name=disclosure_ended,json=disclosureEnded,proto3,oneof"`
 }
 
+type Event_RefusalRecorded struct {
+	RefusalRecorded *RefusalRecorded `protobuf:"bytes,14,opt,name=refusal_recorded,json=refusalRecorded,proto3,oneof"`
+}
+
 func (*Event_SamplesSaved) isEvent_Body() {}
 
 func (*Event_Decision) isEvent_Body() {}
@@ -483,6 +497,8 @@ func (*Event_AccessCounted) isEvent_Body() {}
 func (*Event_DisclosureBegun) isEvent_Body() {}
 
 func (*Event_DisclosureEnded) isEvent_Body() {}
+
+func (*Event_RefusalRecorded) isEvent_Body() {}
 
 // SamplesSaved holds the samples of one save by one app. Class health.
 type SamplesSaved struct {
@@ -2539,6 +2555,97 @@ func (x *AccessCount) GetCount() uint64 {
 	return 0
 }
 
+// RefusalRecorded says that a registration, an update or a request for authorization was
+// refused. Texts that somebody else wrote are cut short. Class health.
+type RefusalRecorded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The app that asked; 0: the owner registered or updated one.
+	App uint64 `protobuf:"varint,1,opt,name=app,proto3" json:"app,omitempty"`
+	// Of the owner's: which the manifest names.
+	BundleId string `protobuf:"bytes,2,opt,name=bundle_id,json=bundleId,proto3" json:"bundle_id,omitempty"`
+	// "registration" or "update"; "request" or "request status".
+	Operation string `protobuf:"bytes,3,opt,name=operation,proto3" json:"operation,omitempty"`
+	// The part of the manifest, or the field of the request, what it said, and what was wrong
+	// with it.
+	Field         string `protobuf:"bytes,4,opt,name=field,proto3" json:"field,omitempty"`
+	Value         string `protobuf:"bytes,5,opt,name=value,proto3" json:"value,omitempty"`
+	Why           string `protobuf:"bytes,6,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefusalRecorded) Reset() {
+	*x = RefusalRecorded{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefusalRecorded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefusalRecorded) ProtoMessage() {}
+
+func (x *RefusalRecorded) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefusalRecorded.ProtoReflect.Descriptor instead.
+func (*RefusalRecorded) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *RefusalRecorded) GetApp() uint64 {
+	if x != nil {
+		return x.App
+	}
+	return 0
+}
+
+func (x *RefusalRecorded) GetBundleId() string {
+	if x != nil {
+		return x.BundleId
+	}
+	return ""
+}
+
+func (x *RefusalRecorded) GetOperation() string {
+	if x != nil {
+		return x.Operation
+	}
+	return ""
+}
+
+func (x *RefusalRecorded) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *RefusalRecorded) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *RefusalRecorded) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
 // DisclosureGranted lets data be handed to a third party that an app names. Its number is
 // the number of the decision.
 type DisclosureGranted struct {
@@ -2565,7 +2672,7 @@ type DisclosureGranted struct {
 
 func (x *DisclosureGranted) Reset() {
 	*x = DisclosureGranted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	mi := &file_healthledger_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2577,7 +2684,7 @@ func (x *DisclosureGranted) String() string {
 func (*DisclosureGranted) ProtoMessage() {}
 
 func (x *DisclosureGranted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	mi := &file_healthledger_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2590,7 +2697,7 @@ func (x *DisclosureGranted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureGranted.ProtoReflect.Descriptor instead.
 func (*DisclosureGranted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *DisclosureGranted) GetApp() uint64 {
@@ -2667,7 +2774,7 @@ type DisclosureRevoked struct {
 
 func (x *DisclosureRevoked) Reset() {
 	*x = DisclosureRevoked{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[33]
+	mi := &file_healthledger_v1_event_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2679,7 +2786,7 @@ func (x *DisclosureRevoked) String() string {
 func (*DisclosureRevoked) ProtoMessage() {}
 
 func (x *DisclosureRevoked) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[33]
+	mi := &file_healthledger_v1_event_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2692,7 +2799,7 @@ func (x *DisclosureRevoked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureRevoked.ProtoReflect.Descriptor instead.
 func (*DisclosureRevoked) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *DisclosureRevoked) GetGrant() uint64 {
@@ -2721,7 +2828,7 @@ type DisclosureBegun struct {
 
 func (x *DisclosureBegun) Reset() {
 	*x = DisclosureBegun{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2733,7 +2840,7 @@ func (x *DisclosureBegun) String() string {
 func (*DisclosureBegun) ProtoMessage() {}
 
 func (x *DisclosureBegun) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2746,7 +2853,7 @@ func (x *DisclosureBegun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureBegun.ProtoReflect.Descriptor instead.
 func (*DisclosureBegun) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *DisclosureBegun) GetId() []byte {
@@ -2808,7 +2915,7 @@ type DisclosureEnded struct {
 
 func (x *DisclosureEnded) Reset() {
 	*x = DisclosureEnded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[35]
+	mi := &file_healthledger_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2820,7 +2927,7 @@ func (x *DisclosureEnded) String() string {
 func (*DisclosureEnded) ProtoMessage() {}
 
 func (x *DisclosureEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[35]
+	mi := &file_healthledger_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2833,7 +2940,7 @@ func (x *DisclosureEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureEnded.ProtoReflect.Descriptor instead.
 func (*DisclosureEnded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{35}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *DisclosureEnded) GetId() []byte {
@@ -2875,7 +2982,7 @@ type DisclosureCount struct {
 
 func (x *DisclosureCount) Reset() {
 	*x = DisclosureCount{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[36]
+	mi := &file_healthledger_v1_event_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2887,7 +2994,7 @@ func (x *DisclosureCount) String() string {
 func (*DisclosureCount) ProtoMessage() {}
 
 func (x *DisclosureCount) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[36]
+	mi := &file_healthledger_v1_event_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2900,7 +3007,7 @@ func (x *DisclosureCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureCount.ProtoReflect.Descriptor instead.
 func (*DisclosureCount) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{36}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *DisclosureCount) GetType() uint32 {
@@ -2923,7 +3030,7 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\x1bhealthledger/v1/event.proto\x12\x0fhealthledger.v1\x1a#healthledger/v1/authorization.proto\x1a\x1dhealthledger/v1/payload.proto\x1a\x1chealthledger/v1/sample.proto\";\n" +
 	"\tEventList\x12.\n" +
-	"\x06events\x18\x01 \x03(\v2\x16.healthledger.v1.EventR\x06events\"\xf9\x06\n" +
+	"\x06events\x18\x01 \x03(\v2\x16.healthledger.v1.EventR\x06events\"\xc8\a\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x03R\x04time\x12D\n" +
 	"\rsamples_saved\x18\x02 \x01(\v2\x1d.healthledger.v1.SamplesSavedH\x00R\fsamplesSaved\x12=\n" +
@@ -2940,7 +3047,8 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	" \x01(\v2'.healthledger.v1.AuthorizationRequestedH\x00R\x16authorizationRequested\x12G\n" +
 	"\x0eaccess_counted\x18\v \x01(\v2\x1e.healthledger.v1.AccessCountedH\x00R\raccessCounted\x12M\n" +
 	"\x10disclosure_begun\x18\f \x01(\v2 .healthledger.v1.DisclosureBegunH\x00R\x0fdisclosureBegun\x12M\n" +
-	"\x10disclosure_ended\x18\r \x01(\v2 .healthledger.v1.DisclosureEndedH\x00R\x0fdisclosureEndedB\x06\n" +
+	"\x10disclosure_ended\x18\r \x01(\v2 .healthledger.v1.DisclosureEndedH\x00R\x0fdisclosureEnded\x12M\n" +
+	"\x10refusal_recorded\x18\x0e \x01(\v2 .healthledger.v1.RefusalRecordedH\x00R\x0frefusalRecordedB\x06\n" +
 	"\x04body\"\x98\x01\n" +
 	"\fSamplesSaved\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x1d\n" +
@@ -3090,7 +3198,14 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x1c\n" +
 	"\toperation\x18\x02 \x01(\tR\toperation\x12\x16\n" +
 	"\x06minute\x18\x03 \x01(\x03R\x06minute\x12\x14\n" +
-	"\x05count\x18\x04 \x01(\x04R\x05count\"\xac\x02\n" +
+	"\x05count\x18\x04 \x01(\x04R\x05count\"\x9c\x01\n" +
+	"\x0fRefusalRecorded\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x1b\n" +
+	"\tbundle_id\x18\x02 \x01(\tR\bbundleId\x12\x1c\n" +
+	"\toperation\x18\x03 \x01(\tR\toperation\x12\x14\n" +
+	"\x05field\x18\x04 \x01(\tR\x05field\x12\x14\n" +
+	"\x05value\x18\x05 \x01(\tR\x05value\x12\x10\n" +
+	"\x03why\x18\x06 \x01(\tR\x03why\"\xac\x02\n" +
 	"\x11DisclosureGranted\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x128\n" +
 	"\trecipient\x18\x02 \x01(\v2\x1a.healthledger.v1.RecipientR\trecipient\x12\x14\n" +
@@ -3153,7 +3268,7 @@ func file_healthledger_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_healthledger_v1_event_proto_goTypes = []any{
 	(Frequency)(0),                 // 0: healthledger.v1.Frequency
 	(Plausibility)(0),              // 1: healthledger.v1.Plausibility
@@ -3190,15 +3305,16 @@ var file_healthledger_v1_event_proto_goTypes = []any{
 	(*AccessRecorded)(nil),         // 32: healthledger.v1.AccessRecorded
 	(*AccessCounted)(nil),          // 33: healthledger.v1.AccessCounted
 	(*AccessCount)(nil),            // 34: healthledger.v1.AccessCount
-	(*DisclosureGranted)(nil),      // 35: healthledger.v1.DisclosureGranted
-	(*DisclosureRevoked)(nil),      // 36: healthledger.v1.DisclosureRevoked
-	(*DisclosureBegun)(nil),        // 37: healthledger.v1.DisclosureBegun
-	(*DisclosureEnded)(nil),        // 38: healthledger.v1.DisclosureEnded
-	(*DisclosureCount)(nil),        // 39: healthledger.v1.DisclosureCount
-	(*SampleColumns)(nil),          // 40: healthledger.v1.SampleColumns
-	(*Chunk)(nil),                  // 41: healthledger.v1.Chunk
-	(*Manifest)(nil),               // 42: healthledger.v1.Manifest
-	(*Recipient)(nil),              // 43: healthledger.v1.Recipient
+	(*RefusalRecorded)(nil),        // 35: healthledger.v1.RefusalRecorded
+	(*DisclosureGranted)(nil),      // 36: healthledger.v1.DisclosureGranted
+	(*DisclosureRevoked)(nil),      // 37: healthledger.v1.DisclosureRevoked
+	(*DisclosureBegun)(nil),        // 38: healthledger.v1.DisclosureBegun
+	(*DisclosureEnded)(nil),        // 39: healthledger.v1.DisclosureEnded
+	(*DisclosureCount)(nil),        // 40: healthledger.v1.DisclosureCount
+	(*SampleColumns)(nil),          // 41: healthledger.v1.SampleColumns
+	(*Chunk)(nil),                  // 42: healthledger.v1.Chunk
+	(*Manifest)(nil),               // 43: healthledger.v1.Manifest
+	(*Recipient)(nil),              // 44: healthledger.v1.Recipient
 }
 var file_healthledger_v1_event_proto_depIdxs = []int32{
 	4,  // 0: healthledger.v1.EventList.events:type_name -> healthledger.v1.Event
@@ -3211,45 +3327,46 @@ var file_healthledger_v1_event_proto_depIdxs = []int32{
 	10, // 7: healthledger.v1.Event.updates_acked:type_name -> healthledger.v1.UpdatesAcked
 	11, // 8: healthledger.v1.Event.authorization_requested:type_name -> healthledger.v1.AuthorizationRequested
 	33, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
-	37, // 10: healthledger.v1.Event.disclosure_begun:type_name -> healthledger.v1.DisclosureBegun
-	38, // 11: healthledger.v1.Event.disclosure_ended:type_name -> healthledger.v1.DisclosureEnded
-	40, // 12: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
-	41, // 13: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
-	8,  // 14: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	0,  // 15: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
-	14, // 16: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
-	15, // 17: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
-	18, // 18: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
-	20, // 19: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
-	21, // 20: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
-	19, // 21: healthledger.v1.Decision.app_updated:type_name -> healthledger.v1.AppUpdated
-	16, // 22: healthledger.v1.Decision.credential_replaced:type_name -> healthledger.v1.CredentialReplaced
-	22, // 23: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
-	17, // 24: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
-	22, // 25: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
-	17, // 26: healthledger.v1.AppUpdated.explained:type_name -> healthledger.v1.Explained
-	1,  // 27: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
-	24, // 28: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
-	30, // 29: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
-	25, // 30: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
-	27, // 31: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
-	29, // 32: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
-	35, // 33: healthledger.v1.DecisionDetail.disclosure_granted:type_name -> healthledger.v1.DisclosureGranted
-	36, // 34: healthledger.v1.DecisionDetail.disclosure_revoked:type_name -> healthledger.v1.DisclosureRevoked
-	42, // 35: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
-	26, // 36: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
-	28, // 37: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
-	8,  // 38: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	31, // 39: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
-	2,  // 40: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
-	34, // 41: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
-	43, // 42: healthledger.v1.DisclosureGranted.recipient:type_name -> healthledger.v1.Recipient
-	39, // 43: healthledger.v1.DisclosureEnded.counts:type_name -> healthledger.v1.DisclosureCount
-	44, // [44:44] is the sub-list for method output_type
-	44, // [44:44] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	38, // 10: healthledger.v1.Event.disclosure_begun:type_name -> healthledger.v1.DisclosureBegun
+	39, // 11: healthledger.v1.Event.disclosure_ended:type_name -> healthledger.v1.DisclosureEnded
+	35, // 12: healthledger.v1.Event.refusal_recorded:type_name -> healthledger.v1.RefusalRecorded
+	41, // 13: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
+	42, // 14: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
+	8,  // 15: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	0,  // 16: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
+	14, // 17: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
+	15, // 18: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
+	18, // 19: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
+	20, // 20: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
+	21, // 21: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
+	19, // 22: healthledger.v1.Decision.app_updated:type_name -> healthledger.v1.AppUpdated
+	16, // 23: healthledger.v1.Decision.credential_replaced:type_name -> healthledger.v1.CredentialReplaced
+	22, // 24: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
+	17, // 25: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
+	22, // 26: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
+	17, // 27: healthledger.v1.AppUpdated.explained:type_name -> healthledger.v1.Explained
+	1,  // 28: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
+	24, // 29: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
+	30, // 30: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
+	25, // 31: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
+	27, // 32: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
+	29, // 33: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
+	36, // 34: healthledger.v1.DecisionDetail.disclosure_granted:type_name -> healthledger.v1.DisclosureGranted
+	37, // 35: healthledger.v1.DecisionDetail.disclosure_revoked:type_name -> healthledger.v1.DisclosureRevoked
+	43, // 36: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
+	26, // 37: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
+	28, // 38: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
+	8,  // 39: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	31, // 40: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
+	2,  // 41: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
+	34, // 42: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
+	44, // 43: healthledger.v1.DisclosureGranted.recipient:type_name -> healthledger.v1.Recipient
+	40, // 44: healthledger.v1.DisclosureEnded.counts:type_name -> healthledger.v1.DisclosureCount
+	45, // [45:45] is the sub-list for method output_type
+	45, // [45:45] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_event_proto_init() }
@@ -3273,6 +3390,7 @@ func file_healthledger_v1_event_proto_init() {
 		(*Event_AccessCounted)(nil),
 		(*Event_DisclosureBegun)(nil),
 		(*Event_DisclosureEnded)(nil),
+		(*Event_RefusalRecorded)(nil),
 	}
 	file_healthledger_v1_event_proto_msgTypes[5].OneofWrappers = []any{}
 	file_healthledger_v1_event_proto_msgTypes[10].OneofWrappers = []any{
@@ -3293,15 +3411,15 @@ func file_healthledger_v1_event_proto_init() {
 		(*DecisionDetail_DisclosureGranted)(nil),
 		(*DecisionDetail_DisclosureRevoked)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[32].OneofWrappers = []any{}
-	file_healthledger_v1_event_proto_msgTypes[34].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[33].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[35].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_event_proto_rawDesc), len(file_healthledger_v1_event_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   37,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -134,7 +134,7 @@ type OwnerServiceClient interface {
 	SetPreferredUnits(context.Context, *SetPreferredUnitsRequest) (*SetPreferredUnitsResponse, error)
 	// DeleteSamples deletes samples, whoever saved them.
 	DeleteSamples(context.Context, *DeleteSamplesRequest) (*DeleteSamplesResponse, error)
-	// ListAccess returns who asked to read what, the newest first.
+	// ListAccess returns who asked to read what, or what was refused, the newest first.
 	ListAccess(context.Context, *ListAccessRequest) (*ListAccessResponse, error)
 	// SummarizeAccess returns who asked to read what how often in all.
 	SummarizeAccess(context.Context, *SummarizeAccessRequest) (*SummarizeAccessResponse, error)
@@ -609,7 +609,7 @@ type OwnerServiceHandler interface {
 	SetPreferredUnits(context.Context, *SetPreferredUnitsRequest) (*SetPreferredUnitsResponse, error)
 	// DeleteSamples deletes samples, whoever saved them.
 	DeleteSamples(context.Context, *DeleteSamplesRequest) (*DeleteSamplesResponse, error)
-	// ListAccess returns who asked to read what, the newest first.
+	// ListAccess returns who asked to read what, or what was refused, the newest first.
 	ListAccess(context.Context, *ListAccessRequest) (*ListAccessResponse, error)
 	// SummarizeAccess returns who asked to read what how often in all.
 	SummarizeAccess(context.Context, *SummarizeAccessRequest) (*SummarizeAccessResponse, error)

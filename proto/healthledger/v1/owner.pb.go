@@ -1952,7 +1952,9 @@ type ListAccessRequest struct {
 	// At most so many a page; 0: as many as a page holds.
 	Limit uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
 	// Of the page before.
-	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Not reads, but what was refused. The filter can then name any bundle id, and no types.
+	Refused       bool `protobuf:"varint,4,opt,name=refused,proto3" json:"refused,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2008,12 +2010,21 @@ func (x *ListAccessRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *ListAccessRequest) GetRefused() bool {
+	if x != nil {
+		return x.Refused
+	}
+	return false
+}
+
 type ListAccessResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A page may be empty and not the last.
 	Accesses []*Access `protobuf:"bytes,1,rep,name=accesses,proto3" json:"accesses,omitempty"`
 	// Empty: this was the last.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Instead of accesses, if asked for.
+	Refusals      []*Refusal `protobuf:"bytes,3,rep,name=refusals,proto3" json:"refusals,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2062,6 +2073,104 @@ func (x *ListAccessResponse) GetNextPageToken() string {
 	return ""
 }
 
+func (x *ListAccessResponse) GetRefusals() []*Refusal {
+	if x != nil {
+		return x.Refusals
+	}
+	return nil
+}
+
+// Refusal says that an app was refused: its registration, an update, or a request for
+// authorization that nobody may even make. Of an app's requests at most one a minute is
+// recorded for each reason.
+type Refusal struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of a registration, as its manifest has it.
+	BundleId string `protobuf:"bytes,1,opt,name=bundle_id,json=bundleId,proto3" json:"bundle_id,omitempty"`
+	// "registration" or "update", by the owner; "request" or "request status", by the app.
+	Operation string                 `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"`
+	Time      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
+	// The part of the manifest, or the field of the request, what it said, and what was wrong
+	// with it.
+	Field         string `protobuf:"bytes,4,opt,name=field,proto3" json:"field,omitempty"`
+	Value         string `protobuf:"bytes,5,opt,name=value,proto3" json:"value,omitempty"`
+	Why           string `protobuf:"bytes,6,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Refusal) Reset() {
+	*x = Refusal{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Refusal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Refusal) ProtoMessage() {}
+
+func (x *Refusal) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
+func (*Refusal) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *Refusal) GetBundleId() string {
+	if x != nil {
+		return x.BundleId
+	}
+	return ""
+}
+
+func (x *Refusal) GetOperation() string {
+	if x != nil {
+		return x.Operation
+	}
+	return ""
+}
+
+func (x *Refusal) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Refusal) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *Refusal) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *Refusal) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
 // Access says that somebody asked to read a type in a minute.
 type Access struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2079,7 +2188,8 @@ type Access struct {
 	// The widest period asked for; absent: from the first or to the last.
 	From *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=from,proto3" json:"from,omitempty"`
 	To   *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=to,proto3" json:"to,omitempty"`
-	// For what the app says that it reads, as of now; none: the owner.
+	// For what the app said that it reads when it did; where that changed in the minute, both.
+	// None: the owner.
 	Purposes      []string `protobuf:"bytes,8,rep,name=purposes,proto3" json:"purposes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2087,7 +2197,7 @@ type Access struct {
 
 func (x *Access) Reset() {
 	*x = Access{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2099,7 +2209,7 @@ func (x *Access) String() string {
 func (*Access) ProtoMessage() {}
 
 func (x *Access) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2112,7 +2222,7 @@ func (x *Access) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Access.ProtoReflect.Descriptor instead.
 func (*Access) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{39}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Access) GetBundleId() string {
@@ -2180,7 +2290,7 @@ type SummarizeAccessRequest struct {
 
 func (x *SummarizeAccessRequest) Reset() {
 	*x = SummarizeAccessRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2192,7 +2302,7 @@ func (x *SummarizeAccessRequest) String() string {
 func (*SummarizeAccessRequest) ProtoMessage() {}
 
 func (x *SummarizeAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2205,7 +2315,7 @@ func (x *SummarizeAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeAccessRequest.ProtoReflect.Descriptor instead.
 func (*SummarizeAccessRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{40}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *SummarizeAccessRequest) GetFilter() *AccessFilter {
@@ -2217,7 +2327,7 @@ func (x *SummarizeAccessRequest) GetFilter() *AccessFilter {
 
 type SummarizeAccessResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// By app, type and operation. An app that was registered again is another one.
+	// By app, type, operation and purposes. An app that was registered again is another one.
 	Summaries     []*AccessSummary `protobuf:"bytes,1,rep,name=summaries,proto3" json:"summaries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2225,7 +2335,7 @@ type SummarizeAccessResponse struct {
 
 func (x *SummarizeAccessResponse) Reset() {
 	*x = SummarizeAccessResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2237,7 +2347,7 @@ func (x *SummarizeAccessResponse) String() string {
 func (*SummarizeAccessResponse) ProtoMessage() {}
 
 func (x *SummarizeAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2250,7 +2360,7 @@ func (x *SummarizeAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeAccessResponse.ProtoReflect.Descriptor instead.
 func (*SummarizeAccessResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{41}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *SummarizeAccessResponse) GetSummaries() []*AccessSummary {
@@ -2282,7 +2392,7 @@ type AccessSummary struct {
 
 func (x *AccessSummary) Reset() {
 	*x = AccessSummary{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2294,7 +2404,7 @@ func (x *AccessSummary) String() string {
 func (*AccessSummary) ProtoMessage() {}
 
 func (x *AccessSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2307,7 +2417,7 @@ func (x *AccessSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessSummary.ProtoReflect.Descriptor instead.
 func (*AccessSummary) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{42}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *AccessSummary) GetBundleId() string {
@@ -2378,7 +2488,7 @@ type ListLogRequest struct {
 
 func (x *ListLogRequest) Reset() {
 	*x = ListLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2390,7 +2500,7 @@ func (x *ListLogRequest) String() string {
 func (*ListLogRequest) ProtoMessage() {}
 
 func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2403,7 +2513,7 @@ func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogRequest.ProtoReflect.Descriptor instead.
 func (*ListLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{43}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ListLogRequest) GetFrom() uint64 {
@@ -2431,7 +2541,7 @@ type ListLogResponse struct {
 
 func (x *ListLogResponse) Reset() {
 	*x = ListLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2443,7 +2553,7 @@ func (x *ListLogResponse) String() string {
 func (*ListLogResponse) ProtoMessage() {}
 
 func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2456,7 +2566,7 @@ func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogResponse.ProtoReflect.Descriptor instead.
 func (*ListLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{44}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListLogResponse) GetSegments() []*SegmentInfo {
@@ -2491,7 +2601,7 @@ type SegmentInfo struct {
 
 func (x *SegmentInfo) Reset() {
 	*x = SegmentInfo{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2503,7 +2613,7 @@ func (x *SegmentInfo) String() string {
 func (*SegmentInfo) ProtoMessage() {}
 
 func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2516,7 +2626,7 @@ func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SegmentInfo.ProtoReflect.Descriptor instead.
 func (*SegmentInfo) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{45}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *SegmentInfo) GetSequence() uint64 {
@@ -2676,15 +2786,24 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x05owner\x18\x02 \x01(\bR\x05owner\x12\x14\n" +
 	"\x05types\x18\x03 \x03(\tR\x05types\x12.\n" +
 	"\x04from\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
-	"\x02to\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\"\x7f\n" +
+	"\x02to\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\"\x99\x01\n" +
 	"\x11ListAccessRequest\x125\n" +
 	"\x06filter\x18\x01 \x01(\v2\x1d.healthledger.v1.AccessFilterR\x06filter\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"q\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12\x18\n" +
+	"\arefused\x18\x04 \x01(\bR\arefused\"\xa7\x01\n" +
 	"\x12ListAccessResponse\x123\n" +
 	"\baccesses\x18\x01 \x03(\v2\x17.healthledger.v1.AccessR\baccesses\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa8\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x124\n" +
+	"\brefusals\x18\x03 \x03(\v2\x18.healthledger.v1.RefusalR\brefusals\"\xb2\x01\n" +
+	"\aRefusal\x12\x1b\n" +
+	"\tbundle_id\x18\x01 \x01(\tR\bbundleId\x12\x1c\n" +
+	"\toperation\x18\x02 \x01(\tR\toperation\x12.\n" +
+	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
+	"\x05field\x18\x04 \x01(\tR\x05field\x12\x14\n" +
+	"\x05value\x18\x05 \x01(\tR\x05value\x12\x10\n" +
+	"\x03why\x18\x06 \x01(\tR\x03why\"\xa8\x02\n" +
 	"\x06Access\x12\x1b\n" +
 	"\tbundle_id\x18\x01 \x01(\tR\bbundleId\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x1c\n" +
@@ -2770,7 +2889,7 @@ func file_healthledger_v1_owner_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_owner_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_healthledger_v1_owner_proto_goTypes = []any{
 	(LockState)(0),                     // 0: healthledger.v1.LockState
 	(*CreateStoreRequest)(nil),         // 1: healthledger.v1.CreateStoreRequest
@@ -2812,127 +2931,130 @@ var file_healthledger_v1_owner_proto_goTypes = []any{
 	(*AccessFilter)(nil),               // 37: healthledger.v1.AccessFilter
 	(*ListAccessRequest)(nil),          // 38: healthledger.v1.ListAccessRequest
 	(*ListAccessResponse)(nil),         // 39: healthledger.v1.ListAccessResponse
-	(*Access)(nil),                     // 40: healthledger.v1.Access
-	(*SummarizeAccessRequest)(nil),     // 41: healthledger.v1.SummarizeAccessRequest
-	(*SummarizeAccessResponse)(nil),    // 42: healthledger.v1.SummarizeAccessResponse
-	(*AccessSummary)(nil),              // 43: healthledger.v1.AccessSummary
-	(*ListLogRequest)(nil),             // 44: healthledger.v1.ListLogRequest
-	(*ListLogResponse)(nil),            // 45: healthledger.v1.ListLogResponse
-	(*SegmentInfo)(nil),                // 46: healthledger.v1.SegmentInfo
-	(*SignedDecision)(nil),             // 47: healthledger.v1.SignedDecision
-	(Plausibility)(0),                  // 48: healthledger.v1.Plausibility
-	(*timestamppb.Timestamp)(nil),      // 49: google.protobuf.Timestamp
-	(*Manifest)(nil),                   // 50: healthledger.v1.Manifest
-	(*ShareGrant)(nil),                 // 51: healthledger.v1.ShareGrant
-	(*ReadGrant)(nil),                  // 52: healthledger.v1.ReadGrant
-	(*SourceName)(nil),                 // 53: healthledger.v1.SourceName
-	(*PreferredUnit)(nil),              // 54: healthledger.v1.PreferredUnit
-	(*Deletion)(nil),                   // 55: healthledger.v1.Deletion
-	(*GrantDisclosureRequest)(nil),     // 56: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 57: healthledger.v1.RevokeDisclosureRequest
-	(*ListDisclosuresRequest)(nil),     // 58: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 59: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 60: healthledger.v1.OpenExportRequest
-	(*CloseExportRequest)(nil),         // 61: healthledger.v1.CloseExportRequest
-	(*GrantDisclosureResponse)(nil),    // 62: healthledger.v1.GrantDisclosureResponse
-	(*RevokeDisclosureResponse)(nil),   // 63: healthledger.v1.RevokeDisclosureResponse
-	(*ListDisclosuresResponse)(nil),    // 64: healthledger.v1.ListDisclosuresResponse
-	(*AccountDisclosuresResponse)(nil), // 65: healthledger.v1.AccountDisclosuresResponse
-	(*OpenExportResponse)(nil),         // 66: healthledger.v1.OpenExportResponse
-	(*CloseExportResponse)(nil),        // 67: healthledger.v1.CloseExportResponse
+	(*Refusal)(nil),                    // 40: healthledger.v1.Refusal
+	(*Access)(nil),                     // 41: healthledger.v1.Access
+	(*SummarizeAccessRequest)(nil),     // 42: healthledger.v1.SummarizeAccessRequest
+	(*SummarizeAccessResponse)(nil),    // 43: healthledger.v1.SummarizeAccessResponse
+	(*AccessSummary)(nil),              // 44: healthledger.v1.AccessSummary
+	(*ListLogRequest)(nil),             // 45: healthledger.v1.ListLogRequest
+	(*ListLogResponse)(nil),            // 46: healthledger.v1.ListLogResponse
+	(*SegmentInfo)(nil),                // 47: healthledger.v1.SegmentInfo
+	(*SignedDecision)(nil),             // 48: healthledger.v1.SignedDecision
+	(Plausibility)(0),                  // 49: healthledger.v1.Plausibility
+	(*timestamppb.Timestamp)(nil),      // 50: google.protobuf.Timestamp
+	(*Manifest)(nil),                   // 51: healthledger.v1.Manifest
+	(*ShareGrant)(nil),                 // 52: healthledger.v1.ShareGrant
+	(*ReadGrant)(nil),                  // 53: healthledger.v1.ReadGrant
+	(*SourceName)(nil),                 // 54: healthledger.v1.SourceName
+	(*PreferredUnit)(nil),              // 55: healthledger.v1.PreferredUnit
+	(*Deletion)(nil),                   // 56: healthledger.v1.Deletion
+	(*GrantDisclosureRequest)(nil),     // 57: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 58: healthledger.v1.RevokeDisclosureRequest
+	(*ListDisclosuresRequest)(nil),     // 59: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 60: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 61: healthledger.v1.OpenExportRequest
+	(*CloseExportRequest)(nil),         // 62: healthledger.v1.CloseExportRequest
+	(*GrantDisclosureResponse)(nil),    // 63: healthledger.v1.GrantDisclosureResponse
+	(*RevokeDisclosureResponse)(nil),   // 64: healthledger.v1.RevokeDisclosureResponse
+	(*ListDisclosuresResponse)(nil),    // 65: healthledger.v1.ListDisclosuresResponse
+	(*AccountDisclosuresResponse)(nil), // 66: healthledger.v1.AccountDisclosuresResponse
+	(*OpenExportResponse)(nil),         // 67: healthledger.v1.OpenExportResponse
+	(*CloseExportResponse)(nil),        // 68: healthledger.v1.CloseExportResponse
 }
 var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	3,  // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
-	47, // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
+	48, // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
 	0,  // 2: healthledger.v1.StatusResponse.state:type_name -> healthledger.v1.LockState
-	48, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
-	49, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
+	49, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
+	50, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
 	0,  // 5: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
-	50, // 6: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	50, // 7: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	51, // 6: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	51, // 7: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
 	22, // 8: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
-	50, // 9: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
-	49, // 10: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
+	51, // 9: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
+	50, // 10: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
 	23, // 11: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
-	49, // 12: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
-	49, // 13: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
+	50, // 12: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
+	50, // 13: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
 	26, // 14: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	50, // 15: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
-	49, // 16: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
-	51, // 17: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
-	52, // 18: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
-	48, // 19: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
-	53, // 20: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
-	54, // 21: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
-	55, // 22: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
-	49, // 23: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
-	49, // 24: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
+	51, // 15: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
+	50, // 16: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
+	52, // 17: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
+	53, // 18: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
+	49, // 19: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
+	54, // 20: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
+	55, // 21: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
+	56, // 22: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
+	50, // 23: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
+	50, // 24: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
 	37, // 25: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	40, // 26: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
-	49, // 27: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
-	49, // 28: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
-	49, // 29: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
-	37, // 30: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	43, // 31: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
-	49, // 32: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
-	49, // 33: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
-	46, // 34: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
-	49, // 35: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
-	1,  // 36: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
-	4,  // 37: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
-	6,  // 38: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
-	8,  // 39: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
-	10, // 40: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
-	12, // 41: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
-	16, // 42: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
-	14, // 43: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
-	18, // 44: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
-	20, // 45: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
-	24, // 46: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
-	27, // 47: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
-	29, // 48: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
-	31, // 49: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
-	33, // 50: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
-	35, // 51: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
-	38, // 52: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
-	41, // 53: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
-	56, // 54: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
-	57, // 55: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
-	58, // 56: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
-	59, // 57: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
-	60, // 58: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
-	61, // 59: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
-	44, // 60: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	2,  // 61: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	5,  // 62: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	7,  // 63: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	9,  // 64: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	11, // 65: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	13, // 66: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	17, // 67: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
-	15, // 68: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
-	19, // 69: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	21, // 70: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	25, // 71: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
-	28, // 72: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	30, // 73: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
-	32, // 74: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
-	34, // 75: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
-	36, // 76: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
-	39, // 77: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
-	42, // 78: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
-	62, // 79: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
-	63, // 80: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
-	64, // 81: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
-	65, // 82: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
-	66, // 83: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
-	67, // 84: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
-	45, // 85: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	61, // [61:86] is the sub-list for method output_type
-	36, // [36:61] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	41, // 26: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
+	40, // 27: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
+	50, // 28: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	50, // 29: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
+	50, // 30: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
+	50, // 31: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
+	37, // 32: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	44, // 33: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
+	50, // 34: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
+	50, // 35: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
+	47, // 36: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
+	50, // 37: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
+	1,  // 38: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
+	4,  // 39: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
+	6,  // 40: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
+	8,  // 41: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
+	10, // 42: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
+	12, // 43: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
+	16, // 44: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
+	14, // 45: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
+	18, // 46: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
+	20, // 47: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
+	24, // 48: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
+	27, // 49: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
+	29, // 50: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
+	31, // 51: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
+	33, // 52: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
+	35, // 53: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
+	38, // 54: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
+	42, // 55: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
+	57, // 56: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
+	58, // 57: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
+	59, // 58: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
+	60, // 59: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
+	61, // 60: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
+	62, // 61: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
+	45, // 62: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	2,  // 63: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	5,  // 64: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	7,  // 65: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	9,  // 66: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	11, // 67: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	13, // 68: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	17, // 69: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
+	15, // 70: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
+	19, // 71: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	21, // 72: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	25, // 73: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
+	28, // 74: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	30, // 75: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	32, // 76: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
+	34, // 77: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
+	36, // 78: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
+	39, // 79: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
+	43, // 80: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
+	63, // 81: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
+	64, // 82: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
+	65, // 83: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
+	66, // 84: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
+	67, // 85: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
+	68, // 86: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
+	46, // 87: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	63, // [63:88] is the sub-list for method output_type
+	38, // [38:63] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_owner_proto_init() }
@@ -2944,14 +3066,14 @@ func file_healthledger_v1_owner_proto_init() {
 	file_healthledger_v1_disclosure_proto_init()
 	file_healthledger_v1_event_proto_init()
 	file_healthledger_v1_health_proto_init()
-	file_healthledger_v1_owner_proto_msgTypes[39].OneofWrappers = []any{}
+	file_healthledger_v1_owner_proto_msgTypes[40].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_owner_proto_rawDesc), len(file_healthledger_v1_owner_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   46,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
