@@ -19,19 +19,19 @@ import (
 func TestZeroScopeSeesNothing(t *testing.T) {
 	for code := range uint32(300) {
 		for app := range uint64(4) {
-			if _, ok := (Scope{}).Access(code).Since(app); ok {
+			if _, ok := (Scope{}).Access(code).Since(app, ""); ok {
 				t.Fatalf("type %d of app %d is seen", code, app)
 			}
 		}
 	}
-	if _, ok := (Access{}).Since(0); ok {
+	if _, ok := (Access{}).Since(0, ""); ok {
 		t.Fatal("a zero Access sees something")
 	}
 }
 
 func TestOwnerSeesEverything(t *testing.T) {
 	scope := NewState(anna, true).OwnerScope()
-	if since, ok := scope.Access(77).Since(5); !ok || since != math.MinInt64 || scope.Reader() != 0 {
+	if since, ok := scope.Access(77).Since(5, ""); !ok || since != math.MinInt64 || scope.Reader() != 0 {
 		t.Fatal("the owner does not")
 	}
 }
@@ -49,7 +49,7 @@ func TestAccessSince(t *testing.T) {
 		{3, 3, math.MinInt64, true}, {3, 4, 0, false}, {3, 0, 0, false},
 		{4, 3, math.MinInt64, true}, {4, 4, 0, false},
 	} {
-		since, ok := scope.Access(c.code).Since(c.app)
+		since, ok := scope.Access(c.code).Since(c.app, "")
 		if ok != c.ok || ok && since != c.since {
 			t.Errorf("type %d of app %d: %d, %v", c.code, c.app, since, ok)
 		}
@@ -75,13 +75,13 @@ func TestScopesAndAppsAreSnapshots(t *testing.T) {
 	reads := app.Reads()
 	reads[9] = Read{Extent: ExtentAll}
 	decide(author.RemoveApp(3, "org.example"))
-	if _, ok := scope.Access(1).Since(8); !ok || app.Removed || app.Share(1) != ShareAuthorized || len(app.Reads()) != 1 {
+	if _, ok := scope.Access(1).Since(8, ""); !ok || app.Removed || app.Share(1) != ShareAuthorized || len(app.Reads()) != 1 {
 		t.Fatal("an old value changed")
 	}
-	if _, ok := state.Scope(1).Access(1).Since(8); ok {
+	if _, ok := state.Scope(1).Access(1).Since(8, ""); ok {
 		t.Fatal("a new scope sees what was revoked")
 	}
-	if _, ok := state.Scope(1).Access(1).Since(1); ok {
+	if _, ok := state.Scope(1).Access(1).Since(1, ""); ok {
 		t.Fatal("a removed app sees its own")
 	}
 }

@@ -66,6 +66,8 @@ type App struct {
 	reads      map[uint32]Read
 	// readable are the read grants that have effect.
 	readable map[uint32]Read
+	// objects are what was decided object by object, by type.
+	objects map[uint32]*Objects
 	// required are the clinical types of which the app may read all or none.
 	required []uint32
 	// lapsed are the types that were answered before the app asked again, at lapsedAt.
@@ -253,6 +255,16 @@ func (s *State) follow(d *pb.Decision, detail *pb.DecisionDetail) (*App, error) 
 		if err := setReads(d, touched, body.ReadsDecided.GetReads()); err != nil {
 			return nil, err
 		}
+	case *pb.DecisionDetail_ObjectsDecided:
+		if d.GetBody() != nil {
+			return nil, fmt.Errorf("%w: decision %d decides two things", ErrForged, d.GetNumber())
+		}
+		if touched, err = s.standing(d, body.ObjectsDecided.GetApp()); err != nil {
+			return nil, err
+		}
+		if err := setObjects(d, touched, body.ObjectsDecided); err != nil {
+			return nil, err
+		}
 	case *pb.DecisionDetail_SourceOrderSet, *pb.DecisionDetail_PreferredUnitsSet, *pb.DecisionDetail_OwnerDeleted,
 		*pb.DecisionDetail_DisclosureGranted, *pb.DecisionDetail_DisclosureRevoked:
 		if d.GetBody() != nil {
@@ -279,7 +291,7 @@ func (s *State) decided(d *pb.Decision) (*App, error) {
 		app := &App{
 			Number: d.GetNumber(), Key: r.GetKey(), Importer: r.GetImporter(), Registered: d.GetTime(),
 			explained: explainedOf(r.GetExplained()),
-			shares:    map[uint32]bool{}, reads: map[uint32]Read{}, asked: map[uint32]bool{},
+			shares:    map[uint32]bool{}, reads: map[uint32]Read{}, asked: map[uint32]bool{}, objects: map[uint32]*Objects{},
 		}
 		if err := app.credit(d, r); err != nil {
 			return nil, err
@@ -312,7 +324,7 @@ func (s *State) decided(d *pb.Decision) (*App, error) {
 		if err != nil {
 			return nil, err
 		}
-		app.Removed, app.shares, app.reads, app.asked = true, nil, nil, nil
+		app.Removed, app.shares, app.reads, app.asked, app.objects = true, nil, nil, nil, nil
 		return app, nil
 	case *pb.Decision_PolicySet:
 		if !isPolicy(body.PolicySet) {
@@ -337,7 +349,7 @@ func (s *State) standing(d *pb.Decision, number uint64) (*App, error) {
 		return nil, fmt.Errorf("%w: decision %d speaks of app %d, which is not there", ErrForged, d.GetNumber(), number)
 	}
 	b := *a
-	b.shares, b.reads, b.asked = maps.Clone(a.shares), maps.Clone(a.reads), maps.Clone(a.asked)
+	b.shares, b.reads, b.asked, b.objects = maps.Clone(a.shares), maps.Clone(a.reads), maps.Clone(a.asked), maps.Clone(a.objects)
 	return &b, nil
 }
 
@@ -449,7 +461,7 @@ func (s *State) Scope(app uint64) Scope {
 	if !ok || a.Removed {
 		return Scope{}
 	}
-	return Scope{app: a.Number, reads: a.readable}
+	return Scope{app: a.Number, reads: a.readable, objects: a.objects, decision: s.number}
 }
 
 // OwnerScope returns the scope that sees everything.

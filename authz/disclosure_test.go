@@ -276,12 +276,12 @@ func (m *discloser) check(r *rapid.T) {
 		}
 		for code := range uint32(5) {
 			for source := range uint64(20) {
-				bound, sees := m.state.Scope(g.app).Access(code).Since(source)
+				bound, sees := m.state.Scope(g.app).Access(code).Since(source, "")
 				named := slices.ContainsFunc(g.request.GetTypes(), func(name string) bool { return codeNamed(name) == code })
 				if g.request.From != nil {
 					bound = max(bound, g.request.From.AsTime().UnixMicro())
 				}
-				got, gives := scope.Access(code).Since(source)
+				got, gives := scope.Access(code).Since(source, "")
 				if want := sees && named && err == nil; gives != want || want && got != bound {
 					r.Fatalf("type %d of app %d under grant %d: %d, %v; want %d, %v", code, source, g.number, got, gives, bound, want)
 				}

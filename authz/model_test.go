@@ -58,6 +58,7 @@ type modelApp struct {
 	shares   map[uint32]bool
 	reads    map[uint32]Read
 	asked    map[uint32]bool
+	objects  map[uint32]*modelObjects
 	// before are the types that were answered before the app asked again.
 	sharedBefore, readBefore map[uint32]bool
 }
@@ -164,6 +165,11 @@ func (m *modelApp) update(r *rapid.T) (again bool) {
 		next.PrivacyPolicy.Model = map[string]string{"phr": "hipaa", "hipaa": "phr"}[next.GetPrivacyPolicy().GetModel()]
 	}
 	m.manifest = next
+	for _, o := range m.objects {
+		if again || next.GetReadUsageDescription() == "" {
+			clear(o.granted)
+		}
+	}
 	for code := range maps.Clone(m.shares) {
 		if again {
 			m.sharedBefore[code] = true
@@ -335,13 +341,15 @@ func drawChain(r *rapid.T, most int) chain {
 			app := &modelApp{
 				manifest: drawManifest(r, bundle), number: uint64(len(c.decisions)) + 1, key: "key" + bundle, token: "token" + bundle,
 				importer: rapid.Bool().Draw(r, "importer"), shares: map[uint32]bool{}, reads: map[uint32]Read{}, asked: map[uint32]bool{},
-				sharedBefore: map[uint32]bool{}, readBefore: map[uint32]bool{},
+				objects: map[uint32]*modelObjects{}, sharedBefore: map[uint32]bool{}, readBefore: map[uint32]bool{},
 			}
 			shares, _ := app.explained(drawShares(r), nil)
 			app.grant(shares, nil)
 			take(author.AddApp(now, &pb.AppDraft{Manifest: app.manifest, Key: app.key, TokenHash: hashOf(app.token)}, app.importer, shares))
 			c.model.order = append(c.model.order, bundle)
 			c.model.apps[bundle] = app
+		case what == 9:
+			take(c.model.apps[rapid.SampledFrom(c.model.order).Draw(r, "app")].decideObjects(r, author, now))
 		case what == 8:
 			app := c.model.apps[rapid.SampledFrom(c.model.order).Draw(r, "app")]
 			again := app.update(r)
@@ -462,6 +470,7 @@ func checkModel(r *rapid.T, c chain, state *State, details bool) {
 		if details {
 			want.answered(r, got)
 		}
+		want.checkObjects(r, state.Scope(want.number), details)
 		for _, code := range clinicalTypes {
 			checkAccess(r, state.Scope(want.number).Access(code), want.number, reads[code])
 		}
@@ -500,7 +509,7 @@ func checkModel(r *rapid.T, c chain, state *State, details bool) {
 			if number != 0 && state.PreferredUnit(number, code) != "" {
 				r.Fatalf("app %d learns a unit", number)
 			}
-			if _, ok := state.Scope(number).Access(code).Since(7); ok || state.Scope(number).Reader() != 0 {
+			if _, ok := state.Scope(number).Access(code).Since(7, ""); ok || state.Scope(number).Reader() != 0 {
 				r.Fatalf("app %d sees something", number)
 			}
 		}
@@ -508,10 +517,10 @@ func checkModel(r *rapid.T, c chain, state *State, details bool) {
 }
 
 func checkAccess(r *rapid.T, a Access, app uint64, want Read) {
-	if since, ok := a.Since(app); !ok || since != minTime {
+	if since, ok := a.Since(app, ""); !ok || since != minTime {
 		r.Fatal("an app does not see its own")
 	}
-	since, ok := a.Since(app + 1)
+	since, ok := a.Since(app+1, "")
 	switch want.Extent {
 	case ExtentNone:
 		if ok {
@@ -526,7 +535,7 @@ func checkAccess(r *rapid.T, a Access, app uint64, want Read) {
 			r.Fatal("does not see all")
 		}
 	}
-	if _, owners := a.Since(0); owners && want.Extent == ExtentNone {
+	if _, owners := a.Since(0, ""); owners && want.Extent == ExtentNone {
 		r.Fatal("app 0 is everybody's")
 	}
 }
@@ -677,7 +686,9 @@ func drawAnyDecision(r *rapid.T, state *State) (*pb.SignedDecision, []byte) {
 	if rapid.Bool().Draw(r, "detailed") {
 		body := &pb.DecisionDetail{Number: number + 1, Salt: make([]byte, 16)}
 		of := rapid.SampledFrom([]uint64{app, number + 1}).Draw(r, "of")
-		switch rapid.IntRange(0, 5).Draw(r, "detail") {
+		switch rapid.IntRange(0, 6).Draw(r, "detail") {
+		case 6:
+			body.Body = &pb.DecisionDetail_ObjectsDecided{ObjectsDecided: drawObjects(r, of)}
 		case 3:
 			body.Body = &pb.DecisionDetail_SourceOrderSet{SourceOrderSet: drawOrder(r)}
 		case 4:

@@ -1,6 +1,10 @@
 package authz
 
-import "math"
+import (
+	"math"
+
+	"healthledger/proto/catalog"
+)
 
 // Extent says how much of what other apps wrote may be read.
 type Extent uint8
@@ -16,9 +20,11 @@ const (
 // one that sees anything: holding a Scope is the proof that the owner's decisions
 // were consulted. The zero Scope sees nothing.
 type Scope struct {
-	app   uint64
-	owner bool
-	reads map[uint32]Read
+	app      uint64
+	owner    bool
+	reads    map[uint32]Read
+	objects  map[uint32]*Objects
+	decision uint64
 	// disclosure is what the owner hands to somebody else; nil: nothing.
 	disclosure *Disclosure
 }
@@ -37,6 +43,8 @@ type Access struct {
 	since int64
 	// own is the bound for the app's own samples.
 	own int64
+	// objects is nil unless the type is granted object by object.
+	objects *Objects
 }
 
 // Access returns what the scope may see of a type.
@@ -45,6 +53,10 @@ func (s Scope) Access(typeCode uint32) Access {
 		return Access{all: true, since: math.MinInt64}
 	}
 	a := Access{app: s.app, own: math.MinInt64}
+	if t, ok := catalog.ByCode(typeCode); ok && t.PerObject {
+		a.objects = s.objectsOf(t)
+		return a
+	}
 	switch r := s.reads[typeCode]; r.Extent {
 	case ExtentAll:
 		a.all, a.since = true, math.MinInt64
@@ -66,12 +78,25 @@ func (s Scope) Reader() uint64 {
 	return s.app
 }
 
+// Decision returns the number of the owner's last decision that the scope is made of, 0 for
+// the owner.
+func (s Scope) Decision() uint64 { return s.decision }
+
 // Since returns the lower bound (on a sample's end, in microseconds since the Unix
 // epoch) of what may be seen of a source that belongs to the given app, and whether
-// anything of it may be seen at all. An app's own samples have no bound for itself.
-func (a Access) Since(sourceApp uint64) (since int64, ok bool) {
+// anything of it may be seen at all. An app's own samples have no bound for itself. The object
+// is the name of that which the source is about, "" where types are granted as a whole.
+func (a Access) Since(sourceApp uint64, object string) (since int64, ok bool) {
+	if a.objects != nil {
+		_, ok := a.objects.since(a.app, Object{sourceApp, object})
+		return math.MinInt64, ok && a.app != 0
+	}
 	if a.app != 0 && a.app == sourceApp {
 		return a.own, true
 	}
 	return a.since, a.all
 }
+
+// Objects returns what may be seen of the type object by object, nil if it is granted as a
+// whole.
+func (a Access) Objects() *Objects { return a.objects }

@@ -35,6 +35,7 @@ func (a *App) update(now int64, u *pb.AppUpdated) {
 		t, ok := catalog.ByCode(code)
 		return ok && UnexplainedRead(t, a.explained) != ""
 	}
+	a.revokeObjects(unexplained)
 	maps.DeleteFunc(a.reads, func(code uint32, _ Read) bool { return unexplained(code) })
 	maps.DeleteFunc(a.asked, func(code uint32, _ bool) bool { return unexplained(code) })
 }
@@ -49,6 +50,7 @@ func (a *App) lapse(now int64) {
 	clear(a.shares)
 	clear(a.reads)
 	clear(a.asked)
+	a.revokeObjects(func(uint32) bool { return true })
 }
 
 // With is both requests in one.

@@ -6,6 +6,7 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"healthledger/authz"
 	"healthledger/proto/catalog"
@@ -93,19 +94,12 @@ func deletion(prefix string, d *pb.Deletion) (*pb.DeletedSamples, error) {
 		}
 		out.Uuids = append(out.Uuids, id[:])
 	}
-	if d.GetFrom() != nil {
-		from, err := health.Micros(d.GetFrom())
-		if err != nil {
-			return nil, rpc.InvalidValue(prefix+"from", "", err.Error())
-		}
-		out.From = &from
+	var err error
+	if out.From, err = boundOf(prefix+"from", d.GetFrom()); err != nil {
+		return nil, err
 	}
-	if d.GetTo() != nil {
-		to, err := health.Micros(d.GetTo())
-		if err != nil {
-			return nil, rpc.InvalidValue(prefix+"to", "", err.Error())
-		}
-		out.To = &to
+	if out.To, err = boundOf(prefix+"to", d.GetTo()); err != nil {
+		return nil, err
 	}
 	if out.From != nil && out.To != nil && out.GetFrom() >= out.GetTo() {
 		return nil, rpc.InvalidValue(prefix+"from", "", "it is not before to")
@@ -154,4 +148,16 @@ func mayDeleteType(app *authz.App, code uint32, field string) error {
 		return nil
 	}
 	return mayShare(app, code, field)
+}
+
+// boundOf is an end of a period as it stands in the log, nil for an open one.
+func boundOf(field string, t *timestamppb.Timestamp) (*int64, error) {
+	if t == nil {
+		return nil, nil
+	}
+	micros, err := health.Micros(t)
+	if err != nil {
+		return nil, rpc.InvalidValue(field, "", err.Error())
+	}
+	return &micros, nil
 }

@@ -11,6 +11,7 @@ import (
 	"healthledger/authz"
 	"healthledger/projector/query"
 	"healthledger/projector/view"
+	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
 )
 
@@ -20,29 +21,59 @@ func (s *service) ReadRequests(ctx context.Context, req *pb.ReadRequestsRequest)
 	if err != nil {
 		return nil, err
 	}
-	asked, err := open.asked()
+	asked, objects, err := open.asked()
 	if err != nil {
 		return nil, s.refuse(open, "read requests", err)
 	}
 	resp := &pb.ReadRequestsResponse{}
 	for _, app := range open.state.Apps() {
-		if pending := pending(app, asked); pending != nil {
-			resp.Requests = append(resp.Requests, pending)
+		request := pending(app, asked)
+		request.Objects = pendingObjects(app, objects)
+		if len(request.GetShare())+len(request.GetRead())+len(request.GetObjects()) == 0 {
+			continue
 		}
+		for _, o := range request.GetObjects() {
+			if request.Asked == nil || o.GetAsked().AsTime().Before(request.GetAsked().AsTime()) {
+				request.Asked = o.GetAsked()
+			}
+		}
+		resp.Requests = append(resp.Requests, request)
 	}
 	return resp, nil
 }
 
-func (o *openStore) asked() ([]view.Asked, error) {
+func (o *openStore) asked() (asked []view.Asked, objects []view.AskedObjects, err error) {
 	snapshot, err := o.view.Snapshot()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	asked, err := snapshot.Asked()
-	return asked, errors.Join(err, snapshot.Close())
+	if asked, err = snapshot.Asked(); err == nil {
+		objects, err = snapshot.AskedObjects()
+	}
+	return asked, objects, errors.Join(err, snapshot.Close())
 }
 
-// pending is what is left to answer of all that an app has asked for, nil if nothing is.
+// pendingObjects is what an app has asked for object by object. The manifest of an app may
+// not explain any more what it has asked for once.
+func pendingObjects(app *authz.App, all []view.AskedObjects) (pending []*pb.PendingObjects) {
+	for _, a := range all {
+		t, ok := catalog.ByCode(a.Type)
+		if a.App != app.Number || !ok || authz.UnexplainedRead(t, app.Explained()) != "" {
+			continue
+		}
+		p := &pb.PendingObjects{Type: t.Short(), Asked: timestamppb.New(time.UnixMicro(a.Time)), Limit: a.Limit}
+		if a.From != math.MinInt64 {
+			p.From = timestamppb.New(time.UnixMicro(a.From))
+		}
+		if a.To != math.MaxInt64 {
+			p.To = timestamppb.New(time.UnixMicro(a.To))
+		}
+		pending = append(pending, p)
+	}
+	return pending
+}
+
+// pending is what is left to answer of all that an app has asked for type by type.
 func pending(app *authz.App, asked []view.Asked) *pb.PendingRequest {
 	all, again := app.Lapsed()
 	first := int64(math.MaxInt64)
@@ -66,10 +97,10 @@ func pending(app *authz.App, asked []view.Asked) *pb.PendingRequest {
 		first = min(first, max(a.First, again))
 	}
 	left := app.Unanswered(all)
-	if left.Empty() {
-		return nil
+	request := &pb.PendingRequest{Manifest: app.Manifest}
+	if !left.Empty() {
+		request.Asked = timestamppb.New(time.UnixMicro(first))
 	}
-	request := &pb.PendingRequest{Manifest: app.Manifest, Asked: timestamppb.New(time.UnixMicro(first))}
 	for _, code := range left.Shares {
 		request.Share = append(request.Share, typeName(code))
 	}

@@ -45,14 +45,8 @@ type opened struct {
 	leaf     tree.Hash
 	events   []*pb.Event
 	records  []*pb.NewDecision
-	// deletions that the owner decided, by the place of the decision among the events.
-	deletions map[int]ownerDeletion
-}
-
-// ownerDeletion is what a decision deletes.
-type ownerDeletion struct {
-	number  int
-	samples []*pb.DeletedSamples
+	// details of decisions that change the view, by the place of the decision among the events.
+	details map[int]*pb.DecisionDetail
 }
 
 // A commit covers at most so many segments and samples' worth of bytes, so that a
@@ -299,23 +293,24 @@ func (f *follower) learn(o *opened, at int, event *pb.Event) error {
 			return err
 		}
 		delete(f.details, decision.GetNumber())
-		o.deletes(at, decision, detail)
+		o.changes(at, decision, detail)
 		o.records = append(o.records, &pb.NewDecision{Decision: body.Decision, Detail: detail})
 	}
 	return nil
 }
 
-// deletes notes what a decision deletes that the owner was found to have signed. Only a
-// detail that the decision names is his.
-func (o *opened) deletes(at int, decision *pb.Decision, detail []byte) {
+// changes notes what a decision changes in the view that the owner was found to have signed.
+// Only a detail that the decision names is his.
+func (o *opened) changes(at int, decision *pb.Decision, detail []byte) {
 	parsed := &pb.DecisionDetail{}
-	if len(decision.GetDetailHash()) == 0 || proto.Unmarshal(detail, parsed) != nil || parsed.GetOwnerDeleted() == nil {
+	if len(decision.GetDetailHash()) == 0 || proto.Unmarshal(detail, parsed) != nil ||
+		parsed.GetOwnerDeleted() == nil && parsed.GetObjectsDecided() == nil {
 		return
 	}
-	if o.deletions == nil {
-		o.deletions = map[int]ownerDeletion{}
+	if o.details == nil {
+		o.details = map[int]*pb.DecisionDetail{}
 	}
-	o.deletions[at] = ownerDeletion{int(decision.GetNumber()), parsed.GetOwnerDeleted().GetDeletions()}
+	o.details[at] = parsed
 }
 
 func (f *follower) applyAll(segments <-chan opened) error {
@@ -352,13 +347,7 @@ func ready(segments <-chan opened) (opened, bool) {
 
 func (f *follower) apply(batch *view.Batch, o opened) (uint64, error) {
 	for i, event := range o.events {
-		var err error
-		if d, ok := o.deletions[i]; ok {
-			_, err = batch.DeleteForOwner(o.sequence, i, d.number, d.samples)
-		} else {
-			err = batch.Apply(o.sequence, i, event)
-		}
-		if err != nil {
+		if err := applyEvent(batch, o.sequence, i, event, o.details[i]); err != nil {
 			return 0, fmt.Errorf("apply segment %d: %w", o.sequence, err)
 		}
 	}
@@ -378,6 +367,19 @@ func (f *follower) apply(batch *view.Batch, o opened) (uint64, error) {
 		f.root = f.tree.Root()
 	}
 	return o.sequence, nil
+}
+
+// applyEvent applies an event with the detail of a decision that changes the view, nil: it is
+// none.
+func applyEvent(batch *view.Batch, sequence uint64, at int, event *pb.Event, detail *pb.DecisionDetail) error {
+	if deleted := detail.GetOwnerDeleted(); deleted != nil {
+		_, err := batch.DeleteForOwner(sequence, at, int(detail.GetNumber()), deleted.GetDeletions())
+		return err
+	}
+	if decided := detail.GetObjectsDecided(); decided != nil {
+		batch.AnswerObjects(decided.GetApp(), decided.GetType())
+	}
+	return batch.Apply(sequence, at, event)
 }
 
 func recordNumber(r *pb.NewDecision) (uint64, error) {

@@ -65,6 +65,8 @@ func (o *openStore) answer(ctx context.Context, scope authz.Scope, req *pb.ReadR
 		return o.accountDisclosures(ctx, req.GetReader(), query.Account)
 	case *pb.ReadRequest_OpenExport:
 		return o.openExport(req.GetReader(), query.OpenExport)
+	case *pb.ReadRequest_Objects:
+		return o.listObjects(ctx, req.GetReader(), query.Objects)
 	default:
 		return nil, errors.New("unknown query")
 	}

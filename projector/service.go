@@ -154,6 +154,12 @@ func (s *service) ReadApps(ctx context.Context, req *pb.ReadAppsRequest) (*pb.Re
 			}
 			app.Read = append(app.Read, read)
 		}
+		for code, o := range a.Objects() {
+			if len(o.Granted) > 0 || o.OwnHidden {
+				app.Objects = append(app.Objects, &pb.AppObjects{Type: typeName(code), Granted: uint32(len(o.Granted)), OwnHidden: o.OwnHidden})
+			}
+		}
+		slices.SortFunc(app.Objects, func(a, b *pb.AppObjects) int { return strings.Compare(a.GetType(), b.GetType()) })
 		slices.Sort(app.Share)
 		slices.SortFunc(app.Read, func(a, b *pb.AppRead) int { return strings.Compare(a.GetType(), b.GetType()) })
 		resp.Apps = append(resp.Apps, app)

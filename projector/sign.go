@@ -55,6 +55,8 @@ func write(author *authz.Author, now int64, req *pb.SignDecisionRequest) (*pb.Ne
 		return author.RemoveApp(now, draft.RemoveApp.GetBundleId())
 	case *pb.SignDecisionRequest_Decide:
 		return author.Grant(now, draft.Decide)
+	case *pb.SignDecisionRequest_DecideObjects:
+		return author.DecideObjects(now, draft.DecideObjects)
 	case *pb.SignDecisionRequest_SetPolicy:
 		return author.SetPolicy(now, draft.SetPolicy)
 	case *pb.SignDecisionRequest_SetSourceOrder:

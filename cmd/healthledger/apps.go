@@ -140,6 +140,13 @@ func (c *appShowCmd) Run(ctx context.Context, g *globals) error {
 		}
 		reads = append(reads, text)
 	}
+	for _, o := range a.GetObjects() {
+		text := counted(uint64(o.GetGranted()), "object", "objects") + " of " + o.GetType()
+		if o.GetOwnHidden() {
+			text += " (and none of its own beside)"
+		}
+		reads = append(reads, text)
+	}
 	fmt.Fprintf(g.out, "Reads     its own samples; of others: %s\n", listOr(reads, "nothing"))
 	return nil
 }

@@ -9,9 +9,10 @@ import (
 )
 
 type authorizationCmd struct {
-	Request authorizationRequestCmd `cmd:"" help:"Ask the owner to let the app write and read types."`
-	Status  authorizationStatusCmd  `cmd:"" help:"Say whether the app may write types."`
-	Pending authorizationPendingCmd `cmd:"" help:"Say whether a request would ask the owner anything."`
+	Request        authorizationRequestCmd        `cmd:"" help:"Ask the owner to let the app write and read types."`
+	RequestObjects authorizationRequestObjectsCmd `cmd:"" help:"Ask the owner to let the app read single objects: prescriptions, or medications with their doses."`
+	Status         authorizationStatusCmd         `cmd:"" help:"Say whether the app may write types."`
+	Pending        authorizationPendingCmd        `cmd:"" help:"Say whether a request would ask the owner anything."`
 }
 
 // asking is what an app asks for.
@@ -26,6 +27,29 @@ type authorizationRequestCmd struct{ asking }
 func (c *authorizationRequestCmd) Run(ctx context.Context, g *globals) error {
 	err := c.call(ctx, g, func(app *client.Client) error { return app.RequestAuthorization(ctx, c.Share, c.Read) })
 	if err != nil {
+		return err
+	}
+	return g.say("processed")
+}
+
+type authorizationRequestObjectsCmd struct {
+	asApp
+	span
+	zoned
+	Limit uint32 `help:"At most so many, the newest (0: all)."`
+	Type  string `arg:"" help:"visionPrescription or userAnnotatedMedication."`
+}
+
+func (c *authorizationRequestObjectsCmd) Run(ctx context.Context, g *globals) error {
+	req := &pb.RequestObjectAuthorizationRequest{Type: c.Type, Limit: c.Limit}
+	loc, err := c.zone()
+	if err != nil {
+		return err
+	}
+	if req.From, req.To, err = c.period(loc); err != nil {
+		return err
+	}
+	if err := c.call(ctx, g, func(app *client.Client) error { return app.RequestObjectAuthorization(ctx, req) }); err != nil {
 		return err
 	}
 	return g.say("processed")

@@ -32,8 +32,10 @@ type history struct {
 	// hidden and seen are UUIDs of others, by type, and foreign are tokens of others.
 	hidden, seen map[string][]pair
 	foreign      []pair
-	visitors     [2]int
-	saves, made  int
+	// pickable are UUIDs of prescriptions of others that both stores have.
+	pickable    map[string]bool
+	visitors    [2]int
+	saves, made int
 
 	drawer *drawer
 	names  *names
@@ -44,7 +46,7 @@ type history struct {
 func newHistory(r *rapid.T, house *house) *history {
 	h := &history{
 		r: r, house: house, roles: map[string]role{}, differ: map[string]bool{}, free: map[string][]string{},
-		hidden: map[string][]pair{}, seen: map[string][]pair{}, names: newNames(), answered: map[string]int{}, failed: map[string]int{},
+		hidden: map[string][]pair{}, pickable: map[string]bool{}, seen: map[string][]pair{}, names: newNames(), answered: map[string]int{}, failed: map[string]int{},
 	}
 	h.drawer = &drawer{h: h, seen: map[protoreflect.FullName]bool{}}
 	for range 6 {
@@ -135,6 +137,8 @@ func (h *history) grant() {
 			shares = append(shares, &pb.ShareGrant{Type: typeCodeOf(t.name), Allowed: may > 1 || t.name == "stepCount"})
 		}
 	}
+	lenses := &pb.ShareGrant{Type: typeCodeOf(prescription), Allowed: true}
+	shares, all = append(shares, lenses), append(all, lenses)
 	h.each(func(i int, w *twin) {
 		w.decide(&pb.DecideRequest{BundleId: blindApp, Shares: shares, Reads: h.reads(i)})
 		w.decide(&pb.DecideRequest{BundleId: otherApp, Shares: all})
@@ -199,19 +203,22 @@ func clones(samples []*pb.Sample) (all []*pb.Sample) {
 // foreignSample draws what another app saves.
 func (h *history) foreignSample(writer string) *pb.Sample {
 	s := h.sample(true)
-	for s.GetType() == "electrocardiogram" && writer != ledger.ImporterID {
+	for importersOnly(s.GetType()) && writer != ledger.ImporterID {
 		s = h.sample(true)
 	}
-	switch rapid.IntRange(0, 3).Draw(h.r, "uuid") {
-	case 0:
+	switch uuid := rapid.IntRange(0, 3).Draw(h.r, "uuid"); {
+	case uuid == 0:
 		if free := h.free[writer]; len(free) > 0 {
 			s.Uuid, h.free[writer] = free[0], free[1:]
 		}
-	case 1, 2:
+	case uuid < 3:
 		s.Uuid = h.newID()
+		if s.GetType() == prescription && uuid == 1 {
+			h.pickable[s.GetUuid()] = true
+		}
 	}
 	// Where the app can see others' samples, which of two versions is left is theirs to see.
-	if r := h.roles[s.GetType()]; len(s.GetMembers()) == 0 && r != open && r != since && rapid.IntRange(0, 2).Draw(h.r, "synced") == 0 {
+	if r := h.roles[s.GetType()]; !isObjectType(s.GetType()) && len(s.GetMembers()) == 0 && r != open && r != since && rapid.IntRange(0, 2).Draw(h.r, "synced") == 0 {
 		synced(s, rapid.IntRange(1, 3).Draw(h.r, "version"))
 	}
 	return s
@@ -222,9 +229,9 @@ func (h *history) ids() (all []pair) {
 	for _, id := range h.colliding {
 		all = append(all, pair{texts: [2]string{id, id}})
 	}
-	for _, t := range blindTypes {
-		all = append(all, h.hidden[t.name]...)
-		all = append(all, h.seen[t.name]...)
+	for _, name := range everyType() {
+		all = append(all, h.hidden[name]...)
+		all = append(all, h.seen[name]...)
 	}
 	return all
 }

@@ -68,10 +68,10 @@ func (h *history) drawTime() time.Time {
 
 func (h *history) drawTypeName() string {
 	if rapid.IntRange(0, 9).Draw(h.r, "odd type") == 0 {
-		return rapid.SampledFrom([]string{"noSuchType", "", "HKQuantityTypeIdentifierStepCount", "dateOfBirth", "visionPrescription", "bloodPressure", "flightsClimbed"}).Draw(h.r, "type")
+		return rapid.SampledFrom([]string{"noSuchType", "", "HKQuantityTypeIdentifierStepCount", "dateOfBirth", "bloodPressure", "flightsClimbed"}).Draw(h.r, "type")
 	}
-	if rapid.IntRange(0, 9).Draw(h.r, "correlation") == 0 {
-		return rapid.SampledFrom([]string{"bloodPressure", "food"}).Draw(h.r, "type")
+	if rapid.IntRange(0, 9).Draw(h.r, "correlation or object") < 2 {
+		return rapid.SampledFrom(append([]string{"bloodPressure", "food"}, pickedTypes...)).Draw(h.r, "type")
 	}
 	return rapid.SampledFrom(blindTypes).Draw(h.r, "type").name
 }
@@ -108,14 +108,17 @@ func (h *history) single(name string, start time.Time, foreign bool) *pb.Sample 
 // sample draws one of any kind.
 func (h *history) sample(foreign bool) *pb.Sample {
 	r, start := h.r, h.drawTime()
-	kinds := []string{"single", "single", "single", "bloodPressure", "food", "workout", "electrocardiogram"}
+	kinds := append([]string{"single", "single", "single", "bloodPressure", "food", "workout", "electrocardiogram"}, pickedTypes...)
 	kind := rapid.SampledFrom(kinds).Draw(r, "kind")
-	if kind == "single" || kind == "electrocardiogram" && !foreign {
+	if kind == "single" || importersOnly(kind) && !foreign {
 		return h.single(rapid.SampledFrom(blindTypes[:11]).Draw(r, "type").name, start, foreign)
 	}
 	h.made++
 	if foreign {
 		start = start.Add(time.Duration(h.made) * time.Millisecond)
+	}
+	if isObjectType(kind) {
+		return h.object(kind, start)
 	}
 	end := start.Add(time.Hour)
 	s := &pb.Sample{Type: kind, Start: timestamppb.New(start), End: timestamppb.New(end), Source: &pb.Source{Name: rapid.SampledFrom(sourceNames).Draw(r, "source")}}
@@ -201,6 +204,12 @@ func (h *history) sees(name string, end *timestamppb.Timestamp) bool {
 // without is what the app may see of a sample, as samples of a store that holds no more.
 func (h *history) without(s *pb.Sample) []*pb.Sample {
 	s = proto.CloneOf(s)
+	if isObjectType(s.GetType()) {
+		if h.isInBoth(s) {
+			return []*pb.Sample{s}
+		}
+		return nil
+	}
 	var members []*pb.Sample
 	for _, m := range s.GetMembers() {
 		if h.sees(m.GetType(), m.GetEnd()) {

@@ -31,6 +31,7 @@ var blindSteps = []step{
 	{"others save", false, (*history).othersSave},
 	{"others save much", false, (*history).othersSaveMuch},
 	{"others delete", false, (*history).othersDelete},
+	{"others delete objects", false, (*history).othersDeleteObjects},
 	{"others come, ask and go", true, (*history).othersCome},
 	{"others look", false, (*history).othersLook},
 	{"the app saves", false, (*history).appSaves},
@@ -39,6 +40,8 @@ var blindSteps = []step{
 	{"the app sends a part", false, (*history).appSendsPart},
 	{"the owner deletes", true, (*history).ownerDeletes},
 	{"the owner decides", true, (*history).ownerDecides},
+	{"the owner picks", true, (*history).ownerPicks},
+	{"the owner picks", true, (*history).ownerPicks},
 	{"the owner orders", true, (*history).ownerOrders},
 	{"lock", true, (*history).lock},
 	{"unlock", false, (*history).unlock},
@@ -97,14 +100,19 @@ func (h *history) othersDelete() {
 	if len(d.Uuids) == 0 {
 		d.From = timestamppb.New(h.drawTime())
 	}
-	h.r.Logf("others delete %v", d)
-	h.saves++
-	id := []byte(fmt.Sprintf("%16d", h.saves))
 	only := -1
 	if !h.seesAny(name) {
 		only = rapid.IntRange(-1, 1).Draw(h.r, "only in one")
 		h.differ[name] = true
 	}
+	h.deleteOthers(d, only)
+}
+
+// deleteOthers has another app delete, in one store only or, -1, in both.
+func (h *history) deleteOthers(d *pb.Deletion, only int) {
+	h.r.Logf("others delete, in one only: %d, %v", only, d)
+	h.saves++
+	id := []byte(fmt.Sprintf("%16d", h.saves))
 	h.each(func(i int, w *twin) {
 		if only >= 0 && i != only {
 			return
@@ -148,9 +156,9 @@ func (h *history) appSaves() {
 }
 
 func (h *history) appWantsUpdates() {
-	for _, t := range blindTypes {
+	for _, name := range everyType() {
 		if rapid.IntRange(0, 2).Draw(h.r, "this type") == 0 {
-			h.tell("SetUpdates", &pb.SetUpdatesRequest{Type: t.name, Frequency: pb.Frequency_FREQUENCY_IMMEDIATE})
+			h.tell("SetUpdates", &pb.SetUpdatesRequest{Type: name, Frequency: pb.Frequency_FREQUENCY_IMMEDIATE})
 		}
 	}
 }
@@ -190,6 +198,7 @@ func (h *history) appIsPlain() {
 		s = h.sample(true)
 	}
 	h.save(0, ledger.ImporterID, []*pb.Sample{s})
+	h.pickObjects()
 	h.tell("Save", &pb.SaveRequest{RequestId: h.drawer.id(), Samples: []*pb.Sample{h.single("stepCount", midday, false)}})
 	h.tell("Delete", &pb.DeleteRequest{RequestId: h.drawer.id(), Deletions: []*pb.Deletion{{Type: "stepCount", From: timestamppb.New(h.drawTime())}}})
 	h.tell("QueryStatistics", &pb.QueryStatisticsRequest{
@@ -228,14 +237,10 @@ func (h *history) tell(name string, m proto.Message) {
 // ownerDeletes deletes what anybody saved: by period in both stores, or something that
 // the app cannot see in one.
 func (h *history) ownerDeletes() {
-	name := rapid.SampledFrom(blindTypes[:11]).Draw(h.r, "type").name
+	name := rapid.SampledFrom(append([]string{prescription}, everyType()[len(pickedTypes):][:11]...)).Draw(h.r, "type")
 	d, only := &pb.Deletion{Type: name, From: timestamppb.New(h.drawTime())}, -1
-	for _, p := range h.hidden[name] {
-		if !slices.Contains(h.colliding, p.texts[0]) && rapid.Bool().Draw(h.r, "this one") {
-			d.From, d.Uuids = nil, append(d.Uuids, p.texts[0])
-		}
-	}
-	if len(d.Uuids) > 0 {
+	if d.Uuids = h.someOf(h.hidden[name]); len(d.Uuids) > 0 {
+		d.From = nil
 		only = rapid.IntRange(-1, 1).Draw(h.r, "only in one")
 	}
 	h.r.Logf("the owner deletes, in one only: %d, %v", only, d)

@@ -34,10 +34,11 @@ func (c *requestsCmd) Run(ctx context.Context, g *globals) error {
 	if g.JSON {
 		return printMessages(g, requests)
 	}
-	t := g.newListing(false, "bundle id", "name", "to write", "to read", "asked")
+	t := g.newListing(false, "bundle id", "name", "to write", "to read", "objects of", "asked")
 	for _, r := range requests {
 		err := t.row(asText(r.GetManifest().GetBundleId()), asText(r.GetManifest().GetName()),
-			asText(listOr(r.GetShare(), "-")), asText(listOr(r.GetRead(), "-")), asMinute(r.GetAsked(), time.Local))
+			asText(listOr(r.GetShare(), "-")), asText(listOr(r.GetRead(), "-")), asText(listOr(objectTypes(r), "-")),
+			asMinute(r.GetAsked(), time.Local))
 		if err != nil {
 			return err
 		}
@@ -60,9 +61,10 @@ func (o *owner) requests(ctx context.Context) (requests []*pb.PendingRequest, er
 
 type decideCmd struct {
 	ID    string   `arg:"" name:"bundle-id" help:"Bundle id."`
-	Allow []string `help:"What to allow of what was asked: all, share, read, share:TYPE or read:TYPE (comma-separated)." placeholder:"WHAT"`
+	Allow []string `help:"What to allow of what was asked: all, share, read, share:TYPE or read:TYPE (comma-separated). With --objects: all that was asked for, or UUIDs." placeholder:"WHAT"`
 	Deny  []string `help:"What to deny, in the same words; it goes before --allow." placeholder:"WHAT"`
 	Since string   `help:"Of what is allowed to be read: only samples that end at or after this date."`
+	objectsAnswer
 }
 
 // Run shows what an app asks for, and takes the owner's answers from flags or a terminal.
@@ -72,6 +74,12 @@ func (c *decideCmd) Run(ctx context.Context, g *globals) error {
 		return err
 	}
 	defer o.Close()
+	if c.Objects != "" {
+		return c.decideObjects(ctx, g, o)
+	}
+	if c.Own != "" {
+		return usagef("--own: it goes with --objects")
+	}
 	requests, err := o.requests(ctx)
 	if err != nil {
 		return err
@@ -186,6 +194,17 @@ func printSheet(out io.Writer, r *pb.PendingRequest, toggles []*toggle) {
 	for _, t := range toggles {
 		fmt.Fprintf(out, "  [ ] %s\n", t)
 	}
+	for _, name := range objectTypes(r) {
+		fmt.Fprintf(out, "  objects of %s: decide %s --objects %s\n", name, r.GetManifest().GetBundleId(), name)
+	}
+}
+
+// objectTypes are the types of which an app asks for single objects.
+func objectTypes(r *pb.PendingRequest) (names []string) {
+	for _, o := range r.GetObjects() {
+		names = append(names, o.GetType())
+	}
+	return names
 }
 
 // answer takes the answers from the flags.

@@ -24,6 +24,17 @@ func (s *healthService) RequestAuthorization(ctx context.Context, req *pb.Reques
 	return resp, err
 }
 
+// RequestObjectAuthorization implements pb.HealthServiceHandler.
+func (s *healthService) RequestObjectAuthorization(ctx context.Context, req *pb.RequestObjectAuthorizationRequest) (*pb.RequestObjectAuthorizationResponse, error) {
+	c := ctx.Value(callerKey{}).(caller)
+	if c.app == nil {
+		return nil, errOwnerAsks()
+	}
+	resp, err := c.store.RequestObjectAuthorization(ctx, c.app, req)
+	c.refused("object request", err)
+	return resp, err
+}
+
 // GetAuthorizationStatus implements pb.HealthServiceHandler.
 func (s *healthService) GetAuthorizationStatus(ctx context.Context, req *pb.GetAuthorizationStatusRequest) (*pb.GetAuthorizationStatusResponse, error) {
 	c := ctx.Value(callerKey{}).(caller)
@@ -84,4 +95,35 @@ func (s *ownerService) ListRequests(ctx context.Context, _ *pb.ListRequestsReque
 		return nil, k.cut(err)
 	}
 	return &pb.ListRequestsResponse{Requests: resp.GetRequests()}, nil
+}
+
+// ListObjects implements pb.OwnerServiceHandler. It is a read like any other of the owner's.
+func (s *ownerService) ListObjects(ctx context.Context, req *pb.ListObjectsRequest) (*pb.ListObjectsResponse, error) {
+	k, process, err := s.session(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	code, err := typeCode("type", req.GetType())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.daemon.recorderOf(k).Record(ctx, 0, "samples", []uint32{code}, periodOf(req.GetFrom(), req.GetTo())); err != nil {
+		return nil, errUnrecorded()
+	}
+	sequence, _, _ := k.store.Head()
+	answer, err := process.Read(ctx, &pb.ReadRequest{
+		Reader: &pb.Reader{}, Sequence: sequence, Query: &pb.ReadRequest_Objects{Objects: req},
+	})
+	if err != nil {
+		return nil, k.cut(err)
+	}
+	return rpc.Encoded(&pb.ListObjectsResponse{}, answer.GetAnswer()), nil
+}
+
+// DecideObjects implements pb.OwnerServiceHandler.
+func (s *ownerService) DecideObjects(ctx context.Context, req *pb.DecideObjectsRequest) (*pb.DecideObjectsResponse, error) {
+	if _, err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_DecideObjects{DecideObjects: req}}); err != nil {
+		return nil, err
+	}
+	return &pb.DecideObjectsResponse{}, nil
 }

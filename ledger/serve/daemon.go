@@ -246,6 +246,13 @@ func (d *Daemon) keeper(id seal.StoreID) (*keeper, error) {
 	return k, nil
 }
 
+// recorderOf returns who records the reads of a store.
+func (d *Daemon) recorderOf(k *keeper) *recorder {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.records[k.store.ID()]
+}
+
 // closeRecords records the reads that were counted since the last minute, and returns when
 // refusals are recorded, too.
 func (d *Daemon) closeRecords() {

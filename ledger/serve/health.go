@@ -61,7 +61,7 @@ func (d *Daemon) admit(ctx context.Context, method string) (context.Context, fun
 // what an app may write is no secret from it.
 func always(method string) bool {
 	switch method {
-	case "Save", "SavePart", "Delete", "SetUpdates", "AckUpdates", "RequestAuthorization", "GetAuthorizationStatus":
+	case "Save", "SavePart", "Delete", "SetUpdates", "AckUpdates", "RequestAuthorization", "RequestObjectAuthorization", "GetAuthorizationStatus":
 		return true
 	}
 	return false
@@ -82,9 +82,7 @@ func (d *Daemon) identify(from rpc.Caller) (caller, error) {
 	if err != nil {
 		return caller{}, refuse(err)
 	}
-	d.mu.Lock()
-	c := caller{store: k.store, keeper: k, record: d.records[id], life: context.Background()}
-	d.mu.Unlock()
+	c := caller{store: k.store, keeper: k, record: d.recorderOf(k), life: context.Background()}
 	if from.Key == d.local.Key {
 		// Locked beats everything: without a session there is no telling whether one
 		// was ever good.

@@ -32,8 +32,13 @@ type anchor struct {
 }
 
 // bound is what the anchor has seen under a type code: samples of other apps that end at
-// since or later, but while filling none yet of those that end before a time.
+// since or later, but while filling none yet of those that end before a time. Of a type that
+// is granted object by object they are numbers of decisions: it has seen what was granted up
+// to since, but while filling none yet of what was granted after before.
 type bound struct{ since, before int64 }
+
+// unseen is before every decision.
+const unseen = -1
 
 // anchorCodes are the type codes under which samples of a type lie, and the types whose
 // grants open them.
@@ -50,11 +55,17 @@ func anchorCodes(t *catalog.Type) (codes, access []uint32) {
 // nobody is the number of no app.
 const nobody = math.MaxUint64
 
-// sinceOf returns when the earliest samples of other apps end that a scope may see.
+// sinceOf returns when the earliest samples of other apps end that a scope may see, or of
+// which decisions it is made.
 func sinceOf(scope authz.Scope, access []uint32) []int64 {
 	all := make([]int64, len(access))
 	for i, code := range access {
-		since, ok := scope.Access(code).Since(nobody)
+		access := scope.Access(code)
+		if access.Objects() != nil {
+			all[i] = int64(scope.Decision())
+			continue
+		}
+		since, ok := access.Since(nobody, "")
 		if all[i] = since; !ok {
 			all[i] = math.MaxInt64
 		}
@@ -87,6 +98,18 @@ func (a *anchor) follow(since []int64) {
 	if grown {
 		a.filling, a.filled = true, view.Beginning
 	}
+}
+
+// followObjects is follow for a type that is granted object by object.
+func (a *anchor) followObjects(decision int64, objects *authz.Objects) {
+	b := &a.bounds[0]
+	if !a.filling {
+		b.before = b.since
+	}
+	if objects.Grew(uint64(b.since)) {
+		a.filling, a.filled = true, view.Beginning
+	}
+	b.since = decision
 }
 
 // complete ends the filling.

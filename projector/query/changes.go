@@ -40,6 +40,7 @@ type changesQuery struct {
 	typ       *catalog.Type
 	codes     []uint32
 	since     []int64
+	objects   *authz.Objects // nil: the type is granted as a whole
 	predicate *predicate
 	context   []byte  // of anchors
 	anchor    *anchor // nil: none yet
@@ -63,6 +64,7 @@ func (e *Engine) parseChanges(scope authz.Scope, r *pb.QueryChangesRequest) (*ch
 	var access []uint32
 	q.codes, access = anchorCodes(q.typ)
 	q.since = sinceOf(scope, access)
+	q.objects = scope.Access(q.typ.Code).Objects()
 	q.context = anchorContext(scope, q.typ)
 	if r.GetAnchor() == "" {
 		return q, nil
@@ -88,8 +90,13 @@ func (q *changesQuery) run(ctx context.Context, snapshot *view.Snapshot) (*pb.Qu
 	switch {
 	case q.anchor == nil:
 		q.anchor = newAnchor(q.since, sequence, q.fromNow)
-	case q.anchor.changes.Sequence > sequence:
+		if q.objects != nil {
+			q.anchor.bounds[0].before = unseen
+		}
+	case q.anchor.changes.Sequence > sequence, q.objects != nil && q.anchor.bounds[0].since > q.since[0]:
 		return nil, ErrResyncNeeded
+	case q.objects != nil:
+		q.anchor.followObjects(q.since[0], q.objects)
 	default:
 		q.anchor.follow(q.since)
 	}
@@ -139,6 +146,12 @@ func (q *changesQuery) regions(snapshot *view.Snapshot) []view.Region {
 		sources := snapshot.Sources(q.scope, code)
 		for j := range sources {
 			bound := q.anchor.bounds[i]
+			if q.objects != nil {
+				if int64(sources[j].Granted()) > bound.before {
+					regions = append(regions, view.Region{Source: &sources[j], Before: math.MaxInt64})
+				}
+				continue
+			}
 			own := q.scope.Reader() != 0 && sources[j].App() == q.scope.Reader()
 			switch {
 			case own && q.anchor.initial:

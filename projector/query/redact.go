@@ -32,14 +32,14 @@ func (r *redactor) sees(typeName string, end *timestamppb.Timestamp) bool {
 			return r.own()
 		}
 	}
-	since, ok := r.scope.Access(t.Code).Since(r.app)
+	since, ok := r.scope.Access(t.Code).Since(r.app, "")
 	return ok && at >= since
 }
 
 // own says whether the reader is the app that wrote the object, or the owner: either may
 // see what is of no type of the catalogue.
 func (r *redactor) own() bool {
-	_, ok := r.scope.Access(0).Since(r.app)
+	_, ok := r.scope.Access(0).Since(r.app, "")
 	return ok
 }
 

@@ -125,6 +125,8 @@ func (b *Batch) apply(sequence uint64, event int, ev *pb.Event) error {
 		return b.ackUpdates(ev.GetTime(), body.UpdatesAcked)
 	case *pb.Event_AuthorizationRequested:
 		return b.ask(ev.GetTime(), body.AuthorizationRequested)
+	case *pb.Event_ObjectsRequested:
+		b.askObjects(ev.GetTime(), body.ObjectsRequested)
 	case *pb.Event_AccessRecorded:
 		return b.recordAccess(body.AccessRecorded)
 	case *pb.Event_AccessCounted:
@@ -261,8 +263,8 @@ func (b *Batch) unit(unit string) uint32 {
 }
 
 // source returns the source with this content that belongs to the app.
-func (b *Batch) source(app uint64, s *pb.Source) *origin {
-	b.scratch = appendSource(binary.AppendUvarint(b.scratch[:0], app), s)
+func (b *Batch) source(app uint64, s *pb.Source, what about) *origin {
+	b.scratch = appendSource(what.append(binary.AppendUvarint(b.scratch[:0], app)), s)
 	v := b.view
 	if id, ok := v.sourceIDs[string(b.scratch)]; ok {
 		return v.sources[id]
@@ -296,16 +298,15 @@ func (b *Batch) origin(id uint32) *origin {
 }
 
 func readOrigin(id uint32, row []byte) (*origin, bool) {
-	app, n := binary.Uvarint(row)
-	if n <= 0 {
+	r := reader{b: row}
+	o := &origin{id: id, app: r.uvarint()}
+	sum := sha256.Sum256(r.b)
+	o.rank = binary.BigEndian.Uint64(sum[:])
+	o.about = about{r.text(), r.text()}
+	var ok bool
+	if o.source, ok = readSource(r.b); !ok || r.bad {
 		return nil, false
 	}
-	source, ok := readSource(row[n:])
-	if !ok {
-		return nil, false
-	}
-	sum := sha256.Sum256(row[n:])
-	return &origin{
-		id: id, app: app, source: source, kin: string(appendKin(binary.AppendUvarint(nil, app), source)), rank: binary.BigEndian.Uint64(sum[:]),
-	}, true
+	o.kin = kinOf(o.app, o.source, o.about)
+	return o, true
 }

@@ -187,6 +187,9 @@ func goldenAsking() []logged {
 	return []logged{
 		{70_001, 2, ask(1_700_000_000_000_000, []uint32{1}, []uint32{1, 300})},
 		{70_001, 3, ask(1_700_000_000_000_001, []uint32{2}, []uint32{300})},
+		{70_001, 4, &pb.Event{Time: 1_700_000_000_000_002, Body: &pb.Event_ObjectsRequested{ObjectsRequested: &pb.ObjectsRequested{
+			App: 7, Type: 2604, From: proto.Int64(-5), Limit: 300,
+		}}}},
 	}
 }
 
@@ -265,6 +268,8 @@ func goldenObjects(upload []byte) []*pb.SampleColumns {
 		{Type: 2102, Source: someSources[4], Tick: 1, Start: []int64{0}, Body: [][]byte{body(&pb.Sample{
 			Object: &pb.Sample_Characteristic{Characteristic: &pb.Characteristic{Value: &pb.Characteristic_Label{Label: "female"}}},
 		})}},
+		{Type: mustType("visionPrescription"), Source: someSources[3], Tick: 1, Start: []int64{2}, Duration: []int64{5}, Body: [][]byte{body(drawGrantable("visionPrescription", "b"))}},
+		{Type: mustType("medicationDoseEvent"), Tick: 1, Start: []int64{2}, Body: [][]byte{body(drawGrantable("medicationDoseEvent", "c1"))}},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"healthledger/authz"
 	pb "healthledger/proto/healthledger/v1"
 )
 
@@ -17,10 +18,12 @@ const dayLength = 24 * 3600 * 1_000_000
 // changes: a commit makes the next one, and what did not change is shared.
 type directory map[uint32][]owned
 
-// owned is what one app has written of one type. A reader who may not see the app's
-// samples passes over all of its sources at once.
+// owned is what one app has written of one type or, of a type that is granted object by
+// object, of one object. A reader who may not see it passes over all of its sources at once,
+// and comes by no object that it is not granted.
 type owned struct {
 	app     uint64
+	object  string
 	entries []*entry // by id of the source
 }
 
@@ -29,9 +32,11 @@ type origin struct {
 	id     uint32
 	app    uint64
 	source *pb.Source
-	// kin is what it shares with sources that differ only in the device.
+	about
+	// kin is what it shares with sources that differ only in the device and, of those about
+	// single objects, in the object.
 	kin string
-	// rank is a digest of who measured.
+	// rank is a digest of who measured, and of what.
 	rank uint64
 }
 
@@ -100,7 +105,7 @@ func saturate(n, unit int64) int64 {
 
 func (dir directory) find(typeCode uint32, o *origin) *entry {
 	apps := dir[typeCode]
-	i, ok := findApp(apps, o.app)
+	i, ok := findOwned(apps, o.app, o.object)
 	if !ok {
 		return nil
 	}
@@ -111,8 +116,10 @@ func (dir directory) find(typeCode uint32, o *origin) *entry {
 	return apps[i].entries[j]
 }
 
-func findApp(apps []owned, app uint64) (int, bool) {
-	return slices.BinarySearchFunc(apps, app, func(o owned, app uint64) int { return cmp.Compare(o.app, app) })
+func findOwned(all []owned, app uint64, object string) (int, bool) {
+	return slices.BinarySearchFunc(all, object, func(o owned, object string) int {
+		return cmp.Or(cmp.Compare(o.app, app), cmp.Compare(o.object, object))
+	})
 }
 
 func findEntry(entries []*entry, id uint32) (int, bool) {
@@ -128,13 +135,13 @@ func (dir directory) with(drafts map[draftKey]*draft) directory {
 	if next == nil {
 		next = directory{}
 	}
-	copied := map[uint32]map[uint64]bool{}
+	copied := map[uint32]map[authz.Object]bool{}
 	for key, d := range drafts {
 		if d.blank() {
 			continue
 		}
 		if copied[key.typeCode] == nil {
-			copied[key.typeCode] = map[uint64]bool{}
+			copied[key.typeCode] = map[authz.Object]bool{}
 			next[key.typeCode] = slices.Clone(next[key.typeCode])
 		}
 		next.put(key.typeCode, &entry{
@@ -144,17 +151,18 @@ func (dir directory) with(drafts map[draftKey]*draft) directory {
 	return next
 }
 
-// put sets an entry in slices that are this directory's own; copied tells of which apps
-// they are already.
-func (dir directory) put(typeCode uint32, e *entry, copied map[uint64]bool) {
+// put sets an entry in slices that are this directory's own; copied tells of which apps and
+// objects they are already.
+func (dir directory) put(typeCode uint32, e *entry, copied map[authz.Object]bool) {
 	apps := dir[typeCode]
-	i, ok := findApp(apps, e.origin.app)
+	owner := authz.Object{App: e.origin.app, Name: e.origin.object}
+	i, ok := findOwned(apps, owner.App, owner.Name)
 	if !ok {
-		apps = slices.Insert(apps, i, owned{app: e.origin.app})
-	} else if !copied[e.origin.app] {
+		apps = slices.Insert(apps, i, owned{app: owner.App, object: owner.Name})
+	} else if !copied[owner] {
 		apps[i].entries = slices.Clone(apps[i].entries)
 	}
-	copied[e.origin.app] = true
+	copied[owner] = true
 	j, ok := findEntry(apps[i].entries, e.origin.id)
 	if ok {
 		apps[i].entries[j] = e

@@ -56,7 +56,8 @@ func drawBeats(t *rapid.T) *pb.Chunk {
 
 // drawObjects draws columns of a kind that has bodies.
 func drawObjects(t *rapid.T) *pb.SampleColumns {
-	name := rapid.SampledFrom([]string{"bloodPressure", "bloodPressure", "workout", "heartbeatSeries", "biologicalSex", "activitySummary"}).Draw(t, "kind")
+	name := rapid.SampledFrom([]string{"bloodPressure", "bloodPressure", "workout", "heartbeatSeries", "biologicalSex", "activitySummary",
+		"visionPrescription", "userAnnotatedMedication", "medicationDoseEvent"}).Draw(t, "kind")
 	c := &pb.SampleColumns{Type: mustType(name), Tick: 1_000_000, Source: rapid.SampledFrom(someSources).Draw(t, "source")}
 	for range rapid.IntRange(1, 3).Draw(t, "objects") {
 		c.Start, c.Duration = append(c.Start, rapid.Int64Range(0, 1).Draw(t, "start")), append(c.Duration, rapid.Int64Range(0, 2).Draw(t, "duration"))
@@ -85,9 +86,25 @@ func drawBody(t *rapid.T, name string) *pb.Sample {
 	case "biologicalSex":
 		return &pb.Sample{Object: &pb.Sample_Characteristic{Characteristic: &pb.Characteristic{Value: &pb.Characteristic_Label{Label: word}}}}
 	}
+	if s := drawGrantable(name, rapid.SampledFrom([]string{"a", "b"}).Draw(t, "which")); s != nil {
+		return s
+	}
 	return &pb.Sample{Object: &pb.Sample_ActivitySummary{ActivitySummary: &pb.ActivitySummary{
 		Day: rapid.SampledFrom([]string{"2024-05-01", "2024-05-02"}).Draw(t, "day"),
 	}}}
+}
+
+// drawGrantable makes the body of a type that is granted object by object, nil for others.
+func drawGrantable(name, which string) *pb.Sample {
+	switch name {
+	case "visionPrescription":
+		return &pb.Sample{Object: &pb.Sample_VisionPrescription{VisionPrescription: &pb.VisionPrescription{Type: "contacts", Brand: which}}}
+	case "userAnnotatedMedication":
+		return &pb.Sample{Object: &pb.Sample_Medication{Medication: &pb.Medication{Concept: which, Name: which}}}
+	case "medicationDoseEvent":
+		return &pb.Sample{Object: &pb.Sample_MedicationDoseEvent{MedicationDoseEvent: &pb.MedicationDoseEvent{Medication: which, Status: "taken"}}}
+	}
+	return nil
 }
 
 func drawSeries(t *rapid.T) *pb.Sample {

@@ -36,6 +36,7 @@ const (
 	familyAccess     byte = 0x38
 	familyDisclosure byte = 0x39
 	familyRefusal    byte = 0x3a
+	familyObjects    byte = 0x3b
 	familySample     byte = 0x40
 )
 
@@ -210,6 +211,10 @@ func appendUpdatesKey(dst []byte, app uint64, typeCode uint32) []byte {
 
 func appendAskedKey(dst []byte, app uint64, direction Direction, typeCode uint32) []byte {
 	return appendOrdered(append(appendOrdered(append(dst, familyAsked), app), byte(direction)), uint64(typeCode))
+}
+
+func appendObjectsKey(dst []byte, app uint64, typeCode uint32) []byte {
+	return appendOrdered(appendOrdered(append(dst, familyObjects), app), uint64(typeCode))
 }
 
 func appendAccessKey(dst []byte, minute int64, app uint64, typeCode uint32, operation string) []byte {

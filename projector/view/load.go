@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"healthledger/authz"
 )
 
 // load reads into memory what is held there.
@@ -83,7 +85,7 @@ func (v *View) loadSource(key, value []byte) error {
 }
 
 func (v *View) loadDirectory(s *state) error {
-	copied := map[uint32]map[uint64]bool{}
+	copied := map[uint32]map[authz.Object]bool{}
 	entries := map[draftKey]*entry{}
 	err := v.rows(familyEntry, func(key, value []byte) error {
 		typeCode, source, e, ok := readEntry(key, value)
@@ -93,7 +95,7 @@ func (v *View) loadDirectory(s *state) error {
 		e.origin = v.sources[source]
 		entries[draftKey{typeCode, source}] = e
 		if copied[typeCode] == nil {
-			copied[typeCode] = map[uint64]bool{}
+			copied[typeCode] = map[authz.Object]bool{}
 		}
 		s.directory.put(typeCode, e, copied[typeCode])
 		return nil

@@ -209,7 +209,7 @@ func (d *Details) resolve(scope authz.Scope, app uint64, f *reference) (*Source,
 	if !f.named {
 		return d.snapshot.Find(scope, f.row)
 	}
-	if _, ok := scope.Access(f.name.typeCode).Since(app); !ok {
+	if _, ok := scope.Access(f.name.typeCode).Since(app, ""); !ok {
 		return nil, nil, false, nil
 	}
 	row, err := d.snapshot.get(appendIdentityKey(nil, app, f.name.typeCode, &f.name.hash))

@@ -17,6 +17,8 @@ type modelSample struct {
 	typeCode uint32
 	app      uint64
 	source   string
+	// object is the name by which it is granted alone.
+	object   string
 	sample   Sample
 	unit     string
 	metadata string
@@ -204,6 +206,12 @@ func (m *model) object(typeCode uint32, unit string, source *pb.Source, row heal
 	if o.uuid = row.UUID; !row.HasUUID {
 		o.uuid = health.DeriveUUID([16]byte(m.saved.GetRequestId()), keyOf(o.app), typeCode, index)
 	}
+	switch typeCode {
+	case mustType("visionPrescription"):
+		o.object = string(o.uuid[:]) + source.GetApp()
+	case mustType("medicationDoseEvent"), mustType("userAnnotatedMedication"):
+		o.object = body.GetMedicationDoseEvent().GetMedication() + body.GetMedication().GetConcept()
+	}
 	if id := fmt.Sprint(o.app, o.source); !slices.Contains(m.sources, id) {
 		m.sources = append(m.sources, id)
 	}
@@ -220,6 +228,8 @@ func (o *modelObject) identify(source *pb.Source, metadata *pb.Metadata, body *p
 		name, o.implied = "characteristic", true
 	} else if s := body.GetActivitySummary(); s != nil {
 		name, o.implied = "day"+s.GetDay(), true
+	} else if c := body.GetMedication().GetConcept(); c != "" {
+		name, o.implied = "concept"+c, true
 	} else {
 		var versions []float64
 		for _, e := range metadata.GetEntries() {

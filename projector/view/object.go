@@ -153,7 +153,7 @@ func (b *Batch) member(whole *incoming, m *pb.Sample) (*incoming, error) {
 	}
 	o := &incoming{typeCode: t.Code, origin: whole.origin, exponent: places(row.Value), metadata: b.memberMetadata(row.Metadata)}
 	if source != nil {
-		o.origin = b.source(b.column.app, source)
+		o.origin = b.source(b.column.app, source, about{})
 	}
 	o.sample = Sample{
 		Place: Place{Start: row.Start, End: row.End, Sequence: b.sequence, Event: uint32(b.event), Index: b.column.memberIndex(t.Code)},
@@ -191,7 +191,7 @@ func (b *Batch) saveWhole(o *incoming, before *known) (reference, bool, error) {
 	if err := b.addContent(o); err != nil {
 		return reference{}, false, err
 	}
-	at := reference{row: Locator{Type: o.typeCode, Source: o.origin.id, Place: o.sample.Place}}
+	at := reference{}
 	next := &known{}
 	if o.identity != nil {
 		at = reference{named: true, name: o.identity.name}
@@ -215,6 +215,10 @@ func (b *Batch) saveWhole(o *incoming, before *known) (reference, bool, error) {
 		if err := b.replace(before); err != nil {
 			return at, false, err
 		}
+	}
+	o.origin = b.sourceAbout(o)
+	if !at.named {
+		at.row = Locator{Type: o.typeCode, Source: o.origin.id, Place: o.sample.Place}
 	}
 	return at, true, b.putObject(o, next)
 }
@@ -264,9 +268,13 @@ func (o *incoming) ends(row int) ends {
 func (b *Batch) byContent(o *incoming) (Locator, bool, error) {
 	first := o.rows()[0]
 	s := &sought{start: o.sample.Start, end: o.sample.End, content: b.contentOf(o, first.end)}
-	row, same, err := b.locate(b.draft(first.typeCode, o.origin), s)
-	if same || err != nil {
-		return row, same, err
+	var row Locator
+	for _, d := range b.alike(first.typeCode, o) {
+		var same bool
+		var err error
+		if row, same, err = b.locate(d, s); same || err != nil {
+			return row, same, err
+		}
 	}
 	s.members = !o.sample.member
 	for _, other := range b.relaxed(o.typeCode, o.origin, s.members) {

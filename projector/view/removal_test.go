@@ -23,7 +23,7 @@ func drawRemoval(t *rapid.T, log []logged) *pb.Event {
 		d.RequestId = id[:]
 	}
 	for range rapid.IntRange(1, 2).Draw(t, "deletions") {
-		one := &pb.DeletedSamples{Type: rapid.SampledFrom([]uint32{1, 2, 13, 14, 300, 2001, 2102, 2401, 2502, 2801, 9999}).Draw(t, "type")}
+		one := &pb.DeletedSamples{Type: rapid.SampledFrom([]uint32{1, 2, 13, 14, 300, 2001, 2102, 2401, 2502, 2604, 2607, 2701, 2801, 9999}).Draw(t, "type")}
 		if rapid.Bool().Draw(t, "by UUID") {
 			for range rapid.IntRange(1, 3).Draw(t, "UUIDs") {
 				one.Uuids = append(one.Uuids, drawUUID(t, log, d.App, one.Type))

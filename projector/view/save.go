@@ -78,6 +78,7 @@ func parseBody(row []byte) (*pb.Sample, error) {
 // column is where in an event the batch is.
 type column struct {
 	app       uint64
+	request   [16]byte
 	byContent bool
 	all       []*pb.SampleColumns
 	// indexes counts the samples of each type in the request, members those that are
@@ -110,6 +111,7 @@ type metadataUse struct {
 func (c *column) begin(saved *pb.SamplesSaved) {
 	c.app, c.byContent, c.all, c.base, c.bodies = saved.GetApp(), saved.GetByContent(), saved.GetColumns(), 0, 0
 	c.indexes, c.members, c.derived = c.indexes[:0], c.members[:0], c.derived[:0]
+	c.request = [16]byte(saved.GetRequestId())
 	c.event++
 	clear(c.ofMembers)
 }
@@ -158,7 +160,7 @@ func (b *Batch) saveColumn(c *pb.SampleColumns) error {
 			return fmt.Errorf("%w: %d samples with a column of %d", ErrEvent, count, n)
 		}
 	}
-	o := b.source(b.column.app, c.GetSource())
+	o := b.source(b.column.app, c.GetSource(), about{})
 	s := Sample{unit: b.unit(c.GetUnit()), HasValue: len(c.GetMantissa()) > 0 || len(c.GetReal()) > 0}
 	s.Sequence, s.Event = b.sequence, uint32(b.event)
 	first := b.column.index(c.GetType(), count)
@@ -178,7 +180,7 @@ func (b *Batch) saveColumn(c *pb.SampleColumns) error {
 		if err != nil {
 			return err
 		}
-		if len(row.Body) == 0 && (use == nil || b.metadata[use.at].sync == nil) && !isCorrelation(c.GetType()) {
+		if len(row.Body) == 0 && (use == nil || b.metadata[use.at].sync == nil) && !isObject(c.GetType()) {
 			err = b.saveSample(d, &s, c.GetExponent(), use)
 		} else {
 			err = b.saveRow(o, &s, c, use, row.Body)
@@ -189,6 +191,12 @@ func (b *Batch) saveColumn(c *pb.SampleColumns) error {
 	}
 	b.column.base += uint32(len(c.GetMetadata()))
 	return nil
+}
+
+// isObject says whether samples of the type are more than a row, whatever they hold.
+func isObject(typeCode uint32) bool {
+	t, ok := catalog.ByCode(typeCode)
+	return ok && (t.Kind == catalog.Correlation || t.PerObject)
 }
 
 func isCorrelation(typeCode uint32) bool {

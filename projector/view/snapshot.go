@@ -1,8 +1,11 @@
 package view
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -91,15 +94,20 @@ type Source struct {
 	typeCode uint32
 	entry    *entry
 	since    int64
+	// granted is the number of the decision since which it may be seen: see Granted.
+	granted uint64
 }
 
 // Sources returns what the scope may see of a type, in an order that means nothing. It
 // touches memory only, and of what the scope may not see nothing but the app's number.
 func (s *Snapshot) Sources(scope authz.Scope, typeCode uint32) []Source {
 	access := scope.Access(accessType(typeCode))
+	if objects := access.Objects(); objects != nil {
+		return s.objects(scope.Reader(), objects, typeCode)
+	}
 	var sources []Source
 	for _, o := range s.state.directory[typeCode] {
-		since, ok := access.Since(o.app)
+		since, ok := access.Since(o.app, o.object)
 		if !ok {
 			continue
 		}
@@ -110,6 +118,43 @@ func (s *Snapshot) Sources(scope authz.Scope, typeCode uint32) []Source {
 		}
 	}
 	return sources
+}
+
+// objects is Sources for a type that is granted object by object. What is granted is looked
+// up by its name, and costs the same whatever else there is.
+func (s *Snapshot) objects(reader uint64, objects *authz.Objects, typeCode uint32) []Source {
+	var sources []Source
+	all := s.state.directory[typeCode]
+	add := func(o *owned, granted uint64) {
+		for _, e := range o.entries {
+			sources = append(sources, Source{snapshot: s, typeCode: typeCode, entry: e, since: math.MinInt64, granted: granted})
+		}
+	}
+	own := reader != 0 && !objects.OwnHidden
+	if own {
+		for i, _ := findOwned(all, reader, ""); i < len(all) && all[i].app == reader; i++ {
+			add(&all[i], objects.OwnSince)
+		}
+	}
+	for _, g := range objects.Granted {
+		if own && g.App == reader {
+			continue
+		}
+		if i, ok := findOwned(all, g.App, g.Name); ok {
+			add(&all[i], g.Since)
+		}
+	}
+	slices.SortStableFunc(sources, func(a, b Source) int { return cmp.Compare(a.App(), b.App()) })
+	return sources
+}
+
+// Granted returns the number of the owner's decision since which the reader may see the
+// source, of a type that is granted object by object; 0: since ever.
+func (s *Source) Granted() uint64 { return s.granted }
+
+// Object returns the name of the object that the samples of the source are about.
+func (s *Source) Object() authz.Object {
+	return authz.Object{App: s.entry.origin.app, Name: s.entry.origin.object}
 }
 
 // App returns the number of the app the source belongs to.
@@ -264,7 +309,7 @@ func (s *Snapshot) Find(scope authz.Scope, at Locator) (*Source, *Sample, bool, 
 		return nil, nil, false, nil
 	}
 	o := s.state.sources[at.Source]
-	since, ok := scope.Access(at.Type).Since(o.app)
+	since, ok := scope.Access(at.Type).Since(o.app, o.object)
 	if !ok || at.End < since {
 		return nil, nil, false, nil
 	}

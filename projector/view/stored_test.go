@@ -15,7 +15,7 @@ import (
 )
 
 // modelTypes are the types of generated logs.
-var modelTypes = []uint32{1, 2, 13, 14, 300, 2102, 2401, 2502, 2801, Pair(2001, 13), Pair(2001, 14)}
+var modelTypes = []uint32{1, 2, 13, 14, 300, 2102, 2401, 2502, 2604, 2607, 2701, 2801, Pair(2001, 13), Pair(2001, 14)}
 
 // stored reads everything back through the reader's side.
 func stored(t testing.TB, v *View) []modelSample {
@@ -35,7 +35,7 @@ func stored(t testing.TB, v *View) []modelSample {
 			}
 			for ok := scan.First(); ok; ok = scan.Next() {
 				m := modelSample{
-					typeCode: typeCode, app: source.App(), source: string(appendSource(nil, source.Origin())),
+					typeCode: typeCode, app: source.App(), source: string(appendSource(nil, source.Origin())), object: source.Object().Name,
 					sample: *scan.Sample(), unit: s.Unit(scan.Sample()),
 				}
 				if entries, err := details.Metadata(scan.Sample()); err != nil {
@@ -155,7 +155,7 @@ func checkDirectory(r *rapid.T, v *View, samples []modelSample) {
 			}
 			count := uint64(0)
 			for _, m := range samples {
-				if m.typeCode != typeCode || m.app != source.App() || m.source != string(appendSource(nil, source.Origin())) {
+				if m.typeCode != typeCode || m.app != source.App() || m.source != string(appendSource(nil, source.Origin())) || m.object != source.Object().Name {
 					continue
 				}
 				count++

@@ -171,5 +171,14 @@ func (t *Type) Members() []*Type {
 	return table.members[t.Code]
 }
 
+// GrantedThrough returns the type by whose grants the type is read: doses are read by whoever
+// may read their medication (spec section 1.6), all others by their own.
+func (t *Type) GrantedThrough() *Type {
+	if t.short == "medicationDoseEvent" {
+		return table.byName["userAnnotatedMedication"]
+	}
+	return t
+}
+
 // All returns every type, by code.
 func All() []*Type { return slices.Clone(table.types) }

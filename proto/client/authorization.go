@@ -15,3 +15,13 @@ func (c *Client) RequestAuthorization(ctx context.Context, share, read []string)
 	})
 	return err
 }
+
+// RequestObjectAuthorization asks the owner to let the app read objects of a type that is
+// granted object by object, again whatever was decided before. It is like
+// RequestAuthorization otherwise.
+func (c *Client) RequestObjectAuthorization(ctx context.Context, req *pb.RequestObjectAuthorizationRequest) error {
+	_, err := repeat(ctx, c, func(ctx context.Context) (*pb.RequestObjectAuthorizationResponse, error) {
+		return c.health.RequestObjectAuthorization(ctx, req)
+	})
+	return err
+}

@@ -56,6 +56,22 @@ func IdentityOf(t *catalog.Type, body *pb.Sample) (identity string, ok bool) {
 	return "", false
 }
 
+// ObjectName is what an object of a type that is granted object by object is known by within
+// (app, type), as it stands in pb.ObjectName; "" for other types. A medication and its doses
+// have one name, so that who may read it may read them, and it stays the same when the
+// medication is saved again.
+func ObjectName(t *catalog.Type, source *pb.Source, id [16]byte, body *pb.Sample) string {
+	switch {
+	case !t.PerObject:
+		return ""
+	case t.Kind == catalog.UserAnnotated:
+		return body.GetMedication().GetConcept()
+	case t.GrantedThrough() != t:
+		return body.GetMedicationDoseEvent().GetMedication()
+	}
+	return string(id[:]) + source.GetApp()
+}
+
 // find returns the first entry whose key has this name in either family, nil for none.
 func find(entries []*pb.MetadataEntry, name string) *pb.MetadataEntry {
 	for _, e := range entries {

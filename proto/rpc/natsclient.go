@@ -202,6 +202,10 @@ func (h healthClient) RequestAuthorization(ctx context.Context, r *pb.RequestAut
 	return call[pb.RequestAuthorizationRequest, pb.RequestAuthorizationResponse](ctx, h.c, "RequestAuthorization", r)
 }
 
+func (h healthClient) RequestObjectAuthorization(ctx context.Context, r *pb.RequestObjectAuthorizationRequest) (*pb.RequestObjectAuthorizationResponse, error) {
+	return call[pb.RequestObjectAuthorizationRequest, pb.RequestObjectAuthorizationResponse](ctx, h.c, "RequestObjectAuthorization", r)
+}
+
 func (h healthClient) GetAuthorizationStatus(ctx context.Context, r *pb.GetAuthorizationStatusRequest) (*pb.GetAuthorizationStatusResponse, error) {
 	return call[pb.GetAuthorizationStatusRequest, pb.GetAuthorizationStatusResponse](ctx, h.c, "GetAuthorizationStatus", r)
 }
@@ -295,6 +299,14 @@ func (o ownerClient) ListRequests(ctx context.Context, r *pb.ListRequestsRequest
 
 func (o ownerClient) Decide(ctx context.Context, r *pb.DecideRequest) (*pb.DecideResponse, error) {
 	return call[pb.DecideRequest, pb.DecideResponse](ctx, o.c, "Decide", r)
+}
+
+func (o ownerClient) ListObjects(ctx context.Context, r *pb.ListObjectsRequest) (*pb.ListObjectsResponse, error) {
+	return call[pb.ListObjectsRequest, pb.ListObjectsResponse](ctx, o.c, "ListObjects", r)
+}
+
+func (o ownerClient) DecideObjects(ctx context.Context, r *pb.DecideObjectsRequest) (*pb.DecideObjectsResponse, error) {
+	return call[pb.DecideObjectsRequest, pb.DecideObjectsResponse](ctx, o.c, "DecideObjects", r)
 }
 
 func (o ownerClient) SetPolicy(ctx context.Context, r *pb.SetPolicyRequest) (*pb.SetPolicyResponse, error) {

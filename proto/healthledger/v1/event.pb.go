@@ -133,6 +133,57 @@ func (Plausibility) EnumDescriptor() ([]byte, []int) {
 	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{1}
 }
 
+// OwnObjects says whether an app may read what it has saved itself of a type that is granted
+// object by object. It may, unless the owner decides otherwise.
+type OwnObjects int32
+
+const (
+	OwnObjects_OWN_OBJECTS_UNSPECIFIED OwnObjects = 0
+	OwnObjects_OWN_OBJECTS_READABLE    OwnObjects = 1
+	OwnObjects_OWN_OBJECTS_HIDDEN      OwnObjects = 2
+)
+
+// Enum value maps for OwnObjects.
+var (
+	OwnObjects_name = map[int32]string{
+		0: "OWN_OBJECTS_UNSPECIFIED",
+		1: "OWN_OBJECTS_READABLE",
+		2: "OWN_OBJECTS_HIDDEN",
+	}
+	OwnObjects_value = map[string]int32{
+		"OWN_OBJECTS_UNSPECIFIED": 0,
+		"OWN_OBJECTS_READABLE":    1,
+		"OWN_OBJECTS_HIDDEN":      2,
+	}
+)
+
+func (x OwnObjects) Enum() *OwnObjects {
+	p := new(OwnObjects)
+	*p = x
+	return p
+}
+
+func (x OwnObjects) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OwnObjects) Descriptor() protoreflect.EnumDescriptor {
+	return file_healthledger_v1_event_proto_enumTypes[2].Descriptor()
+}
+
+func (OwnObjects) Type() protoreflect.EnumType {
+	return &file_healthledger_v1_event_proto_enumTypes[2]
+}
+
+func (x OwnObjects) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OwnObjects.Descriptor instead.
+func (OwnObjects) EnumDescriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{2}
+}
+
 // ReadExtent says how much of a type may be read.
 type ReadExtent int32
 
@@ -170,11 +221,11 @@ func (x ReadExtent) String() string {
 }
 
 func (ReadExtent) Descriptor() protoreflect.EnumDescriptor {
-	return file_healthledger_v1_event_proto_enumTypes[2].Descriptor()
+	return file_healthledger_v1_event_proto_enumTypes[3].Descriptor()
 }
 
 func (ReadExtent) Type() protoreflect.EnumType {
-	return &file_healthledger_v1_event_proto_enumTypes[2]
+	return &file_healthledger_v1_event_proto_enumTypes[3]
 }
 
 func (x ReadExtent) Number() protoreflect.EnumNumber {
@@ -183,7 +234,7 @@ func (x ReadExtent) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ReadExtent.Descriptor instead.
 func (ReadExtent) EnumDescriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{2}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{3}
 }
 
 // EventList is the plaintext of a block of a segment.
@@ -251,6 +302,7 @@ type Event struct {
 	//	*Event_DisclosureBegun
 	//	*Event_DisclosureEnded
 	//	*Event_RefusalRecorded
+	//	*Event_ObjectsRequested
 	Body          isEvent_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -417,6 +469,15 @@ func (x *Event) GetRefusalRecorded() *RefusalRecorded {
 	return nil
 }
 
+func (x *Event) GetObjectsRequested() *ObjectsRequested {
+	if x != nil {
+		if x, ok := x.Body.(*Event_ObjectsRequested); ok {
+			return x.ObjectsRequested
+		}
+	}
+	return nil
+}
+
 type isEvent_Body interface {
 	isEvent_Body()
 }
@@ -474,6 +535,10 @@ type Event_RefusalRecorded struct {
 	RefusalRecorded *RefusalRecorded `protobuf:"bytes,14,opt,name=refusal_recorded,json=refusalRecorded,proto3,oneof"`
 }
 
+type Event_ObjectsRequested struct {
+	ObjectsRequested *ObjectsRequested `protobuf:"bytes,15,opt,name=objects_requested,json=objectsRequested,proto3,oneof"`
+}
+
 func (*Event_SamplesSaved) isEvent_Body() {}
 
 func (*Event_Decision) isEvent_Body() {}
@@ -499,6 +564,8 @@ func (*Event_DisclosureBegun) isEvent_Body() {}
 func (*Event_DisclosureEnded) isEvent_Body() {}
 
 func (*Event_RefusalRecorded) isEvent_Body() {}
+
+func (*Event_ObjectsRequested) isEvent_Body() {}
 
 // SamplesSaved holds the samples of one save by one app. Class health.
 type SamplesSaved struct {
@@ -962,6 +1029,86 @@ func (x *AuthorizationRequested) GetReads() []uint32 {
 	return nil
 }
 
+// ObjectsRequested says that an app has asked to read objects of a type that is granted
+// object by object. Class health.
+type ObjectsRequested struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	App   uint64                 `protobuf:"varint,1,opt,name=app,proto3" json:"app,omitempty"`
+	Type  uint32                 `protobuf:"varint,2,opt,name=type,proto3" json:"type,omitempty"`
+	// Those that overlap [from, to). Absent: from the first or to the last.
+	From *int64 `protobuf:"varint,3,opt,name=from,proto3,oneof" json:"from,omitempty"`
+	To   *int64 `protobuf:"varint,4,opt,name=to,proto3,oneof" json:"to,omitempty"`
+	// At most so many, the newest; 0: all.
+	Limit         uint32 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObjectsRequested) Reset() {
+	*x = ObjectsRequested{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObjectsRequested) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObjectsRequested) ProtoMessage() {}
+
+func (x *ObjectsRequested) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObjectsRequested.ProtoReflect.Descriptor instead.
+func (*ObjectsRequested) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ObjectsRequested) GetApp() uint64 {
+	if x != nil {
+		return x.App
+	}
+	return 0
+}
+
+func (x *ObjectsRequested) GetType() uint32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *ObjectsRequested) GetFrom() int64 {
+	if x != nil && x.From != nil {
+		return *x.From
+	}
+	return 0
+}
+
+func (x *ObjectsRequested) GetTo() int64 {
+	if x != nil && x.To != nil {
+		return *x.To
+	}
+	return 0
+}
+
+func (x *ObjectsRequested) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
 // SignedDecision is a Decision with the owner's Ed25519 signature over
 // the store id and the decision's bytes. Class management, the first ones open.
 type SignedDecision struct {
@@ -975,7 +1122,7 @@ type SignedDecision struct {
 
 func (x *SignedDecision) Reset() {
 	*x = SignedDecision{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[9]
+	mi := &file_healthledger_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -987,7 +1134,7 @@ func (x *SignedDecision) String() string {
 func (*SignedDecision) ProtoMessage() {}
 
 func (x *SignedDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[9]
+	mi := &file_healthledger_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1000,7 +1147,7 @@ func (x *SignedDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedDecision.ProtoReflect.Descriptor instead.
 func (*SignedDecision) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SignedDecision) GetDecision() []byte {
@@ -1044,7 +1191,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[10]
+	mi := &file_healthledger_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1056,7 +1203,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[10]
+	mi := &file_healthledger_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1069,7 +1216,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Decision) GetNumber() uint64 {
@@ -1229,7 +1376,7 @@ type DeviceEnrolled struct {
 
 func (x *DeviceEnrolled) Reset() {
 	*x = DeviceEnrolled{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[11]
+	mi := &file_healthledger_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1241,7 +1388,7 @@ func (x *DeviceEnrolled) String() string {
 func (*DeviceEnrolled) ProtoMessage() {}
 
 func (x *DeviceEnrolled) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[11]
+	mi := &file_healthledger_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1254,7 +1401,7 @@ func (x *DeviceEnrolled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceEnrolled.ProtoReflect.Descriptor instead.
 func (*DeviceEnrolled) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DeviceEnrolled) GetSigningKey() []byte {
@@ -1290,7 +1437,7 @@ type AppRegistered struct {
 
 func (x *AppRegistered) Reset() {
 	*x = AppRegistered{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[12]
+	mi := &file_healthledger_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1302,7 +1449,7 @@ func (x *AppRegistered) String() string {
 func (*AppRegistered) ProtoMessage() {}
 
 func (x *AppRegistered) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[12]
+	mi := &file_healthledger_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1315,7 +1462,7 @@ func (x *AppRegistered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRegistered.ProtoReflect.Descriptor instead.
 func (*AppRegistered) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AppRegistered) GetKey() string {
@@ -1373,7 +1520,7 @@ type CredentialReplaced struct {
 
 func (x *CredentialReplaced) Reset() {
 	*x = CredentialReplaced{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[13]
+	mi := &file_healthledger_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1385,7 +1532,7 @@ func (x *CredentialReplaced) String() string {
 func (*CredentialReplaced) ProtoMessage() {}
 
 func (x *CredentialReplaced) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[13]
+	mi := &file_healthledger_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1398,7 +1545,7 @@ func (x *CredentialReplaced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialReplaced.ProtoReflect.Descriptor instead.
 func (*CredentialReplaced) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CredentialReplaced) GetApp() uint64 {
@@ -1435,7 +1582,7 @@ type Explained struct {
 
 func (x *Explained) Reset() {
 	*x = Explained{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[14]
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1447,7 +1594,7 @@ func (x *Explained) String() string {
 func (*Explained) ProtoMessage() {}
 
 func (x *Explained) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[14]
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1460,7 +1607,7 @@ func (x *Explained) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explained.ProtoReflect.Descriptor instead.
 func (*Explained) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Explained) GetShare() bool {
@@ -1495,7 +1642,7 @@ type SharesDecided struct {
 
 func (x *SharesDecided) Reset() {
 	*x = SharesDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1507,7 +1654,7 @@ func (x *SharesDecided) String() string {
 func (*SharesDecided) ProtoMessage() {}
 
 func (x *SharesDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1520,7 +1667,7 @@ func (x *SharesDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharesDecided.ProtoReflect.Descriptor instead.
 func (*SharesDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SharesDecided) GetApp() uint64 {
@@ -1550,7 +1697,7 @@ type AppUpdated struct {
 
 func (x *AppUpdated) Reset() {
 	*x = AppUpdated{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[16]
+	mi := &file_healthledger_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1562,7 +1709,7 @@ func (x *AppUpdated) String() string {
 func (*AppUpdated) ProtoMessage() {}
 
 func (x *AppUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[16]
+	mi := &file_healthledger_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1575,7 +1722,7 @@ func (x *AppUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppUpdated.ProtoReflect.Descriptor instead.
 func (*AppUpdated) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AppUpdated) GetApp() uint64 {
@@ -1609,7 +1756,7 @@ type AppRemoved struct {
 
 func (x *AppRemoved) Reset() {
 	*x = AppRemoved{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[17]
+	mi := &file_healthledger_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1621,7 +1768,7 @@ func (x *AppRemoved) String() string {
 func (*AppRemoved) ProtoMessage() {}
 
 func (x *AppRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[17]
+	mi := &file_healthledger_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1634,7 +1781,7 @@ func (x *AppRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRemoved.ProtoReflect.Descriptor instead.
 func (*AppRemoved) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AppRemoved) GetApp() uint64 {
@@ -1654,7 +1801,7 @@ type PolicySet struct {
 
 func (x *PolicySet) Reset() {
 	*x = PolicySet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[18]
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1666,7 +1813,7 @@ func (x *PolicySet) String() string {
 func (*PolicySet) ProtoMessage() {}
 
 func (x *PolicySet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[18]
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1679,7 +1826,7 @@ func (x *PolicySet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicySet.ProtoReflect.Descriptor instead.
 func (*PolicySet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PolicySet) GetPlausibility() Plausibility {
@@ -1700,7 +1847,7 @@ type ShareGrant struct {
 
 func (x *ShareGrant) Reset() {
 	*x = ShareGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1712,7 +1859,7 @@ func (x *ShareGrant) String() string {
 func (*ShareGrant) ProtoMessage() {}
 
 func (x *ShareGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1725,7 +1872,7 @@ func (x *ShareGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareGrant.ProtoReflect.Descriptor instead.
 func (*ShareGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ShareGrant) GetType() uint32 {
@@ -1757,6 +1904,7 @@ type DecisionDetail struct {
 	//	*DecisionDetail_OwnerDeleted
 	//	*DecisionDetail_DisclosureGranted
 	//	*DecisionDetail_DisclosureRevoked
+	//	*DecisionDetail_ObjectsDecided
 	Body          isDecisionDetail_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1764,7 +1912,7 @@ type DecisionDetail struct {
 
 func (x *DecisionDetail) Reset() {
 	*x = DecisionDetail{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1776,7 +1924,7 @@ func (x *DecisionDetail) String() string {
 func (*DecisionDetail) ProtoMessage() {}
 
 func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1789,7 +1937,7 @@ func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionDetail.ProtoReflect.Descriptor instead.
 func (*DecisionDetail) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DecisionDetail) GetNumber() uint64 {
@@ -1876,6 +2024,15 @@ func (x *DecisionDetail) GetDisclosureRevoked() *DisclosureRevoked {
 	return nil
 }
 
+func (x *DecisionDetail) GetObjectsDecided() *ObjectsDecided {
+	if x != nil {
+		if x, ok := x.Body.(*DecisionDetail_ObjectsDecided); ok {
+			return x.ObjectsDecided
+		}
+	}
+	return nil
+}
+
 type isDecisionDetail_Body interface {
 	isDecisionDetail_Body()
 }
@@ -1909,6 +2066,10 @@ type DecisionDetail_DisclosureRevoked struct {
 	DisclosureRevoked *DisclosureRevoked `protobuf:"bytes,9,opt,name=disclosure_revoked,json=disclosureRevoked,proto3,oneof"`
 }
 
+type DecisionDetail_ObjectsDecided struct {
+	ObjectsDecided *ObjectsDecided `protobuf:"bytes,10,opt,name=objects_decided,json=objectsDecided,proto3,oneof"`
+}
+
 func (*DecisionDetail_AppDescribed) isDecisionDetail_Body() {}
 
 func (*DecisionDetail_ReadsDecided) isDecisionDetail_Body() {}
@@ -1923,6 +2084,8 @@ func (*DecisionDetail_DisclosureGranted) isDecisionDetail_Body() {}
 
 func (*DecisionDetail_DisclosureRevoked) isDecisionDetail_Body() {}
 
+func (*DecisionDetail_ObjectsDecided) isDecisionDetail_Body() {}
+
 // AppDescribed says who an app is and what it wants.
 type AppDescribed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1933,7 +2096,7 @@ type AppDescribed struct {
 
 func (x *AppDescribed) Reset() {
 	*x = AppDescribed{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1945,7 +2108,7 @@ func (x *AppDescribed) String() string {
 func (*AppDescribed) ProtoMessage() {}
 
 func (x *AppDescribed) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1958,7 +2121,7 @@ func (x *AppDescribed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppDescribed.ProtoReflect.Descriptor instead.
 func (*AppDescribed) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AppDescribed) GetManifest() *Manifest {
@@ -1980,7 +2143,7 @@ type SourceOrderSet struct {
 
 func (x *SourceOrderSet) Reset() {
 	*x = SourceOrderSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1992,7 +2155,7 @@ func (x *SourceOrderSet) String() string {
 func (*SourceOrderSet) ProtoMessage() {}
 
 func (x *SourceOrderSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2005,7 +2168,7 @@ func (x *SourceOrderSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceOrderSet.ProtoReflect.Descriptor instead.
 func (*SourceOrderSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SourceOrderSet) GetType() uint32 {
@@ -2034,7 +2197,7 @@ type SourceName struct {
 
 func (x *SourceName) Reset() {
 	*x = SourceName{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[23]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2046,7 +2209,7 @@ func (x *SourceName) String() string {
 func (*SourceName) ProtoMessage() {}
 
 func (x *SourceName) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[23]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2059,7 +2222,7 @@ func (x *SourceName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceName.ProtoReflect.Descriptor instead.
 func (*SourceName) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SourceName) GetApp() string {
@@ -2086,7 +2249,7 @@ type PreferredUnitsSet struct {
 
 func (x *PreferredUnitsSet) Reset() {
 	*x = PreferredUnitsSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[24]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2098,7 +2261,7 @@ func (x *PreferredUnitsSet) String() string {
 func (*PreferredUnitsSet) ProtoMessage() {}
 
 func (x *PreferredUnitsSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[24]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2111,7 +2274,7 @@ func (x *PreferredUnitsSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreferredUnitsSet.ProtoReflect.Descriptor instead.
 func (*PreferredUnitsSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PreferredUnitsSet) GetUnits() []*TypeUnit {
@@ -2132,7 +2295,7 @@ type TypeUnit struct {
 
 func (x *TypeUnit) Reset() {
 	*x = TypeUnit{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[25]
+	mi := &file_healthledger_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2144,7 +2307,7 @@ func (x *TypeUnit) String() string {
 func (*TypeUnit) ProtoMessage() {}
 
 func (x *TypeUnit) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[25]
+	mi := &file_healthledger_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2157,7 +2320,7 @@ func (x *TypeUnit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TypeUnit.ProtoReflect.Descriptor instead.
 func (*TypeUnit) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TypeUnit) GetType() uint32 {
@@ -2184,7 +2347,7 @@ type OwnerDeleted struct {
 
 func (x *OwnerDeleted) Reset() {
 	*x = OwnerDeleted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[26]
+	mi := &file_healthledger_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2196,7 +2359,7 @@ func (x *OwnerDeleted) String() string {
 func (*OwnerDeleted) ProtoMessage() {}
 
 func (x *OwnerDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[26]
+	mi := &file_healthledger_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2209,7 +2372,7 @@ func (x *OwnerDeleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerDeleted.ProtoReflect.Descriptor instead.
 func (*OwnerDeleted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *OwnerDeleted) GetDeletions() []*DeletedSamples {
@@ -2230,7 +2393,7 @@ type ReadsDecided struct {
 
 func (x *ReadsDecided) Reset() {
 	*x = ReadsDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[27]
+	mi := &file_healthledger_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2242,7 +2405,7 @@ func (x *ReadsDecided) String() string {
 func (*ReadsDecided) ProtoMessage() {}
 
 func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[27]
+	mi := &file_healthledger_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2255,7 +2418,7 @@ func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadsDecided.ProtoReflect.Descriptor instead.
 func (*ReadsDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReadsDecided) GetApp() uint64 {
@@ -2285,7 +2448,7 @@ type ReadGrant struct {
 
 func (x *ReadGrant) Reset() {
 	*x = ReadGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[28]
+	mi := &file_healthledger_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2297,7 +2460,7 @@ func (x *ReadGrant) String() string {
 func (*ReadGrant) ProtoMessage() {}
 
 func (x *ReadGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[28]
+	mi := &file_healthledger_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2310,7 +2473,7 @@ func (x *ReadGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadGrant.ProtoReflect.Descriptor instead.
 func (*ReadGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReadGrant) GetType() uint32 {
@@ -2334,6 +2497,150 @@ func (x *ReadGrant) GetSince() int64 {
 	return 0
 }
 
+// ObjectsDecided changes which objects an app may read of a type that is granted object by
+// object. Doses go with their medication.
+type ObjectsDecided struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	App   uint64                 `protobuf:"varint,1,opt,name=app,proto3" json:"app,omitempty"`
+	Type  uint32                 `protobuf:"varint,2,opt,name=type,proto3" json:"type,omitempty"`
+	// Nothing that was granted before stays granted.
+	RevokeAll bool `protobuf:"varint,3,opt,name=revoke_all,json=revokeAll,proto3" json:"revoke_all,omitempty"`
+	// Together with those granted at most 1,000.
+	Revoked       []*ObjectName `protobuf:"bytes,4,rep,name=revoked,proto3" json:"revoked,omitempty"`
+	Granted       []*ObjectName `protobuf:"bytes,5,rep,name=granted,proto3" json:"granted,omitempty"`
+	Own           OwnObjects    `protobuf:"varint,6,opt,name=own,proto3,enum=healthledger.v1.OwnObjects" json:"own,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObjectsDecided) Reset() {
+	*x = ObjectsDecided{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObjectsDecided) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObjectsDecided) ProtoMessage() {}
+
+func (x *ObjectsDecided) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObjectsDecided.ProtoReflect.Descriptor instead.
+func (*ObjectsDecided) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ObjectsDecided) GetApp() uint64 {
+	if x != nil {
+		return x.App
+	}
+	return 0
+}
+
+func (x *ObjectsDecided) GetType() uint32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *ObjectsDecided) GetRevokeAll() bool {
+	if x != nil {
+		return x.RevokeAll
+	}
+	return false
+}
+
+func (x *ObjectsDecided) GetRevoked() []*ObjectName {
+	if x != nil {
+		return x.Revoked
+	}
+	return nil
+}
+
+func (x *ObjectsDecided) GetGranted() []*ObjectName {
+	if x != nil {
+		return x.Granted
+	}
+	return nil
+}
+
+func (x *ObjectsDecided) GetOwn() OwnObjects {
+	if x != nil {
+		return x.Own
+	}
+	return OwnObjects_OWN_OBJECTS_UNSPECIFIED
+}
+
+// ObjectName tells an object of a type apart, whatever became of it.
+type ObjectName struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the app that saved it.
+	App uint64 `protobuf:"varint,1,opt,name=app,proto3" json:"app,omitempty"`
+	// Of a medication its concept. Of others the 16 bytes of the UUID and, if an import brought
+	// it, the bundle id of the app that it is from.
+	Name          []byte `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObjectName) Reset() {
+	*x = ObjectName{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObjectName) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObjectName) ProtoMessage() {}
+
+func (x *ObjectName) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObjectName.ProtoReflect.Descriptor instead.
+func (*ObjectName) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ObjectName) GetApp() uint64 {
+	if x != nil {
+		return x.App
+	}
+	return 0
+}
+
+func (x *ObjectName) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
 // AccessRecorded says that an app (0: the owner) asked to read. It stands in the
 // log before the first answer of its (app, type, operation) in a minute.
 type AccessRecorded struct {
@@ -2354,7 +2661,7 @@ type AccessRecorded struct {
 
 func (x *AccessRecorded) Reset() {
 	*x = AccessRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[29]
+	mi := &file_healthledger_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2366,7 +2673,7 @@ func (x *AccessRecorded) String() string {
 func (*AccessRecorded) ProtoMessage() {}
 
 func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[29]
+	mi := &file_healthledger_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2379,7 +2686,7 @@ func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessRecorded.ProtoReflect.Descriptor instead.
 func (*AccessRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *AccessRecorded) GetApp() uint64 {
@@ -2443,7 +2750,7 @@ type AccessCounted struct {
 
 func (x *AccessCounted) Reset() {
 	*x = AccessCounted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[30]
+	mi := &file_healthledger_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2455,7 +2762,7 @@ func (x *AccessCounted) String() string {
 func (*AccessCounted) ProtoMessage() {}
 
 func (x *AccessCounted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[30]
+	mi := &file_healthledger_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2468,7 +2775,7 @@ func (x *AccessCounted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessCounted.ProtoReflect.Descriptor instead.
 func (*AccessCounted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *AccessCounted) GetApp() uint64 {
@@ -2499,7 +2806,7 @@ type AccessCount struct {
 
 func (x *AccessCount) Reset() {
 	*x = AccessCount{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[31]
+	mi := &file_healthledger_v1_event_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2511,7 +2818,7 @@ func (x *AccessCount) String() string {
 func (*AccessCount) ProtoMessage() {}
 
 func (x *AccessCount) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[31]
+	mi := &file_healthledger_v1_event_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2524,7 +2831,7 @@ func (x *AccessCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessCount.ProtoReflect.Descriptor instead.
 func (*AccessCount) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *AccessCount) GetType() uint32 {
@@ -2563,7 +2870,7 @@ type RefusalRecorded struct {
 	App uint64 `protobuf:"varint,1,opt,name=app,proto3" json:"app,omitempty"`
 	// Of the owner's: which the manifest names.
 	BundleId string `protobuf:"bytes,2,opt,name=bundle_id,json=bundleId,proto3" json:"bundle_id,omitempty"`
-	// "registration" or "update"; "request" or "request status".
+	// "registration" or "update"; "request", "object request" or "request status".
 	Operation string `protobuf:"bytes,3,opt,name=operation,proto3" json:"operation,omitempty"`
 	// The part of the manifest, or the field of the request, what it said, and what was wrong
 	// with it.
@@ -2576,7 +2883,7 @@ type RefusalRecorded struct {
 
 func (x *RefusalRecorded) Reset() {
 	*x = RefusalRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2588,7 +2895,7 @@ func (x *RefusalRecorded) String() string {
 func (*RefusalRecorded) ProtoMessage() {}
 
 func (x *RefusalRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2601,7 +2908,7 @@ func (x *RefusalRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusalRecorded.ProtoReflect.Descriptor instead.
 func (*RefusalRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RefusalRecorded) GetApp() uint64 {
@@ -2672,7 +2979,7 @@ type DisclosureGranted struct {
 
 func (x *DisclosureGranted) Reset() {
 	*x = DisclosureGranted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[33]
+	mi := &file_healthledger_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2684,7 +2991,7 @@ func (x *DisclosureGranted) String() string {
 func (*DisclosureGranted) ProtoMessage() {}
 
 func (x *DisclosureGranted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[33]
+	mi := &file_healthledger_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2697,7 +3004,7 @@ func (x *DisclosureGranted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureGranted.ProtoReflect.Descriptor instead.
 func (*DisclosureGranted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *DisclosureGranted) GetApp() uint64 {
@@ -2774,7 +3081,7 @@ type DisclosureRevoked struct {
 
 func (x *DisclosureRevoked) Reset() {
 	*x = DisclosureRevoked{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	mi := &file_healthledger_v1_event_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2786,7 +3093,7 @@ func (x *DisclosureRevoked) String() string {
 func (*DisclosureRevoked) ProtoMessage() {}
 
 func (x *DisclosureRevoked) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	mi := &file_healthledger_v1_event_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2799,7 +3106,7 @@ func (x *DisclosureRevoked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureRevoked.ProtoReflect.Descriptor instead.
 func (*DisclosureRevoked) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *DisclosureRevoked) GetGrant() uint64 {
@@ -2828,7 +3135,7 @@ type DisclosureBegun struct {
 
 func (x *DisclosureBegun) Reset() {
 	*x = DisclosureBegun{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[35]
+	mi := &file_healthledger_v1_event_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2840,7 +3147,7 @@ func (x *DisclosureBegun) String() string {
 func (*DisclosureBegun) ProtoMessage() {}
 
 func (x *DisclosureBegun) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[35]
+	mi := &file_healthledger_v1_event_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2853,7 +3160,7 @@ func (x *DisclosureBegun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureBegun.ProtoReflect.Descriptor instead.
 func (*DisclosureBegun) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{35}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DisclosureBegun) GetId() []byte {
@@ -2915,7 +3222,7 @@ type DisclosureEnded struct {
 
 func (x *DisclosureEnded) Reset() {
 	*x = DisclosureEnded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[36]
+	mi := &file_healthledger_v1_event_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2927,7 +3234,7 @@ func (x *DisclosureEnded) String() string {
 func (*DisclosureEnded) ProtoMessage() {}
 
 func (x *DisclosureEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[36]
+	mi := &file_healthledger_v1_event_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2940,7 +3247,7 @@ func (x *DisclosureEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureEnded.ProtoReflect.Descriptor instead.
 func (*DisclosureEnded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{36}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DisclosureEnded) GetId() []byte {
@@ -2982,7 +3289,7 @@ type DisclosureCount struct {
 
 func (x *DisclosureCount) Reset() {
 	*x = DisclosureCount{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[37]
+	mi := &file_healthledger_v1_event_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2994,7 +3301,7 @@ func (x *DisclosureCount) String() string {
 func (*DisclosureCount) ProtoMessage() {}
 
 func (x *DisclosureCount) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[37]
+	mi := &file_healthledger_v1_event_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3007,7 +3314,7 @@ func (x *DisclosureCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureCount.ProtoReflect.Descriptor instead.
 func (*DisclosureCount) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{37}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *DisclosureCount) GetType() uint32 {
@@ -3030,7 +3337,7 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\x1bhealthledger/v1/event.proto\x12\x0fhealthledger.v1\x1a#healthledger/v1/authorization.proto\x1a\x1dhealthledger/v1/payload.proto\x1a\x1chealthledger/v1/sample.proto\";\n" +
 	"\tEventList\x12.\n" +
-	"\x06events\x18\x01 \x03(\v2\x16.healthledger.v1.EventR\x06events\"\xc8\a\n" +
+	"\x06events\x18\x01 \x03(\v2\x16.healthledger.v1.EventR\x06events\"\x9a\b\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x03R\x04time\x12D\n" +
 	"\rsamples_saved\x18\x02 \x01(\v2\x1d.healthledger.v1.SamplesSavedH\x00R\fsamplesSaved\x12=\n" +
@@ -3048,7 +3355,8 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x0eaccess_counted\x18\v \x01(\v2\x1e.healthledger.v1.AccessCountedH\x00R\raccessCounted\x12M\n" +
 	"\x10disclosure_begun\x18\f \x01(\v2 .healthledger.v1.DisclosureBegunH\x00R\x0fdisclosureBegun\x12M\n" +
 	"\x10disclosure_ended\x18\r \x01(\v2 .healthledger.v1.DisclosureEndedH\x00R\x0fdisclosureEnded\x12M\n" +
-	"\x10refusal_recorded\x18\x0e \x01(\v2 .healthledger.v1.RefusalRecordedH\x00R\x0frefusalRecordedB\x06\n" +
+	"\x10refusal_recorded\x18\x0e \x01(\v2 .healthledger.v1.RefusalRecordedH\x00R\x0frefusalRecorded\x12P\n" +
+	"\x11objects_requested\x18\x0f \x01(\v2!.healthledger.v1.ObjectsRequestedH\x00R\x10objectsRequestedB\x06\n" +
 	"\x04body\"\x98\x01\n" +
 	"\fSamplesSaved\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x1d\n" +
@@ -3086,7 +3394,15 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x16AuthorizationRequested\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x16\n" +
 	"\x06shares\x18\x02 \x03(\rR\x06shares\x12\x14\n" +
-	"\x05reads\x18\x03 \x03(\rR\x05reads\"J\n" +
+	"\x05reads\x18\x03 \x03(\rR\x05reads\"\x8c\x01\n" +
+	"\x10ObjectsRequested\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\rR\x04type\x12\x17\n" +
+	"\x04from\x18\x03 \x01(\x03H\x00R\x04from\x88\x01\x01\x12\x13\n" +
+	"\x02to\x18\x04 \x01(\x03H\x01R\x02to\x88\x01\x01\x12\x14\n" +
+	"\x05limit\x18\x05 \x01(\rR\x05limitB\a\n" +
+	"\x05_fromB\x05\n" +
+	"\x03_to\"J\n" +
 	"\x0eSignedDecision\x12\x1a\n" +
 	"\bdecision\x18\x01 \x01(\fR\bdecision\x12\x1c\n" +
 	"\tsignature\x18\x02 \x01(\fR\tsignature\"\xee\x04\n" +
@@ -3147,7 +3463,7 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"ShareGrant\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x18\n" +
-	"\aallowed\x18\x02 \x01(\bR\aallowed\"\xe3\x04\n" +
+	"\aallowed\x18\x02 \x01(\bR\aallowed\"\xaf\x05\n" +
 	"\x0eDecisionDetail\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
 	"\x04salt\x18\x02 \x01(\fR\x04salt\x12D\n" +
@@ -3157,7 +3473,9 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x13preferred_units_set\x18\x06 \x01(\v2\".healthledger.v1.PreferredUnitsSetH\x00R\x11preferredUnitsSet\x12D\n" +
 	"\rowner_deleted\x18\a \x01(\v2\x1d.healthledger.v1.OwnerDeletedH\x00R\fownerDeleted\x12S\n" +
 	"\x12disclosure_granted\x18\b \x01(\v2\".healthledger.v1.DisclosureGrantedH\x00R\x11disclosureGranted\x12S\n" +
-	"\x12disclosure_revoked\x18\t \x01(\v2\".healthledger.v1.DisclosureRevokedH\x00R\x11disclosureRevokedB\x06\n" +
+	"\x12disclosure_revoked\x18\t \x01(\v2\".healthledger.v1.DisclosureRevokedH\x00R\x11disclosureRevoked\x12J\n" +
+	"\x0fobjects_decided\x18\n" +
+	" \x01(\v2\x1f.healthledger.v1.ObjectsDecidedH\x00R\x0eobjectsDecidedB\x06\n" +
 	"\x04body\"E\n" +
 	"\fAppDescribed\x125\n" +
 	"\bmanifest\x18\x01 \x01(\v2\x19.healthledger.v1.ManifestR\bmanifest\"[\n" +
@@ -3181,7 +3499,19 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\tReadGrant\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x123\n" +
 	"\x06extent\x18\x02 \x01(\x0e2\x1b.healthledger.v1.ReadExtentR\x06extent\x12\x14\n" +
-	"\x05since\x18\x03 \x01(\x03R\x05since\"\xaf\x01\n" +
+	"\x05since\x18\x03 \x01(\x03R\x05since\"\xf2\x01\n" +
+	"\x0eObjectsDecided\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\rR\x04type\x12\x1d\n" +
+	"\n" +
+	"revoke_all\x18\x03 \x01(\bR\trevokeAll\x125\n" +
+	"\arevoked\x18\x04 \x03(\v2\x1b.healthledger.v1.ObjectNameR\arevoked\x125\n" +
+	"\agranted\x18\x05 \x03(\v2\x1b.healthledger.v1.ObjectNameR\agranted\x12-\n" +
+	"\x03own\x18\x06 \x01(\x0e2\x1b.healthledger.v1.OwnObjectsR\x03own\"2\n" +
+	"\n" +
+	"ObjectName\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\fR\x04name\"\xaf\x01\n" +
 	"\x0eAccessRecorded\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\rR\x04type\x12\x1c\n" +
@@ -3247,7 +3577,12 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\fPlausibility\x12\x1c\n" +
 	"\x18PLAUSIBILITY_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11PLAUSIBILITY_WARN\x10\x01\x12\x17\n" +
-	"\x13PLAUSIBILITY_REFUSE\x10\x02*k\n" +
+	"\x13PLAUSIBILITY_REFUSE\x10\x02*[\n" +
+	"\n" +
+	"OwnObjects\x12\x1b\n" +
+	"\x17OWN_OBJECTS_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14OWN_OBJECTS_READABLE\x10\x01\x12\x16\n" +
+	"\x12OWN_OBJECTS_HIDDEN\x10\x02*k\n" +
 	"\n" +
 	"ReadExtent\x12\x1b\n" +
 	"\x17READ_EXTENT_UNSPECIFIED\x10\x00\x12\x14\n" +
@@ -3267,106 +3602,115 @@ func file_healthledger_v1_event_proto_rawDescGZIP() []byte {
 	return file_healthledger_v1_event_proto_rawDescData
 }
 
-var file_healthledger_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_healthledger_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_healthledger_v1_event_proto_goTypes = []any{
 	(Frequency)(0),                 // 0: healthledger.v1.Frequency
 	(Plausibility)(0),              // 1: healthledger.v1.Plausibility
-	(ReadExtent)(0),                // 2: healthledger.v1.ReadExtent
-	(*EventList)(nil),              // 3: healthledger.v1.EventList
-	(*Event)(nil),                  // 4: healthledger.v1.Event
-	(*SamplesSaved)(nil),           // 5: healthledger.v1.SamplesSaved
-	(*PartSaved)(nil),              // 6: healthledger.v1.PartSaved
-	(*SamplesDeleted)(nil),         // 7: healthledger.v1.SamplesDeleted
-	(*DeletedSamples)(nil),         // 8: healthledger.v1.DeletedSamples
-	(*UpdatesSet)(nil),             // 9: healthledger.v1.UpdatesSet
-	(*UpdatesAcked)(nil),           // 10: healthledger.v1.UpdatesAcked
-	(*AuthorizationRequested)(nil), // 11: healthledger.v1.AuthorizationRequested
-	(*SignedDecision)(nil),         // 12: healthledger.v1.SignedDecision
-	(*Decision)(nil),               // 13: healthledger.v1.Decision
-	(*DeviceEnrolled)(nil),         // 14: healthledger.v1.DeviceEnrolled
-	(*AppRegistered)(nil),          // 15: healthledger.v1.AppRegistered
-	(*CredentialReplaced)(nil),     // 16: healthledger.v1.CredentialReplaced
-	(*Explained)(nil),              // 17: healthledger.v1.Explained
-	(*SharesDecided)(nil),          // 18: healthledger.v1.SharesDecided
-	(*AppUpdated)(nil),             // 19: healthledger.v1.AppUpdated
-	(*AppRemoved)(nil),             // 20: healthledger.v1.AppRemoved
-	(*PolicySet)(nil),              // 21: healthledger.v1.PolicySet
-	(*ShareGrant)(nil),             // 22: healthledger.v1.ShareGrant
-	(*DecisionDetail)(nil),         // 23: healthledger.v1.DecisionDetail
-	(*AppDescribed)(nil),           // 24: healthledger.v1.AppDescribed
-	(*SourceOrderSet)(nil),         // 25: healthledger.v1.SourceOrderSet
-	(*SourceName)(nil),             // 26: healthledger.v1.SourceName
-	(*PreferredUnitsSet)(nil),      // 27: healthledger.v1.PreferredUnitsSet
-	(*TypeUnit)(nil),               // 28: healthledger.v1.TypeUnit
-	(*OwnerDeleted)(nil),           // 29: healthledger.v1.OwnerDeleted
-	(*ReadsDecided)(nil),           // 30: healthledger.v1.ReadsDecided
-	(*ReadGrant)(nil),              // 31: healthledger.v1.ReadGrant
-	(*AccessRecorded)(nil),         // 32: healthledger.v1.AccessRecorded
-	(*AccessCounted)(nil),          // 33: healthledger.v1.AccessCounted
-	(*AccessCount)(nil),            // 34: healthledger.v1.AccessCount
-	(*RefusalRecorded)(nil),        // 35: healthledger.v1.RefusalRecorded
-	(*DisclosureGranted)(nil),      // 36: healthledger.v1.DisclosureGranted
-	(*DisclosureRevoked)(nil),      // 37: healthledger.v1.DisclosureRevoked
-	(*DisclosureBegun)(nil),        // 38: healthledger.v1.DisclosureBegun
-	(*DisclosureEnded)(nil),        // 39: healthledger.v1.DisclosureEnded
-	(*DisclosureCount)(nil),        // 40: healthledger.v1.DisclosureCount
-	(*SampleColumns)(nil),          // 41: healthledger.v1.SampleColumns
-	(*Chunk)(nil),                  // 42: healthledger.v1.Chunk
-	(*Manifest)(nil),               // 43: healthledger.v1.Manifest
-	(*Recipient)(nil),              // 44: healthledger.v1.Recipient
+	(OwnObjects)(0),                // 2: healthledger.v1.OwnObjects
+	(ReadExtent)(0),                // 3: healthledger.v1.ReadExtent
+	(*EventList)(nil),              // 4: healthledger.v1.EventList
+	(*Event)(nil),                  // 5: healthledger.v1.Event
+	(*SamplesSaved)(nil),           // 6: healthledger.v1.SamplesSaved
+	(*PartSaved)(nil),              // 7: healthledger.v1.PartSaved
+	(*SamplesDeleted)(nil),         // 8: healthledger.v1.SamplesDeleted
+	(*DeletedSamples)(nil),         // 9: healthledger.v1.DeletedSamples
+	(*UpdatesSet)(nil),             // 10: healthledger.v1.UpdatesSet
+	(*UpdatesAcked)(nil),           // 11: healthledger.v1.UpdatesAcked
+	(*AuthorizationRequested)(nil), // 12: healthledger.v1.AuthorizationRequested
+	(*ObjectsRequested)(nil),       // 13: healthledger.v1.ObjectsRequested
+	(*SignedDecision)(nil),         // 14: healthledger.v1.SignedDecision
+	(*Decision)(nil),               // 15: healthledger.v1.Decision
+	(*DeviceEnrolled)(nil),         // 16: healthledger.v1.DeviceEnrolled
+	(*AppRegistered)(nil),          // 17: healthledger.v1.AppRegistered
+	(*CredentialReplaced)(nil),     // 18: healthledger.v1.CredentialReplaced
+	(*Explained)(nil),              // 19: healthledger.v1.Explained
+	(*SharesDecided)(nil),          // 20: healthledger.v1.SharesDecided
+	(*AppUpdated)(nil),             // 21: healthledger.v1.AppUpdated
+	(*AppRemoved)(nil),             // 22: healthledger.v1.AppRemoved
+	(*PolicySet)(nil),              // 23: healthledger.v1.PolicySet
+	(*ShareGrant)(nil),             // 24: healthledger.v1.ShareGrant
+	(*DecisionDetail)(nil),         // 25: healthledger.v1.DecisionDetail
+	(*AppDescribed)(nil),           // 26: healthledger.v1.AppDescribed
+	(*SourceOrderSet)(nil),         // 27: healthledger.v1.SourceOrderSet
+	(*SourceName)(nil),             // 28: healthledger.v1.SourceName
+	(*PreferredUnitsSet)(nil),      // 29: healthledger.v1.PreferredUnitsSet
+	(*TypeUnit)(nil),               // 30: healthledger.v1.TypeUnit
+	(*OwnerDeleted)(nil),           // 31: healthledger.v1.OwnerDeleted
+	(*ReadsDecided)(nil),           // 32: healthledger.v1.ReadsDecided
+	(*ReadGrant)(nil),              // 33: healthledger.v1.ReadGrant
+	(*ObjectsDecided)(nil),         // 34: healthledger.v1.ObjectsDecided
+	(*ObjectName)(nil),             // 35: healthledger.v1.ObjectName
+	(*AccessRecorded)(nil),         // 36: healthledger.v1.AccessRecorded
+	(*AccessCounted)(nil),          // 37: healthledger.v1.AccessCounted
+	(*AccessCount)(nil),            // 38: healthledger.v1.AccessCount
+	(*RefusalRecorded)(nil),        // 39: healthledger.v1.RefusalRecorded
+	(*DisclosureGranted)(nil),      // 40: healthledger.v1.DisclosureGranted
+	(*DisclosureRevoked)(nil),      // 41: healthledger.v1.DisclosureRevoked
+	(*DisclosureBegun)(nil),        // 42: healthledger.v1.DisclosureBegun
+	(*DisclosureEnded)(nil),        // 43: healthledger.v1.DisclosureEnded
+	(*DisclosureCount)(nil),        // 44: healthledger.v1.DisclosureCount
+	(*SampleColumns)(nil),          // 45: healthledger.v1.SampleColumns
+	(*Chunk)(nil),                  // 46: healthledger.v1.Chunk
+	(*Manifest)(nil),               // 47: healthledger.v1.Manifest
+	(*Recipient)(nil),              // 48: healthledger.v1.Recipient
 }
 var file_healthledger_v1_event_proto_depIdxs = []int32{
-	4,  // 0: healthledger.v1.EventList.events:type_name -> healthledger.v1.Event
-	5,  // 1: healthledger.v1.Event.samples_saved:type_name -> healthledger.v1.SamplesSaved
-	12, // 2: healthledger.v1.Event.decision:type_name -> healthledger.v1.SignedDecision
-	32, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
-	6,  // 4: healthledger.v1.Event.part_saved:type_name -> healthledger.v1.PartSaved
-	7,  // 5: healthledger.v1.Event.samples_deleted:type_name -> healthledger.v1.SamplesDeleted
-	9,  // 6: healthledger.v1.Event.updates_set:type_name -> healthledger.v1.UpdatesSet
-	10, // 7: healthledger.v1.Event.updates_acked:type_name -> healthledger.v1.UpdatesAcked
-	11, // 8: healthledger.v1.Event.authorization_requested:type_name -> healthledger.v1.AuthorizationRequested
-	33, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
-	38, // 10: healthledger.v1.Event.disclosure_begun:type_name -> healthledger.v1.DisclosureBegun
-	39, // 11: healthledger.v1.Event.disclosure_ended:type_name -> healthledger.v1.DisclosureEnded
-	35, // 12: healthledger.v1.Event.refusal_recorded:type_name -> healthledger.v1.RefusalRecorded
-	41, // 13: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
-	42, // 14: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
-	8,  // 15: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	0,  // 16: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
-	14, // 17: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
-	15, // 18: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
-	18, // 19: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
-	20, // 20: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
-	21, // 21: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
-	19, // 22: healthledger.v1.Decision.app_updated:type_name -> healthledger.v1.AppUpdated
-	16, // 23: healthledger.v1.Decision.credential_replaced:type_name -> healthledger.v1.CredentialReplaced
-	22, // 24: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
-	17, // 25: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
-	22, // 26: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
-	17, // 27: healthledger.v1.AppUpdated.explained:type_name -> healthledger.v1.Explained
-	1,  // 28: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
-	24, // 29: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
-	30, // 30: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
-	25, // 31: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
-	27, // 32: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
-	29, // 33: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
-	36, // 34: healthledger.v1.DecisionDetail.disclosure_granted:type_name -> healthledger.v1.DisclosureGranted
-	37, // 35: healthledger.v1.DecisionDetail.disclosure_revoked:type_name -> healthledger.v1.DisclosureRevoked
-	43, // 36: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
-	26, // 37: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
-	28, // 38: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
-	8,  // 39: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	31, // 40: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
-	2,  // 41: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
-	34, // 42: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
-	44, // 43: healthledger.v1.DisclosureGranted.recipient:type_name -> healthledger.v1.Recipient
-	40, // 44: healthledger.v1.DisclosureEnded.counts:type_name -> healthledger.v1.DisclosureCount
-	45, // [45:45] is the sub-list for method output_type
-	45, // [45:45] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	5,  // 0: healthledger.v1.EventList.events:type_name -> healthledger.v1.Event
+	6,  // 1: healthledger.v1.Event.samples_saved:type_name -> healthledger.v1.SamplesSaved
+	14, // 2: healthledger.v1.Event.decision:type_name -> healthledger.v1.SignedDecision
+	36, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
+	7,  // 4: healthledger.v1.Event.part_saved:type_name -> healthledger.v1.PartSaved
+	8,  // 5: healthledger.v1.Event.samples_deleted:type_name -> healthledger.v1.SamplesDeleted
+	10, // 6: healthledger.v1.Event.updates_set:type_name -> healthledger.v1.UpdatesSet
+	11, // 7: healthledger.v1.Event.updates_acked:type_name -> healthledger.v1.UpdatesAcked
+	12, // 8: healthledger.v1.Event.authorization_requested:type_name -> healthledger.v1.AuthorizationRequested
+	37, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
+	42, // 10: healthledger.v1.Event.disclosure_begun:type_name -> healthledger.v1.DisclosureBegun
+	43, // 11: healthledger.v1.Event.disclosure_ended:type_name -> healthledger.v1.DisclosureEnded
+	39, // 12: healthledger.v1.Event.refusal_recorded:type_name -> healthledger.v1.RefusalRecorded
+	13, // 13: healthledger.v1.Event.objects_requested:type_name -> healthledger.v1.ObjectsRequested
+	45, // 14: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
+	46, // 15: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
+	9,  // 16: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	0,  // 17: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
+	16, // 18: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
+	17, // 19: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
+	20, // 20: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
+	22, // 21: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
+	23, // 22: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
+	21, // 23: healthledger.v1.Decision.app_updated:type_name -> healthledger.v1.AppUpdated
+	18, // 24: healthledger.v1.Decision.credential_replaced:type_name -> healthledger.v1.CredentialReplaced
+	24, // 25: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
+	19, // 26: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
+	24, // 27: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
+	19, // 28: healthledger.v1.AppUpdated.explained:type_name -> healthledger.v1.Explained
+	1,  // 29: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
+	26, // 30: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
+	32, // 31: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
+	27, // 32: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
+	29, // 33: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
+	31, // 34: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
+	40, // 35: healthledger.v1.DecisionDetail.disclosure_granted:type_name -> healthledger.v1.DisclosureGranted
+	41, // 36: healthledger.v1.DecisionDetail.disclosure_revoked:type_name -> healthledger.v1.DisclosureRevoked
+	34, // 37: healthledger.v1.DecisionDetail.objects_decided:type_name -> healthledger.v1.ObjectsDecided
+	47, // 38: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
+	28, // 39: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
+	30, // 40: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
+	9,  // 41: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	33, // 42: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
+	3,  // 43: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
+	35, // 44: healthledger.v1.ObjectsDecided.revoked:type_name -> healthledger.v1.ObjectName
+	35, // 45: healthledger.v1.ObjectsDecided.granted:type_name -> healthledger.v1.ObjectName
+	2,  // 46: healthledger.v1.ObjectsDecided.own:type_name -> healthledger.v1.OwnObjects
+	38, // 47: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
+	48, // 48: healthledger.v1.DisclosureGranted.recipient:type_name -> healthledger.v1.Recipient
+	44, // 49: healthledger.v1.DisclosureEnded.counts:type_name -> healthledger.v1.DisclosureCount
+	50, // [50:50] is the sub-list for method output_type
+	50, // [50:50] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	50, // [50:50] is the sub-list for extension extendee
+	0,  // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_event_proto_init() }
@@ -3391,9 +3735,11 @@ func file_healthledger_v1_event_proto_init() {
 		(*Event_DisclosureBegun)(nil),
 		(*Event_DisclosureEnded)(nil),
 		(*Event_RefusalRecorded)(nil),
+		(*Event_ObjectsRequested)(nil),
 	}
 	file_healthledger_v1_event_proto_msgTypes[5].OneofWrappers = []any{}
-	file_healthledger_v1_event_proto_msgTypes[10].OneofWrappers = []any{
+	file_healthledger_v1_event_proto_msgTypes[9].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[11].OneofWrappers = []any{
 		(*Decision_DeviceEnrolled)(nil),
 		(*Decision_AppRegistered)(nil),
 		(*Decision_SharesDecided)(nil),
@@ -3402,7 +3748,7 @@ func file_healthledger_v1_event_proto_init() {
 		(*Decision_AppUpdated)(nil),
 		(*Decision_CredentialReplaced)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[20].OneofWrappers = []any{
+	file_healthledger_v1_event_proto_msgTypes[21].OneofWrappers = []any{
 		(*DecisionDetail_AppDescribed)(nil),
 		(*DecisionDetail_ReadsDecided)(nil),
 		(*DecisionDetail_SourceOrderSet)(nil),
@@ -3410,16 +3756,17 @@ func file_healthledger_v1_event_proto_init() {
 		(*DecisionDetail_OwnerDeleted)(nil),
 		(*DecisionDetail_DisclosureGranted)(nil),
 		(*DecisionDetail_DisclosureRevoked)(nil),
+		(*DecisionDetail_ObjectsDecided)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[33].OneofWrappers = []any{}
-	file_healthledger_v1_event_proto_msgTypes[35].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[36].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[38].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_event_proto_rawDesc), len(file_healthledger_v1_event_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   38,
+			NumEnums:      4,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

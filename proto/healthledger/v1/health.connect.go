@@ -47,6 +47,9 @@ const (
 	// HealthServiceRequestAuthorizationProcedure is the fully-qualified name of the HealthService's
 	// RequestAuthorization RPC.
 	HealthServiceRequestAuthorizationProcedure = "/healthledger.v1.HealthService/RequestAuthorization"
+	// HealthServiceRequestObjectAuthorizationProcedure is the fully-qualified name of the
+	// HealthService's RequestObjectAuthorization RPC.
+	HealthServiceRequestObjectAuthorizationProcedure = "/healthledger.v1.HealthService/RequestObjectAuthorization"
 	// HealthServiceGetAuthorizationStatusProcedure is the fully-qualified name of the HealthService's
 	// GetAuthorizationStatus RPC.
 	HealthServiceGetAuthorizationStatusProcedure = "/healthledger.v1.HealthService/GetAuthorizationStatus"
@@ -94,6 +97,10 @@ type HealthServiceClient interface {
 	// RequestAuthorization asks the owner to let the app write and read types, whatever the
 	// lock state. What he decides it does not tell.
 	RequestAuthorization(context.Context, *RequestAuthorizationRequest) (*RequestAuthorizationResponse, error)
+	// RequestObjectAuthorization asks the owner to let the app read objects of a type that is
+	// granted object by object, whatever the lock state. It asks again whatever was decided
+	// before, and what he decides it does not tell.
+	RequestObjectAuthorization(context.Context, *RequestObjectAuthorizationRequest) (*RequestObjectAuthorizationResponse, error)
 	// GetAuthorizationStatus tells whether the app may write types, whatever the lock state.
 	GetAuthorizationStatus(context.Context, *GetAuthorizationStatusRequest) (*GetAuthorizationStatusResponse, error)
 	// GetRequestStatus tells whether there is anything in a request that the owner has not
@@ -164,6 +171,12 @@ func NewHealthServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(healthServiceMethods.ByName("RequestAuthorization")),
 			connect.WithClientOptions(opts...),
 		),
+		requestObjectAuthorization: connect.NewClient[RequestObjectAuthorizationRequest, RequestObjectAuthorizationResponse](
+			httpClient,
+			baseURL+HealthServiceRequestObjectAuthorizationProcedure,
+			connect.WithSchema(healthServiceMethods.ByName("RequestObjectAuthorization")),
+			connect.WithClientOptions(opts...),
+		),
 		getAuthorizationStatus: connect.NewClient[GetAuthorizationStatusRequest, GetAuthorizationStatusResponse](
 			httpClient,
 			baseURL+HealthServiceGetAuthorizationStatusProcedure,
@@ -229,22 +242,23 @@ func NewHealthServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 
 // healthServiceClient implements HealthServiceClient.
 type healthServiceClient struct {
-	save                   *connect.Client[SaveRequest, SaveResponse]
-	savePart               *connect.Client[SavePartRequest, SavePartResponse]
-	delete                 *connect.Client[DeleteRequest, DeleteResponse]
-	setUpdates             *connect.Client[SetUpdatesRequest, SetUpdatesResponse]
-	ackUpdates             *connect.Client[AckUpdatesRequest, AckUpdatesResponse]
-	requestAuthorization   *connect.Client[RequestAuthorizationRequest, RequestAuthorizationResponse]
-	getAuthorizationStatus *connect.Client[GetAuthorizationStatusRequest, GetAuthorizationStatusResponse]
-	getRequestStatus       *connect.Client[GetRequestStatusRequest, GetRequestStatusResponse]
-	querySamples           *connect.Client[QuerySamplesRequest, QuerySamplesResponse]
-	queryChanges           *connect.Client[QueryChangesRequest, QueryChangesResponse]
-	queryStatistics        *connect.Client[QueryStatisticsRequest, QueryStatisticsResponse]
-	queryPayload           *connect.Client[QueryPayloadRequest, QueryPayloadResponse]
-	querySources           *connect.Client[QuerySourcesRequest, QuerySourcesResponse]
-	queryPreferredUnits    *connect.Client[QueryPreferredUnitsRequest, QueryPreferredUnitsResponse]
-	queryOutcome           *connect.Client[QueryOutcomeRequest, QueryOutcomeResponse]
-	queryUpdates           *connect.Client[QueryUpdatesRequest, QueryUpdatesResponse]
+	save                       *connect.Client[SaveRequest, SaveResponse]
+	savePart                   *connect.Client[SavePartRequest, SavePartResponse]
+	delete                     *connect.Client[DeleteRequest, DeleteResponse]
+	setUpdates                 *connect.Client[SetUpdatesRequest, SetUpdatesResponse]
+	ackUpdates                 *connect.Client[AckUpdatesRequest, AckUpdatesResponse]
+	requestAuthorization       *connect.Client[RequestAuthorizationRequest, RequestAuthorizationResponse]
+	requestObjectAuthorization *connect.Client[RequestObjectAuthorizationRequest, RequestObjectAuthorizationResponse]
+	getAuthorizationStatus     *connect.Client[GetAuthorizationStatusRequest, GetAuthorizationStatusResponse]
+	getRequestStatus           *connect.Client[GetRequestStatusRequest, GetRequestStatusResponse]
+	querySamples               *connect.Client[QuerySamplesRequest, QuerySamplesResponse]
+	queryChanges               *connect.Client[QueryChangesRequest, QueryChangesResponse]
+	queryStatistics            *connect.Client[QueryStatisticsRequest, QueryStatisticsResponse]
+	queryPayload               *connect.Client[QueryPayloadRequest, QueryPayloadResponse]
+	querySources               *connect.Client[QuerySourcesRequest, QuerySourcesResponse]
+	queryPreferredUnits        *connect.Client[QueryPreferredUnitsRequest, QueryPreferredUnitsResponse]
+	queryOutcome               *connect.Client[QueryOutcomeRequest, QueryOutcomeResponse]
+	queryUpdates               *connect.Client[QueryUpdatesRequest, QueryUpdatesResponse]
 }
 
 // Save calls healthledger.v1.HealthService.Save.
@@ -295,6 +309,15 @@ func (c *healthServiceClient) AckUpdates(ctx context.Context, req *AckUpdatesReq
 // RequestAuthorization calls healthledger.v1.HealthService.RequestAuthorization.
 func (c *healthServiceClient) RequestAuthorization(ctx context.Context, req *RequestAuthorizationRequest) (*RequestAuthorizationResponse, error) {
 	response, err := c.requestAuthorization.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RequestObjectAuthorization calls healthledger.v1.HealthService.RequestObjectAuthorization.
+func (c *healthServiceClient) RequestObjectAuthorization(ctx context.Context, req *RequestObjectAuthorizationRequest) (*RequestObjectAuthorizationResponse, error) {
+	response, err := c.requestObjectAuthorization.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -406,6 +429,10 @@ type HealthServiceHandler interface {
 	// RequestAuthorization asks the owner to let the app write and read types, whatever the
 	// lock state. What he decides it does not tell.
 	RequestAuthorization(context.Context, *RequestAuthorizationRequest) (*RequestAuthorizationResponse, error)
+	// RequestObjectAuthorization asks the owner to let the app read objects of a type that is
+	// granted object by object, whatever the lock state. It asks again whatever was decided
+	// before, and what he decides it does not tell.
+	RequestObjectAuthorization(context.Context, *RequestObjectAuthorizationRequest) (*RequestObjectAuthorizationResponse, error)
 	// GetAuthorizationStatus tells whether the app may write types, whatever the lock state.
 	GetAuthorizationStatus(context.Context, *GetAuthorizationStatusRequest) (*GetAuthorizationStatusResponse, error)
 	// GetRequestStatus tells whether there is anything in a request that the owner has not
@@ -470,6 +497,12 @@ func NewHealthServiceHandler(svc HealthServiceHandler, opts ...connect.HandlerOp
 		HealthServiceRequestAuthorizationProcedure,
 		svc.RequestAuthorization,
 		connect.WithSchema(healthServiceMethods.ByName("RequestAuthorization")),
+		connect.WithHandlerOptions(opts...),
+	)
+	healthServiceRequestObjectAuthorizationHandler := connect.NewUnaryHandlerSimple(
+		HealthServiceRequestObjectAuthorizationProcedure,
+		svc.RequestObjectAuthorization,
+		connect.WithSchema(healthServiceMethods.ByName("RequestObjectAuthorization")),
 		connect.WithHandlerOptions(opts...),
 	)
 	healthServiceGetAuthorizationStatusHandler := connect.NewUnaryHandlerSimple(
@@ -546,6 +579,8 @@ func NewHealthServiceHandler(svc HealthServiceHandler, opts ...connect.HandlerOp
 			healthServiceAckUpdatesHandler.ServeHTTP(w, r)
 		case HealthServiceRequestAuthorizationProcedure:
 			healthServiceRequestAuthorizationHandler.ServeHTTP(w, r)
+		case HealthServiceRequestObjectAuthorizationProcedure:
+			healthServiceRequestObjectAuthorizationHandler.ServeHTTP(w, r)
 		case HealthServiceGetAuthorizationStatusProcedure:
 			healthServiceGetAuthorizationStatusHandler.ServeHTTP(w, r)
 		case HealthServiceGetRequestStatusProcedure:
@@ -597,6 +632,10 @@ func (UnimplementedHealthServiceHandler) AckUpdates(context.Context, *AckUpdates
 
 func (UnimplementedHealthServiceHandler) RequestAuthorization(context.Context, *RequestAuthorizationRequest) (*RequestAuthorizationResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.HealthService.RequestAuthorization is not implemented"))
+}
+
+func (UnimplementedHealthServiceHandler) RequestObjectAuthorization(context.Context, *RequestObjectAuthorizationRequest) (*RequestObjectAuthorizationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.HealthService.RequestObjectAuthorization is not implemented"))
 }
 
 func (UnimplementedHealthServiceHandler) GetAuthorizationStatus(context.Context, *GetAuthorizationStatusRequest) (*GetAuthorizationStatusResponse, error) {

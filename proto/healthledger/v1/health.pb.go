@@ -872,6 +872,116 @@ func (*RequestAuthorizationResponse) Descriptor() ([]byte, []int) {
 	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{9}
 }
 
+// RequestObjectAuthorizationRequest says among which objects the owner shall choose.
+type RequestObjectAuthorizationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// visionPrescription or userAnnotatedMedication, whose doses go with it.
+	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// Those that overlap [from, to). Absent: from the first or to the last.
+	From *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	To   *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	// At most so many, the newest; 0: all.
+	Limit         uint32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestObjectAuthorizationRequest) Reset() {
+	*x = RequestObjectAuthorizationRequest{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestObjectAuthorizationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestObjectAuthorizationRequest) ProtoMessage() {}
+
+func (x *RequestObjectAuthorizationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestObjectAuthorizationRequest.ProtoReflect.Descriptor instead.
+func (*RequestObjectAuthorizationRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *RequestObjectAuthorizationRequest) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *RequestObjectAuthorizationRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *RequestObjectAuthorizationRequest) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *RequestObjectAuthorizationRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// RequestObjectAuthorizationResponse follows the fsync. It says that the request was
+// processed, and nothing else.
+type RequestObjectAuthorizationResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestObjectAuthorizationResponse) Reset() {
+	*x = RequestObjectAuthorizationResponse{}
+	mi := &file_healthledger_v1_health_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestObjectAuthorizationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestObjectAuthorizationResponse) ProtoMessage() {}
+
+func (x *RequestObjectAuthorizationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_health_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestObjectAuthorizationResponse.ProtoReflect.Descriptor instead.
+func (*RequestObjectAuthorizationResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{11}
+}
+
 type GetAuthorizationStatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Types         []string               `protobuf:"bytes,1,rep,name=types,proto3" json:"types,omitempty"`
@@ -881,7 +991,7 @@ type GetAuthorizationStatusRequest struct {
 
 func (x *GetAuthorizationStatusRequest) Reset() {
 	*x = GetAuthorizationStatusRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[10]
+	mi := &file_healthledger_v1_health_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -893,7 +1003,7 @@ func (x *GetAuthorizationStatusRequest) String() string {
 func (*GetAuthorizationStatusRequest) ProtoMessage() {}
 
 func (x *GetAuthorizationStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[10]
+	mi := &file_healthledger_v1_health_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -906,7 +1016,7 @@ func (x *GetAuthorizationStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAuthorizationStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetAuthorizationStatusRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{10}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetAuthorizationStatusRequest) GetTypes() []string {
@@ -927,7 +1037,7 @@ type GetAuthorizationStatusResponse struct {
 
 func (x *GetAuthorizationStatusResponse) Reset() {
 	*x = GetAuthorizationStatusResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[11]
+	mi := &file_healthledger_v1_health_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -939,7 +1049,7 @@ func (x *GetAuthorizationStatusResponse) String() string {
 func (*GetAuthorizationStatusResponse) ProtoMessage() {}
 
 func (x *GetAuthorizationStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[11]
+	mi := &file_healthledger_v1_health_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -952,7 +1062,7 @@ func (x *GetAuthorizationStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAuthorizationStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetAuthorizationStatusResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{11}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetAuthorizationStatusResponse) GetStatuses() []*AuthorizationStatus {
@@ -972,7 +1082,7 @@ type AuthorizationStatus struct {
 
 func (x *AuthorizationStatus) Reset() {
 	*x = AuthorizationStatus{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[12]
+	mi := &file_healthledger_v1_health_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -984,7 +1094,7 @@ func (x *AuthorizationStatus) String() string {
 func (*AuthorizationStatus) ProtoMessage() {}
 
 func (x *AuthorizationStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[12]
+	mi := &file_healthledger_v1_health_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -997,7 +1107,7 @@ func (x *AuthorizationStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizationStatus.ProtoReflect.Descriptor instead.
 func (*AuthorizationStatus) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{12}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AuthorizationStatus) GetType() string {
@@ -1025,7 +1135,7 @@ type GetRequestStatusRequest struct {
 
 func (x *GetRequestStatusRequest) Reset() {
 	*x = GetRequestStatusRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[13]
+	mi := &file_healthledger_v1_health_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +1147,7 @@ func (x *GetRequestStatusRequest) String() string {
 func (*GetRequestStatusRequest) ProtoMessage() {}
 
 func (x *GetRequestStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[13]
+	mi := &file_healthledger_v1_health_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +1160,7 @@ func (x *GetRequestStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequestStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetRequestStatusRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{13}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetRequestStatusRequest) GetShare() []string {
@@ -1081,7 +1191,7 @@ type GetRequestStatusResponse struct {
 
 func (x *GetRequestStatusResponse) Reset() {
 	*x = GetRequestStatusResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[14]
+	mi := &file_healthledger_v1_health_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1093,7 +1203,7 @@ func (x *GetRequestStatusResponse) String() string {
 func (*GetRequestStatusResponse) ProtoMessage() {}
 
 func (x *GetRequestStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[14]
+	mi := &file_healthledger_v1_health_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1106,7 +1216,7 @@ func (x *GetRequestStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequestStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetRequestStatusResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{14}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetRequestStatusResponse) GetStatus() RequestStatus {
@@ -1133,7 +1243,7 @@ type QueryOutcomeRequest struct {
 
 func (x *QueryOutcomeRequest) Reset() {
 	*x = QueryOutcomeRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[15]
+	mi := &file_healthledger_v1_health_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1145,7 +1255,7 @@ func (x *QueryOutcomeRequest) String() string {
 func (*QueryOutcomeRequest) ProtoMessage() {}
 
 func (x *QueryOutcomeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[15]
+	mi := &file_healthledger_v1_health_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1158,7 +1268,7 @@ func (x *QueryOutcomeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryOutcomeRequest.ProtoReflect.Descriptor instead.
 func (*QueryOutcomeRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{15}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *QueryOutcomeRequest) GetReceipt() string {
@@ -1185,7 +1295,7 @@ type QueryOutcomeResponse struct {
 
 func (x *QueryOutcomeResponse) Reset() {
 	*x = QueryOutcomeResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[16]
+	mi := &file_healthledger_v1_health_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1197,7 +1307,7 @@ func (x *QueryOutcomeResponse) String() string {
 func (*QueryOutcomeResponse) ProtoMessage() {}
 
 func (x *QueryOutcomeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[16]
+	mi := &file_healthledger_v1_health_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1210,7 +1320,7 @@ func (x *QueryOutcomeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryOutcomeResponse.ProtoReflect.Descriptor instead.
 func (*QueryOutcomeResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{16}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *QueryOutcomeResponse) GetStored() uint64 {
@@ -1255,7 +1365,7 @@ type QueryPayloadRequest struct {
 
 func (x *QueryPayloadRequest) Reset() {
 	*x = QueryPayloadRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[17]
+	mi := &file_healthledger_v1_health_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1267,7 +1377,7 @@ func (x *QueryPayloadRequest) String() string {
 func (*QueryPayloadRequest) ProtoMessage() {}
 
 func (x *QueryPayloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[17]
+	mi := &file_healthledger_v1_health_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1280,7 +1390,7 @@ func (x *QueryPayloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryPayloadRequest.ProtoReflect.Descriptor instead.
 func (*QueryPayloadRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{17}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *QueryPayloadRequest) GetType() string {
@@ -1318,7 +1428,7 @@ type QueryPayloadResponse struct {
 
 func (x *QueryPayloadResponse) Reset() {
 	*x = QueryPayloadResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[18]
+	mi := &file_healthledger_v1_health_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1330,7 +1440,7 @@ func (x *QueryPayloadResponse) String() string {
 func (*QueryPayloadResponse) ProtoMessage() {}
 
 func (x *QueryPayloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[18]
+	mi := &file_healthledger_v1_health_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1343,7 +1453,7 @@ func (x *QueryPayloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryPayloadResponse.ProtoReflect.Descriptor instead.
 func (*QueryPayloadResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{18}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *QueryPayloadResponse) GetChunks() []*Chunk {
@@ -1390,7 +1500,7 @@ type QuerySamplesRequest struct {
 
 func (x *QuerySamplesRequest) Reset() {
 	*x = QuerySamplesRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[19]
+	mi := &file_healthledger_v1_health_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1402,7 +1512,7 @@ func (x *QuerySamplesRequest) String() string {
 func (*QuerySamplesRequest) ProtoMessage() {}
 
 func (x *QuerySamplesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[19]
+	mi := &file_healthledger_v1_health_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1415,7 +1525,7 @@ func (x *QuerySamplesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuerySamplesRequest.ProtoReflect.Descriptor instead.
 func (*QuerySamplesRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *QuerySamplesRequest) GetTypes() []string {
@@ -1500,7 +1610,7 @@ type QuerySamplesResponse struct {
 
 func (x *QuerySamplesResponse) Reset() {
 	*x = QuerySamplesResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[20]
+	mi := &file_healthledger_v1_health_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1512,7 +1622,7 @@ func (x *QuerySamplesResponse) String() string {
 func (*QuerySamplesResponse) ProtoMessage() {}
 
 func (x *QuerySamplesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[20]
+	mi := &file_healthledger_v1_health_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1525,7 +1635,7 @@ func (x *QuerySamplesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuerySamplesResponse.ProtoReflect.Descriptor instead.
 func (*QuerySamplesResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *QuerySamplesResponse) GetSamples() []*Sample {
@@ -1563,7 +1673,7 @@ type QueryChangesRequest struct {
 
 func (x *QueryChangesRequest) Reset() {
 	*x = QueryChangesRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[21]
+	mi := &file_healthledger_v1_health_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1575,7 +1685,7 @@ func (x *QueryChangesRequest) String() string {
 func (*QueryChangesRequest) ProtoMessage() {}
 
 func (x *QueryChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[21]
+	mi := &file_healthledger_v1_health_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1588,7 +1698,7 @@ func (x *QueryChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryChangesRequest.ProtoReflect.Descriptor instead.
 func (*QueryChangesRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *QueryChangesRequest) GetType() string {
@@ -1656,7 +1766,7 @@ type QueryChangesResponse struct {
 
 func (x *QueryChangesResponse) Reset() {
 	*x = QueryChangesResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[22]
+	mi := &file_healthledger_v1_health_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1668,7 +1778,7 @@ func (x *QueryChangesResponse) String() string {
 func (*QueryChangesResponse) ProtoMessage() {}
 
 func (x *QueryChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[22]
+	mi := &file_healthledger_v1_health_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1681,7 +1791,7 @@ func (x *QueryChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryChangesResponse.ProtoReflect.Descriptor instead.
 func (*QueryChangesResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *QueryChangesResponse) GetSamples() []*Sample {
@@ -1725,7 +1835,7 @@ type DeletedObject struct {
 
 func (x *DeletedObject) Reset() {
 	*x = DeletedObject{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[23]
+	mi := &file_healthledger_v1_health_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1737,7 +1847,7 @@ func (x *DeletedObject) String() string {
 func (*DeletedObject) ProtoMessage() {}
 
 func (x *DeletedObject) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[23]
+	mi := &file_healthledger_v1_health_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1750,7 +1860,7 @@ func (x *DeletedObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletedObject.ProtoReflect.Descriptor instead.
 func (*DeletedObject) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *DeletedObject) GetUuid() string {
@@ -1802,7 +1912,7 @@ type QueryStatisticsRequest struct {
 
 func (x *QueryStatisticsRequest) Reset() {
 	*x = QueryStatisticsRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[24]
+	mi := &file_healthledger_v1_health_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1814,7 +1924,7 @@ func (x *QueryStatisticsRequest) String() string {
 func (*QueryStatisticsRequest) ProtoMessage() {}
 
 func (x *QueryStatisticsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[24]
+	mi := &file_healthledger_v1_health_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1827,7 +1937,7 @@ func (x *QueryStatisticsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryStatisticsRequest.ProtoReflect.Descriptor instead.
 func (*QueryStatisticsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *QueryStatisticsRequest) GetType() string {
@@ -1922,7 +2032,7 @@ type Interval struct {
 
 func (x *Interval) Reset() {
 	*x = Interval{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[25]
+	mi := &file_healthledger_v1_health_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1934,7 +2044,7 @@ func (x *Interval) String() string {
 func (*Interval) ProtoMessage() {}
 
 func (x *Interval) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[25]
+	mi := &file_healthledger_v1_health_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1947,7 +2057,7 @@ func (x *Interval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Interval.ProtoReflect.Descriptor instead.
 func (*Interval) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Interval) GetUnit() CalendarUnit {
@@ -1982,7 +2092,7 @@ type QueryStatisticsResponse struct {
 
 func (x *QueryStatisticsResponse) Reset() {
 	*x = QueryStatisticsResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[26]
+	mi := &file_healthledger_v1_health_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1994,7 +2104,7 @@ func (x *QueryStatisticsResponse) String() string {
 func (*QueryStatisticsResponse) ProtoMessage() {}
 
 func (x *QueryStatisticsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[26]
+	mi := &file_healthledger_v1_health_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2007,7 +2117,7 @@ func (x *QueryStatisticsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryStatisticsResponse.ProtoReflect.Descriptor instead.
 func (*QueryStatisticsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *QueryStatisticsResponse) GetStatistics() []*Statistics {
@@ -2049,7 +2159,7 @@ type Statistics struct {
 
 func (x *Statistics) Reset() {
 	*x = Statistics{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[27]
+	mi := &file_healthledger_v1_health_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2061,7 +2171,7 @@ func (x *Statistics) String() string {
 func (*Statistics) ProtoMessage() {}
 
 func (x *Statistics) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[27]
+	mi := &file_healthledger_v1_health_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2074,7 +2184,7 @@ func (x *Statistics) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Statistics.ProtoReflect.Descriptor instead.
 func (*Statistics) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{27}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Statistics) GetStart() *timestamppb.Timestamp {
@@ -2186,7 +2296,7 @@ type SourceStatistics struct {
 
 func (x *SourceStatistics) Reset() {
 	*x = SourceStatistics{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[28]
+	mi := &file_healthledger_v1_health_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2198,7 +2308,7 @@ func (x *SourceStatistics) String() string {
 func (*SourceStatistics) ProtoMessage() {}
 
 func (x *SourceStatistics) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[28]
+	mi := &file_healthledger_v1_health_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2211,7 +2321,7 @@ func (x *SourceStatistics) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceStatistics.ProtoReflect.Descriptor instead.
 func (*SourceStatistics) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{28}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SourceStatistics) GetSource() *Source {
@@ -2244,7 +2354,7 @@ type Won struct {
 
 func (x *Won) Reset() {
 	*x = Won{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[29]
+	mi := &file_healthledger_v1_health_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2256,7 +2366,7 @@ func (x *Won) String() string {
 func (*Won) ProtoMessage() {}
 
 func (x *Won) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[29]
+	mi := &file_healthledger_v1_health_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2269,7 +2379,7 @@ func (x *Won) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Won.ProtoReflect.Descriptor instead.
 func (*Won) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{29}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Won) GetSource() *Source {
@@ -2318,7 +2428,7 @@ type QuerySourcesRequest struct {
 
 func (x *QuerySourcesRequest) Reset() {
 	*x = QuerySourcesRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[30]
+	mi := &file_healthledger_v1_health_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2330,7 +2440,7 @@ func (x *QuerySourcesRequest) String() string {
 func (*QuerySourcesRequest) ProtoMessage() {}
 
 func (x *QuerySourcesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[30]
+	mi := &file_healthledger_v1_health_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2343,7 +2453,7 @@ func (x *QuerySourcesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuerySourcesRequest.ProtoReflect.Descriptor instead.
 func (*QuerySourcesRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{30}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *QuerySourcesRequest) GetType() string {
@@ -2371,7 +2481,7 @@ type QuerySourcesResponse struct {
 
 func (x *QuerySourcesResponse) Reset() {
 	*x = QuerySourcesResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[31]
+	mi := &file_healthledger_v1_health_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2383,7 +2493,7 @@ func (x *QuerySourcesResponse) String() string {
 func (*QuerySourcesResponse) ProtoMessage() {}
 
 func (x *QuerySourcesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[31]
+	mi := &file_healthledger_v1_health_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2396,7 +2506,7 @@ func (x *QuerySourcesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuerySourcesResponse.ProtoReflect.Descriptor instead.
 func (*QuerySourcesResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{31}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *QuerySourcesResponse) GetSources() []*Source {
@@ -2416,7 +2526,7 @@ type QueryPreferredUnitsRequest struct {
 
 func (x *QueryPreferredUnitsRequest) Reset() {
 	*x = QueryPreferredUnitsRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[32]
+	mi := &file_healthledger_v1_health_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2428,7 +2538,7 @@ func (x *QueryPreferredUnitsRequest) String() string {
 func (*QueryPreferredUnitsRequest) ProtoMessage() {}
 
 func (x *QueryPreferredUnitsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[32]
+	mi := &file_healthledger_v1_health_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2441,7 +2551,7 @@ func (x *QueryPreferredUnitsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryPreferredUnitsRequest.ProtoReflect.Descriptor instead.
 func (*QueryPreferredUnitsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{32}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *QueryPreferredUnitsRequest) GetTypes() []string {
@@ -2462,7 +2572,7 @@ type QueryPreferredUnitsResponse struct {
 
 func (x *QueryPreferredUnitsResponse) Reset() {
 	*x = QueryPreferredUnitsResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[33]
+	mi := &file_healthledger_v1_health_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2474,7 +2584,7 @@ func (x *QueryPreferredUnitsResponse) String() string {
 func (*QueryPreferredUnitsResponse) ProtoMessage() {}
 
 func (x *QueryPreferredUnitsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[33]
+	mi := &file_healthledger_v1_health_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2487,7 +2597,7 @@ func (x *QueryPreferredUnitsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryPreferredUnitsResponse.ProtoReflect.Descriptor instead.
 func (*QueryPreferredUnitsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{33}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *QueryPreferredUnitsResponse) GetUnits() []*PreferredUnit {
@@ -2508,7 +2618,7 @@ type PreferredUnit struct {
 
 func (x *PreferredUnit) Reset() {
 	*x = PreferredUnit{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[34]
+	mi := &file_healthledger_v1_health_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2520,7 +2630,7 @@ func (x *PreferredUnit) String() string {
 func (*PreferredUnit) ProtoMessage() {}
 
 func (x *PreferredUnit) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[34]
+	mi := &file_healthledger_v1_health_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2533,7 +2643,7 @@ func (x *PreferredUnit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreferredUnit.ProtoReflect.Descriptor instead.
 func (*PreferredUnit) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{34}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *PreferredUnit) GetType() string {
@@ -2562,7 +2672,7 @@ type SetUpdatesRequest struct {
 
 func (x *SetUpdatesRequest) Reset() {
 	*x = SetUpdatesRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[35]
+	mi := &file_healthledger_v1_health_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2574,7 +2684,7 @@ func (x *SetUpdatesRequest) String() string {
 func (*SetUpdatesRequest) ProtoMessage() {}
 
 func (x *SetUpdatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[35]
+	mi := &file_healthledger_v1_health_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2587,7 +2697,7 @@ func (x *SetUpdatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetUpdatesRequest.ProtoReflect.Descriptor instead.
 func (*SetUpdatesRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{35}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SetUpdatesRequest) GetType() string {
@@ -2613,7 +2723,7 @@ type SetUpdatesResponse struct {
 
 func (x *SetUpdatesResponse) Reset() {
 	*x = SetUpdatesResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[36]
+	mi := &file_healthledger_v1_health_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2625,7 +2735,7 @@ func (x *SetUpdatesResponse) String() string {
 func (*SetUpdatesResponse) ProtoMessage() {}
 
 func (x *SetUpdatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[36]
+	mi := &file_healthledger_v1_health_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2638,7 +2748,7 @@ func (x *SetUpdatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetUpdatesResponse.ProtoReflect.Descriptor instead.
 func (*SetUpdatesResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{36}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{38}
 }
 
 // Update says that samples of a type that the app may see were added or deleted. It comes
@@ -2654,7 +2764,7 @@ type Update struct {
 
 func (x *Update) Reset() {
 	*x = Update{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[37]
+	mi := &file_healthledger_v1_health_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2666,7 +2776,7 @@ func (x *Update) String() string {
 func (*Update) ProtoMessage() {}
 
 func (x *Update) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[37]
+	mi := &file_healthledger_v1_health_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2679,7 +2789,7 @@ func (x *Update) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Update.ProtoReflect.Descriptor instead.
 func (*Update) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{37}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Update) GetType() string {
@@ -2707,7 +2817,7 @@ type QueryUpdatesRequest struct {
 
 func (x *QueryUpdatesRequest) Reset() {
 	*x = QueryUpdatesRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[38]
+	mi := &file_healthledger_v1_health_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2719,7 +2829,7 @@ func (x *QueryUpdatesRequest) String() string {
 func (*QueryUpdatesRequest) ProtoMessage() {}
 
 func (x *QueryUpdatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[38]
+	mi := &file_healthledger_v1_health_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2732,7 +2842,7 @@ func (x *QueryUpdatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryUpdatesRequest.ProtoReflect.Descriptor instead.
 func (*QueryUpdatesRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{38}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *QueryUpdatesRequest) GetWaitMs() uint32 {
@@ -2753,7 +2863,7 @@ type QueryUpdatesResponse struct {
 
 func (x *QueryUpdatesResponse) Reset() {
 	*x = QueryUpdatesResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[39]
+	mi := &file_healthledger_v1_health_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2765,7 +2875,7 @@ func (x *QueryUpdatesResponse) String() string {
 func (*QueryUpdatesResponse) ProtoMessage() {}
 
 func (x *QueryUpdatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[39]
+	mi := &file_healthledger_v1_health_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2778,7 +2888,7 @@ func (x *QueryUpdatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryUpdatesResponse.ProtoReflect.Descriptor instead.
 func (*QueryUpdatesResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{39}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *QueryUpdatesResponse) GetUpdates() []*Update {
@@ -2798,7 +2908,7 @@ type AckUpdatesRequest struct {
 
 func (x *AckUpdatesRequest) Reset() {
 	*x = AckUpdatesRequest{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[40]
+	mi := &file_healthledger_v1_health_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2810,7 +2920,7 @@ func (x *AckUpdatesRequest) String() string {
 func (*AckUpdatesRequest) ProtoMessage() {}
 
 func (x *AckUpdatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[40]
+	mi := &file_healthledger_v1_health_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2823,7 +2933,7 @@ func (x *AckUpdatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckUpdatesRequest.ProtoReflect.Descriptor instead.
 func (*AckUpdatesRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{40}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *AckUpdatesRequest) GetTokens() []string {
@@ -2842,7 +2952,7 @@ type AckUpdatesResponse struct {
 
 func (x *AckUpdatesResponse) Reset() {
 	*x = AckUpdatesResponse{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[41]
+	mi := &file_healthledger_v1_health_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2854,7 +2964,7 @@ func (x *AckUpdatesResponse) String() string {
 func (*AckUpdatesResponse) ProtoMessage() {}
 
 func (x *AckUpdatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[41]
+	mi := &file_healthledger_v1_health_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2867,7 +2977,7 @@ func (x *AckUpdatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckUpdatesResponse.ProtoReflect.Descriptor instead.
 func (*AckUpdatesResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{41}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{43}
 }
 
 // ErrorDetail says why a call failed. It travels with every error.
@@ -2889,7 +2999,7 @@ type ErrorDetail struct {
 
 func (x *ErrorDetail) Reset() {
 	*x = ErrorDetail{}
-	mi := &file_healthledger_v1_health_proto_msgTypes[42]
+	mi := &file_healthledger_v1_health_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2901,7 +3011,7 @@ func (x *ErrorDetail) String() string {
 func (*ErrorDetail) ProtoMessage() {}
 
 func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_health_proto_msgTypes[42]
+	mi := &file_healthledger_v1_health_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2914,7 +3024,7 @@ func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorDetail.ProtoReflect.Descriptor instead.
 func (*ErrorDetail) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{42}
+	return file_healthledger_v1_health_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ErrorDetail) GetReason() string {
@@ -2993,7 +3103,13 @@ const file_healthledger_v1_health_proto_rawDesc = "" +
 	"\x1bRequestAuthorizationRequest\x12\x14\n" +
 	"\x05share\x18\x01 \x03(\tR\x05share\x12\x12\n" +
 	"\x04read\x18\x02 \x03(\tR\x04read\"\x1e\n" +
-	"\x1cRequestAuthorizationResponse\"5\n" +
+	"\x1cRequestAuthorizationResponse\"\xa9\x01\n" +
+	"!RequestObjectAuthorizationRequest\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12.\n" +
+	"\x04from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\rR\x05limit\"$\n" +
+	"\"RequestObjectAuthorizationResponse\"5\n" +
 	"\x1dGetAuthorizationStatusRequest\x12\x14\n" +
 	"\x05types\x18\x01 \x03(\tR\x05types\"b\n" +
 	"\x1eGetAuthorizationStatusResponse\x12@\n" +
@@ -3175,7 +3291,7 @@ const file_healthledger_v1_health_proto_rawDesc = "" +
 	"\x11CALENDAR_UNIT_DAY\x10\x03\x12\x16\n" +
 	"\x12CALENDAR_UNIT_WEEK\x10\x04\x12\x17\n" +
 	"\x13CALENDAR_UNIT_MONTH\x10\x05\x12\x16\n" +
-	"\x12CALENDAR_UNIT_YEAR\x10\x062\xfd\v\n" +
+	"\x12CALENDAR_UNIT_YEAR\x10\x062\x85\r\n" +
 	"\rHealthService\x12C\n" +
 	"\x04Save\x12\x1c.healthledger.v1.SaveRequest\x1a\x1d.healthledger.v1.SaveResponse\x12O\n" +
 	"\bSavePart\x12 .healthledger.v1.SavePartRequest\x1a!.healthledger.v1.SavePartResponse\x12I\n" +
@@ -3184,7 +3300,8 @@ const file_healthledger_v1_health_proto_rawDesc = "" +
 	"SetUpdates\x12\".healthledger.v1.SetUpdatesRequest\x1a#.healthledger.v1.SetUpdatesResponse\x12U\n" +
 	"\n" +
 	"AckUpdates\x12\".healthledger.v1.AckUpdatesRequest\x1a#.healthledger.v1.AckUpdatesResponse\x12s\n" +
-	"\x14RequestAuthorization\x12,.healthledger.v1.RequestAuthorizationRequest\x1a-.healthledger.v1.RequestAuthorizationResponse\x12y\n" +
+	"\x14RequestAuthorization\x12,.healthledger.v1.RequestAuthorizationRequest\x1a-.healthledger.v1.RequestAuthorizationResponse\x12\x85\x01\n" +
+	"\x1aRequestObjectAuthorization\x122.healthledger.v1.RequestObjectAuthorizationRequest\x1a3.healthledger.v1.RequestObjectAuthorizationResponse\x12y\n" +
 	"\x16GetAuthorizationStatus\x12..healthledger.v1.GetAuthorizationStatusRequest\x1a/.healthledger.v1.GetAuthorizationStatusResponse\x12g\n" +
 	"\x10GetRequestStatus\x12(.healthledger.v1.GetRequestStatusRequest\x1a).healthledger.v1.GetRequestStatusResponse\x12[\n" +
 	"\fQuerySamples\x12$.healthledger.v1.QuerySamplesRequest\x1a%.healthledger.v1.QuerySamplesResponse\x12[\n" +
@@ -3209,147 +3326,153 @@ func file_healthledger_v1_health_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_health_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_healthledger_v1_health_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_healthledger_v1_health_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_healthledger_v1_health_proto_goTypes = []any{
-	(ShareStatus)(0),                       // 0: healthledger.v1.ShareStatus
-	(RequestStatus)(0),                     // 1: healthledger.v1.RequestStatus
-	(Order)(0),                             // 2: healthledger.v1.Order
-	(SortBy)(0),                            // 3: healthledger.v1.SortBy
-	(CalendarUnit)(0),                      // 4: healthledger.v1.CalendarUnit
-	(*SaveRequest)(nil),                    // 5: healthledger.v1.SaveRequest
-	(*SaveResponse)(nil),                   // 6: healthledger.v1.SaveResponse
-	(*Warning)(nil),                        // 7: healthledger.v1.Warning
-	(*SavePartRequest)(nil),                // 8: healthledger.v1.SavePartRequest
-	(*SavePartResponse)(nil),               // 9: healthledger.v1.SavePartResponse
-	(*DeleteRequest)(nil),                  // 10: healthledger.v1.DeleteRequest
-	(*Deletion)(nil),                       // 11: healthledger.v1.Deletion
-	(*DeleteResponse)(nil),                 // 12: healthledger.v1.DeleteResponse
-	(*RequestAuthorizationRequest)(nil),    // 13: healthledger.v1.RequestAuthorizationRequest
-	(*RequestAuthorizationResponse)(nil),   // 14: healthledger.v1.RequestAuthorizationResponse
-	(*GetAuthorizationStatusRequest)(nil),  // 15: healthledger.v1.GetAuthorizationStatusRequest
-	(*GetAuthorizationStatusResponse)(nil), // 16: healthledger.v1.GetAuthorizationStatusResponse
-	(*AuthorizationStatus)(nil),            // 17: healthledger.v1.AuthorizationStatus
-	(*GetRequestStatusRequest)(nil),        // 18: healthledger.v1.GetRequestStatusRequest
-	(*GetRequestStatusResponse)(nil),       // 19: healthledger.v1.GetRequestStatusResponse
-	(*QueryOutcomeRequest)(nil),            // 20: healthledger.v1.QueryOutcomeRequest
-	(*QueryOutcomeResponse)(nil),           // 21: healthledger.v1.QueryOutcomeResponse
-	(*QueryPayloadRequest)(nil),            // 22: healthledger.v1.QueryPayloadRequest
-	(*QueryPayloadResponse)(nil),           // 23: healthledger.v1.QueryPayloadResponse
-	(*QuerySamplesRequest)(nil),            // 24: healthledger.v1.QuerySamplesRequest
-	(*QuerySamplesResponse)(nil),           // 25: healthledger.v1.QuerySamplesResponse
-	(*QueryChangesRequest)(nil),            // 26: healthledger.v1.QueryChangesRequest
-	(*QueryChangesResponse)(nil),           // 27: healthledger.v1.QueryChangesResponse
-	(*DeletedObject)(nil),                  // 28: healthledger.v1.DeletedObject
-	(*QueryStatisticsRequest)(nil),         // 29: healthledger.v1.QueryStatisticsRequest
-	(*Interval)(nil),                       // 30: healthledger.v1.Interval
-	(*QueryStatisticsResponse)(nil),        // 31: healthledger.v1.QueryStatisticsResponse
-	(*Statistics)(nil),                     // 32: healthledger.v1.Statistics
-	(*SourceStatistics)(nil),               // 33: healthledger.v1.SourceStatistics
-	(*Won)(nil),                            // 34: healthledger.v1.Won
-	(*QuerySourcesRequest)(nil),            // 35: healthledger.v1.QuerySourcesRequest
-	(*QuerySourcesResponse)(nil),           // 36: healthledger.v1.QuerySourcesResponse
-	(*QueryPreferredUnitsRequest)(nil),     // 37: healthledger.v1.QueryPreferredUnitsRequest
-	(*QueryPreferredUnitsResponse)(nil),    // 38: healthledger.v1.QueryPreferredUnitsResponse
-	(*PreferredUnit)(nil),                  // 39: healthledger.v1.PreferredUnit
-	(*SetUpdatesRequest)(nil),              // 40: healthledger.v1.SetUpdatesRequest
-	(*SetUpdatesResponse)(nil),             // 41: healthledger.v1.SetUpdatesResponse
-	(*Update)(nil),                         // 42: healthledger.v1.Update
-	(*QueryUpdatesRequest)(nil),            // 43: healthledger.v1.QueryUpdatesRequest
-	(*QueryUpdatesResponse)(nil),           // 44: healthledger.v1.QueryUpdatesResponse
-	(*AckUpdatesRequest)(nil),              // 45: healthledger.v1.AckUpdatesRequest
-	(*AckUpdatesResponse)(nil),             // 46: healthledger.v1.AckUpdatesResponse
-	(*ErrorDetail)(nil),                    // 47: healthledger.v1.ErrorDetail
-	(*Sample)(nil),                         // 48: healthledger.v1.Sample
-	(*SampleColumns)(nil),                  // 49: healthledger.v1.SampleColumns
-	(*Chunk)(nil),                          // 50: healthledger.v1.Chunk
-	(*timestamppb.Timestamp)(nil),          // 51: google.protobuf.Timestamp
-	(PeriodMatch)(0),                       // 52: healthledger.v1.PeriodMatch
-	(*Predicate)(nil),                      // 53: healthledger.v1.Predicate
-	(*Source)(nil),                         // 54: healthledger.v1.Source
-	(Frequency)(0),                         // 55: healthledger.v1.Frequency
+	(ShareStatus)(0),                           // 0: healthledger.v1.ShareStatus
+	(RequestStatus)(0),                         // 1: healthledger.v1.RequestStatus
+	(Order)(0),                                 // 2: healthledger.v1.Order
+	(SortBy)(0),                                // 3: healthledger.v1.SortBy
+	(CalendarUnit)(0),                          // 4: healthledger.v1.CalendarUnit
+	(*SaveRequest)(nil),                        // 5: healthledger.v1.SaveRequest
+	(*SaveResponse)(nil),                       // 6: healthledger.v1.SaveResponse
+	(*Warning)(nil),                            // 7: healthledger.v1.Warning
+	(*SavePartRequest)(nil),                    // 8: healthledger.v1.SavePartRequest
+	(*SavePartResponse)(nil),                   // 9: healthledger.v1.SavePartResponse
+	(*DeleteRequest)(nil),                      // 10: healthledger.v1.DeleteRequest
+	(*Deletion)(nil),                           // 11: healthledger.v1.Deletion
+	(*DeleteResponse)(nil),                     // 12: healthledger.v1.DeleteResponse
+	(*RequestAuthorizationRequest)(nil),        // 13: healthledger.v1.RequestAuthorizationRequest
+	(*RequestAuthorizationResponse)(nil),       // 14: healthledger.v1.RequestAuthorizationResponse
+	(*RequestObjectAuthorizationRequest)(nil),  // 15: healthledger.v1.RequestObjectAuthorizationRequest
+	(*RequestObjectAuthorizationResponse)(nil), // 16: healthledger.v1.RequestObjectAuthorizationResponse
+	(*GetAuthorizationStatusRequest)(nil),      // 17: healthledger.v1.GetAuthorizationStatusRequest
+	(*GetAuthorizationStatusResponse)(nil),     // 18: healthledger.v1.GetAuthorizationStatusResponse
+	(*AuthorizationStatus)(nil),                // 19: healthledger.v1.AuthorizationStatus
+	(*GetRequestStatusRequest)(nil),            // 20: healthledger.v1.GetRequestStatusRequest
+	(*GetRequestStatusResponse)(nil),           // 21: healthledger.v1.GetRequestStatusResponse
+	(*QueryOutcomeRequest)(nil),                // 22: healthledger.v1.QueryOutcomeRequest
+	(*QueryOutcomeResponse)(nil),               // 23: healthledger.v1.QueryOutcomeResponse
+	(*QueryPayloadRequest)(nil),                // 24: healthledger.v1.QueryPayloadRequest
+	(*QueryPayloadResponse)(nil),               // 25: healthledger.v1.QueryPayloadResponse
+	(*QuerySamplesRequest)(nil),                // 26: healthledger.v1.QuerySamplesRequest
+	(*QuerySamplesResponse)(nil),               // 27: healthledger.v1.QuerySamplesResponse
+	(*QueryChangesRequest)(nil),                // 28: healthledger.v1.QueryChangesRequest
+	(*QueryChangesResponse)(nil),               // 29: healthledger.v1.QueryChangesResponse
+	(*DeletedObject)(nil),                      // 30: healthledger.v1.DeletedObject
+	(*QueryStatisticsRequest)(nil),             // 31: healthledger.v1.QueryStatisticsRequest
+	(*Interval)(nil),                           // 32: healthledger.v1.Interval
+	(*QueryStatisticsResponse)(nil),            // 33: healthledger.v1.QueryStatisticsResponse
+	(*Statistics)(nil),                         // 34: healthledger.v1.Statistics
+	(*SourceStatistics)(nil),                   // 35: healthledger.v1.SourceStatistics
+	(*Won)(nil),                                // 36: healthledger.v1.Won
+	(*QuerySourcesRequest)(nil),                // 37: healthledger.v1.QuerySourcesRequest
+	(*QuerySourcesResponse)(nil),               // 38: healthledger.v1.QuerySourcesResponse
+	(*QueryPreferredUnitsRequest)(nil),         // 39: healthledger.v1.QueryPreferredUnitsRequest
+	(*QueryPreferredUnitsResponse)(nil),        // 40: healthledger.v1.QueryPreferredUnitsResponse
+	(*PreferredUnit)(nil),                      // 41: healthledger.v1.PreferredUnit
+	(*SetUpdatesRequest)(nil),                  // 42: healthledger.v1.SetUpdatesRequest
+	(*SetUpdatesResponse)(nil),                 // 43: healthledger.v1.SetUpdatesResponse
+	(*Update)(nil),                             // 44: healthledger.v1.Update
+	(*QueryUpdatesRequest)(nil),                // 45: healthledger.v1.QueryUpdatesRequest
+	(*QueryUpdatesResponse)(nil),               // 46: healthledger.v1.QueryUpdatesResponse
+	(*AckUpdatesRequest)(nil),                  // 47: healthledger.v1.AckUpdatesRequest
+	(*AckUpdatesResponse)(nil),                 // 48: healthledger.v1.AckUpdatesResponse
+	(*ErrorDetail)(nil),                        // 49: healthledger.v1.ErrorDetail
+	(*Sample)(nil),                             // 50: healthledger.v1.Sample
+	(*SampleColumns)(nil),                      // 51: healthledger.v1.SampleColumns
+	(*Chunk)(nil),                              // 52: healthledger.v1.Chunk
+	(*timestamppb.Timestamp)(nil),              // 53: google.protobuf.Timestamp
+	(PeriodMatch)(0),                           // 54: healthledger.v1.PeriodMatch
+	(*Predicate)(nil),                          // 55: healthledger.v1.Predicate
+	(*Source)(nil),                             // 56: healthledger.v1.Source
+	(Frequency)(0),                             // 57: healthledger.v1.Frequency
 }
 var file_healthledger_v1_health_proto_depIdxs = []int32{
-	48, // 0: healthledger.v1.SaveRequest.samples:type_name -> healthledger.v1.Sample
-	49, // 1: healthledger.v1.SaveRequest.columns:type_name -> healthledger.v1.SampleColumns
+	50, // 0: healthledger.v1.SaveRequest.samples:type_name -> healthledger.v1.Sample
+	51, // 1: healthledger.v1.SaveRequest.columns:type_name -> healthledger.v1.SampleColumns
 	7,  // 2: healthledger.v1.SaveResponse.warnings:type_name -> healthledger.v1.Warning
-	50, // 3: healthledger.v1.SavePartRequest.chunk:type_name -> healthledger.v1.Chunk
+	52, // 3: healthledger.v1.SavePartRequest.chunk:type_name -> healthledger.v1.Chunk
 	11, // 4: healthledger.v1.DeleteRequest.deletions:type_name -> healthledger.v1.Deletion
-	51, // 5: healthledger.v1.Deletion.from:type_name -> google.protobuf.Timestamp
-	51, // 6: healthledger.v1.Deletion.to:type_name -> google.protobuf.Timestamp
-	17, // 7: healthledger.v1.GetAuthorizationStatusResponse.statuses:type_name -> healthledger.v1.AuthorizationStatus
-	0,  // 8: healthledger.v1.AuthorizationStatus.share:type_name -> healthledger.v1.ShareStatus
-	1,  // 9: healthledger.v1.GetRequestStatusResponse.status:type_name -> healthledger.v1.RequestStatus
-	50, // 10: healthledger.v1.QueryPayloadResponse.chunks:type_name -> healthledger.v1.Chunk
-	51, // 11: healthledger.v1.QuerySamplesRequest.from:type_name -> google.protobuf.Timestamp
-	51, // 12: healthledger.v1.QuerySamplesRequest.to:type_name -> google.protobuf.Timestamp
-	2,  // 13: healthledger.v1.QuerySamplesRequest.order:type_name -> healthledger.v1.Order
-	3,  // 14: healthledger.v1.QuerySamplesRequest.sort_by:type_name -> healthledger.v1.SortBy
-	52, // 15: healthledger.v1.QuerySamplesRequest.match:type_name -> healthledger.v1.PeriodMatch
-	53, // 16: healthledger.v1.QuerySamplesRequest.predicate:type_name -> healthledger.v1.Predicate
-	48, // 17: healthledger.v1.QuerySamplesResponse.samples:type_name -> healthledger.v1.Sample
-	53, // 18: healthledger.v1.QueryChangesRequest.predicate:type_name -> healthledger.v1.Predicate
-	48, // 19: healthledger.v1.QueryChangesResponse.samples:type_name -> healthledger.v1.Sample
-	28, // 20: healthledger.v1.QueryChangesResponse.deleted:type_name -> healthledger.v1.DeletedObject
-	51, // 21: healthledger.v1.QueryStatisticsRequest.from:type_name -> google.protobuf.Timestamp
-	51, // 22: healthledger.v1.QueryStatisticsRequest.to:type_name -> google.protobuf.Timestamp
-	30, // 23: healthledger.v1.QueryStatisticsRequest.interval:type_name -> healthledger.v1.Interval
-	53, // 24: healthledger.v1.QueryStatisticsRequest.predicate:type_name -> healthledger.v1.Predicate
-	4,  // 25: healthledger.v1.Interval.unit:type_name -> healthledger.v1.CalendarUnit
-	51, // 26: healthledger.v1.Interval.anchor:type_name -> google.protobuf.Timestamp
-	32, // 27: healthledger.v1.QueryStatisticsResponse.statistics:type_name -> healthledger.v1.Statistics
-	51, // 28: healthledger.v1.Statistics.start:type_name -> google.protobuf.Timestamp
-	51, // 29: healthledger.v1.Statistics.end:type_name -> google.protobuf.Timestamp
-	51, // 30: healthledger.v1.Statistics.most_recent_start:type_name -> google.protobuf.Timestamp
-	51, // 31: healthledger.v1.Statistics.most_recent_end:type_name -> google.protobuf.Timestamp
-	33, // 32: healthledger.v1.Statistics.by_source:type_name -> healthledger.v1.SourceStatistics
-	34, // 33: healthledger.v1.Statistics.won:type_name -> healthledger.v1.Won
-	54, // 34: healthledger.v1.SourceStatistics.source:type_name -> healthledger.v1.Source
-	32, // 35: healthledger.v1.SourceStatistics.statistics:type_name -> healthledger.v1.Statistics
-	54, // 36: healthledger.v1.Won.source:type_name -> healthledger.v1.Source
-	51, // 37: healthledger.v1.Won.start:type_name -> google.protobuf.Timestamp
-	51, // 38: healthledger.v1.Won.end:type_name -> google.protobuf.Timestamp
-	54, // 39: healthledger.v1.Won.over:type_name -> healthledger.v1.Source
-	54, // 40: healthledger.v1.QuerySourcesResponse.sources:type_name -> healthledger.v1.Source
-	39, // 41: healthledger.v1.QueryPreferredUnitsResponse.units:type_name -> healthledger.v1.PreferredUnit
-	55, // 42: healthledger.v1.SetUpdatesRequest.frequency:type_name -> healthledger.v1.Frequency
-	42, // 43: healthledger.v1.QueryUpdatesResponse.updates:type_name -> healthledger.v1.Update
-	5,  // 44: healthledger.v1.HealthService.Save:input_type -> healthledger.v1.SaveRequest
-	8,  // 45: healthledger.v1.HealthService.SavePart:input_type -> healthledger.v1.SavePartRequest
-	10, // 46: healthledger.v1.HealthService.Delete:input_type -> healthledger.v1.DeleteRequest
-	40, // 47: healthledger.v1.HealthService.SetUpdates:input_type -> healthledger.v1.SetUpdatesRequest
-	45, // 48: healthledger.v1.HealthService.AckUpdates:input_type -> healthledger.v1.AckUpdatesRequest
-	13, // 49: healthledger.v1.HealthService.RequestAuthorization:input_type -> healthledger.v1.RequestAuthorizationRequest
-	15, // 50: healthledger.v1.HealthService.GetAuthorizationStatus:input_type -> healthledger.v1.GetAuthorizationStatusRequest
-	18, // 51: healthledger.v1.HealthService.GetRequestStatus:input_type -> healthledger.v1.GetRequestStatusRequest
-	24, // 52: healthledger.v1.HealthService.QuerySamples:input_type -> healthledger.v1.QuerySamplesRequest
-	26, // 53: healthledger.v1.HealthService.QueryChanges:input_type -> healthledger.v1.QueryChangesRequest
-	29, // 54: healthledger.v1.HealthService.QueryStatistics:input_type -> healthledger.v1.QueryStatisticsRequest
-	22, // 55: healthledger.v1.HealthService.QueryPayload:input_type -> healthledger.v1.QueryPayloadRequest
-	35, // 56: healthledger.v1.HealthService.QuerySources:input_type -> healthledger.v1.QuerySourcesRequest
-	37, // 57: healthledger.v1.HealthService.QueryPreferredUnits:input_type -> healthledger.v1.QueryPreferredUnitsRequest
-	20, // 58: healthledger.v1.HealthService.QueryOutcome:input_type -> healthledger.v1.QueryOutcomeRequest
-	43, // 59: healthledger.v1.HealthService.QueryUpdates:input_type -> healthledger.v1.QueryUpdatesRequest
-	6,  // 60: healthledger.v1.HealthService.Save:output_type -> healthledger.v1.SaveResponse
-	9,  // 61: healthledger.v1.HealthService.SavePart:output_type -> healthledger.v1.SavePartResponse
-	12, // 62: healthledger.v1.HealthService.Delete:output_type -> healthledger.v1.DeleteResponse
-	41, // 63: healthledger.v1.HealthService.SetUpdates:output_type -> healthledger.v1.SetUpdatesResponse
-	46, // 64: healthledger.v1.HealthService.AckUpdates:output_type -> healthledger.v1.AckUpdatesResponse
-	14, // 65: healthledger.v1.HealthService.RequestAuthorization:output_type -> healthledger.v1.RequestAuthorizationResponse
-	16, // 66: healthledger.v1.HealthService.GetAuthorizationStatus:output_type -> healthledger.v1.GetAuthorizationStatusResponse
-	19, // 67: healthledger.v1.HealthService.GetRequestStatus:output_type -> healthledger.v1.GetRequestStatusResponse
-	25, // 68: healthledger.v1.HealthService.QuerySamples:output_type -> healthledger.v1.QuerySamplesResponse
-	27, // 69: healthledger.v1.HealthService.QueryChanges:output_type -> healthledger.v1.QueryChangesResponse
-	31, // 70: healthledger.v1.HealthService.QueryStatistics:output_type -> healthledger.v1.QueryStatisticsResponse
-	23, // 71: healthledger.v1.HealthService.QueryPayload:output_type -> healthledger.v1.QueryPayloadResponse
-	36, // 72: healthledger.v1.HealthService.QuerySources:output_type -> healthledger.v1.QuerySourcesResponse
-	38, // 73: healthledger.v1.HealthService.QueryPreferredUnits:output_type -> healthledger.v1.QueryPreferredUnitsResponse
-	21, // 74: healthledger.v1.HealthService.QueryOutcome:output_type -> healthledger.v1.QueryOutcomeResponse
-	44, // 75: healthledger.v1.HealthService.QueryUpdates:output_type -> healthledger.v1.QueryUpdatesResponse
-	60, // [60:76] is the sub-list for method output_type
-	44, // [44:60] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	53, // 5: healthledger.v1.Deletion.from:type_name -> google.protobuf.Timestamp
+	53, // 6: healthledger.v1.Deletion.to:type_name -> google.protobuf.Timestamp
+	53, // 7: healthledger.v1.RequestObjectAuthorizationRequest.from:type_name -> google.protobuf.Timestamp
+	53, // 8: healthledger.v1.RequestObjectAuthorizationRequest.to:type_name -> google.protobuf.Timestamp
+	19, // 9: healthledger.v1.GetAuthorizationStatusResponse.statuses:type_name -> healthledger.v1.AuthorizationStatus
+	0,  // 10: healthledger.v1.AuthorizationStatus.share:type_name -> healthledger.v1.ShareStatus
+	1,  // 11: healthledger.v1.GetRequestStatusResponse.status:type_name -> healthledger.v1.RequestStatus
+	52, // 12: healthledger.v1.QueryPayloadResponse.chunks:type_name -> healthledger.v1.Chunk
+	53, // 13: healthledger.v1.QuerySamplesRequest.from:type_name -> google.protobuf.Timestamp
+	53, // 14: healthledger.v1.QuerySamplesRequest.to:type_name -> google.protobuf.Timestamp
+	2,  // 15: healthledger.v1.QuerySamplesRequest.order:type_name -> healthledger.v1.Order
+	3,  // 16: healthledger.v1.QuerySamplesRequest.sort_by:type_name -> healthledger.v1.SortBy
+	54, // 17: healthledger.v1.QuerySamplesRequest.match:type_name -> healthledger.v1.PeriodMatch
+	55, // 18: healthledger.v1.QuerySamplesRequest.predicate:type_name -> healthledger.v1.Predicate
+	50, // 19: healthledger.v1.QuerySamplesResponse.samples:type_name -> healthledger.v1.Sample
+	55, // 20: healthledger.v1.QueryChangesRequest.predicate:type_name -> healthledger.v1.Predicate
+	50, // 21: healthledger.v1.QueryChangesResponse.samples:type_name -> healthledger.v1.Sample
+	30, // 22: healthledger.v1.QueryChangesResponse.deleted:type_name -> healthledger.v1.DeletedObject
+	53, // 23: healthledger.v1.QueryStatisticsRequest.from:type_name -> google.protobuf.Timestamp
+	53, // 24: healthledger.v1.QueryStatisticsRequest.to:type_name -> google.protobuf.Timestamp
+	32, // 25: healthledger.v1.QueryStatisticsRequest.interval:type_name -> healthledger.v1.Interval
+	55, // 26: healthledger.v1.QueryStatisticsRequest.predicate:type_name -> healthledger.v1.Predicate
+	4,  // 27: healthledger.v1.Interval.unit:type_name -> healthledger.v1.CalendarUnit
+	53, // 28: healthledger.v1.Interval.anchor:type_name -> google.protobuf.Timestamp
+	34, // 29: healthledger.v1.QueryStatisticsResponse.statistics:type_name -> healthledger.v1.Statistics
+	53, // 30: healthledger.v1.Statistics.start:type_name -> google.protobuf.Timestamp
+	53, // 31: healthledger.v1.Statistics.end:type_name -> google.protobuf.Timestamp
+	53, // 32: healthledger.v1.Statistics.most_recent_start:type_name -> google.protobuf.Timestamp
+	53, // 33: healthledger.v1.Statistics.most_recent_end:type_name -> google.protobuf.Timestamp
+	35, // 34: healthledger.v1.Statistics.by_source:type_name -> healthledger.v1.SourceStatistics
+	36, // 35: healthledger.v1.Statistics.won:type_name -> healthledger.v1.Won
+	56, // 36: healthledger.v1.SourceStatistics.source:type_name -> healthledger.v1.Source
+	34, // 37: healthledger.v1.SourceStatistics.statistics:type_name -> healthledger.v1.Statistics
+	56, // 38: healthledger.v1.Won.source:type_name -> healthledger.v1.Source
+	53, // 39: healthledger.v1.Won.start:type_name -> google.protobuf.Timestamp
+	53, // 40: healthledger.v1.Won.end:type_name -> google.protobuf.Timestamp
+	56, // 41: healthledger.v1.Won.over:type_name -> healthledger.v1.Source
+	56, // 42: healthledger.v1.QuerySourcesResponse.sources:type_name -> healthledger.v1.Source
+	41, // 43: healthledger.v1.QueryPreferredUnitsResponse.units:type_name -> healthledger.v1.PreferredUnit
+	57, // 44: healthledger.v1.SetUpdatesRequest.frequency:type_name -> healthledger.v1.Frequency
+	44, // 45: healthledger.v1.QueryUpdatesResponse.updates:type_name -> healthledger.v1.Update
+	5,  // 46: healthledger.v1.HealthService.Save:input_type -> healthledger.v1.SaveRequest
+	8,  // 47: healthledger.v1.HealthService.SavePart:input_type -> healthledger.v1.SavePartRequest
+	10, // 48: healthledger.v1.HealthService.Delete:input_type -> healthledger.v1.DeleteRequest
+	42, // 49: healthledger.v1.HealthService.SetUpdates:input_type -> healthledger.v1.SetUpdatesRequest
+	47, // 50: healthledger.v1.HealthService.AckUpdates:input_type -> healthledger.v1.AckUpdatesRequest
+	13, // 51: healthledger.v1.HealthService.RequestAuthorization:input_type -> healthledger.v1.RequestAuthorizationRequest
+	15, // 52: healthledger.v1.HealthService.RequestObjectAuthorization:input_type -> healthledger.v1.RequestObjectAuthorizationRequest
+	17, // 53: healthledger.v1.HealthService.GetAuthorizationStatus:input_type -> healthledger.v1.GetAuthorizationStatusRequest
+	20, // 54: healthledger.v1.HealthService.GetRequestStatus:input_type -> healthledger.v1.GetRequestStatusRequest
+	26, // 55: healthledger.v1.HealthService.QuerySamples:input_type -> healthledger.v1.QuerySamplesRequest
+	28, // 56: healthledger.v1.HealthService.QueryChanges:input_type -> healthledger.v1.QueryChangesRequest
+	31, // 57: healthledger.v1.HealthService.QueryStatistics:input_type -> healthledger.v1.QueryStatisticsRequest
+	24, // 58: healthledger.v1.HealthService.QueryPayload:input_type -> healthledger.v1.QueryPayloadRequest
+	37, // 59: healthledger.v1.HealthService.QuerySources:input_type -> healthledger.v1.QuerySourcesRequest
+	39, // 60: healthledger.v1.HealthService.QueryPreferredUnits:input_type -> healthledger.v1.QueryPreferredUnitsRequest
+	22, // 61: healthledger.v1.HealthService.QueryOutcome:input_type -> healthledger.v1.QueryOutcomeRequest
+	45, // 62: healthledger.v1.HealthService.QueryUpdates:input_type -> healthledger.v1.QueryUpdatesRequest
+	6,  // 63: healthledger.v1.HealthService.Save:output_type -> healthledger.v1.SaveResponse
+	9,  // 64: healthledger.v1.HealthService.SavePart:output_type -> healthledger.v1.SavePartResponse
+	12, // 65: healthledger.v1.HealthService.Delete:output_type -> healthledger.v1.DeleteResponse
+	43, // 66: healthledger.v1.HealthService.SetUpdates:output_type -> healthledger.v1.SetUpdatesResponse
+	48, // 67: healthledger.v1.HealthService.AckUpdates:output_type -> healthledger.v1.AckUpdatesResponse
+	14, // 68: healthledger.v1.HealthService.RequestAuthorization:output_type -> healthledger.v1.RequestAuthorizationResponse
+	16, // 69: healthledger.v1.HealthService.RequestObjectAuthorization:output_type -> healthledger.v1.RequestObjectAuthorizationResponse
+	18, // 70: healthledger.v1.HealthService.GetAuthorizationStatus:output_type -> healthledger.v1.GetAuthorizationStatusResponse
+	21, // 71: healthledger.v1.HealthService.GetRequestStatus:output_type -> healthledger.v1.GetRequestStatusResponse
+	27, // 72: healthledger.v1.HealthService.QuerySamples:output_type -> healthledger.v1.QuerySamplesResponse
+	29, // 73: healthledger.v1.HealthService.QueryChanges:output_type -> healthledger.v1.QueryChangesResponse
+	33, // 74: healthledger.v1.HealthService.QueryStatistics:output_type -> healthledger.v1.QueryStatisticsResponse
+	25, // 75: healthledger.v1.HealthService.QueryPayload:output_type -> healthledger.v1.QueryPayloadResponse
+	38, // 76: healthledger.v1.HealthService.QuerySources:output_type -> healthledger.v1.QuerySourcesResponse
+	40, // 77: healthledger.v1.HealthService.QueryPreferredUnits:output_type -> healthledger.v1.QueryPreferredUnitsResponse
+	23, // 78: healthledger.v1.HealthService.QueryOutcome:output_type -> healthledger.v1.QueryOutcomeResponse
+	46, // 79: healthledger.v1.HealthService.QueryUpdates:output_type -> healthledger.v1.QueryUpdatesResponse
+	63, // [63:80] is the sub-list for method output_type
+	46, // [46:63] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_health_proto_init() }
@@ -3362,14 +3485,14 @@ func file_healthledger_v1_health_proto_init() {
 	file_healthledger_v1_predicate_proto_init()
 	file_healthledger_v1_sample_proto_init()
 	file_healthledger_v1_value_proto_init()
-	file_healthledger_v1_health_proto_msgTypes[27].OneofWrappers = []any{}
+	file_healthledger_v1_health_proto_msgTypes[29].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_health_proto_rawDesc), len(file_healthledger_v1_health_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   43,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -60,6 +60,12 @@ const (
 	OwnerServiceListRequestsProcedure = "/healthledger.v1.OwnerService/ListRequests"
 	// OwnerServiceDecideProcedure is the fully-qualified name of the OwnerService's Decide RPC.
 	OwnerServiceDecideProcedure = "/healthledger.v1.OwnerService/Decide"
+	// OwnerServiceListObjectsProcedure is the fully-qualified name of the OwnerService's ListObjects
+	// RPC.
+	OwnerServiceListObjectsProcedure = "/healthledger.v1.OwnerService/ListObjects"
+	// OwnerServiceDecideObjectsProcedure is the fully-qualified name of the OwnerService's
+	// DecideObjects RPC.
+	OwnerServiceDecideObjectsProcedure = "/healthledger.v1.OwnerService/DecideObjects"
 	// OwnerServiceSetPolicyProcedure is the fully-qualified name of the OwnerService's SetPolicy RPC.
 	OwnerServiceSetPolicyProcedure = "/healthledger.v1.OwnerService/SetPolicy"
 	// OwnerServiceSetSourceOrderProcedure is the fully-qualified name of the OwnerService's
@@ -126,6 +132,12 @@ type OwnerServiceClient interface {
 	ListRequests(context.Context, *ListRequestsRequest) (*ListRequestsResponse, error)
 	// Decide changes the grants of an app.
 	Decide(context.Context, *DecideRequest) (*DecideResponse, error)
+	// ListObjects returns the objects of a type that is granted object by object, and which of
+	// them an app may read.
+	ListObjects(context.Context, *ListObjectsRequest) (*ListObjectsResponse, error)
+	// DecideObjects changes which objects of a type an app may read. What the app has asked for
+	// of the type is then answered.
+	DecideObjects(context.Context, *DecideObjectsRequest) (*DecideObjectsResponse, error)
 	// SetPolicy changes what the ledger does with values that are not plausible.
 	SetPolicy(context.Context, *SetPolicyRequest) (*SetPolicyResponse, error)
 	// SetSourceOrder changes which source counts where several have samples at once.
@@ -237,6 +249,18 @@ func NewOwnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(ownerServiceMethods.ByName("Decide")),
 			connect.WithClientOptions(opts...),
 		),
+		listObjects: connect.NewClient[ListObjectsRequest, ListObjectsResponse](
+			httpClient,
+			baseURL+OwnerServiceListObjectsProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("ListObjects")),
+			connect.WithClientOptions(opts...),
+		),
+		decideObjects: connect.NewClient[DecideObjectsRequest, DecideObjectsResponse](
+			httpClient,
+			baseURL+OwnerServiceDecideObjectsProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("DecideObjects")),
+			connect.WithClientOptions(opts...),
+		),
 		setPolicy: connect.NewClient[SetPolicyRequest, SetPolicyResponse](
 			httpClient,
 			baseURL+OwnerServiceSetPolicyProcedure,
@@ -332,6 +356,8 @@ type ownerServiceClient struct {
 	listApps           *connect.Client[ListAppsRequest, ListAppsResponse]
 	listRequests       *connect.Client[ListRequestsRequest, ListRequestsResponse]
 	decide             *connect.Client[DecideRequest, DecideResponse]
+	listObjects        *connect.Client[ListObjectsRequest, ListObjectsResponse]
+	decideObjects      *connect.Client[DecideObjectsRequest, DecideObjectsResponse]
 	setPolicy          *connect.Client[SetPolicyRequest, SetPolicyResponse]
 	setSourceOrder     *connect.Client[SetSourceOrderRequest, SetSourceOrderResponse]
 	setPreferredUnits  *connect.Client[SetPreferredUnitsRequest, SetPreferredUnitsResponse]
@@ -449,6 +475,24 @@ func (c *ownerServiceClient) ListRequests(ctx context.Context, req *ListRequests
 // Decide calls healthledger.v1.OwnerService.Decide.
 func (c *ownerServiceClient) Decide(ctx context.Context, req *DecideRequest) (*DecideResponse, error) {
 	response, err := c.decide.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListObjects calls healthledger.v1.OwnerService.ListObjects.
+func (c *ownerServiceClient) ListObjects(ctx context.Context, req *ListObjectsRequest) (*ListObjectsResponse, error) {
+	response, err := c.listObjects.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// DecideObjects calls healthledger.v1.OwnerService.DecideObjects.
+func (c *ownerServiceClient) DecideObjects(ctx context.Context, req *DecideObjectsRequest) (*DecideObjectsResponse, error) {
+	response, err := c.decideObjects.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -601,6 +645,12 @@ type OwnerServiceHandler interface {
 	ListRequests(context.Context, *ListRequestsRequest) (*ListRequestsResponse, error)
 	// Decide changes the grants of an app.
 	Decide(context.Context, *DecideRequest) (*DecideResponse, error)
+	// ListObjects returns the objects of a type that is granted object by object, and which of
+	// them an app may read.
+	ListObjects(context.Context, *ListObjectsRequest) (*ListObjectsResponse, error)
+	// DecideObjects changes which objects of a type an app may read. What the app has asked for
+	// of the type is then answered.
+	DecideObjects(context.Context, *DecideObjectsRequest) (*DecideObjectsResponse, error)
 	// SetPolicy changes what the ledger does with values that are not plausible.
 	SetPolicy(context.Context, *SetPolicyRequest) (*SetPolicyResponse, error)
 	// SetSourceOrder changes which source counts where several have samples at once.
@@ -708,6 +758,18 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(ownerServiceMethods.ByName("Decide")),
 		connect.WithHandlerOptions(opts...),
 	)
+	ownerServiceListObjectsHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceListObjectsProcedure,
+		svc.ListObjects,
+		connect.WithSchema(ownerServiceMethods.ByName("ListObjects")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ownerServiceDecideObjectsHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceDecideObjectsProcedure,
+		svc.DecideObjects,
+		connect.WithSchema(ownerServiceMethods.ByName("DecideObjects")),
+		connect.WithHandlerOptions(opts...),
+	)
 	ownerServiceSetPolicyHandler := connect.NewUnaryHandlerSimple(
 		OwnerServiceSetPolicyProcedure,
 		svc.SetPolicy,
@@ -812,6 +874,10 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 			ownerServiceListRequestsHandler.ServeHTTP(w, r)
 		case OwnerServiceDecideProcedure:
 			ownerServiceDecideHandler.ServeHTTP(w, r)
+		case OwnerServiceListObjectsProcedure:
+			ownerServiceListObjectsHandler.ServeHTTP(w, r)
+		case OwnerServiceDecideObjectsProcedure:
+			ownerServiceDecideObjectsHandler.ServeHTTP(w, r)
 		case OwnerServiceSetPolicyProcedure:
 			ownerServiceSetPolicyHandler.ServeHTTP(w, r)
 		case OwnerServiceSetSourceOrderProcedure:
@@ -893,6 +959,14 @@ func (UnimplementedOwnerServiceHandler) ListRequests(context.Context, *ListReque
 
 func (UnimplementedOwnerServiceHandler) Decide(context.Context, *DecideRequest) (*DecideResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.Decide is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) ListObjects(context.Context, *ListObjectsRequest) (*ListObjectsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.ListObjects is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) DecideObjects(context.Context, *DecideObjectsRequest) (*DecideObjectsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.DecideObjects is not implemented"))
 }
 
 func (UnimplementedOwnerServiceHandler) SetPolicy(context.Context, *SetPolicyRequest) (*SetPolicyResponse, error) {

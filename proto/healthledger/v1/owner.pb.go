@@ -1134,8 +1134,10 @@ type App struct {
 	Nkey string `protobuf:"bytes,7,opt,name=nkey,proto3" json:"nkey,omitempty"`
 	// Since when it has this credential.
 	CredentialSince *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=credential_since,json=credentialSince,proto3" json:"credential_since,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// What was decided object by object.
+	Objects       []*AppObjects `protobuf:"bytes,9,rep,name=objects,proto3" json:"objects,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *App) Reset() {
@@ -1224,6 +1226,76 @@ func (x *App) GetCredentialSince() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *App) GetObjects() []*AppObjects {
+	if x != nil {
+		return x.Objects
+	}
+	return nil
+}
+
+// AppObjects is what an app may read of a type that is granted object by object.
+type AppObjects struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Type  string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// How many objects.
+	Granted uint32 `protobuf:"varint,2,opt,name=granted,proto3" json:"granted,omitempty"`
+	// Nor what it has saved itself, unless that is granted.
+	OwnHidden     bool `protobuf:"varint,3,opt,name=own_hidden,json=ownHidden,proto3" json:"own_hidden,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppObjects) Reset() {
+	*x = AppObjects{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppObjects) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppObjects) ProtoMessage() {}
+
+func (x *AppObjects) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppObjects.ProtoReflect.Descriptor instead.
+func (*AppObjects) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *AppObjects) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *AppObjects) GetGranted() uint32 {
+	if x != nil {
+		return x.Granted
+	}
+	return 0
+}
+
+func (x *AppObjects) GetOwnHidden() bool {
+	if x != nil {
+		return x.OwnHidden
+	}
+	return false
+}
+
 // AppRead is a read grant as its owner sees it.
 type AppRead struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1236,7 +1308,7 @@ type AppRead struct {
 
 func (x *AppRead) Reset() {
 	*x = AppRead{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1248,7 +1320,7 @@ func (x *AppRead) String() string {
 func (*AppRead) ProtoMessage() {}
 
 func (x *AppRead) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1261,7 +1333,7 @@ func (x *AppRead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRead.ProtoReflect.Descriptor instead.
 func (*AppRead) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AppRead) GetType() string {
@@ -1286,7 +1358,7 @@ type ListRequestsRequest struct {
 
 func (x *ListRequestsRequest) Reset() {
 	*x = ListRequestsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1298,7 +1370,7 @@ func (x *ListRequestsRequest) String() string {
 func (*ListRequestsRequest) ProtoMessage() {}
 
 func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1311,7 +1383,7 @@ func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ListRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{24}
 }
 
 type ListRequestsResponse struct {
@@ -1324,7 +1396,7 @@ type ListRequestsResponse struct {
 
 func (x *ListRequestsResponse) Reset() {
 	*x = ListRequestsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1336,7 +1408,7 @@ func (x *ListRequestsResponse) String() string {
 func (*ListRequestsResponse) ProtoMessage() {}
 
 func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1349,7 +1421,7 @@ func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ListRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListRequestsResponse) GetRequests() []*PendingRequest {
@@ -1366,15 +1438,17 @@ type PendingRequest struct {
 	// When it first asked for any of it.
 	Asked *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=asked,proto3" json:"asked,omitempty"`
 	// Short names of types.
-	Share         []string `protobuf:"bytes,3,rep,name=share,proto3" json:"share,omitempty"`
-	Read          []string `protobuf:"bytes,4,rep,name=read,proto3" json:"read,omitempty"`
+	Share []string `protobuf:"bytes,3,rep,name=share,proto3" json:"share,omitempty"`
+	Read  []string `protobuf:"bytes,4,rep,name=read,proto3" json:"read,omitempty"`
+	// Of each type the last request.
+	Objects       []*PendingObjects `protobuf:"bytes,5,rep,name=objects,proto3" json:"objects,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PendingRequest) Reset() {
 	*x = PendingRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1460,7 @@ func (x *PendingRequest) String() string {
 func (*PendingRequest) ProtoMessage() {}
 
 func (x *PendingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1473,7 @@ func (x *PendingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingRequest.ProtoReflect.Descriptor instead.
 func (*PendingRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *PendingRequest) GetManifest() *Manifest {
@@ -1430,6 +1504,91 @@ func (x *PendingRequest) GetRead() []string {
 	return nil
 }
 
+func (x *PendingRequest) GetObjects() []*PendingObjects {
+	if x != nil {
+		return x.Objects
+	}
+	return nil
+}
+
+// PendingObjects is a request for objects of a type.
+type PendingObjects struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Type  string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	Asked *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=asked,proto3" json:"asked,omitempty"`
+	// As in RequestObjectAuthorizationRequest.
+	From          *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	To            *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
+	Limit         uint32                 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PendingObjects) Reset() {
+	*x = PendingObjects{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PendingObjects) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PendingObjects) ProtoMessage() {}
+
+func (x *PendingObjects) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PendingObjects.ProtoReflect.Descriptor instead.
+func (*PendingObjects) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *PendingObjects) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *PendingObjects) GetAsked() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Asked
+	}
+	return nil
+}
+
+func (x *PendingObjects) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *PendingObjects) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *PendingObjects) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
 type DecideRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	BundleId      string                 `protobuf:"bytes,1,opt,name=bundle_id,json=bundleId,proto3" json:"bundle_id,omitempty"`
@@ -1441,7 +1600,7 @@ type DecideRequest struct {
 
 func (x *DecideRequest) Reset() {
 	*x = DecideRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1453,7 +1612,7 @@ func (x *DecideRequest) String() string {
 func (*DecideRequest) ProtoMessage() {}
 
 func (x *DecideRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1466,7 +1625,7 @@ func (x *DecideRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideRequest.ProtoReflect.Descriptor instead.
 func (*DecideRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *DecideRequest) GetBundleId() string {
@@ -1498,7 +1657,7 @@ type DecideResponse struct {
 
 func (x *DecideResponse) Reset() {
 	*x = DecideResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1510,7 +1669,7 @@ func (x *DecideResponse) String() string {
 func (*DecideResponse) ProtoMessage() {}
 
 func (x *DecideResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1523,7 +1682,347 @@ func (x *DecideResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideResponse.ProtoReflect.Descriptor instead.
 func (*DecideResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{27}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{29}
+}
+
+type ListObjectsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the app that may read them.
+	BundleId string `protobuf:"bytes,1,opt,name=bundle_id,json=bundleId,proto3" json:"bundle_id,omitempty"`
+	Type     string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	// As in QuerySamplesRequest; the newest come first.
+	From          *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	To            *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
+	Predicate     *Predicate             `protobuf:"bytes,5,opt,name=predicate,proto3" json:"predicate,omitempty"`
+	Limit         uint32                 `protobuf:"varint,6,opt,name=limit,proto3" json:"limit,omitempty"`
+	PageToken     string                 `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListObjectsRequest) Reset() {
+	*x = ListObjectsRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListObjectsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListObjectsRequest) ProtoMessage() {}
+
+func (x *ListObjectsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListObjectsRequest.ProtoReflect.Descriptor instead.
+func (*ListObjectsRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ListObjectsRequest) GetBundleId() string {
+	if x != nil {
+		return x.BundleId
+	}
+	return ""
+}
+
+func (x *ListObjectsRequest) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *ListObjectsRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *ListObjectsRequest) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *ListObjectsRequest) GetPredicate() *Predicate {
+	if x != nil {
+		return x.Predicate
+	}
+	return nil
+}
+
+func (x *ListObjectsRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ListObjectsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListObjectsResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Objects []*StoredObject        `protobuf:"bytes,1,rep,name=objects,proto3" json:"objects,omitempty"`
+	// Empty: this was the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListObjectsResponse) Reset() {
+	*x = ListObjectsResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListObjectsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListObjectsResponse) ProtoMessage() {}
+
+func (x *ListObjectsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListObjectsResponse.ProtoReflect.Descriptor instead.
+func (*ListObjectsResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ListObjectsResponse) GetObjects() []*StoredObject {
+	if x != nil {
+		return x.Objects
+	}
+	return nil
+}
+
+func (x *ListObjectsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// StoredObject is an object that can be granted. Medications of one concept are granted
+// together.
+type StoredObject struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Name   *ObjectName            `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Sample *Sample                `protobuf:"bytes,2,opt,name=sample,proto3" json:"sample,omitempty"`
+	// The app may read it.
+	Readable bool `protobuf:"varint,3,opt,name=readable,proto3" json:"readable,omitempty"`
+	// The app has saved it itself.
+	Own           bool `protobuf:"varint,4,opt,name=own,proto3" json:"own,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoredObject) Reset() {
+	*x = StoredObject{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoredObject) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoredObject) ProtoMessage() {}
+
+func (x *StoredObject) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoredObject.ProtoReflect.Descriptor instead.
+func (*StoredObject) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *StoredObject) GetName() *ObjectName {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *StoredObject) GetSample() *Sample {
+	if x != nil {
+		return x.Sample
+	}
+	return nil
+}
+
+func (x *StoredObject) GetReadable() bool {
+	if x != nil {
+		return x.Readable
+	}
+	return false
+}
+
+func (x *StoredObject) GetOwn() bool {
+	if x != nil {
+		return x.Own
+	}
+	return false
+}
+
+type DecideObjectsRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	BundleId string                 `protobuf:"bytes,1,opt,name=bundle_id,json=bundleId,proto3" json:"bundle_id,omitempty"`
+	Type     string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	// As in ObjectsDecided.
+	RevokeAll     bool          `protobuf:"varint,3,opt,name=revoke_all,json=revokeAll,proto3" json:"revoke_all,omitempty"`
+	Revoked       []*ObjectName `protobuf:"bytes,4,rep,name=revoked,proto3" json:"revoked,omitempty"`
+	Granted       []*ObjectName `protobuf:"bytes,5,rep,name=granted,proto3" json:"granted,omitempty"`
+	Own           OwnObjects    `protobuf:"varint,6,opt,name=own,proto3,enum=healthledger.v1.OwnObjects" json:"own,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecideObjectsRequest) Reset() {
+	*x = DecideObjectsRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecideObjectsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecideObjectsRequest) ProtoMessage() {}
+
+func (x *DecideObjectsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecideObjectsRequest.ProtoReflect.Descriptor instead.
+func (*DecideObjectsRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *DecideObjectsRequest) GetBundleId() string {
+	if x != nil {
+		return x.BundleId
+	}
+	return ""
+}
+
+func (x *DecideObjectsRequest) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *DecideObjectsRequest) GetRevokeAll() bool {
+	if x != nil {
+		return x.RevokeAll
+	}
+	return false
+}
+
+func (x *DecideObjectsRequest) GetRevoked() []*ObjectName {
+	if x != nil {
+		return x.Revoked
+	}
+	return nil
+}
+
+func (x *DecideObjectsRequest) GetGranted() []*ObjectName {
+	if x != nil {
+		return x.Granted
+	}
+	return nil
+}
+
+func (x *DecideObjectsRequest) GetOwn() OwnObjects {
+	if x != nil {
+		return x.Own
+	}
+	return OwnObjects_OWN_OBJECTS_UNSPECIFIED
+}
+
+type DecideObjectsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecideObjectsResponse) Reset() {
+	*x = DecideObjectsResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecideObjectsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecideObjectsResponse) ProtoMessage() {}
+
+func (x *DecideObjectsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecideObjectsResponse.ProtoReflect.Descriptor instead.
+func (*DecideObjectsResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{34}
 }
 
 type SetPolicyRequest struct {
@@ -1535,7 +2034,7 @@ type SetPolicyRequest struct {
 
 func (x *SetPolicyRequest) Reset() {
 	*x = SetPolicyRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1547,7 +2046,7 @@ func (x *SetPolicyRequest) String() string {
 func (*SetPolicyRequest) ProtoMessage() {}
 
 func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1560,7 +2059,7 @@ func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*SetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{28}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SetPolicyRequest) GetPlausibility() Plausibility {
@@ -1578,7 +2077,7 @@ type SetPolicyResponse struct {
 
 func (x *SetPolicyResponse) Reset() {
 	*x = SetPolicyResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1590,7 +2089,7 @@ func (x *SetPolicyResponse) String() string {
 func (*SetPolicyResponse) ProtoMessage() {}
 
 func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1603,7 +2102,7 @@ func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyResponse.ProtoReflect.Descriptor instead.
 func (*SetPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{29}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{36}
 }
 
 type SetSourceOrderRequest struct {
@@ -1617,7 +2116,7 @@ type SetSourceOrderRequest struct {
 
 func (x *SetSourceOrderRequest) Reset() {
 	*x = SetSourceOrderRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1629,7 +2128,7 @@ func (x *SetSourceOrderRequest) String() string {
 func (*SetSourceOrderRequest) ProtoMessage() {}
 
 func (x *SetSourceOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1642,7 +2141,7 @@ func (x *SetSourceOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSourceOrderRequest.ProtoReflect.Descriptor instead.
 func (*SetSourceOrderRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{30}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SetSourceOrderRequest) GetType() string {
@@ -1667,7 +2166,7 @@ type SetSourceOrderResponse struct {
 
 func (x *SetSourceOrderResponse) Reset() {
 	*x = SetSourceOrderResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1679,7 +2178,7 @@ func (x *SetSourceOrderResponse) String() string {
 func (*SetSourceOrderResponse) ProtoMessage() {}
 
 func (x *SetSourceOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1692,7 +2191,7 @@ func (x *SetSourceOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSourceOrderResponse.ProtoReflect.Descriptor instead.
 func (*SetSourceOrderResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{31}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{38}
 }
 
 type SetPreferredUnitsRequest struct {
@@ -1705,7 +2204,7 @@ type SetPreferredUnitsRequest struct {
 
 func (x *SetPreferredUnitsRequest) Reset() {
 	*x = SetPreferredUnitsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1717,7 +2216,7 @@ func (x *SetPreferredUnitsRequest) String() string {
 func (*SetPreferredUnitsRequest) ProtoMessage() {}
 
 func (x *SetPreferredUnitsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1730,7 +2229,7 @@ func (x *SetPreferredUnitsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPreferredUnitsRequest.ProtoReflect.Descriptor instead.
 func (*SetPreferredUnitsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{32}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SetPreferredUnitsRequest) GetUnits() []*PreferredUnit {
@@ -1748,7 +2247,7 @@ type SetPreferredUnitsResponse struct {
 
 func (x *SetPreferredUnitsResponse) Reset() {
 	*x = SetPreferredUnitsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1760,7 +2259,7 @@ func (x *SetPreferredUnitsResponse) String() string {
 func (*SetPreferredUnitsResponse) ProtoMessage() {}
 
 func (x *SetPreferredUnitsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1773,7 +2272,7 @@ func (x *SetPreferredUnitsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPreferredUnitsResponse.ProtoReflect.Descriptor instead.
 func (*SetPreferredUnitsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{33}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{40}
 }
 
 type DeleteSamplesRequest struct {
@@ -1785,7 +2284,7 @@ type DeleteSamplesRequest struct {
 
 func (x *DeleteSamplesRequest) Reset() {
 	*x = DeleteSamplesRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1797,7 +2296,7 @@ func (x *DeleteSamplesRequest) String() string {
 func (*DeleteSamplesRequest) ProtoMessage() {}
 
 func (x *DeleteSamplesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1810,7 +2309,7 @@ func (x *DeleteSamplesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSamplesRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSamplesRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{34}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *DeleteSamplesRequest) GetDeletions() []*Deletion {
@@ -1830,7 +2329,7 @@ type DeleteSamplesResponse struct {
 
 func (x *DeleteSamplesResponse) Reset() {
 	*x = DeleteSamplesResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1842,7 +2341,7 @@ func (x *DeleteSamplesResponse) String() string {
 func (*DeleteSamplesResponse) ProtoMessage() {}
 
 func (x *DeleteSamplesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1855,7 +2354,7 @@ func (x *DeleteSamplesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSamplesResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSamplesResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{35}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *DeleteSamplesResponse) GetDeleted() uint64 {
@@ -1883,7 +2382,7 @@ type AccessFilter struct {
 
 func (x *AccessFilter) Reset() {
 	*x = AccessFilter{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1895,7 +2394,7 @@ func (x *AccessFilter) String() string {
 func (*AccessFilter) ProtoMessage() {}
 
 func (x *AccessFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1908,7 +2407,7 @@ func (x *AccessFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessFilter.ProtoReflect.Descriptor instead.
 func (*AccessFilter) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{36}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *AccessFilter) GetApp() string {
@@ -1961,7 +2460,7 @@ type ListAccessRequest struct {
 
 func (x *ListAccessRequest) Reset() {
 	*x = ListAccessRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1973,7 +2472,7 @@ func (x *ListAccessRequest) String() string {
 func (*ListAccessRequest) ProtoMessage() {}
 
 func (x *ListAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1986,7 +2485,7 @@ func (x *ListAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessRequest.ProtoReflect.Descriptor instead.
 func (*ListAccessRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{37}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ListAccessRequest) GetFilter() *AccessFilter {
@@ -2031,7 +2530,7 @@ type ListAccessResponse struct {
 
 func (x *ListAccessResponse) Reset() {
 	*x = ListAccessResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2043,7 +2542,7 @@ func (x *ListAccessResponse) String() string {
 func (*ListAccessResponse) ProtoMessage() {}
 
 func (x *ListAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2056,7 +2555,7 @@ func (x *ListAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessResponse.ProtoReflect.Descriptor instead.
 func (*ListAccessResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{38}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListAccessResponse) GetAccesses() []*Access {
@@ -2087,7 +2586,8 @@ type Refusal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Of a registration, as its manifest has it.
 	BundleId string `protobuf:"bytes,1,opt,name=bundle_id,json=bundleId,proto3" json:"bundle_id,omitempty"`
-	// "registration" or "update", by the owner; "request" or "request status", by the app.
+	// "registration" or "update", by the owner; "request", "object request" or "request status", by
+	// the app.
 	Operation string                 `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"`
 	Time      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
 	// The part of the manifest, or the field of the request, what it said, and what was wrong
@@ -2101,7 +2601,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2113,7 +2613,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2126,7 +2626,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{39}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Refusal) GetBundleId() string {
@@ -2197,7 +2697,7 @@ type Access struct {
 
 func (x *Access) Reset() {
 	*x = Access{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2209,7 +2709,7 @@ func (x *Access) String() string {
 func (*Access) ProtoMessage() {}
 
 func (x *Access) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2222,7 +2722,7 @@ func (x *Access) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Access.ProtoReflect.Descriptor instead.
 func (*Access) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{40}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Access) GetBundleId() string {
@@ -2290,7 +2790,7 @@ type SummarizeAccessRequest struct {
 
 func (x *SummarizeAccessRequest) Reset() {
 	*x = SummarizeAccessRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2302,7 +2802,7 @@ func (x *SummarizeAccessRequest) String() string {
 func (*SummarizeAccessRequest) ProtoMessage() {}
 
 func (x *SummarizeAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2315,7 +2815,7 @@ func (x *SummarizeAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeAccessRequest.ProtoReflect.Descriptor instead.
 func (*SummarizeAccessRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{41}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *SummarizeAccessRequest) GetFilter() *AccessFilter {
@@ -2335,7 +2835,7 @@ type SummarizeAccessResponse struct {
 
 func (x *SummarizeAccessResponse) Reset() {
 	*x = SummarizeAccessResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2347,7 +2847,7 @@ func (x *SummarizeAccessResponse) String() string {
 func (*SummarizeAccessResponse) ProtoMessage() {}
 
 func (x *SummarizeAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2360,7 +2860,7 @@ func (x *SummarizeAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeAccessResponse.ProtoReflect.Descriptor instead.
 func (*SummarizeAccessResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{42}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *SummarizeAccessResponse) GetSummaries() []*AccessSummary {
@@ -2392,7 +2892,7 @@ type AccessSummary struct {
 
 func (x *AccessSummary) Reset() {
 	*x = AccessSummary{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2404,7 +2904,7 @@ func (x *AccessSummary) String() string {
 func (*AccessSummary) ProtoMessage() {}
 
 func (x *AccessSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2417,7 +2917,7 @@ func (x *AccessSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessSummary.ProtoReflect.Descriptor instead.
 func (*AccessSummary) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{43}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *AccessSummary) GetBundleId() string {
@@ -2488,7 +2988,7 @@ type ListLogRequest struct {
 
 func (x *ListLogRequest) Reset() {
 	*x = ListLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2500,7 +3000,7 @@ func (x *ListLogRequest) String() string {
 func (*ListLogRequest) ProtoMessage() {}
 
 func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2513,7 +3013,7 @@ func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogRequest.ProtoReflect.Descriptor instead.
 func (*ListLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{44}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListLogRequest) GetFrom() uint64 {
@@ -2541,7 +3041,7 @@ type ListLogResponse struct {
 
 func (x *ListLogResponse) Reset() {
 	*x = ListLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2553,7 +3053,7 @@ func (x *ListLogResponse) String() string {
 func (*ListLogResponse) ProtoMessage() {}
 
 func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2566,7 +3066,7 @@ func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogResponse.ProtoReflect.Descriptor instead.
 func (*ListLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{45}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ListLogResponse) GetSegments() []*SegmentInfo {
@@ -2601,7 +3101,7 @@ type SegmentInfo struct {
 
 func (x *SegmentInfo) Reset() {
 	*x = SegmentInfo{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2613,7 +3113,7 @@ func (x *SegmentInfo) String() string {
 func (*SegmentInfo) ProtoMessage() {}
 
 func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2626,7 +3126,7 @@ func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SegmentInfo.ProtoReflect.Descriptor instead.
 func (*SegmentInfo) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{46}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *SegmentInfo) GetSequence() uint64 {
@@ -2682,7 +3182,7 @@ var File_healthledger_v1_owner_proto protoreflect.FileDescriptor
 
 const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\n" +
-	"\x1bhealthledger/v1/owner.proto\x12\x0fhealthledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#healthledger/v1/authorization.proto\x1a healthledger/v1/disclosure.proto\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\"j\n" +
+	"\x1bhealthledger/v1/owner.proto\x12\x0fhealthledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#healthledger/v1/authorization.proto\x1a healthledger/v1/disclosure.proto\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\x1a\x1fhealthledger/v1/predicate.proto\x1a\x1chealthledger/v1/sample.proto\"j\n" +
 	"\x12CreateStoreRequest\x12\x18\n" +
 	"\akeyring\x18\x01 \x01(\fR\akeyring\x12:\n" +
 	"\tdecisions\x18\x02 \x03(\v2\x1c.healthledger.v1.NewDecisionR\tdecisions\"\x15\n" +
@@ -2739,7 +3239,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x11RemoveAppResponse\"\x11\n" +
 	"\x0fListAppsRequest\"<\n" +
 	"\x10ListAppsResponse\x12(\n" +
-	"\x04apps\x18\x01 \x03(\v2\x14.healthledger.v1.AppR\x04apps\"\xc5\x02\n" +
+	"\x04apps\x18\x01 \x03(\v2\x14.healthledger.v1.AppR\x04apps\"\xfc\x02\n" +
 	"\x03App\x125\n" +
 	"\bmanifest\x18\x01 \x01(\v2\x19.healthledger.v1.ManifestR\bmanifest\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x1a\n" +
@@ -2750,23 +3250,63 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x05share\x18\x05 \x03(\tR\x05share\x12,\n" +
 	"\x04read\x18\x06 \x03(\v2\x18.healthledger.v1.AppReadR\x04read\x12\x12\n" +
 	"\x04nkey\x18\a \x01(\tR\x04nkey\x12E\n" +
-	"\x10credential_since\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0fcredentialSince\"O\n" +
+	"\x10credential_since\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0fcredentialSince\x125\n" +
+	"\aobjects\x18\t \x03(\v2\x1b.healthledger.v1.AppObjectsR\aobjects\"Y\n" +
+	"\n" +
+	"AppObjects\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
+	"\agranted\x18\x02 \x01(\rR\agranted\x12\x1d\n" +
+	"\n" +
+	"own_hidden\x18\x03 \x01(\bR\townHidden\"O\n" +
 	"\aAppRead\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x120\n" +
 	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\x15\n" +
 	"\x13ListRequestsRequest\"S\n" +
 	"\x14ListRequestsResponse\x12;\n" +
-	"\brequests\x18\x01 \x03(\v2\x1f.healthledger.v1.PendingRequestR\brequests\"\xa3\x01\n" +
+	"\brequests\x18\x01 \x03(\v2\x1f.healthledger.v1.PendingRequestR\brequests\"\xde\x01\n" +
 	"\x0ePendingRequest\x125\n" +
 	"\bmanifest\x18\x01 \x01(\v2\x19.healthledger.v1.ManifestR\bmanifest\x120\n" +
 	"\x05asked\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05asked\x12\x14\n" +
 	"\x05share\x18\x03 \x03(\tR\x05share\x12\x12\n" +
-	"\x04read\x18\x04 \x03(\tR\x04read\"\x93\x01\n" +
+	"\x04read\x18\x04 \x03(\tR\x04read\x129\n" +
+	"\aobjects\x18\x05 \x03(\v2\x1f.healthledger.v1.PendingObjectsR\aobjects\"\xc8\x01\n" +
+	"\x0ePendingObjects\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x120\n" +
+	"\x05asked\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05asked\x12.\n" +
+	"\x04from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x12\x14\n" +
+	"\x05limit\x18\x05 \x01(\rR\x05limit\"\x93\x01\n" +
 	"\rDecideRequest\x12\x1b\n" +
 	"\tbundle_id\x18\x01 \x01(\tR\bbundleId\x123\n" +
 	"\x06shares\x18\x02 \x03(\v2\x1b.healthledger.v1.ShareGrantR\x06shares\x120\n" +
 	"\x05reads\x18\x03 \x03(\v2\x1a.healthledger.v1.ReadGrantR\x05reads\"\x10\n" +
-	"\x0eDecideResponse\"U\n" +
+	"\x0eDecideResponse\"\x90\x02\n" +
+	"\x12ListObjectsRequest\x12\x1b\n" +
+	"\tbundle_id\x18\x01 \x01(\tR\bbundleId\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12.\n" +
+	"\x04from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x128\n" +
+	"\tpredicate\x18\x05 \x01(\v2\x1a.healthledger.v1.PredicateR\tpredicate\x12\x14\n" +
+	"\x05limit\x18\x06 \x01(\rR\x05limit\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\a \x01(\tR\tpageToken\"v\n" +
+	"\x13ListObjectsResponse\x127\n" +
+	"\aobjects\x18\x01 \x03(\v2\x1d.healthledger.v1.StoredObjectR\aobjects\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9e\x01\n" +
+	"\fStoredObject\x12/\n" +
+	"\x04name\x18\x01 \x01(\v2\x1b.healthledger.v1.ObjectNameR\x04name\x12/\n" +
+	"\x06sample\x18\x02 \x01(\v2\x17.healthledger.v1.SampleR\x06sample\x12\x1a\n" +
+	"\breadable\x18\x03 \x01(\bR\breadable\x12\x10\n" +
+	"\x03own\x18\x04 \x01(\bR\x03own\"\x83\x02\n" +
+	"\x14DecideObjectsRequest\x12\x1b\n" +
+	"\tbundle_id\x18\x01 \x01(\tR\bbundleId\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12\x1d\n" +
+	"\n" +
+	"revoke_all\x18\x03 \x01(\bR\trevokeAll\x125\n" +
+	"\arevoked\x18\x04 \x03(\v2\x1b.healthledger.v1.ObjectNameR\arevoked\x125\n" +
+	"\agranted\x18\x05 \x03(\v2\x1b.healthledger.v1.ObjectNameR\agranted\x12-\n" +
+	"\x03own\x18\x06 \x01(\x0e2\x1b.healthledger.v1.OwnObjectsR\x03own\"\x17\n" +
+	"\x15DecideObjectsResponse\"U\n" +
 	"\x10SetPolicyRequest\x12A\n" +
 	"\fplausibility\x18\x01 \x01(\x0e2\x1d.healthledger.v1.PlausibilityR\fplausibility\"\x13\n" +
 	"\x11SetPolicyResponse\"b\n" +
@@ -2846,7 +3386,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x11LOCK_STATE_LOCKED\x10\x01\x12\x18\n" +
 	"\x14LOCK_STATE_UNLOCKING\x10\x02\x12\x17\n" +
 	"\x13LOCK_STATE_UNLOCKED\x10\x03\x12\x16\n" +
-	"\x12LOCK_STATE_LOCKING\x10\x042\xd8\x11\n" +
+	"\x12LOCK_STATE_LOCKING\x10\x042\x92\x13\n" +
 	"\fOwnerService\x12X\n" +
 	"\vCreateStore\x12#.healthledger.v1.CreateStoreRequest\x1a$.healthledger.v1.CreateStoreResponse\x12I\n" +
 	"\x06Status\x12\x1e.healthledger.v1.StatusRequest\x1a\x1f.healthledger.v1.StatusResponse\x12X\n" +
@@ -2859,7 +3399,9 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\tRemoveApp\x12!.healthledger.v1.RemoveAppRequest\x1a\".healthledger.v1.RemoveAppResponse\x12O\n" +
 	"\bListApps\x12 .healthledger.v1.ListAppsRequest\x1a!.healthledger.v1.ListAppsResponse\x12[\n" +
 	"\fListRequests\x12$.healthledger.v1.ListRequestsRequest\x1a%.healthledger.v1.ListRequestsResponse\x12I\n" +
-	"\x06Decide\x12\x1e.healthledger.v1.DecideRequest\x1a\x1f.healthledger.v1.DecideResponse\x12R\n" +
+	"\x06Decide\x12\x1e.healthledger.v1.DecideRequest\x1a\x1f.healthledger.v1.DecideResponse\x12X\n" +
+	"\vListObjects\x12#.healthledger.v1.ListObjectsRequest\x1a$.healthledger.v1.ListObjectsResponse\x12^\n" +
+	"\rDecideObjects\x12%.healthledger.v1.DecideObjectsRequest\x1a&.healthledger.v1.DecideObjectsResponse\x12R\n" +
 	"\tSetPolicy\x12!.healthledger.v1.SetPolicyRequest\x1a\".healthledger.v1.SetPolicyResponse\x12a\n" +
 	"\x0eSetSourceOrder\x12&.healthledger.v1.SetSourceOrderRequest\x1a'.healthledger.v1.SetSourceOrderResponse\x12j\n" +
 	"\x11SetPreferredUnits\x12).healthledger.v1.SetPreferredUnitsRequest\x1a*.healthledger.v1.SetPreferredUnitsResponse\x12^\n" +
@@ -2889,7 +3431,7 @@ func file_healthledger_v1_owner_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_owner_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
+var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
 var file_healthledger_v1_owner_proto_goTypes = []any{
 	(LockState)(0),                     // 0: healthledger.v1.LockState
 	(*CreateStoreRequest)(nil),         // 1: healthledger.v1.CreateStoreRequest
@@ -2914,147 +3456,176 @@ var file_healthledger_v1_owner_proto_goTypes = []any{
 	(*ListAppsRequest)(nil),            // 20: healthledger.v1.ListAppsRequest
 	(*ListAppsResponse)(nil),           // 21: healthledger.v1.ListAppsResponse
 	(*App)(nil),                        // 22: healthledger.v1.App
-	(*AppRead)(nil),                    // 23: healthledger.v1.AppRead
-	(*ListRequestsRequest)(nil),        // 24: healthledger.v1.ListRequestsRequest
-	(*ListRequestsResponse)(nil),       // 25: healthledger.v1.ListRequestsResponse
-	(*PendingRequest)(nil),             // 26: healthledger.v1.PendingRequest
-	(*DecideRequest)(nil),              // 27: healthledger.v1.DecideRequest
-	(*DecideResponse)(nil),             // 28: healthledger.v1.DecideResponse
-	(*SetPolicyRequest)(nil),           // 29: healthledger.v1.SetPolicyRequest
-	(*SetPolicyResponse)(nil),          // 30: healthledger.v1.SetPolicyResponse
-	(*SetSourceOrderRequest)(nil),      // 31: healthledger.v1.SetSourceOrderRequest
-	(*SetSourceOrderResponse)(nil),     // 32: healthledger.v1.SetSourceOrderResponse
-	(*SetPreferredUnitsRequest)(nil),   // 33: healthledger.v1.SetPreferredUnitsRequest
-	(*SetPreferredUnitsResponse)(nil),  // 34: healthledger.v1.SetPreferredUnitsResponse
-	(*DeleteSamplesRequest)(nil),       // 35: healthledger.v1.DeleteSamplesRequest
-	(*DeleteSamplesResponse)(nil),      // 36: healthledger.v1.DeleteSamplesResponse
-	(*AccessFilter)(nil),               // 37: healthledger.v1.AccessFilter
-	(*ListAccessRequest)(nil),          // 38: healthledger.v1.ListAccessRequest
-	(*ListAccessResponse)(nil),         // 39: healthledger.v1.ListAccessResponse
-	(*Refusal)(nil),                    // 40: healthledger.v1.Refusal
-	(*Access)(nil),                     // 41: healthledger.v1.Access
-	(*SummarizeAccessRequest)(nil),     // 42: healthledger.v1.SummarizeAccessRequest
-	(*SummarizeAccessResponse)(nil),    // 43: healthledger.v1.SummarizeAccessResponse
-	(*AccessSummary)(nil),              // 44: healthledger.v1.AccessSummary
-	(*ListLogRequest)(nil),             // 45: healthledger.v1.ListLogRequest
-	(*ListLogResponse)(nil),            // 46: healthledger.v1.ListLogResponse
-	(*SegmentInfo)(nil),                // 47: healthledger.v1.SegmentInfo
-	(*SignedDecision)(nil),             // 48: healthledger.v1.SignedDecision
-	(Plausibility)(0),                  // 49: healthledger.v1.Plausibility
-	(*timestamppb.Timestamp)(nil),      // 50: google.protobuf.Timestamp
-	(*Manifest)(nil),                   // 51: healthledger.v1.Manifest
-	(*ShareGrant)(nil),                 // 52: healthledger.v1.ShareGrant
-	(*ReadGrant)(nil),                  // 53: healthledger.v1.ReadGrant
-	(*SourceName)(nil),                 // 54: healthledger.v1.SourceName
-	(*PreferredUnit)(nil),              // 55: healthledger.v1.PreferredUnit
-	(*Deletion)(nil),                   // 56: healthledger.v1.Deletion
-	(*GrantDisclosureRequest)(nil),     // 57: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 58: healthledger.v1.RevokeDisclosureRequest
-	(*ListDisclosuresRequest)(nil),     // 59: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 60: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 61: healthledger.v1.OpenExportRequest
-	(*CloseExportRequest)(nil),         // 62: healthledger.v1.CloseExportRequest
-	(*GrantDisclosureResponse)(nil),    // 63: healthledger.v1.GrantDisclosureResponse
-	(*RevokeDisclosureResponse)(nil),   // 64: healthledger.v1.RevokeDisclosureResponse
-	(*ListDisclosuresResponse)(nil),    // 65: healthledger.v1.ListDisclosuresResponse
-	(*AccountDisclosuresResponse)(nil), // 66: healthledger.v1.AccountDisclosuresResponse
-	(*OpenExportResponse)(nil),         // 67: healthledger.v1.OpenExportResponse
-	(*CloseExportResponse)(nil),        // 68: healthledger.v1.CloseExportResponse
+	(*AppObjects)(nil),                 // 23: healthledger.v1.AppObjects
+	(*AppRead)(nil),                    // 24: healthledger.v1.AppRead
+	(*ListRequestsRequest)(nil),        // 25: healthledger.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),       // 26: healthledger.v1.ListRequestsResponse
+	(*PendingRequest)(nil),             // 27: healthledger.v1.PendingRequest
+	(*PendingObjects)(nil),             // 28: healthledger.v1.PendingObjects
+	(*DecideRequest)(nil),              // 29: healthledger.v1.DecideRequest
+	(*DecideResponse)(nil),             // 30: healthledger.v1.DecideResponse
+	(*ListObjectsRequest)(nil),         // 31: healthledger.v1.ListObjectsRequest
+	(*ListObjectsResponse)(nil),        // 32: healthledger.v1.ListObjectsResponse
+	(*StoredObject)(nil),               // 33: healthledger.v1.StoredObject
+	(*DecideObjectsRequest)(nil),       // 34: healthledger.v1.DecideObjectsRequest
+	(*DecideObjectsResponse)(nil),      // 35: healthledger.v1.DecideObjectsResponse
+	(*SetPolicyRequest)(nil),           // 36: healthledger.v1.SetPolicyRequest
+	(*SetPolicyResponse)(nil),          // 37: healthledger.v1.SetPolicyResponse
+	(*SetSourceOrderRequest)(nil),      // 38: healthledger.v1.SetSourceOrderRequest
+	(*SetSourceOrderResponse)(nil),     // 39: healthledger.v1.SetSourceOrderResponse
+	(*SetPreferredUnitsRequest)(nil),   // 40: healthledger.v1.SetPreferredUnitsRequest
+	(*SetPreferredUnitsResponse)(nil),  // 41: healthledger.v1.SetPreferredUnitsResponse
+	(*DeleteSamplesRequest)(nil),       // 42: healthledger.v1.DeleteSamplesRequest
+	(*DeleteSamplesResponse)(nil),      // 43: healthledger.v1.DeleteSamplesResponse
+	(*AccessFilter)(nil),               // 44: healthledger.v1.AccessFilter
+	(*ListAccessRequest)(nil),          // 45: healthledger.v1.ListAccessRequest
+	(*ListAccessResponse)(nil),         // 46: healthledger.v1.ListAccessResponse
+	(*Refusal)(nil),                    // 47: healthledger.v1.Refusal
+	(*Access)(nil),                     // 48: healthledger.v1.Access
+	(*SummarizeAccessRequest)(nil),     // 49: healthledger.v1.SummarizeAccessRequest
+	(*SummarizeAccessResponse)(nil),    // 50: healthledger.v1.SummarizeAccessResponse
+	(*AccessSummary)(nil),              // 51: healthledger.v1.AccessSummary
+	(*ListLogRequest)(nil),             // 52: healthledger.v1.ListLogRequest
+	(*ListLogResponse)(nil),            // 53: healthledger.v1.ListLogResponse
+	(*SegmentInfo)(nil),                // 54: healthledger.v1.SegmentInfo
+	(*SignedDecision)(nil),             // 55: healthledger.v1.SignedDecision
+	(Plausibility)(0),                  // 56: healthledger.v1.Plausibility
+	(*timestamppb.Timestamp)(nil),      // 57: google.protobuf.Timestamp
+	(*Manifest)(nil),                   // 58: healthledger.v1.Manifest
+	(*ShareGrant)(nil),                 // 59: healthledger.v1.ShareGrant
+	(*ReadGrant)(nil),                  // 60: healthledger.v1.ReadGrant
+	(*Predicate)(nil),                  // 61: healthledger.v1.Predicate
+	(*ObjectName)(nil),                 // 62: healthledger.v1.ObjectName
+	(*Sample)(nil),                     // 63: healthledger.v1.Sample
+	(OwnObjects)(0),                    // 64: healthledger.v1.OwnObjects
+	(*SourceName)(nil),                 // 65: healthledger.v1.SourceName
+	(*PreferredUnit)(nil),              // 66: healthledger.v1.PreferredUnit
+	(*Deletion)(nil),                   // 67: healthledger.v1.Deletion
+	(*GrantDisclosureRequest)(nil),     // 68: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 69: healthledger.v1.RevokeDisclosureRequest
+	(*ListDisclosuresRequest)(nil),     // 70: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 71: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 72: healthledger.v1.OpenExportRequest
+	(*CloseExportRequest)(nil),         // 73: healthledger.v1.CloseExportRequest
+	(*GrantDisclosureResponse)(nil),    // 74: healthledger.v1.GrantDisclosureResponse
+	(*RevokeDisclosureResponse)(nil),   // 75: healthledger.v1.RevokeDisclosureResponse
+	(*ListDisclosuresResponse)(nil),    // 76: healthledger.v1.ListDisclosuresResponse
+	(*AccountDisclosuresResponse)(nil), // 77: healthledger.v1.AccountDisclosuresResponse
+	(*OpenExportResponse)(nil),         // 78: healthledger.v1.OpenExportResponse
+	(*CloseExportResponse)(nil),        // 79: healthledger.v1.CloseExportResponse
 }
 var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	3,  // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
-	48, // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
+	55, // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
 	0,  // 2: healthledger.v1.StatusResponse.state:type_name -> healthledger.v1.LockState
-	49, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
-	50, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
+	56, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
+	57, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
 	0,  // 5: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
-	51, // 6: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	51, // 7: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	58, // 6: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	58, // 7: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
 	22, // 8: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
-	51, // 9: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
-	50, // 10: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
-	23, // 11: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
-	50, // 12: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
-	50, // 13: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
-	26, // 14: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	51, // 15: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
-	50, // 16: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
-	52, // 17: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
-	53, // 18: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
-	49, // 19: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
-	54, // 20: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
-	55, // 21: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
-	56, // 22: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
-	50, // 23: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
-	50, // 24: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
-	37, // 25: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	41, // 26: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
-	40, // 27: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
-	50, // 28: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	50, // 29: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
-	50, // 30: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
-	50, // 31: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
-	37, // 32: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	44, // 33: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
-	50, // 34: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
-	50, // 35: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
-	47, // 36: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
-	50, // 37: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
-	1,  // 38: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
-	4,  // 39: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
-	6,  // 40: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
-	8,  // 41: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
-	10, // 42: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
-	12, // 43: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
-	16, // 44: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
-	14, // 45: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
-	18, // 46: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
-	20, // 47: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
-	24, // 48: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
-	27, // 49: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
-	29, // 50: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
-	31, // 51: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
-	33, // 52: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
-	35, // 53: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
-	38, // 54: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
-	42, // 55: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
-	57, // 56: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
-	58, // 57: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
-	59, // 58: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
-	60, // 59: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
-	61, // 60: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
-	62, // 61: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
-	45, // 62: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	2,  // 63: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	5,  // 64: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	7,  // 65: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	9,  // 66: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	11, // 67: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	13, // 68: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	17, // 69: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
-	15, // 70: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
-	19, // 71: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	21, // 72: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	25, // 73: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
-	28, // 74: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	30, // 75: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
-	32, // 76: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
-	34, // 77: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
-	36, // 78: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
-	39, // 79: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
-	43, // 80: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
-	63, // 81: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
-	64, // 82: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
-	65, // 83: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
-	66, // 84: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
-	67, // 85: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
-	68, // 86: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
-	46, // 87: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	63, // [63:88] is the sub-list for method output_type
-	38, // [38:63] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	58, // 9: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
+	57, // 10: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
+	24, // 11: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
+	57, // 12: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
+	23, // 13: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
+	57, // 14: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
+	27, // 15: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	58, // 16: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
+	57, // 17: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
+	28, // 18: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
+	57, // 19: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
+	57, // 20: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
+	57, // 21: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
+	59, // 22: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
+	60, // 23: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
+	57, // 24: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
+	57, // 25: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
+	61, // 26: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
+	33, // 27: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
+	62, // 28: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
+	63, // 29: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
+	62, // 30: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
+	62, // 31: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
+	64, // 32: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
+	56, // 33: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
+	65, // 34: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
+	66, // 35: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
+	67, // 36: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
+	57, // 37: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
+	57, // 38: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
+	44, // 39: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	48, // 40: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
+	47, // 41: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
+	57, // 42: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	57, // 43: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
+	57, // 44: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
+	57, // 45: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
+	44, // 46: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	51, // 47: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
+	57, // 48: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
+	57, // 49: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
+	54, // 50: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
+	57, // 51: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
+	1,  // 52: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
+	4,  // 53: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
+	6,  // 54: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
+	8,  // 55: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
+	10, // 56: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
+	12, // 57: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
+	16, // 58: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
+	14, // 59: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
+	18, // 60: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
+	20, // 61: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
+	25, // 62: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
+	29, // 63: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
+	31, // 64: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
+	34, // 65: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
+	36, // 66: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
+	38, // 67: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
+	40, // 68: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
+	42, // 69: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
+	45, // 70: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
+	49, // 71: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
+	68, // 72: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
+	69, // 73: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
+	70, // 74: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
+	71, // 75: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
+	72, // 76: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
+	73, // 77: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
+	52, // 78: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	2,  // 79: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	5,  // 80: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	7,  // 81: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	9,  // 82: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	11, // 83: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	13, // 84: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	17, // 85: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
+	15, // 86: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
+	19, // 87: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	21, // 88: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	26, // 89: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
+	30, // 90: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	32, // 91: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
+	35, // 92: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
+	37, // 93: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	39, // 94: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
+	41, // 95: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
+	43, // 96: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
+	46, // 97: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
+	50, // 98: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
+	74, // 99: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
+	75, // 100: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
+	76, // 101: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
+	77, // 102: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
+	78, // 103: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
+	79, // 104: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
+	53, // 105: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	79, // [79:106] is the sub-list for method output_type
+	52, // [52:79] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_owner_proto_init() }
@@ -3066,14 +3637,16 @@ func file_healthledger_v1_owner_proto_init() {
 	file_healthledger_v1_disclosure_proto_init()
 	file_healthledger_v1_event_proto_init()
 	file_healthledger_v1_health_proto_init()
-	file_healthledger_v1_owner_proto_msgTypes[40].OneofWrappers = []any{}
+	file_healthledger_v1_predicate_proto_init()
+	file_healthledger_v1_sample_proto_init()
+	file_healthledger_v1_owner_proto_msgTypes[47].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_owner_proto_rawDesc), len(file_healthledger_v1_owner_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   47,
+			NumMessages:   54,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

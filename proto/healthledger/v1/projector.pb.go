@@ -541,6 +541,7 @@ type ReadRequest struct {
 	//	*ReadRequest_Disclosures
 	//	*ReadRequest_Account
 	//	*ReadRequest_OpenExport
+	//	*ReadRequest_Objects
 	Query         isReadRequest_Query `protobuf_oneof:"query"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -723,6 +724,15 @@ func (x *ReadRequest) GetOpenExport() *OpenExportRequest {
 	return nil
 }
 
+func (x *ReadRequest) GetObjects() *ListObjectsRequest {
+	if x != nil {
+		if x, ok := x.Query.(*ReadRequest_Objects); ok {
+			return x.Objects
+		}
+	}
+	return nil
+}
+
 type isReadRequest_Query interface {
 	isReadRequest_Query()
 }
@@ -785,6 +795,11 @@ type ReadRequest_OpenExport struct {
 	OpenExport *OpenExportRequest `protobuf:"bytes,16,opt,name=open_export,json=openExport,proto3,oneof"`
 }
 
+type ReadRequest_Objects struct {
+	// And of what is granted object by object.
+	Objects *ListObjectsRequest `protobuf:"bytes,17,opt,name=objects,proto3,oneof"`
+}
+
 func (*ReadRequest_Samples) isReadRequest_Query() {}
 
 func (*ReadRequest_Changes) isReadRequest_Query() {}
@@ -812,6 +827,8 @@ func (*ReadRequest_Disclosures) isReadRequest_Query() {}
 func (*ReadRequest_Account) isReadRequest_Query() {}
 
 func (*ReadRequest_OpenExport) isReadRequest_Query() {}
+
+func (*ReadRequest_Objects) isReadRequest_Query() {}
 
 // Outcome asks what became of a request of the reader's: of an app's save or delete, or of
 // the owner's decision to delete.
@@ -872,7 +889,7 @@ func (x *Outcome) GetDecision() uint64 {
 type ReadResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A serialized QuerySamplesResponse to samples, QueryChangesResponse to changes, …,
-	// DueResponse to due, …, AccountDisclosuresResponse to account, DisclosureBegun to open_export.
+	// DueResponse to due, …, DisclosureBegun to open_export, ListObjectsResponse to objects.
 	Answer []byte `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
 	// What of it is handed over, where the reader is a disclosure.
 	HandedOver    []*DisclosureCount `protobuf:"bytes,2,rep,name=handed_over,json=handedOver,proto3" json:"handed_over,omitempty"`
@@ -1120,6 +1137,7 @@ type SignDecisionRequest struct {
 	//	*SignDecisionRequest_SetPreferredUnits
 	//	*SignDecisionRequest_DeleteSamples
 	//	*SignDecisionRequest_UpdateApp
+	//	*SignDecisionRequest_DecideObjects
 	//	*SignDecisionRequest_GrantDisclosure
 	//	*SignDecisionRequest_RevokeDisclosure
 	//	*SignDecisionRequest_ReplaceCredential
@@ -1244,6 +1262,15 @@ func (x *SignDecisionRequest) GetUpdateApp() *UpdateAppRequest {
 	return nil
 }
 
+func (x *SignDecisionRequest) GetDecideObjects() *DecideObjectsRequest {
+	if x != nil {
+		if x, ok := x.Draft.(*SignDecisionRequest_DecideObjects); ok {
+			return x.DecideObjects
+		}
+	}
+	return nil
+}
+
 func (x *SignDecisionRequest) GetGrantDisclosure() *GrantDisclosureRequest {
 	if x != nil {
 		if x, ok := x.Draft.(*SignDecisionRequest_GrantDisclosure); ok {
@@ -1307,6 +1334,10 @@ type SignDecisionRequest_UpdateApp struct {
 	UpdateApp *UpdateAppRequest `protobuf:"bytes,9,opt,name=update_app,json=updateApp,proto3,oneof"`
 }
 
+type SignDecisionRequest_DecideObjects struct {
+	DecideObjects *DecideObjectsRequest `protobuf:"bytes,15,opt,name=decide_objects,json=decideObjects,proto3,oneof"`
+}
+
 type SignDecisionRequest_GrantDisclosure struct {
 	GrantDisclosure *GrantDisclosureRequest `protobuf:"bytes,12,opt,name=grant_disclosure,json=grantDisclosure,proto3,oneof"`
 }
@@ -1334,6 +1365,8 @@ func (*SignDecisionRequest_SetPreferredUnits) isSignDecisionRequest_Draft() {}
 func (*SignDecisionRequest_DeleteSamples) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_UpdateApp) isSignDecisionRequest_Draft() {}
+
+func (*SignDecisionRequest_DecideObjects) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_GrantDisclosure) isSignDecisionRequest_Draft() {}
 
@@ -1810,7 +1843,7 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x12@\n" +
 	"\n" +
 	"disclosure\x18\x02 \x01(\v2 .healthledger.v1.DisclosureBegunR\n" +
-	"disclosure\"\xb4\b\n" +
+	"disclosure\"\xf5\b\n" +
 	"\vReadRequest\x12/\n" +
 	"\x06reader\x18\x01 \x01(\v2\x17.healthledger.v1.ReaderR\x06reader\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12@\n" +
@@ -1831,7 +1864,8 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\vdisclosures\x18\x0e \x01(\v2'.healthledger.v1.ListDisclosuresRequestH\x00R\vdisclosures\x12F\n" +
 	"\aaccount\x18\x0f \x01(\v2*.healthledger.v1.AccountDisclosuresRequestH\x00R\aaccount\x12E\n" +
 	"\vopen_export\x18\x10 \x01(\v2\".healthledger.v1.OpenExportRequestH\x00R\n" +
-	"openExportB\a\n" +
+	"openExport\x12?\n" +
+	"\aobjects\x18\x11 \x01(\v2#.healthledger.v1.ListObjectsRequestH\x00R\aobjectsB\a\n" +
 	"\x05query\"D\n" +
 	"\aOutcome\x12\x1d\n" +
 	"\n" +
@@ -1852,7 +1886,7 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x10\n" +
 	"\x03app\x18\x03 \x01(\x04R\x03app\x12\x14\n" +
-	"\x05after\x18\x04 \x01(\x04R\x05after\"\xdc\x06\n" +
+	"\x05after\x18\x04 \x01(\x04R\x05after\"\xac\a\n" +
 	"\x13SignDecisionRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x124\n" +
 	"\aadd_app\x18\x02 \x01(\v2\x19.healthledger.v1.AppDraftH\x00R\x06addApp\x12B\n" +
@@ -1865,7 +1899,8 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x13set_preferred_units\x18\a \x01(\v2\".healthledger.v1.PreferredUnitsSetH\x00R\x11setPreferredUnits\x12F\n" +
 	"\x0edelete_samples\x18\b \x01(\v2\x1d.healthledger.v1.OwnerDeletedH\x00R\rdeleteSamples\x12B\n" +
 	"\n" +
-	"update_app\x18\t \x01(\v2!.healthledger.v1.UpdateAppRequestH\x00R\tupdateApp\x12T\n" +
+	"update_app\x18\t \x01(\v2!.healthledger.v1.UpdateAppRequestH\x00R\tupdateApp\x12N\n" +
+	"\x0edecide_objects\x18\x0f \x01(\v2%.healthledger.v1.DecideObjectsRequestH\x00R\rdecideObjects\x12T\n" +
 	"\x10grant_disclosure\x18\f \x01(\v2'.healthledger.v1.GrantDisclosureRequestH\x00R\x0fgrantDisclosure\x12W\n" +
 	"\x11revoke_disclosure\x18\r \x01(\v2(.healthledger.v1.RevokeDisclosureRequestH\x00R\x10revokeDisclosure\x12Q\n" +
 	"\x12replace_credential\x18\x0e \x01(\v2 .healthledger.v1.CredentialDraftH\x00R\x11replaceCredentialB\a\n" +
@@ -1954,20 +1989,22 @@ var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*ListDisclosuresRequest)(nil),     // 34: healthledger.v1.ListDisclosuresRequest
 	(*AccountDisclosuresRequest)(nil),  // 35: healthledger.v1.AccountDisclosuresRequest
 	(*OpenExportRequest)(nil),          // 36: healthledger.v1.OpenExportRequest
-	(*DisclosureCount)(nil),            // 37: healthledger.v1.DisclosureCount
-	(*RemoveAppRequest)(nil),           // 38: healthledger.v1.RemoveAppRequest
-	(*DecideRequest)(nil),              // 39: healthledger.v1.DecideRequest
-	(*PolicySet)(nil),                  // 40: healthledger.v1.PolicySet
-	(*SourceOrderSet)(nil),             // 41: healthledger.v1.SourceOrderSet
-	(*PreferredUnitsSet)(nil),          // 42: healthledger.v1.PreferredUnitsSet
-	(*OwnerDeleted)(nil),               // 43: healthledger.v1.OwnerDeleted
-	(*UpdateAppRequest)(nil),           // 44: healthledger.v1.UpdateAppRequest
-	(*GrantDisclosureRequest)(nil),     // 45: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 46: healthledger.v1.RevokeDisclosureRequest
-	(*Manifest)(nil),                   // 47: healthledger.v1.Manifest
-	(*NewDecision)(nil),                // 48: healthledger.v1.NewDecision
-	(*App)(nil),                        // 49: healthledger.v1.App
-	(*PendingRequest)(nil),             // 50: healthledger.v1.PendingRequest
+	(*ListObjectsRequest)(nil),         // 37: healthledger.v1.ListObjectsRequest
+	(*DisclosureCount)(nil),            // 38: healthledger.v1.DisclosureCount
+	(*RemoveAppRequest)(nil),           // 39: healthledger.v1.RemoveAppRequest
+	(*DecideRequest)(nil),              // 40: healthledger.v1.DecideRequest
+	(*PolicySet)(nil),                  // 41: healthledger.v1.PolicySet
+	(*SourceOrderSet)(nil),             // 42: healthledger.v1.SourceOrderSet
+	(*PreferredUnitsSet)(nil),          // 43: healthledger.v1.PreferredUnitsSet
+	(*OwnerDeleted)(nil),               // 44: healthledger.v1.OwnerDeleted
+	(*UpdateAppRequest)(nil),           // 45: healthledger.v1.UpdateAppRequest
+	(*DecideObjectsRequest)(nil),       // 46: healthledger.v1.DecideObjectsRequest
+	(*GrantDisclosureRequest)(nil),     // 47: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 48: healthledger.v1.RevokeDisclosureRequest
+	(*Manifest)(nil),                   // 49: healthledger.v1.Manifest
+	(*NewDecision)(nil),                // 50: healthledger.v1.NewDecision
+	(*App)(nil),                        // 51: healthledger.v1.App
+	(*PendingRequest)(nil),             // 52: healthledger.v1.PendingRequest
 }
 var file_healthledger_v1_projector_proto_depIdxs = []int32{
 	24, // 0: healthledger.v1.Reader.disclosure:type_name -> healthledger.v1.DisclosureBegun
@@ -1986,44 +2023,46 @@ var file_healthledger_v1_projector_proto_depIdxs = []int32{
 	34, // 13: healthledger.v1.ReadRequest.disclosures:type_name -> healthledger.v1.ListDisclosuresRequest
 	35, // 14: healthledger.v1.ReadRequest.account:type_name -> healthledger.v1.AccountDisclosuresRequest
 	36, // 15: healthledger.v1.ReadRequest.open_export:type_name -> healthledger.v1.OpenExportRequest
-	37, // 16: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
-	13, // 17: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
-	15, // 18: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
-	38, // 19: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
-	39, // 20: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
-	40, // 21: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
-	41, // 22: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
-	42, // 23: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
-	43, // 24: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
-	44, // 25: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
-	45, // 26: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
-	46, // 27: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
-	16, // 28: healthledger.v1.SignDecisionRequest.replace_credential:type_name -> healthledger.v1.CredentialDraft
-	47, // 29: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
-	48, // 30: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
-	49, // 31: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
-	50, // 32: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	1,  // 33: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
-	3,  // 34: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
-	5,  // 35: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
-	8,  // 36: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
-	14, // 37: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
-	18, // 38: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
-	20, // 39: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
-	22, // 40: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
-	2,  // 41: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
-	4,  // 42: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
-	6,  // 43: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
-	10, // 44: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
-	17, // 45: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
-	19, // 46: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
-	21, // 47: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
-	23, // 48: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
-	41, // [41:49] is the sub-list for method output_type
-	33, // [33:41] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	37, // 16: healthledger.v1.ReadRequest.objects:type_name -> healthledger.v1.ListObjectsRequest
+	38, // 17: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
+	13, // 18: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
+	15, // 19: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
+	39, // 20: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
+	40, // 21: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
+	41, // 22: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
+	42, // 23: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
+	43, // 24: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
+	44, // 25: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
+	45, // 26: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
+	46, // 27: healthledger.v1.SignDecisionRequest.decide_objects:type_name -> healthledger.v1.DecideObjectsRequest
+	47, // 28: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
+	48, // 29: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
+	16, // 30: healthledger.v1.SignDecisionRequest.replace_credential:type_name -> healthledger.v1.CredentialDraft
+	49, // 31: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
+	50, // 32: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
+	51, // 33: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
+	52, // 34: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	1,  // 35: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
+	3,  // 36: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
+	5,  // 37: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
+	8,  // 38: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
+	14, // 39: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
+	18, // 40: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
+	20, // 41: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
+	22, // 42: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
+	2,  // 43: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
+	4,  // 44: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
+	6,  // 45: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
+	10, // 46: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
+	17, // 47: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
+	19, // 48: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
+	21, // 49: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
+	23, // 50: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
+	43, // [43:51] is the sub-list for method output_type
+	35, // [35:43] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_projector_proto_init() }
@@ -2051,6 +2090,7 @@ func file_healthledger_v1_projector_proto_init() {
 		(*ReadRequest_Disclosures)(nil),
 		(*ReadRequest_Account)(nil),
 		(*ReadRequest_OpenExport)(nil),
+		(*ReadRequest_Objects)(nil),
 	}
 	file_healthledger_v1_projector_proto_msgTypes[14].OneofWrappers = []any{
 		(*SignDecisionRequest_AddApp)(nil),
@@ -2061,6 +2101,7 @@ func file_healthledger_v1_projector_proto_init() {
 		(*SignDecisionRequest_SetPreferredUnits)(nil),
 		(*SignDecisionRequest_DeleteSamples)(nil),
 		(*SignDecisionRequest_UpdateApp)(nil),
+		(*SignDecisionRequest_DecideObjects)(nil),
 		(*SignDecisionRequest_GrantDisclosure)(nil),
 		(*SignDecisionRequest_RevokeDisclosure)(nil),
 		(*SignDecisionRequest_ReplaceCredential)(nil),

@@ -1,0 +1,22 @@
+package projector
+
+import (
+	"context"
+	"errors"
+
+	"healthledger/authz"
+	"healthledger/projector/query"
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// listObjects shows the owner what can be granted to an app object by object.
+func (o *openStore) listObjects(ctx context.Context, reader *pb.Reader, req *pb.ListObjectsRequest) (*pb.ListObjectsResponse, error) {
+	if reader.GetApp() != 0 {
+		return nil, errors.New("objects are listed for the owner")
+	}
+	app, ok := o.state.AppByBundle(req.GetBundleId())
+	if !ok {
+		return nil, &query.ArgumentError{Field: "bundle_id", Value: req.GetBundleId(), Why: authz.ErrNoApp.Error()}
+	}
+	return o.engine.Objects(ctx, o.state.OwnerScope(), o.state.Scope(app.Number), req)
+}
