@@ -137,6 +137,9 @@ func (h *httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.next.ServeHTTP(answer, r)
 }
 
+// maxWrite is how long an answer may take to its client.
+const maxWrite = 10 * time.Second
+
 // departing is an answer that waits until it may leave.
 type departing struct {
 	http.ResponseWriter
@@ -144,7 +147,13 @@ type departing struct {
 	once  sync.Once
 }
 
-func (d *departing) depart() { d.once.Do(d.leave) }
+func (d *departing) depart() {
+	d.once.Do(func() {
+		d.leave()
+		// Whoever cannot set it has no connection that could be slow.
+		_ = http.NewResponseController(d.ResponseWriter).SetWriteDeadline(time.Now().Add(maxWrite))
+	})
+}
 
 func (d *departing) WriteHeader(status int) {
 	d.depart()

@@ -27,6 +27,17 @@ const secret = "the token"
 
 // web serves over HTTP to whoever has the secret.
 func web(t *testing.T, impl pb.HealthServiceHandler, opts rpc.HTTPOptions) *httptest.Server {
+	server := httptest.NewUnstartedServer(handler(impl, opts))
+	server.Config.Protocols = new(http.Protocols)
+	server.Config.Protocols.SetHTTP1(true)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
+	t.Cleanup(server.Close)
+	return server
+}
+
+// handler knows anna and berta.
+func handler(impl pb.HealthServiceHandler, opts rpc.HTTPOptions) http.Handler {
 	opts.Authenticate = func(s, key, token string) (uint64, bool) {
 		return 1, s == store && (key == anna && token == secret || key == berta && token == "of berta")
 	}
@@ -34,13 +45,7 @@ func web(t *testing.T, impl pb.HealthServiceHandler, opts rpc.HTTPOptions) *http
 	mux.Handle(rpc.NewHTTPHandler(pb.File_healthledger_v1_health_proto.Services().ByName("HealthService"), func(o ...connect.HandlerOption) (string, http.Handler) {
 		return pb.NewHealthServiceHandler(impl, o...)
 	}, opts))
-	server := httptest.NewUnstartedServer(mux)
-	server.Config.Protocols = new(http.Protocols)
-	server.Config.Protocols.SetHTTP1(true)
-	server.Config.Protocols.SetUnencryptedHTTP2(true)
-	server.Start()
-	t.Cleanup(server.Close)
-	return server
+	return mux
 }
 
 // bearing puts the token on every call.
@@ -377,19 +382,6 @@ func refusal(t *testing.T, server *httptest.Server, contentType string, body io.
 		}
 	}
 	return failure.Code, detail
-}
-
-// Nothing about the request is looked at before the gate: neither how it is compressed.
-func TestGateOfHTTPRunsBeforeTheCompressionIsLookedAt(t *testing.T) {
-	server := web(t, service{save: accept}, rpc.HTTPOptions{Gate: func(context.Context, string) (context.Context, func(), error) {
-		return nil, nil, rpc.StoreLocked()
-	}})
-	for _, protocol := range []connect.ClientOption{connect.WithClientOptions(), connect.WithGRPCWeb()} {
-		client := pb.NewHealthServiceClient(server.Client(), server.URL, protocol, connect.WithSendGzip(), bearing(rpc.Bearer(store, anna, secret)))
-		if _, err := client.Save(t.Context(), &pb.SaveRequest{RequestId: make([]byte, 4096)}); rpc.Reason(err) != rpc.ReasonStoreLocked {
-			t.Error(err)
-		}
-	}
 }
 
 // One caller whose requests never end takes no place of others, nor do requests whose bodies

@@ -41,6 +41,13 @@ import (
 // MaxPayload is the largest message: a request or segment of 1 MiB with its headers.
 const MaxPayload = 1<<20 + 64<<10
 
+// What is kept for a client that does not read, in bytes, and how long, also at the end of
+// the server. A projector that reads the log has 16 MiB and more under way.
+const (
+	maxPending    = 64 << 20
+	writeDeadline = 5 * time.Second
+)
+
 // DefaultListen is any free port on loopback.
 const DefaultListen = "127.0.0.1:0"
 
@@ -164,6 +171,12 @@ func serverOptions(dir, host string, port int, gate *gate) *server.Options {
 		MaxPayload: MaxPayload,
 		// An app needs an inbox and its updates, a daemon connection a handful more.
 		MaxSubs: 1000,
+		// Whoever does not read loses what is beyond three quarters of what is kept for it,
+		// and the connection after the deadline. By itself the server would hold the
+		// connection up that sends, which is the one that answers everybody.
+		NoFastProducerStall: true,
+		MaxPending:          maxPending,
+		WriteDeadline:       writeDeadline,
 
 		Accounts:                   newAccounts(),
 		CustomClientAuthentication: gate,
