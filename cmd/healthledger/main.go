@@ -9,11 +9,13 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/sys/unix"
 
+	"healthledger/ledger/serve"
 	"healthledger/proto/rpc"
 )
 
@@ -91,7 +93,10 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		kong.Name("healthledger"), kong.Description("A sealed, append-only ledger for personal health data."),
 		kong.UsageOnError(), kong.Writers(stdout, stderr), kong.Exit(func(c int) { code = c }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Bind(&cli.globals),
-		kong.Vars{"dir": usual},
+		kong.Vars{
+			"dir":          usual,
+			"app_requests": strconv.Itoa(serve.DefaultRates.Requests), "app_bytes": strconv.Itoa(serve.DefaultRates.Bytes),
+		},
 	)
 	if err != nil {
 		fmt.Fprintln(stderr, "healthledger:", err)

@@ -19,16 +19,25 @@ type serveCmd struct {
 	HTTP     string        `name:"http" help:"Also answer over HTTP (Connect, gRPC, JSON) at this address; beyond loopback with a certificate only."`
 	Cert     string        `name:"tls-cert" help:"Certificate (PEM; the chain behind it, if there is one) for NATS and HTTP, which then speak nothing but TLS. Read at the start." type:"existingfile" and:"tls"`
 	CertKey  string        `name:"tls-key" help:"Key of the certificate (PEM)." type:"existingfile" and:"tls"`
+	Requests int           `name:"app-requests" help:"Requests that each app may make in a second; the owner is not limited." default:"${app_requests}"`
+	Bytes    int           `name:"app-bytes" help:"Bytes of requests that each app may send in a second." default:"${app_bytes}"`
 	AutoLock time.Duration `help:"Lock a store so long after its owner was last there (0: never)." default:"12h"`
 }
 
 // Run serves until it is told to end.
 func (c *serveCmd) Run(ctx context.Context, g *globals) error {
+	if c.Requests < 1 {
+		return usagef("--app-requests: %d is not a number from 1", c.Requests)
+	}
+	if c.Bytes < 1 {
+		return usagef("--app-bytes: %d is not a number from 1", c.Bytes)
+	}
 	options, err := g.serveOptions()
 	if err != nil {
 		return err
 	}
 	options.Listen, options.AutoLock = c.Listen, c.AutoLock
+	options.Rates = serve.Rates{Requests: c.Requests, Bytes: c.Bytes}
 	options.HTTP, options.TLS = c.HTTP, serve.TLS{Certificate: c.Cert, Key: c.CertKey}
 	d, err := serve.Start(ctx, options)
 	if errors.Is(err, natsserver.ErrNotLoopback) {

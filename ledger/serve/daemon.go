@@ -40,6 +40,8 @@ type Options struct {
 	HTTP string
 	// TLS of all clients; without it only loopback is served.
 	TLS TLS
+	// Rates of each app; the owner has none.
+	Rates Rates
 	// Launch starts projectors.
 	Launch Launch
 	// AutoLock locks a store so long after its owner was last there; 0: never.
@@ -59,6 +61,7 @@ type Daemon struct {
 	certificate *certificate
 	clock       clock
 	slow        *throttle
+	meters      *meters
 	waiting     *waiting
 	lives       *lives
 	conns       []*nats.Conn
@@ -100,6 +103,7 @@ func (d *Daemon) start(ctx context.Context) error {
 		return err
 	}
 	d.local = newLocalAddress()
+	d.meters = newMeters(d.options.Rates, d.local.Key)
 	if d.certificate, err = d.options.TLS.load(); err != nil {
 		return fmt.Errorf("certificate: %w", err)
 	}
@@ -135,7 +139,7 @@ func (d *Daemon) start(ctx context.Context) error {
 		{"owner", pb.File_healthledger_v1_owner_proto.Services().ByName("OwnerService"), &ownerService{daemon: d}, nil},
 	} {
 		endpoint, err := rpc.ServeNATS(d.service, s.prefix, s.descriptor, s.impl, rpc.NATSOptions{
-			Logger: d.options.Logger, Gate: s.gate,
+			Logger: d.options.Logger, Gate: s.gate, Count: d.meters.Count,
 		})
 		if err != nil {
 			return err

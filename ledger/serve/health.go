@@ -37,11 +37,16 @@ type caller struct {
 
 type callerKey struct{}
 
-// admit runs before a request is even decoded. It finds out who calls, and answers
-// the reads of a locked store, which are decided by nothing else.
+// admit runs before a request is even decoded. It refuses what an app asks for beyond its
+// rates, finds out who calls, and answers the reads of a locked store, which are decided by
+// nothing else.
 func (d *Daemon) admit(ctx context.Context, method string) (context.Context, func(), error) {
 	arrived := time.Now()
 	from, _ := rpc.CallerFrom(ctx)
+	if err := d.meters.Take(from); err != nil {
+		leave(arrived)
+		return nil, nil, err
+	}
 	c, err := d.identify(from)
 	if always(method) {
 		// Whether the caller still is one is asked when what it writes is sealed.

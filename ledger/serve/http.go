@@ -44,7 +44,7 @@ func (d *Daemon) serveHTTP() error {
 	mux.Handle(rpc.NewHTTPHandler(pb.File_healthledger_v1_owner_proto.Services().ByName("OwnerService"), func(o ...connect.HandlerOption) (string, http.Handler) {
 		return pb.NewOwnerServiceHandler(&ownerService{daemon: d}, o...)
 	}, options))
-	options.Authenticate, options.Gate = d.authenticateBearer, d.admit
+	options.Authenticate, options.Gate, options.Count = d.authenticateBearer, d.admit, d.meters.Count
 	mux.Handle(rpc.NewHTTPHandler(pb.File_healthledger_v1_health_proto.Services().ByName("HealthService"), func(o ...connect.HandlerOption) (string, http.Handler) {
 		return pb.NewHealthServiceHandler(&healthService{daemon: d}, o...)
 	}, options))

@@ -79,7 +79,8 @@ func Dial(ctx context.Context, c Credentials, opts ...nats.Option) (*Client, err
 	return &Client{nc: nc, health: rpc.NewHealthClient(services[0]), subject: rpc.UpdatesSubject(c.Store, c.Key)}, nil
 }
 
-// Health returns the service itself: one call for each method, nothing repeated.
+// Health returns the service itself: one call for each method, nothing repeated
+// but what came too early for the app's rate.
 func (c *Client) Health() pb.HealthServiceClient { return c.health }
 
 // Close ends the connection.
@@ -96,8 +97,9 @@ const (
 // Save stores samples and returns when they are durable. Without a request id it
 // makes one (the request itself is not changed, so it may be used again for other
 // objects). Payloads that would make the request too large go ahead in parts. Each call
-// that this takes is repeated while the service cannot be reached or is busy, until ctx
-// ends (after rpc.DefaultTimeout for each of them if ctx has no deadline).
+// that this takes is repeated while the service cannot be reached or is busy, or the app is
+// over its rate, until ctx ends (after rpc.DefaultTimeout for each of them if ctx has no
+// deadline).
 //
 // A save is all or nothing; therefore a request that without these payloads has more
 // than rpc.MaxRequest bytes is not split but refused with rpc.ReasonTooLarge. After
@@ -154,7 +156,7 @@ func repeat[R any](ctx context.Context, c *Client, call func(context.Context) (R
 		case <-ctx.Done():
 			// The reason of the last attempt tells more than that time is over.
 			return response, err
-		case <-time.After(wait):
+		case <-time.After(max(wait, rpc.RetryAfter(err))):
 		}
 	}
 }
@@ -167,6 +169,9 @@ func attempt[R any](ctx context.Context, call func(context.Context) (R, error)) 
 
 // repeatable reports whether a save may succeed when it is sent again.
 func repeatable(err error) bool {
+	if rpc.RetryAfter(err) > 0 {
+		return true
+	}
 	switch rpc.Reason(err) {
 	case rpc.ReasonUnavailable, rpc.ReasonBusy, rpc.ReasonDeadlineExceeded:
 		return true

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -38,7 +40,8 @@ const (
 	ReasonNoData = "NO_DATA"
 	// ReasonResyncNeeded: the anchor is too old.
 	ReasonResyncNeeded = "RESYNC_NEEDED"
-	// ReasonQuotaExceeded: the caller has used up what it may use.
+	// ReasonQuotaExceeded: the caller has used up what it may use; RetryAfter says for how
+	// long.
 	ReasonQuotaExceeded = "QUOTA_EXCEEDED"
 	// ReasonBusy: too much is under way; trying again soon is right.
 	ReasonBusy = "BUSY"
@@ -126,6 +129,8 @@ func attach(err *connect.Error, code connect.Code, detail *pb.ErrorDetail) *conn
 		Field:  printable(detail.Field, maxValue),
 		Value:  printable(detail.Value, maxValue),
 		Why:    printable(detail.Why, maxWhy),
+
+		RetryAfterMs: detail.RetryAfterMs,
 	}
 	if detail.Reason == "" {
 		detail.Reason = defaultReason(code)
@@ -200,6 +205,19 @@ func Detail(err error) *pb.ErrorDetail {
 
 // Reason returns the reason of an error, or "" if it has none.
 func Reason(err error) string { return Detail(err).GetReason() }
+
+// QuotaExceeded refuses a caller that has used up what it may use, until then.
+func QuotaExceeded(retryAfter time.Duration) *connect.Error {
+	ms := min(max((retryAfter+time.Millisecond-1)/time.Millisecond, 1), math.MaxUint32)
+	return Error(connect.CodeResourceExhausted, &pb.ErrorDetail{Reason: ReasonQuotaExceeded, RetryAfterMs: uint32(ms)},
+		"more than this app may ask for: try again in %d ms", ms)
+}
+
+// RetryAfter returns when the caller that was refused with an error may try again, 0 if
+// the error does not say so.
+func RetryAfter(err error) time.Duration {
+	return time.Duration(Detail(err).GetRetryAfterMs()) * time.Millisecond
+}
 
 // Public returns what a caller may see of an error: a *connect.Error with a detail
 // is seen as it is, what wraps it is dropped; an ended context says so; everything

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -24,6 +25,8 @@ type HTTPOptions struct {
 	Authenticate func(store, key, token string) (credential uint64, ok bool)
 	// Gate stands before every call; nil: none.
 	Gate Gate
+	// Count is told of every request that has passed the gate; nil: nobody is.
+	Count Count
 	// MaxRequests and MaxBytes of requests under way at once, of which a caller gets a
 	// part; 0: DefaultMaxRequests and DefaultMaxBytes. What exceeds them is answered with
 	// ReasonBusy at once.
@@ -124,7 +127,7 @@ func (h *httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Whatever is answered from here on, by whomever, leaves when it may.
 	answer := &departing{ResponseWriter: w, leave: leave}
 	defer answer.depart() // one without a body is written when this returns
-	content, done, err := h.read(answer, r, key)
+	content, done, err := h.read(answer, r, caller)
 	if err != nil {
 		h.refuse(answer, r, h.public(method, err))
 		return
@@ -170,7 +173,7 @@ func (d *departing) Unwrap() http.ResponseWriter { return d.ResponseWriter }
 
 // read reads the body of a request within the bounds, or until the service stops. The
 // request counts until done is called.
-func (h *httpHandler) read(w http.ResponseWriter, r *http.Request, key string) (content []byte, done func(), err error) {
+func (h *httpHandler) read(w http.ResponseWriter, r *http.Request, caller Caller) (content []byte, done func(), err error) {
 	limit := int64(MaxRequest)
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
 		limit += envelope
@@ -182,12 +185,12 @@ func (h *httpHandler) read(w http.ResponseWriter, r *http.Request, key string) (
 	if size < 0 {
 		size = limit
 	}
-	if err := h.bounds.take(key, size); err != nil {
+	if err := h.bounds.take(caller.Key, size); err != nil {
 		return nil, nil, err
 	}
 	defer func() {
 		if err != nil {
-			h.bounds.leave(key, size)
+			h.bounds.leave(caller.Key, size)
 		}
 	}()
 	stop := context.AfterFunc(h.opts.Stopping, func() {
@@ -196,7 +199,9 @@ func (h *httpHandler) read(w http.ResponseWriter, r *http.Request, key string) (
 	defer stop()
 	var body bytes.Buffer
 	body.Grow(int(max(r.ContentLength, 0)) + bytes.MinRead)
-	switch n, err := body.ReadFrom(io.LimitReader(r.Body, limit+1)); {
+	n, err := body.ReadFrom(io.LimitReader(r.Body, limit+1))
+	h.opts.Count.tell(caller, int(n))
+	switch {
 	case n > limit:
 		return nil, nil, tooLarge()
 	case h.opts.Stopping.Err() != nil && err != nil:
@@ -206,8 +211,8 @@ func (h *httpHandler) read(w http.ResponseWriter, r *http.Request, key string) (
 	case err != nil:
 		return nil, nil, Error(connect.CodeCanceled, nil, "the request ended early")
 	default:
-		h.bounds.settle(key, size, n)
-		return body.Bytes(), func() { h.bounds.leave(key, n) }, nil
+		h.bounds.settle(caller.Key, size, n)
+		return body.Bytes(), func() { h.bounds.leave(caller.Key, n) }, nil
 	}
 }
 
@@ -216,6 +221,9 @@ const envelope = 5
 
 // refuse answers in the caller's protocol, if it speaks one.
 func (h *httpHandler) refuse(w http.ResponseWriter, r *http.Request, err *connect.Error) {
+	if after := RetryAfter(err); after > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt(int64((after+time.Second-1)/time.Second), 10))
+	}
 	if !h.errors.IsSupported(r) {
 		http.Error(w, err.Message(), http.StatusUnauthorized)
 		return

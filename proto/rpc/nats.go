@@ -32,6 +32,8 @@ const (
 type NATSOptions struct {
 	// Gate stands before every call; nil: none.
 	Gate Gate
+	// Count is told of every request that has passed the gate; nil: nobody is.
+	Count Count
 	// MaxRequests and MaxBytes of requests under way at once, of which a caller gets a
 	// part; 0: DefaultMaxRequests and DefaultMaxBytes. What exceeds them is answered with
 	// ReasonBusy at once, so that nothing piles up unseen.
@@ -150,7 +152,7 @@ func (e *Endpoint) take(msg *nats.Msg) {
 		e.fail(&r, Error(connect.CodeUnimplemented, nil, "there is no such method"))
 		return
 	}
-	size := int64(len(msg.Data))
+	size := int64(msg.Size()) // headers are not free
 	if err := e.bounds.take(r.caller.Key, size); err != nil {
 		e.fail(&r, err)
 		return
@@ -240,6 +242,7 @@ func (e *Endpoint) call(r *request) (response proto.Message, err error) {
 		return nil, err
 	}
 	defer leave()
+	e.opts.Count.tell(r.caller, r.msg.Size())
 	return r.method.invoke(ctx, r.contentType, r.msg.Data)
 }
 

@@ -70,8 +70,9 @@ func WithSession(ctx context.Context, session string) context.Context {
 	return context.WithValue(ctx, sessionKey{}, &nats.Header{HeaderSession: {session}})
 }
 
-// Invoke calls a method by its name in the schema and waits for the answer. The
-// error is a *connect.Error with a detail: the service's own, or one of
+// Invoke calls a method by its name in the schema and waits for the answer. A call that
+// comes too early for the app's rate is made again when the service says, unless ctx ends
+// before. The error is a *connect.Error with a detail: the service's own, or one of
 // ReasonUnavailable (nobody answers, or the connection was lost, in which case the
 // call may have been executed), ReasonTooLarge, ReasonCanceled and
 // ReasonDeadlineExceeded.
@@ -83,8 +84,30 @@ func (c *NATSClient) Invoke(ctx context.Context, method string, request, respons
 	if len(body) > MaxRequest {
 		return tooLarge()
 	}
+	defer clear(body)
 	ctx, cancel := limited(ctx, waitOf(request))
 	defer cancel()
+	for tries := 0; ; tries++ {
+		err := c.invoke(ctx, method, body, response)
+		after := RetryAfter(err)
+		if after == 0 {
+			return err
+		}
+		// Whoever is refused again has been overtaken by other calls of the same app.
+		after <<= min(tries, 5)
+		if deadline, _ := ctx.Deadline(); time.Until(deadline) < after {
+			return err
+		}
+		select {
+		case <-time.After(after):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// invoke calls a method once.
+func (c *NATSClient) invoke(ctx context.Context, method string, body []byte, response proto.Message) error {
 	ctx, lost := context.WithCancelCause(ctx)
 	defer lost(nil)
 	defer context.AfterFunc(c.connected.Load().ctx, func() { lost(errLost) })()
@@ -95,7 +118,6 @@ func (c *NATSClient) Invoke(ctx context.Context, method string, request, respons
 		msg.Header = *session
 	}
 	answer, err := c.nc.RequestMsgWithContext(ctx, msg)
-	clear(body)
 	if err != nil {
 		if context.Cause(ctx) == errLost {
 			err = errLost

@@ -43,6 +43,17 @@ const MaxRequest = 1 << 20
 // answer is known and returns when it may be sent; a refusal goes out at once.
 type Gate func(ctx context.Context, method string) (entered context.Context, leave func(), err error)
 
+// Count is told how many bytes a request of a caller had that has passed the gate, or as
+// much of it as came.
+type Count func(caller Caller, bytes int)
+
+// tell does so; without one there is nobody to tell.
+func (c Count) tell(caller Caller, bytes int) {
+	if c != nil {
+		c(caller, bytes)
+	}
+}
+
 // open passes the gate; without one everything may pass.
 func (g Gate) open(ctx context.Context, method string) (context.Context, func(), error) {
 	leave := func() {}

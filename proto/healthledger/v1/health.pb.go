@@ -2992,7 +2992,9 @@ type ErrorDetail struct {
 	// Its value as given, shortened.
 	Value string `protobuf:"bytes,4,opt,name=value,proto3" json:"value,omitempty"`
 	// Why it was refused.
-	Why           string `protobuf:"bytes,5,opt,name=why,proto3" json:"why,omitempty"`
+	Why string `protobuf:"bytes,5,opt,name=why,proto3" json:"why,omitempty"`
+	// QUOTA_EXCEEDED: milliseconds after which the app's rate lets its next request in.
+	RetryAfterMs  uint32 `protobuf:"varint,6,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3060,6 +3062,13 @@ func (x *ErrorDetail) GetWhy() string {
 		return x.Why
 	}
 	return ""
+}
+
+func (x *ErrorDetail) GetRetryAfterMs() uint32 {
+	if x != nil {
+		return x.RetryAfterMs
+	}
+	return 0
 }
 
 var File_healthledger_v1_health_proto protoreflect.FileDescriptor
@@ -3259,13 +3268,14 @@ const file_healthledger_v1_health_proto_rawDesc = "" +
 	"\aupdates\x18\x01 \x03(\v2\x17.healthledger.v1.UpdateR\aupdates\"+\n" +
 	"\x11AckUpdatesRequest\x12\x16\n" +
 	"\x06tokens\x18\x01 \x03(\tR\x06tokens\"\x14\n" +
-	"\x12AckUpdatesResponse\"y\n" +
+	"\x12AckUpdatesResponse\"\x9f\x01\n" +
 	"\vErrorDetail\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12\x14\n" +
 	"\x05field\x18\x03 \x01(\tR\x05field\x12\x14\n" +
 	"\x05value\x18\x04 \x01(\tR\x05value\x12\x10\n" +
-	"\x03why\x18\x05 \x01(\tR\x03why*\x82\x01\n" +
+	"\x03why\x18\x05 \x01(\tR\x03why\x12$\n" +
+	"\x0eretry_after_ms\x18\x06 \x01(\rR\fretryAfterMs*\x82\x01\n" +
 	"\vShareStatus\x12\x1c\n" +
 	"\x18SHARE_STATUS_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bSHARE_STATUS_NOT_DETERMINED\x10\x01\x12\x17\n" +
