@@ -13,6 +13,7 @@ import (
 type benchCmd struct {
 	Limits benchLimitsCmd `cmd:"" default:"withargs" help:"Saves, imports and catching up, next to what this machine can do at most."`
 	Query  benchQueryCmd  `cmd:"" help:"Queries, next to SQLite with SQLCipher."`
+	Timing benchTimingCmd `cmd:"" help:"Whether the time of answers tells an app what it may not know."`
 }
 
 type benchLimitsCmd struct {
@@ -41,6 +42,18 @@ func (c *benchQueryCmd) Run(ctx context.Context, g *globals) error {
 	}
 	o.Tell = func(what string) { fmt.Fprintln(g.err, what) }
 	return bench.Queries(ctx, o)
+}
+
+type benchTimingCmd struct {
+	Samples  size `help:"Samples that one of the stores hides." default:"10M"`
+	Rounds   int  `help:"Questions of each kind with warm caches; fewer than 50 are not judged." default:"500"`
+	Restarts int  `help:"Questions of each kind with cold caches, each after a restart; fewer than 50 are not judged." default:"60"`
+}
+
+func (c *benchTimingCmd) Run(ctx context.Context, g *globals) error {
+	o := bench.TrialOptions{Samples: int(c.Samples), Rounds: c.Rounds, Restarts: c.Restarts, JSON: g.JSON, Out: g.out}
+	o.Tell = func(what string) { fmt.Fprintln(g.err, what) }
+	return bench.Trial(ctx, o)
 }
 
 // size is a number like 50k or 10M.

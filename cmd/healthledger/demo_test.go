@@ -67,6 +67,32 @@ func TestBenchQueryPrintsATableForEachSizeAndTheGrowth(t *testing.T) {
 	}
 }
 
+func TestBenchTimingComparesEveryQuestionOverBothTransports(t *testing.T) {
+	cmd := exec.Command(built, "bench", "timing", "--samples", "2k", "--rounds", "1", "--restarts", "1")
+	var notes bytes.Buffer
+	cmd.Stderr = &notes
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &notes)
+	}
+	for _, caches := range []string{"warm", "cold"} {
+		for _, way := range []string{"NATS", "HTTP"} {
+			for _, question := range []string{"samples", "one UUID", "changes", "changes after an anchor", "statistics", "sources", "payload"} {
+				compared := []string{"denied: hidden, none", "empty: hidden, none", "unknown: hidden, none", "since a date: hidden, none", "granted: hidden, none", "denied, empty", "unknown, empty"}
+				if question == "payload" {
+					compared = compared[:1]
+				}
+				for _, what := range compared {
+					want := caches + ` +` + question + ` +` + way + ` +` + what + ` +1 +\d+, \d+ +\S+ \[\S+, \S+\] +\S+ \[\S+, \S+\] .* -\n`
+					if !regexp.MustCompile(want).Match(out) {
+						t.Errorf("no line %s in\n%s", want, out)
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestSizesAreNumbersWithASuffix(t *testing.T) {
 	for text, want := range map[string]size{"1": 1, "300": 300, "50k": 50_000, "10M": 10_000_000, "100M": 100_000_000} {
 		var got size

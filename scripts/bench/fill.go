@@ -7,28 +7,28 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"healthledger/ledger"
 	"healthledger/ledger/importer/send"
 	"healthledger/ledger/serve"
 	"healthledger/proto/client"
 	"healthledger/proto/health"
+	pb "healthledger/proto/healthledger/v1"
 )
 
 // readerID is the app that queries.
 const readerID = "com.example.bench"
 
-const readerManifest = `bundle_id: ` + readerID + `
-name: Bench
-version: 1
-read_usage_description: Measures how fast it can read.
-purposes: [fitness]
-privacy_policy:
-  url: https://example.com/privacy
-  model: phr
-  sha256: 5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e
-`
+func readerManifest() *pb.Manifest {
+	return &pb.Manifest{
+		BundleId: readerID, Name: "Bench", Version: "1", ReadUsageDescription: "Measures how fast it can read.", Purposes: []string{"fitness"},
+		PrivacyPolicy: &pb.PrivacyPolicy{Url: "https://example.com/privacy", Model: "phr", Sha256: strings.Repeat("5e", 32)},
+	}
+}
 
 // filled is a daemon with a decade in its store, unlocked, and how it got there.
 type filled struct {
@@ -98,8 +98,12 @@ func (l *filled) populate(ctx context.Context, calm time.Duration) (err error) {
 // connect makes an app that may read everything, and connects it.
 func (l *filled) connect(ctx context.Context) error {
 	file := filepath.Join(filepath.Dir(l.dir), "reader.json")
-	manifest := filepath.Join(filepath.Dir(l.dir), "reader.yaml")
-	if err := os.WriteFile(manifest, []byte(readerManifest), 0o600); err != nil {
+	manifest := filepath.Join(filepath.Dir(l.dir), "manifest.json")
+	content, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(readerManifest())
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(manifest, content, 0o600); err != nil {
 		return err
 	}
 	if _, err := l.run(ctx, "app", "add", "--manifest", manifest, "--credentials", file); err != nil {
@@ -119,19 +123,24 @@ func (l *filled) connect(ctx context.Context) error {
 // inFlight is how many requests the importer has on their way.
 const inFlight = 4
 
-// save brings points as the importer, so many with each request (0: as many as fit), and
-// returns how many there were.
 func (l *filled) save(ctx context.Context, points iter.Seq[point], together int) (int, error) {
 	importer, err := l.importer(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer importer.Close()
+	return l.decade.save(ctx, importer, points, together)
+}
+
+// save brings points as the importer, so many with each request (0: as many as fit), and
+// returns how many there were.
+func (d *decade) save(ctx context.Context, importer *client.Client, points iter.Seq[point], together int) (int, error) {
 	from := allSources()
 	sender := send.New(ctx, importer.Save, inFlight)
 	batch, count := send.NewBatch(sender), 0
+	var err error
 	for at := range points {
-		s := &l.decade.series[at.series]
+		s := &d.series[at.series]
 		if err = batch.Add(s.typ, s.unit, from[at.source], &health.Row{Start: at.start, End: at.end, Value: at.value}); err != nil {
 			break
 		}
@@ -164,12 +173,16 @@ func (l *filled) importer(ctx context.Context) (*client.Client, error) {
 	return client.Dial(ctx, credentials)
 }
 
-// calm returns when the view has not changed for a while: compactions are over.
 func (l *filled) calm(ctx context.Context, while time.Duration) error {
+	return calm(ctx, while, l.viewSize)
+}
+
+// calm returns when the view has not changed for a while: compactions are over.
+func calm(ctx context.Context, while time.Duration, viewSize func() (int64, error)) error {
 	const atMost = 2 * time.Minute
 	last, since := int64(-1), time.Now()
 	for began := time.Now(); time.Since(since) < while && time.Since(began) < atMost; {
-		size, err := l.viewSize()
+		size, err := viewSize()
 		if err != nil {
 			return err
 		}

@@ -46,8 +46,8 @@ func (p *program) unlock(ctx context.Context) (time.Duration, error) {
 	return time.Since(started), err
 }
 
-func (p *program) serve() (stop func(), err error) {
-	cmd := exec.Command(p.self, "--dir", p.dir, "serve")
+func (p *program) serve(flags ...string) (stop func(), err error) {
+	cmd := exec.Command(p.self, append([]string{"--dir", p.dir, "serve"}, flags...)...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
