@@ -48,7 +48,7 @@ func (p *predicate) bind(w *writer, patience *patience) *filter {
 	}
 	return &filter{
 		root: p.root, writer: w, patience: patience,
-		origins: map[originKey]bool{}, members: map[memberKey]map[view.Locator]struct{}{},
+		origins: map[originKey]bool{}, members: map[memberTest]map[view.Locator]struct{}{},
 	}
 }
 
@@ -81,7 +81,7 @@ type filter struct {
 	writer   *writer
 	patience *patience
 	origins  map[originKey]bool
-	members  map[memberKey]map[view.Locator]struct{}
+	members  map[memberTest]map[view.Locator]struct{}
 }
 
 // matches says whether a sample that the reader may see fits.

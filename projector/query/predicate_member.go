@@ -21,27 +21,20 @@ func parseWorkoutTest(text, path string) (test, error) {
 
 func parseCorrelationTest(p *pb.CorrelationPredicate, path string) (test, error) {
 	if p.GetUuid() == "" {
-		return aloneTest{}, nil
+		return newAloneTest(), nil
 	}
 	id, err := parseUUID(p.Uuid, path)
 	return memberTest{catalog.Correlation, id}, err
 }
 
-// memberKey names members that a filter has looked up: those of one object, or all that
-// correlations have of a type.
-type memberKey struct {
-	memberTest
-	typeCode uint32
-}
-
 func (t memberTest) holds(f *filter, source *view.Source, s *view.Sample) (bool, error) {
-	members, ok := f.members[memberKey{memberTest: t}]
+	members, ok := f.members[t]
 	if !ok {
 		var err error
 		if members, err = f.membersOf(t); err != nil {
 			return false, err
 		}
-		f.members[memberKey{memberTest: t}] = members
+		f.members[t] = members
 	}
 	_, ok = members[source.Locate(s)]
 	return ok, nil
@@ -75,40 +68,36 @@ func (f *filter) addMembers(members map[view.Locator]struct{}, whole *view.Sourc
 	}
 	return f.writer.details.Members(f.writer.scope, object, func(source *view.Source, s *view.Sample) error {
 		members[source.Locate(s)] = struct{}{}
-		return nil
+		return f.patience.spend()
 	})
 }
 
-// aloneTest is fulfilled by what is a member of no correlation. A correlation is visible
-// to whoever may see one of its members, so of a visible sample none is hidden.
-type aloneTest struct{}
+// aloneTest is fulfilled by what is a member of no correlation that the reader sees.
+type aloneTest struct {
+	// of are the types that correlations have as members.
+	of map[uint32]struct{}
+}
 
-func (aloneTest) holds(f *filter, source *view.Source, s *view.Sample) (bool, error) {
-	key := memberKey{typeCode: source.Type()}
-	members, ok := f.members[key]
-	if !ok {
-		members = map[view.Locator]struct{}{}
-		for _, typ := range catalog.All() {
-			for _, m := range typ.Members() {
-				if m.Code != key.typeCode {
-					continue
-				}
-				if err := f.addMembersOf(members, view.Pair(typ.Code, m.Code)); err != nil {
-					return false, err
-				}
-			}
+func newAloneTest() aloneTest {
+	t := aloneTest{map[uint32]struct{}{}}
+	for _, typ := range catalog.All() {
+		if typ.Kind != catalog.Correlation {
+			continue
 		}
-		f.members[key] = members
+		for _, m := range typ.Members() {
+			t.of[m.Code] = struct{}{}
+		}
 	}
-	_, ok = members[source.Locate(s)]
-	return !ok, nil
+	return t
 }
 
-// addMembersOf adds the members of all correlations that lie under a pair. Nothing tells
-// where the correlation of a sample lies, so that all are read, once for a filter.
-func (f *filter) addMembersOf(members map[view.Locator]struct{}, pair uint32) error {
-	all := f.writer.snapshot.Sources(f.writer.scope, pair)
-	return scanAll(f.patience, always, all, func(source *view.Source, s *view.Sample) error {
-		return f.addMembers(members, source, s)
-	})
+func (t aloneTest) holds(f *filter, source *view.Source, s *view.Sample) (bool, error) {
+	if _, ok := t.of[source.Type()]; !ok {
+		return true, nil
+	}
+	if err := f.patience.spend(); err != nil {
+		return false, err
+	}
+	correlated, err := f.writer.details.Correlated(f.writer.scope, source, s)
+	return !correlated, err
 }

@@ -408,3 +408,37 @@ func FuzzParsePredicate(f *testing.F) {
 		}
 	})
 }
+
+// Whether a sample is a member is told by what lies beside the sample, however many
+// correlations there are elsewhere.
+func TestMembersAreKnownWithoutTheirCorrelations(t *testing.T) {
+	food := func(i int64) *pb.Sample {
+		when := health.Timestamp(base + i*microsPerHour)
+		member := &pb.Sample{Type: "dietaryFiber", Uuid: id(), Start: when, End: when, Unit: "g", Value: proto.Float64(float64(i))}
+		return &pb.Sample{Type: "food", Uuid: id(), Start: when, End: when, Source: &pb.Source{Name: "scale"}, Members: []*pb.Sample{member}}
+	}
+	alone := &pb.Sample{Type: "dietaryFiber", Uuid: id(), Start: health.Timestamp(base), End: health.Timestamp(base), Source: &pb.Source{Name: "scale"}, Unit: "g", Value: proto.Float64(77)}
+	var touched [2]int
+	for i, others := range []int64{0, 100} {
+		s := newStore(t)
+		s.saveSamples(t, anna, 0, food(0), alone)
+		for n := range others {
+			s.saveSamples(t, anna, 0, food(-n-1))
+		}
+		clear(s.touched)
+		answer, err := s.engine.Samples(context.Background(), grants(t, nil).OwnerScope(), &pb.QuerySamplesRequest{
+			Types: []string{"dietaryFiber"}, From: alone.Start,
+			Predicate: &pb.Predicate{Kind: &pb.Predicate_Correlation{Correlation: &pb.CorrelationPredicate{}}},
+		})
+		if err != nil || len(answer.Samples) != 1 || answer.Samples[0].Uuid != alone.Uuid {
+			t.Errorf("%v, error %v", answer, err)
+		}
+		for _, n := range s.touched {
+			touched[i] += n
+		}
+		s.close(t)
+	}
+	if touched[0] != touched[1] || touched[0] == 0 {
+		t.Errorf("%d keys and rows are read, %d with other correlations", touched[0], touched[1])
+	}
+}

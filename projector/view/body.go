@@ -144,23 +144,26 @@ func (b *Batch) putBody(s *Sample, o *incoming) error {
 	return nil
 }
 
-// dropBody deletes a body and the payload that came with it.
-func (b *Batch) dropBody(sequence uint64, event, number uint32) error {
-	key := appendBodyKey(nil, sequence, event, number)
+// dropBody deletes the body of an object that has this row, and the payload that came with it.
+func (b *Batch) dropBody(of *Locator, number uint32) error {
+	key := appendBodyKey(nil, of.Sequence, of.Event, number)
 	row, there, err := b.find(key)
 	if err != nil {
 		return err
 	}
-	var p payload
-	if _, ok := p.readPlace(row); !there || !ok {
+	o, ok := readObject(row)
+	if !there || !ok {
 		return errDamaged
 	}
-	for i := range p.chunks {
-		if p.uploaded {
+	for i := range o.payload.chunks {
+		if o.payload.uploaded {
 			break // other objects may have the same one
 		}
-		b.drop(appendChunkKey(nil, sequence, event, number, i))
+		b.drop(appendChunkKey(nil, of.Sequence, of.Event, number, i))
 	}
 	b.drop(key)
+	if isPair(of.Type) {
+		return b.leave(of, o.members)
+	}
 	return nil
 }

@@ -239,7 +239,7 @@ func goldenRefusals() []logged {
 	}
 }
 
-// goldenObjects are a correlation with a member that has an identity and outlasts it, a
+// goldenObjects are two correlations with a member that has an identity and outlasts it, a
 // series whose payload went ahead, and one that has it, of which a second version comes.
 func goldenObjects(upload []byte) []*pb.SampleColumns {
 	body := func(s *pb.Sample) []byte {
@@ -261,6 +261,9 @@ func goldenObjects(upload []byte) []*pb.SampleColumns {
 	return []*pb.SampleColumns{
 		{Type: 2001, Source: someSources[3], Tick: 1, Start: []int64{2}, Duration: []int64{5}, Body: [][]byte{body(&pb.Sample{Members: []*pb.Sample{
 			member("bloodPressureSystolic", 9, syncMetadata[0].Entries...), member("bloodPressureDiastolic", 3),
+		}})}},
+		{Type: 2001, Source: someSources[3], Tick: 1, Start: []int64{10}, Body: [][]byte{body(&pb.Sample{Members: []*pb.Sample{
+			member("bloodPressureSystolic", 11, syncMetadata[3].Entries...), member("bloodPressureDiastolic", 12),
 		}})}},
 		{Type: 2502, Tick: 1, Start: []int64{0, 0, 0}, Metadata: syncMetadata, MetadataIndex: []uint32{0, 1, 2}, Body: [][]byte{
 			series(&pb.Sample{Upload: &pb.Upload{Id: upload, Parts: 1}}), series(&pb.Sample{Payload: beats}), series(&pb.Sample{Payload: beats[:1]}),

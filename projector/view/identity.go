@@ -160,7 +160,7 @@ func (b *Batch) replace(k *known) error {
 		}
 	}
 	if k.body > 0 {
-		if err := b.dropBody(k.rows[0].Sequence, k.rows[0].Event, k.body-1); err != nil {
+		if err := b.dropBody(&k.rows[0], k.body-1); err != nil {
 			return err
 		}
 	}

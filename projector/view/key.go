@@ -30,6 +30,7 @@ const (
 	familyUUID       byte = 0x31
 	familyIdentity   byte = 0x32
 	familyPart       byte = 0x33
+	familyMembership byte = 0x34
 	familyDerived    byte = 0x35
 	familyUpdates    byte = 0x36
 	familyAsked      byte = 0x37

@@ -325,6 +325,11 @@ func (b *Batch) putObject(o *incoming, next *known) error {
 		next.rows = append(next.rows, Locator{row.typeCode, o.origin.id, place})
 		rows = append(rows, objectRow{next.rows[i], e.member})
 	}
+	if isCorrelation(o.typeCode) {
+		if err := b.join(o, rows); err != nil {
+			return err
+		}
+	}
 	b.counts.Samples++
 	if o.identity != nil {
 		b.keep(appendIdentityKey(nil, b.column.app, o.identity.name.typeCode, &o.identity.name.hash), next.append(nil))

@@ -99,7 +99,7 @@ func (b *Batch) removeObject(rows []objectRow) error {
 	if sample.body == 0 {
 		return nil
 	}
-	return b.dropBody(first.Sequence, first.Event, sample.body-1)
+	return b.dropBody(first, sample.body-1)
 }
 
 // removeRow removes a row and notes that it is deleted. Every row goes this way. It returns
