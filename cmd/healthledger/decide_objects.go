@@ -9,7 +9,9 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/term"
 
 	"healthledger/proto/catalog"
@@ -37,11 +39,13 @@ func (c *decideCmd) decideObjects(ctx context.Context, g *globals, o *owner) err
 	if err != nil {
 		return err
 	}
-	list, err := c.asked(ctx, o)
+	asked, err := c.asked(ctx, o)
 	if err != nil {
 		return err
 	}
-	objects, err := o.objects(ctx, list)
+	objects, err := o.objects(ctx, &pb.ListObjectsRequest{
+		BundleId: c.ID, Type: c.Objects, From: asked.GetFrom(), To: asked.GetTo(), Limit: asked.GetLimit(),
+	})
 	if err != nil {
 		return err
 	}
@@ -51,6 +55,7 @@ func (c *decideCmd) decideObjects(ctx context.Context, g *globals, o *owner) err
 	}
 	if !g.JSON {
 		printManifest(g.out, app.GetManifest())
+		fmt.Fprintf(g.out, "Asked     %s\n", askedText(asked))
 		printObjects(g.out, objects)
 	}
 	req := &pb.DecideObjectsRequest{BundleId: c.ID, Type: c.Objects, Own: ownObjects[c.Own]}
@@ -69,22 +74,36 @@ func (c *decideCmd) decideObjects(ctx context.Context, g *globals, o *owner) err
 	return o.decideObjects(ctx, g, req)
 }
 
-// asked is what an app asks for of the type.
-func (c *decideCmd) asked(ctx context.Context, o *owner) (*pb.ListObjectsRequest, error) {
-	list := &pb.ListObjectsRequest{BundleId: c.ID, Type: c.Objects}
+// asked is what an app asks for of the type, nil if it does not ask.
+func (c *decideCmd) asked(ctx context.Context, o *owner) (*pb.PendingObjects, error) {
 	t, ok := catalog.Lookup(c.Objects)
 	if !ok {
-		return list, nil // the daemon says so
+		return nil, nil // the daemon says so
 	}
 	requests, err := o.requests(ctx)
 	for _, r := range requests {
 		for _, p := range r.GetObjects() {
 			if r.GetManifest().GetBundleId() == c.ID && p.GetType() == t.Short() {
-				list.From, list.To, list.Limit = p.GetFrom(), p.GetTo(), p.GetLimit()
+				return p, nil
 			}
 		}
 	}
-	return list, err
+	return nil, err
+}
+
+// askedText says which objects are shown.
+func askedText(p *pb.PendingObjects) string {
+	if p == nil {
+		return "nothing; these are all that there are"
+	}
+	text := p.GetAsked().AsTime().Local().Format(time.DateTime)
+	if p.GetFrom() != nil || p.GetTo() != nil {
+		text += ", " + periodText(p.GetFrom(), p.GetTo(), "the last")
+	}
+	if p.GetLimit() > 0 {
+		text += fmt.Sprintf(", the newest %d", p.GetLimit())
+	}
+	return text
 }
 
 // objects lists what there is on all pages, as the owner.
@@ -166,7 +185,7 @@ func (c *decideCmd) answerObjects(ctx context.Context, o *owner, req *pb.DecideO
 			req.RevokeAll = true
 			continue
 		}
-		name, err := o.objectNamed(ctx, req, word)
+		name, err := o.objectNamed(ctx, req, "--deny", word)
 		if err != nil {
 			return err
 		}
@@ -179,7 +198,7 @@ func (c *decideCmd) answerObjects(ctx context.Context, o *owner, req *pb.DecideO
 			}
 			continue
 		}
-		name, err := o.objectNamed(ctx, req, word)
+		name, err := o.objectNamed(ctx, req, "--allow", word)
 		if err != nil {
 			return err
 		}
@@ -190,7 +209,10 @@ func (c *decideCmd) answerObjects(ctx context.Context, o *owner, req *pb.DecideO
 
 // objectNamed finds the object with a UUID, whether it was asked for or not. Apps may give
 // the same UUIDs, and then only the sheet tells which one is meant.
-func (o *owner) objectNamed(ctx context.Context, req *pb.DecideObjectsRequest, id string) (*pb.ObjectName, error) {
+func (o *owner) objectNamed(ctx context.Context, req *pb.DecideObjectsRequest, flag, id string) (*pb.ObjectName, error) {
+	if _, err := uuid.Parse(id); err != nil {
+		return nil, usagef("%s: %q is neither all nor a UUID", flag, id)
+	}
 	objects, err := o.objects(ctx, &pb.ListObjectsRequest{
 		BundleId: req.GetBundleId(), Type: req.GetType(),
 		Predicate: &pb.Predicate{Kind: &pb.Predicate_Uuid{Uuid: &pb.UuidPredicate{Uuids: []string{id}}}},

@@ -140,7 +140,7 @@ func printDisclosureSheet(out io.Writer, m *pb.Manifest, req *pb.GrantDisclosure
 	}
 	line("To", recipient)
 	line("Data", strings.Join(req.GetTypes(), ", "))
-	line("Period", periodText(req.GetFrom(), req.GetTo()))
+	line("Period", periodText(req.GetFrom(), req.GetTo(), whileGranted))
 	line("Purpose", req.GetPurpose()+": "+req.GetStatement())
 	if req.GetConsentSha256() != "" {
 		line("Consent", "to the document with SHA-256 "+req.GetConsentSha256())
@@ -153,14 +153,18 @@ func describeRecipient(r *pb.Recipient) string {
 	return fmt.Sprintf("%s, %s (%s)", r.GetName(), r.GetAddress(), strings.ReplaceAll(r.GetCategory(), "_", " "))
 }
 
-func periodText(from, to *timestamppb.Timestamp) string {
+// whileGranted is the open end of what is handed over.
+const whileGranted = "the last, as long as the grant holds"
+
+// periodText is a period in words, last those for an end that is open.
+func periodText(from, to *timestamppb.Timestamp, last string) string {
 	end := func(t *timestamppb.Timestamp, open string) string {
 		if t == nil {
 			return open
 		}
 		return t.AsTime().Local().Format(time.DateTime)
 	}
-	return "from " + end(from, "the first") + " to " + end(to, "the last, as long as the grant holds")
+	return "from " + end(from, "the first") + " to " + end(to, last)
 }
 
 type discloseListCmd struct{}
@@ -189,7 +193,7 @@ func (c *discloseListCmd) Run(ctx context.Context, g *globals) error {
 			standing = d.GetWhyEnded() + " " + d.GetEnded().AsTime().Local().Format(time.DateTime)
 		}
 		err := t.row(asCount(d.GetNumber()), asText(d.GetBundleId()), asText(d.GetRecipient().GetName()), asText(strings.Join(d.GetTypes(), ", ")),
-			asText(periodText(d.GetFrom(), d.GetTo())), asText(d.GetPurpose()), asText(d.GetStatement()), asMinute(d.GetExpires(), time.Local), asText(standing))
+			asText(periodText(d.GetFrom(), d.GetTo(), whileGranted)), asText(d.GetPurpose()), asText(d.GetStatement()), asMinute(d.GetExpires(), time.Local), asText(standing))
 		if err != nil {
 			return err
 		}
