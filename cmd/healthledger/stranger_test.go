@@ -53,7 +53,6 @@ var builtNATS = sync.OnceValues(func() (output []byte, err error) {
 		return nil, err
 	}
 	cmd := exec.Command("go", "build", "-modfile", modfile, "-o", filepath.Join(filepath.Dir(built), "nats"), "github.com/nats-io/natscli/nats")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	return cmd.CombinedOutput()
 })
 
