@@ -75,6 +75,10 @@ func TestBenchTimingComparesEveryQuestionOverBothTransports(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &notes)
 	}
+	together := `all +both +denied: hidden, none +14 `
+	if n := len(regexp.MustCompile(together).FindAll(out, -1)); n != 2 {
+		t.Errorf("%d lines %s instead of one warm and one cold in\n%s", n, together, out)
+	}
 	for _, caches := range []string{"warm", "cold"} {
 		for _, way := range []string{"NATS", "HTTP"} {
 			for _, question := range []string{"samples", "one UUID", "changes", "changes after an anchor", "statistics", "sources", "payload"} {

@@ -43,36 +43,77 @@ const (
 // fewest pairs that say anything.
 const fewest = 50
 
-// rows compares what was measured.
-func (t *trial) rows(caches string, all times) (rows []TrialRow) {
-	add := func(question int, way int, name string, first, second, same, other cell) {
-		if len(all[first]) == 0 {
-			return
-		}
-		rows = append(rows, TrialRow{
-			Caches: caches, Question: t.questions[question].name, Way: ways[way].name, Compared: name, Pairs: len(all[first]),
-			First: middle(all[first]), Second: middle(all[second]),
-			Stores: compare(all[first], all[second], t.random), Same: compare(all[same], all[other], t.random),
-		})
+// sides are what is compared: two of an app's views, and two bare stores.
+type sides struct{ first, second, same, other []time.Duration }
+
+func (s *sides) add(more *sides) {
+	s.first, s.second = append(s.first, more.first...), append(s.second, more.second...)
+	s.same, s.other = append(s.same, more.same...), append(s.other, more.other...)
+}
+
+func (s *sides) row(t *trial, caches, question, way, compared string) TrialRow {
+	return TrialRow{
+		Caches: caches, Question: question, Way: way, Compared: compared, Pairs: len(s.first), First: middle(s.first), Second: middle(s.second),
+		Stores: compare(s.first, s.second, t.random), Same: compare(s.same, s.other, t.random),
 	}
+}
+
+// rows compares what was measured: question by question, and then all of them together,
+// which shows what is too small to be seen in one.
+func (t *trial) rows(caches string, all times) (rows []TrialRow) {
+	if len(all) == 0 {
+		return nil
+	}
+	together := map[string]*sides{}
+	var order []string
 	for question, q := range t.questions {
 		for way := range ways {
-			at := func(kind, subject int) cell { return cell{question, way, kind, subject} }
-			for k, kind := range q.kinds {
-				add(question, way, kind.name+": hidden, none", at(k, hiding), at(k, bare), at(k, again), at(k, bare))
-				if kind == granted && len(rows) > 0 {
-					rows[len(rows)-1].control, rows[len(rows)-1].mustShow = true, q.shows
+			for _, c := range q.comparisons(func(kind, subject int) []time.Duration { return all[cell{question, way, kind, subject}] }) {
+				row := c.row(t, caches, q.name, ways[way].name, c.name)
+				row.control, row.mustShow = c.control, c.control && q.shows
+				rows = append(rows, row)
+				if c.control {
+					continue
 				}
-			}
-			with := slices.Index(q.kinds, empty)
-			for k, kind := range q.kinds {
-				if kind == denied || kind == unknown {
-					add(question, way, kind.name+", empty", at(k, hiding), at(with, hiding), at(with, again), at(with, bare))
+				if together[c.name] == nil {
+					together[c.name] = &sides{}
+					order = append(order, c.name)
 				}
+				together[c.name].add(&c.sides)
 			}
 		}
 	}
+	for _, name := range order {
+		rows = append(rows, together[name].row(t, caches, "all", "both", name))
+	}
 	return rows
+}
+
+// comparison is of a question.
+type comparison struct {
+	name string
+	sides
+	control bool
+}
+
+// comparisons of a question: each kind of type in the store that hides and in a bare one,
+// and kinds with each other in the one that hides.
+func (q *question) comparisons(at func(kind, subject int) []time.Duration) (all []comparison) {
+	for k, kind := range q.kinds {
+		s := sides{at(k, hiding), at(k, bare), at(k, again), at(k, bare)}
+		all = append(all, comparison{kind.name + ": hidden, none", s, kind == granted})
+	}
+	with := slices.Index(q.kinds, empty)
+	if with < 0 {
+		return all
+	}
+	for k, kind := range q.kinds {
+		if kind == denied || kind == unknown {
+			s := sides{at(k, hiding), at(with, hiding), at(with, again), at(with, bare)}
+			all = append(all, comparison{name: kind.name + ", empty", sides: s})
+		}
+	}
+	return all
 }
 
 func middle(all []time.Duration) float64 {
