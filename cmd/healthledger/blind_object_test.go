@@ -137,7 +137,11 @@ func (h *history) pickObjects() {
 			continue
 		}
 		h.each(func(_ int, w *twin) {
-			w.decideObjects(&pb.DecideObjectsRequest{BundleId: blindApp, Type: kind, Granted: w.objects(kind, s.GetUuid())})
+			names := w.objects(kind, s.GetUuid())
+			if kind != prescription { // another of the concept may have come before
+				names = slices.DeleteFunc(w.objects(kind), func(n *pb.ObjectName) bool { return string(n.GetName()) != takenInBoth })
+			}
+			w.decideObjects(&pb.DecideObjectsRequest{BundleId: blindApp, Type: kind, Granted: names})
 		})
 		h.tell("RequestObjectAuthorization", &pb.RequestObjectAuthorizationRequest{Type: kind})
 	}

@@ -138,13 +138,15 @@ func (w *twin) deletePrescription(s *pb.Sample) {
 	})
 }
 
-// objects are the names under which the owner finds those with UUIDs.
+// objects are the names under which the owner finds those with UUIDs, or all.
 func (w *twin) objects(typeName string, uuids ...string) (names []*pb.ObjectName) {
 	ctx, cancel := soon(w.t)
 	defer cancel()
-	list := must[*pb.ListObjectsResponse](w.t)(w.owner.Owner().ListObjects(ctx, &pb.ListObjectsRequest{
-		BundleId: blindApp, Type: typeName, Predicate: &pb.Predicate{Kind: &pb.Predicate_Uuid{Uuid: &pb.UuidPredicate{Uuids: uuids}}},
-	}))
+	req := &pb.ListObjectsRequest{BundleId: blindApp, Type: typeName}
+	if len(uuids) > 0 {
+		req.Predicate = &pb.Predicate{Kind: &pb.Predicate_Uuid{Uuid: &pb.UuidPredicate{Uuids: uuids}}}
+	}
+	list := must[*pb.ListObjectsResponse](w.t)(w.owner.Owner().ListObjects(ctx, req))
 	for _, o := range list.GetObjects() {
 		names = append(names, proto.CloneOf(o.GetName()))
 	}
