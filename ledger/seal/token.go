@@ -39,10 +39,12 @@ func (t *TokenKey) seal(context, token, plaintext []byte) (string, error) {
 		return "", err
 	}
 	defer t.key.release()
+	// Not below: memory that is to be erased costs more.
+	data := bound(context)
 	Do(func() {
 		aead := newXChaCha(key)
 		defer wipe(aead)
-		token = aead.Seal(token, token, plaintext, bound(context))
+		token = aead.Seal(token, token, plaintext, data)
 	})
 	return tokenText.EncodeToString(token), nil
 }
@@ -59,12 +61,12 @@ func (t *TokenKey) Open(context []byte, token string) ([]byte, error) {
 		return nil, err
 	}
 	defer t.key.release()
-	plaintext := make([]byte, 0, len(sealed))
+	plaintext, data := make([]byte, 0, len(sealed)), bound(context)
 	Do(func() {
 		aead := newXChaCha(key)
 		defer wipe(aead)
 		nonce, ciphertext := sealed[:chacha20poly1305.NonceSizeX], sealed[chacha20poly1305.NonceSizeX:]
-		plaintext, err = aead.Open(plaintext, nonce, ciphertext, bound(context))
+		plaintext, err = aead.Open(plaintext, nonce, ciphertext, data)
 	})
 	if err != nil {
 		return nil, ErrToken
