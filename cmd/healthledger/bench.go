@@ -14,6 +14,7 @@ type benchCmd struct {
 	Limits benchLimitsCmd `cmd:"" default:"withargs" help:"Saves, imports and catching up, next to what this machine can do at most."`
 	Query  benchQueryCmd  `cmd:"" help:"Queries, next to SQLite with SQLCipher."`
 	Timing benchTimingCmd `cmd:"" help:"Whether the time of answers tells an app what it may not know."`
+	Calls  benchCallsCmd  `cmd:"" help:"Reads and writes in the process, without and with authorization and its record, and over NATS and HTTP."`
 }
 
 type benchLimitsCmd struct {
@@ -54,6 +55,21 @@ func (c *benchTimingCmd) Run(ctx context.Context, g *globals) error {
 	o := bench.TrialOptions{Samples: int(c.Samples), Rounds: c.Rounds, Restarts: c.Restarts, JSON: g.JSON, Out: g.out}
 	o.Tell = func(what string) { fmt.Fprintln(g.err, what) }
 	return bench.Trial(ctx, o)
+}
+
+type benchCallsCmd struct {
+	Samples  size          `help:"Samples in the store." default:"1M"`
+	Rounds   int           `help:"How often each way of each call is measured, in turn." default:"40"`
+	Duration time.Duration `help:"How long at a time." default:"100ms"`
+}
+
+func (c *benchCallsCmd) Run(ctx context.Context, g *globals) error {
+	if c.Rounds < 1 {
+		return usagef("--rounds: at least 1")
+	}
+	o := bench.CallOptions{Samples: int(c.Samples), Rounds: c.Rounds, Duration: c.Duration, JSON: g.JSON, Out: g.out}
+	o.Tell = func(what string) { fmt.Fprintln(g.err, what) }
+	return bench.Calls(ctx, o)
 }
 
 // size is a number like 50k or 10M.

@@ -97,6 +97,26 @@ func TestBenchTimingComparesEveryQuestionOverBothTransports(t *testing.T) {
 	}
 }
 
+func TestBenchCallsComparesFourWaysOfEachCall(t *testing.T) {
+	cmd := exec.Command(built, "bench", "calls", "--samples", "300", "--rounds", "1", "--duration", "2ms")
+	var notes bytes.Buffer
+	cmd.Stderr = &notes
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &notes)
+	}
+	for _, work := range []string{"a page of 1,000 samples", "daily statistics of a year", "a page of 1,000 changes", "batches of 1,000 rows", "saves of one sample, 64 producers"} {
+		want := work + ` +in the process, all granted .*
+ +and authorized and recorded +\S+ m?s +\S+ \S+ +\S+× +\S+× +in the process, all granted +≤ 1.10× CPU +(yes|no)
+ +over NATS +\S+ m?s +\S+ \S+ +\S+× +- +and authorized and recorded +- +-
+ +over HTTP +\S+ m?s +\S+ \S+ +\S+× +- +and authorized and recorded +(- +-|≥ 6000 /s +(yes|no))
+`
+		if !regexp.MustCompile(want).Match(out) {
+			t.Errorf("no %s in\n%s", want, out)
+		}
+	}
+}
+
 func TestSizesAreNumbersWithASuffix(t *testing.T) {
 	for text, want := range map[string]size{"1": 1, "300": 300, "50k": 50_000, "10M": 10_000_000, "100M": 100_000_000} {
 		var got size

@@ -64,6 +64,17 @@ func newRecorder(s *ledger.Store, logger *slog.Logger) *recorder {
 	return &recorder{store: s, now: time.Now, after: time.AfterFunc, logger: logger, tallies: map[access]*tally{}}
 }
 
+// Recorder gives a function that records reads of a store as the daemon does before it
+// answers them, for measuring what that costs, and one that ends it.
+func Recorder(s *ledger.Store, logger *slog.Logger) (
+	record func(ctx context.Context, app uint64, operation string, codes []uint32, from, to *timestamppb.Timestamp) error, end func(),
+) {
+	r := newRecorder(s, logger)
+	return func(ctx context.Context, app uint64, operation string, codes []uint32, from, to *timestamppb.Timestamp) error {
+		return r.Record(ctx, app, operation, codes, periodOf(from, to))
+	}, r.Close
+}
+
 func periodOf(from, to *timestamppb.Timestamp) period {
 	p := period{math.MinInt64, math.MaxInt64}
 	if from != nil {

@@ -23,9 +23,11 @@ import (
 // readerID is the app that queries.
 const readerID = "com.example.bench"
 
-func readerManifest() *pb.Manifest {
+// readerManifest explains an app that reads and writes.
+func readerManifest(id string) *pb.Manifest {
 	return &pb.Manifest{
-		BundleId: readerID, Name: "Bench", Version: "1", ReadUsageDescription: "Measures how fast it can read.", Purposes: []string{"fitness"},
+		BundleId: id, Name: "Bench", Version: "1", Purposes: []string{"fitness"},
+		ReadUsageDescription: "Measures how fast it can read.", ShareUsageDescription: "Measures how fast it can write.",
 		PrivacyPolicy: &pb.PrivacyPolicy{Url: "https://example.com/privacy", Model: "phr", Sha256: strings.Repeat("5e", 32)},
 	}
 }
@@ -97,27 +99,34 @@ func (l *filled) populate(ctx context.Context, calm time.Duration) (err error) {
 
 // connect makes an app that may read everything, and connects it.
 func (l *filled) connect(ctx context.Context) error {
-	file := filepath.Join(filepath.Dir(l.dir), "reader.json")
-	manifest := filepath.Join(filepath.Dir(l.dir), "manifest.json")
-	content, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(readerManifest())
+	credentials, err := l.register(ctx, readerID)
 	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(manifest, content, 0o600); err != nil {
-		return err
-	}
-	if _, err := l.run(ctx, "app", "add", "--manifest", manifest, "--credentials", file); err != nil {
 		return err
 	}
 	if _, err := l.run(ctx, "grant", readerID, "--read", "all"); err != nil {
 		return err
 	}
-	credentials, err := client.ReadCredentials(file)
-	if err != nil {
-		return err
-	}
 	l.reader, err = client.Dial(ctx, credentials)
 	return err
+}
+
+// credentials is where those of an app are.
+func (l *filled) credentials(id string) string { return filepath.Join(filepath.Dir(l.dir), id+".json") }
+
+// register registers an app.
+func (l *filled) register(ctx context.Context, id string) (client.Credentials, error) {
+	manifest := filepath.Join(filepath.Dir(l.dir), "manifest.json")
+	content, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(readerManifest(id))
+	if err != nil {
+		return client.Credentials{}, err
+	}
+	if err := os.WriteFile(manifest, content, 0o600); err != nil {
+		return client.Credentials{}, err
+	}
+	if _, err := l.run(ctx, "app", "add", "--manifest", manifest, "--credentials", l.credentials(id)); err != nil {
+		return client.Credentials{}, err
+	}
+	return client.ReadCredentials(l.credentials(id))
 }
 
 // inFlight is how many requests the importer has on their way.

@@ -37,31 +37,42 @@ func newHome(dir string, o Options, logger *slog.Logger) *home {
 	return &home{dir: dir, options: o, logger: logger}
 }
 
-// open opens the ledger in this process and makes its store.
-func (h *home) open(ctx context.Context) (*inside, error) {
-	server, err := natsserver.Start(natsserver.Options{StoreDir: filepath.Join(h.dir, "jetstream"), Logger: h.logger})
+// openLedger opens the ledger of a data directory in this process.
+func openLedger(ctx context.Context, dir string, logger *slog.Logger) (l *ledger.Ledger, closeLedger func(), err error) {
+	server, err := natsserver.Start(natsserver.Options{StoreDir: filepath.Join(dir, "jetstream"), Logger: logger})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	admin, err := server.Connect(natsserver.Administrator)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	js, err := jetstream.New(admin)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	const inbox = "_INBOX.bench"
 	publish, subscribe := log.AppenderPermissions(inbox)
 	user, password, _, err := server.Grant(natsserver.Appender, publish, subscribe)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	appender, err := server.ConnectGranted(user, password, nats.CustomInboxPrefix(inbox))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	l, err := ledger.Open(ctx, ledger.Config{Dir: h.dir, Admin: js, Appender: appender, Logger: h.logger, Now: time.Now})
+	l, err = ledger.Open(ctx, ledger.Config{Dir: dir, Admin: js, Appender: appender, Logger: logger, Now: time.Now})
+	return l, func() {
+		l.Close()
+		appender.Close()
+		admin.Close()
+		server.Shutdown()
+	}, err
+}
+
+// open opens the ledger in this process and makes its store.
+func (h *home) open(ctx context.Context) (*inside, error) {
+	l, closeLedger, err := openLedger(ctx, h.dir, h.logger)
 	if err != nil {
 		return nil, err
 	}
@@ -75,12 +86,7 @@ func (h *home) open(ctx context.Context) (*inside, error) {
 	}
 	app, _ := store.State().AppByKey(genesis.Key)
 	h.credentials = client.Credentials{Store: genesis.Store.String(), Key: genesis.Key, Token: genesis.Token}
-	return &inside{store: store, app: app, close: func() {
-		l.Close()
-		appender.Close()
-		admin.Close()
-		server.Shutdown()
-	}}, nil
+	return &inside{store: store, app: app, close: closeLedger}, nil
 }
 
 // serve starts a daemon on the directory.

@@ -20,7 +20,8 @@ import (
 	pb "healthledger/proto/healthledger/v1"
 )
 
-// rate calls work from so many goroutines for a while and returns units per second.
+// rate calls work from so many goroutines for a while, from each once at least, and returns
+// units per second.
 func rate(ctx context.Context, workers int, d time.Duration, work func(ctx context.Context, worker int) (int, error)) (float64, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -30,7 +31,7 @@ func rate(ctx context.Context, workers int, d time.Duration, work func(ctx conte
 	started := time.Now()
 	for w := range workers {
 		running.Go(func() {
-			for time.Since(started) < d && ctx.Err() == nil {
+			for more := true; more; more = time.Since(started) < d && ctx.Err() == nil {
 				n, err := work(ctx, w)
 				if err != nil {
 					failed.CompareAndSwap(nil, &err)
@@ -161,15 +162,20 @@ func (h *home) overNATS(ctx context.Context, conns int, d time.Duration) (float6
 	})
 }
 
-// bulk saves batches of 1,000 as rows and as columns.
-func (h *home) bulk(ctx context.Context, d time.Duration) ([]Row, error) {
+// rows are 1,000 heart rates from a time on.
+func rows(start time.Time) []*pb.Sample {
 	batch := make([]*pb.Sample, 1000)
-	start := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 	for i := range batch {
 		value := 60 + float64(i%40)
 		at := timestamppb.New(start.Add(time.Duration(5*i) * time.Second))
 		batch[i] = &pb.Sample{Type: "heartRate", Start: at, End: at, Value: &value, Unit: "count/min", Source: &pb.Source{Name: "Watch"}}
 	}
+	return batch
+}
+
+// bulk saves batches of 1,000 as rows and as columns.
+func (h *home) bulk(ctx context.Context, d time.Duration) ([]Row, error) {
+	batch := rows(time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC))
 	columns, err := health.Columns(batch, health.Policy{})
 	if err != nil {
 		return nil, err

@@ -70,7 +70,7 @@ func newSubject(ctx context.Context, name string, d *decade, a serve.LocalAddres
 }
 
 func (s *subject) addApp(ctx context.Context, d *decade) error {
-	added, err := s.owner.Owner().AddApp(ctx, &pb.AddAppRequest{Manifest: readerManifest()})
+	added, err := s.owner.Owner().AddApp(ctx, &pb.AddAppRequest{Manifest: readerManifest(readerID)})
 	if err != nil {
 		return err
 	}
