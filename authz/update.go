@@ -59,15 +59,14 @@ func (r Request) With(other Request) Request {
 	return Request{join(r.Shares, other.Shares), join(r.Reads, other.Reads)}
 }
 
-// describe takes what an app says of itself, when it is registered or updated.
+// describe takes what an app says of itself, when it is registered or updated. It refuses
+// nothing that a locked daemon, which does not know what the app said before, would take.
 func (s *State) describe(d *pb.Decision, app *App, m *pb.Manifest) error {
 	switch {
 	case d.GetAppRegistered() == nil && d.GetAppUpdated() == nil:
 		return fmt.Errorf("%w: decision %d describes an app and does something else", ErrForged, d.GetNumber())
 	case Explains(m) != app.explained:
 		return fmt.Errorf("%w: decision %d explains other requests than its manifest", ErrForged, d.GetNumber())
-	case app.Manifest != nil && app.BundleID() != m.GetBundleId():
-		return fmt.Errorf("%w: decision %d gives an app another bundle id", ErrForged, d.GetNumber())
 	}
 	app.Manifest, app.required = m, nil
 	app.purposes = append(slices.Clip(app.purposes), purposesSince{d.GetTime(), m.GetPurposes()})

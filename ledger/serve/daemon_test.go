@@ -306,7 +306,7 @@ func TestReceiptOfAnotherIsNone(t *testing.T) {
 	for who, service := range map[string]pb.HealthServiceClient{"owner": f.owner.Health(), "app": f.app.Health()} {
 		receipt := answer.GetReceipt()
 		if who == "app" {
-			receipt = "A" + receipt[1:]
+			receipt = flipped(receipt)
 		}
 		_, outcome := service.QueryOutcome(t.Context(), &pb.QueryOutcomeRequest{Receipt: receipt})
 		_, none := service.QueryOutcome(t.Context(), &pb.QueryOutcomeRequest{})
@@ -356,4 +356,12 @@ func TestTypesOfARequestAreBoundedAndNamed(t *testing.T) {
 	if after, _, _ := f.store.Head(); after != before+1 {
 		t.Errorf("%d segments for one read", after-before)
 	}
+}
+
+// flipped is a token whose first character is another.
+func flipped(token string) string {
+	if token[0] == 'A' {
+		return "B" + token[1:]
+	}
+	return "A" + token[1:]
 }
