@@ -77,28 +77,27 @@ func TestRefusalsAreRecordedOnceAMinuteForEachReason(t *testing.T) {
 // An app that asks for what it may not ask for hears the same, at once, whether that can be
 // recorded or not, and so does the owner with a manifest.
 func TestRefusalsWaitForNoRecord(t *testing.T) {
-	f := newFront(t)
-	f.unlock(t)
-	k, err := f.keeper(f.store.ID())
-	if err != nil {
-		t.Fatal(err)
-	}
-	requests := func() []string {
-		_, asked := f.app.Health().RequestAuthorization(t.Context(), &pb.RequestAuthorizationRequest{Read: []string{"stepCount"}})
-		_, status := f.app.Health().GetRequestStatus(t.Context(), &pb.GetRequestStatusRequest{Share: []string{"noSuchType"}})
-		if rpc.Reason(asked) != rpc.ReasonInvalidArgument || rpc.Reason(status) != rpc.ReasonInvalidArgument {
-			t.Error(asked, status)
-		}
-		return []string{asked.Error() + rpc.Detail(asked).String(), status.Error() + rpc.Detail(status).String()}
-	}
 	recorded := newShelf()
 	close(recorded.let)
 	stuck := newShelf()
 	stuck.err = errors.New("no space")
 	var answers [][]string
+	var last *refusals
 	for _, s := range []*shelf{recorded, stuck} {
-		k.refusals = s.refusals(time.Now)
-		answers = append(answers, requests())
+		f := newFront(t)
+		f.unlock(t)
+		k, err := f.keeper(f.store.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = s.refusals(time.Now)
+		k.refusals = last
+		_, asked := f.app.Health().RequestAuthorization(t.Context(), &pb.RequestAuthorizationRequest{Read: []string{"stepCount"}})
+		_, status := f.app.Health().GetRequestStatus(t.Context(), &pb.GetRequestStatusRequest{Share: []string{"noSuchType"}})
+		if rpc.Reason(asked) != rpc.ReasonInvalidArgument || rpc.Reason(status) != rpc.ReasonInvalidArgument {
+			t.Error(asked, status)
+		}
+		answers = append(answers, []string{asked.Error() + rpc.Detail(asked).String(), status.Error() + rpc.Detail(status).String()})
 	}
 	for i := range answers[0] {
 		if answers[0][i] != answers[1][i] {
@@ -109,7 +108,7 @@ func TestRefusalsWaitForNoRecord(t *testing.T) {
 		t.Error("it was recorded")
 	}
 	close(stuck.let)
-	k.refusals.Settle()
+	last.Settle()
 	for _, s := range []*shelf{recorded, stuck} {
 		for range 2 {
 			r := <-s.taken
