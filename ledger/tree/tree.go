@@ -6,7 +6,8 @@
 //	t.Append(tree.Leaf(payload))
 //	root := t.Root()
 //
-// The hashes are those of golang.org/x/mod/sumdb/tlog, which also defines proofs.
+// The hashes and the proofs are those of golang.org/x/mod/sumdb/tlog. A [Checkpoint] is
+// what a daemon signs of a tree (C2SP tlog-checkpoint).
 package tree
 
 import (
@@ -38,13 +39,19 @@ type Tree struct {
 func Leaf(payload []byte) Hash { return tlog.RecordHash(payload) }
 
 // Append adds a leaf at the right.
-func (t *Tree) Append(leaf Hash) {
-	level := 0
+func (t *Tree) Append(leaf Hash) { t.grow(leaf, func(int, uint64, Hash) {}) }
+
+// grow is Append that tells of each perfect subtree that the leaf completes: its level,
+// how many of that level are left of it, and its root.
+func (t *Tree) grow(leaf Hash, complete func(level int, n uint64, root Hash)) {
+	level, root := 0, leaf
 	for ; t.size>>level&1 == 1; level++ {
-		leaf = tlog.NodeHash(t.frontier[level], leaf)
+		complete(level, t.size>>level, root)
+		root = tlog.NodeHash(t.frontier[level], root)
 		t.frontier[level] = Hash{}
 	}
-	t.frontier[level] = leaf
+	complete(level, t.size>>level, root)
+	t.frontier[level] = root
 	t.size++
 }
 
