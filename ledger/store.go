@@ -171,11 +171,12 @@ func (s *Store) startAppender(l *Ledger, at head) {
 
 // enrolled tells whether the owner has made this daemon the writer.
 func (s *Store) enrolled() bool {
-	return s.isDevice(s.state.Device())
+	return isDevice(s.state.Device(), s.device)
 }
 
-func (s *Store) isDevice(d *pb.DeviceEnrolled) bool {
-	return d != nil && bytes.Equal(d.GetSigningKey(), s.device.SigningKey()) && bytes.Equal(d.GetSealingKey(), s.device.SealingKey())
+// isDevice tells whether an enrolment is of a device key.
+func isDevice(d *pb.DeviceEnrolled, device *seal.DeviceKey) bool {
+	return d != nil && bytes.Equal(d.GetSigningKey(), device.SigningKey()) && bytes.Equal(d.GetSealingKey(), device.SealingKey())
 }
 
 // Record appends events of class health about an app (0: the owner), in one segment if
@@ -235,7 +236,7 @@ func (s *Store) Decide(ctx context.Context, d *pb.NewDecision) (uint64, error) {
 	class := seal.Management
 	if device := decision.GetDeviceEnrolled(); device != nil {
 		// What this daemon signs after that, nobody would take.
-		if !s.isDevice(device) {
+		if !isDevice(device, s.device) {
 			return 0, ErrNotEnrolled
 		}
 		class = seal.Open

@@ -10,7 +10,10 @@ import (
 )
 
 type logCmd struct {
-	List logListCmd `cmd:"" help:"List the segments: what can be said of them without a key."`
+	List       logListCmd       `cmd:"" help:"List the segments: what can be said of them without a key."`
+	Checkpoint logCheckpointCmd `cmd:"" help:"Print a signed checkpoint of the log, to be kept elsewhere."`
+	Verify     logVerifyCmd     `cmd:"" help:"Recompute the log, and compare it with a checkpoint."`
+	Prove      logProveCmd      `cmd:"" help:"Prove that a segment is in the log, or that the log goes on from a checkpoint."`
 }
 
 type logListCmd struct {

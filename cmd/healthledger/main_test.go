@@ -74,6 +74,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "daemon": awaitDaemon, "genexport": genexport, "unchanged": unchanged,
 			"longroute": longRoute, "longline": longLine, "post": post, "remember": remember, "manifest": writeManifest, "certificate": certificate, "as": as, "natscli": natscli, "weigh": weigh,
+			"flipbyte": flipByte, "noteverify": noteVerify,
 		},
 	})
 }

@@ -510,3 +510,26 @@ func BenchmarkNewEpoch(b *testing.B) {
 		h.epoch(b, directory{}, Health, 1).Destroy()
 	}
 }
+
+func TestWrapOfASegmentIsCheckedWithoutAKey(t *testing.T) {
+	h := theHouse()
+	d := directory{}
+	e := h.epoch(t, d, Health, 3)
+	defer e.Destroy()
+	s, err := ParseSegment(h.seal(t, e, 1, []byte("anything")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrap := d[wrapName{Health, 3}]
+	if err := s.CheckWrap(wrap, h.store); err != nil {
+		t.Error(err)
+	}
+	if err := s.CheckWrap(wrap, StoreID{}); !errors.Is(err, ErrTampered) {
+		t.Errorf("in another store: %v", err)
+	}
+	changed := bytes.Clone(wrap)
+	changed[len(changed)-1] ^= 1
+	if err := s.CheckWrap(changed, h.store); !errors.Is(err, ErrTampered) {
+		t.Errorf("changed: %v", err)
+	}
+}

@@ -67,6 +67,16 @@ func parseWrap(content []byte, store StoreID, class Class, number uint64) (*pb.E
 	return wrap, nil
 }
 
+// CheckWrap checks, without a key, that content is the wrap which the segment says it was
+// sealed under. The error is ErrTampered.
+func (s Segment) CheckWrap(content []byte, store StoreID) error {
+	if sha256.Sum256(content) != s.WrapHash {
+		return fmt.Errorf("another wrap than when it was written: %w", ErrTampered)
+	}
+	_, err := parseWrap(content, store, s.Class, s.Epoch)
+	return err
+}
+
 // openWrap returns the root of an epoch. The errors are ErrTampered,
 // ErrNotRecipient and ErrDestroyed.
 func openWrap(content []byte, store StoreID, class Class, number uint64, private *Secret, public []byte) (*Secret, error) {

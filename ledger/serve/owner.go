@@ -23,16 +23,26 @@ import (
 // the data directory; whatever concerns what a store holds takes a session.
 type ownerService struct {
 	daemon *Daemon
+	runs   runs
 }
 
 // localCaller is whom wrong passphrases from this machine are counted against.
 const localCaller = "local"
 
-func (s *ownerService) keeper(ctx context.Context) (*keeper, error) {
+// store returns which store a call is about.
+func (s *ownerService) store(ctx context.Context) (seal.StoreID, error) {
 	from, _ := rpc.CallerFrom(ctx)
 	id, err := seal.ParseStoreID(from.Store)
 	if err != nil || from.Key != s.daemon.local.Key {
-		return nil, rpc.Unauthenticated()
+		return seal.StoreID{}, rpc.Unauthenticated()
+	}
+	return id, nil
+}
+
+func (s *ownerService) keeper(ctx context.Context) (*keeper, error) {
+	id, err := s.store(ctx)
+	if err != nil {
+		return nil, err
 	}
 	k, err := s.daemon.keeper(id)
 	if err != nil {
@@ -366,17 +376,4 @@ func (s *ownerService) readAsOwner(ctx context.Context, req *pb.ReadRequest) (*p
 		return nil, k.cut(err)
 	}
 	return answer, nil
-}
-
-// ListLog implements pb.OwnerServiceHandler.
-func (s *ownerService) ListLog(ctx context.Context, req *pb.ListLogRequest) (*pb.ListLogResponse, error) {
-	k, err := s.keeper(ctx)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := k.store.ListLog(ctx, req.GetFrom(), req.GetLimit())
-	if err != nil {
-		return nil, refuse(err)
-	}
-	return resp, nil
 }

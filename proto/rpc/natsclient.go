@@ -382,3 +382,15 @@ func (o ownerClient) CloseExport(ctx context.Context, r *pb.CloseExportRequest) 
 func (o ownerClient) ListLog(ctx context.Context, r *pb.ListLogRequest) (*pb.ListLogResponse, error) {
 	return call[pb.ListLogRequest, pb.ListLogResponse](ctx, o.c, "ListLog", r)
 }
+
+func (o ownerClient) SignCheckpoint(ctx context.Context, r *pb.SignCheckpointRequest) (*pb.SignCheckpointResponse, error) {
+	return call[pb.SignCheckpointRequest, pb.SignCheckpointResponse](ctx, o.c, "SignCheckpoint", r)
+}
+
+func (o ownerClient) ProveLog(ctx context.Context, r *pb.ProveLogRequest) (*pb.ProveLogResponse, error) {
+	return call[pb.ProveLogRequest, pb.ProveLogResponse](ctx, o.c, "ProveLog", r)
+}
+
+func (o ownerClient) VerifyLog(ctx context.Context, r *pb.VerifyLogRequest) (*pb.VerifyLogResponse, error) {
+	return call[pb.VerifyLogRequest, pb.VerifyLogResponse](ctx, o.c, "VerifyLog", r)
+}

@@ -101,6 +101,13 @@ const (
 	OwnerServiceCloseExportProcedure = "/healthledger.v1.OwnerService/CloseExport"
 	// OwnerServiceListLogProcedure is the fully-qualified name of the OwnerService's ListLog RPC.
 	OwnerServiceListLogProcedure = "/healthledger.v1.OwnerService/ListLog"
+	// OwnerServiceSignCheckpointProcedure is the fully-qualified name of the OwnerService's
+	// SignCheckpoint RPC.
+	OwnerServiceSignCheckpointProcedure = "/healthledger.v1.OwnerService/SignCheckpoint"
+	// OwnerServiceProveLogProcedure is the fully-qualified name of the OwnerService's ProveLog RPC.
+	OwnerServiceProveLogProcedure = "/healthledger.v1.OwnerService/ProveLog"
+	// OwnerServiceVerifyLogProcedure is the fully-qualified name of the OwnerService's VerifyLog RPC.
+	OwnerServiceVerifyLogProcedure = "/healthledger.v1.OwnerService/VerifyLog"
 )
 
 // OwnerServiceClient is a client for the healthledger.v1.OwnerService service.
@@ -164,6 +171,14 @@ type OwnerServiceClient interface {
 	CloseExport(context.Context, *CloseExportRequest) (*CloseExportResponse, error)
 	// ListLog describes the segments of the log; it needs no secrets.
 	ListLog(context.Context, *ListLogRequest) (*ListLogResponse, error)
+	// SignCheckpoint signs what the log is now; it needs no secrets.
+	SignCheckpoint(context.Context, *SignCheckpointRequest) (*SignCheckpointResponse, error)
+	// ProveLog proves that a segment is in the log, or that the log goes on from a checkpoint;
+	// it needs no secrets.
+	ProveLog(context.Context, *ProveLogRequest) (*ProveLogResponse, error)
+	// VerifyLog recomputes the log, for about a second a call, until it answers that it has
+	// finished. It needs no secrets, and works where the store cannot be served.
+	VerifyLog(context.Context, *VerifyLogRequest) (*VerifyLogResponse, error)
 }
 
 // NewOwnerServiceClient constructs a client for the healthledger.v1.OwnerService service. By
@@ -339,6 +354,24 @@ func NewOwnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(ownerServiceMethods.ByName("ListLog")),
 			connect.WithClientOptions(opts...),
 		),
+		signCheckpoint: connect.NewClient[SignCheckpointRequest, SignCheckpointResponse](
+			httpClient,
+			baseURL+OwnerServiceSignCheckpointProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("SignCheckpoint")),
+			connect.WithClientOptions(opts...),
+		),
+		proveLog: connect.NewClient[ProveLogRequest, ProveLogResponse](
+			httpClient,
+			baseURL+OwnerServiceProveLogProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("ProveLog")),
+			connect.WithClientOptions(opts...),
+		),
+		verifyLog: connect.NewClient[VerifyLogRequest, VerifyLogResponse](
+			httpClient,
+			baseURL+OwnerServiceVerifyLogProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("VerifyLog")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -371,6 +404,9 @@ type ownerServiceClient struct {
 	openExport         *connect.Client[OpenExportRequest, OpenExportResponse]
 	closeExport        *connect.Client[CloseExportRequest, CloseExportResponse]
 	listLog            *connect.Client[ListLogRequest, ListLogResponse]
+	signCheckpoint     *connect.Client[SignCheckpointRequest, SignCheckpointResponse]
+	proveLog           *connect.Client[ProveLogRequest, ProveLogResponse]
+	verifyLog          *connect.Client[VerifyLogRequest, VerifyLogResponse]
 }
 
 // CreateStore calls healthledger.v1.OwnerService.CreateStore.
@@ -616,6 +652,33 @@ func (c *ownerServiceClient) ListLog(ctx context.Context, req *ListLogRequest) (
 	return nil, err
 }
 
+// SignCheckpoint calls healthledger.v1.OwnerService.SignCheckpoint.
+func (c *ownerServiceClient) SignCheckpoint(ctx context.Context, req *SignCheckpointRequest) (*SignCheckpointResponse, error) {
+	response, err := c.signCheckpoint.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ProveLog calls healthledger.v1.OwnerService.ProveLog.
+func (c *ownerServiceClient) ProveLog(ctx context.Context, req *ProveLogRequest) (*ProveLogResponse, error) {
+	response, err := c.proveLog.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// VerifyLog calls healthledger.v1.OwnerService.VerifyLog.
+func (c *ownerServiceClient) VerifyLog(ctx context.Context, req *VerifyLogRequest) (*VerifyLogResponse, error) {
+	response, err := c.verifyLog.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // OwnerServiceHandler is an implementation of the healthledger.v1.OwnerService service.
 type OwnerServiceHandler interface {
 	// CreateStore makes a store of a keyring and its first decisions.
@@ -677,6 +740,14 @@ type OwnerServiceHandler interface {
 	CloseExport(context.Context, *CloseExportRequest) (*CloseExportResponse, error)
 	// ListLog describes the segments of the log; it needs no secrets.
 	ListLog(context.Context, *ListLogRequest) (*ListLogResponse, error)
+	// SignCheckpoint signs what the log is now; it needs no secrets.
+	SignCheckpoint(context.Context, *SignCheckpointRequest) (*SignCheckpointResponse, error)
+	// ProveLog proves that a segment is in the log, or that the log goes on from a checkpoint;
+	// it needs no secrets.
+	ProveLog(context.Context, *ProveLogRequest) (*ProveLogResponse, error)
+	// VerifyLog recomputes the log, for about a second a call, until it answers that it has
+	// finished. It needs no secrets, and works where the store cannot be served.
+	VerifyLog(context.Context, *VerifyLogRequest) (*VerifyLogResponse, error)
 }
 
 // NewOwnerServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -848,6 +919,24 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(ownerServiceMethods.ByName("ListLog")),
 		connect.WithHandlerOptions(opts...),
 	)
+	ownerServiceSignCheckpointHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceSignCheckpointProcedure,
+		svc.SignCheckpoint,
+		connect.WithSchema(ownerServiceMethods.ByName("SignCheckpoint")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ownerServiceProveLogHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceProveLogProcedure,
+		svc.ProveLog,
+		connect.WithSchema(ownerServiceMethods.ByName("ProveLog")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ownerServiceVerifyLogHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceVerifyLogProcedure,
+		svc.VerifyLog,
+		connect.WithSchema(ownerServiceMethods.ByName("VerifyLog")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/healthledger.v1.OwnerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case OwnerServiceCreateStoreProcedure:
@@ -904,6 +993,12 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 			ownerServiceCloseExportHandler.ServeHTTP(w, r)
 		case OwnerServiceListLogProcedure:
 			ownerServiceListLogHandler.ServeHTTP(w, r)
+		case OwnerServiceSignCheckpointProcedure:
+			ownerServiceSignCheckpointHandler.ServeHTTP(w, r)
+		case OwnerServiceProveLogProcedure:
+			ownerServiceProveLogHandler.ServeHTTP(w, r)
+		case OwnerServiceVerifyLogProcedure:
+			ownerServiceVerifyLogHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -1019,4 +1114,16 @@ func (UnimplementedOwnerServiceHandler) CloseExport(context.Context, *CloseExpor
 
 func (UnimplementedOwnerServiceHandler) ListLog(context.Context, *ListLogRequest) (*ListLogResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.ListLog is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) SignCheckpoint(context.Context, *SignCheckpointRequest) (*SignCheckpointResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.SignCheckpoint is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) ProveLog(context.Context, *ProveLogRequest) (*ProveLogResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.ProveLog is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) VerifyLog(context.Context, *VerifyLogRequest) (*VerifyLogResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.VerifyLog is not implemented"))
 }

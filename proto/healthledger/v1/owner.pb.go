@@ -3093,7 +3093,7 @@ type SegmentInfo struct {
 	Index uint32                 `protobuf:"varint,4,opt,name=index,proto3" json:"index,omitempty"`
 	Bytes uint32                 `protobuf:"varint,5,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	Time  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=time,proto3" json:"time,omitempty"`
-	// Hex SHA-256 of the payload, the leaf of the tree.
+	// Hex hash of the payload as a leaf of the tree (RFC 6962).
 	Leaf          string `protobuf:"bytes,7,opt,name=leaf,proto3" json:"leaf,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3174,6 +3174,472 @@ func (x *SegmentInfo) GetTime() *timestamppb.Timestamp {
 func (x *SegmentInfo) GetLeaf() string {
 	if x != nil {
 		return x.Leaf
+	}
+	return ""
+}
+
+type SignCheckpointRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignCheckpointRequest) Reset() {
+	*x = SignCheckpointRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignCheckpointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignCheckpointRequest) ProtoMessage() {}
+
+func (x *SignCheckpointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignCheckpointRequest.ProtoReflect.Descriptor instead.
+func (*SignCheckpointRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{54}
+}
+
+type SignCheckpointResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A signed note (C2SP tlog-checkpoint).
+	Checkpoint string `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// The verifier key that checks it (C2SP signed-note).
+	Key           string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignCheckpointResponse) Reset() {
+	*x = SignCheckpointResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignCheckpointResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignCheckpointResponse) ProtoMessage() {}
+
+func (x *SignCheckpointResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignCheckpointResponse.ProtoReflect.Descriptor instead.
+func (*SignCheckpointResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *SignCheckpointResponse) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
+func (x *SignCheckpointResponse) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+type ProveLogRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Sequence of the segment that is to be in the log; 0: none.
+	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// A signed checkpoint that the log is to go on from; empty: none.
+	Checkpoint    string `protobuf:"bytes,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProveLogRequest) Reset() {
+	*x = ProveLogRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProveLogRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProveLogRequest) ProtoMessage() {}
+
+func (x *ProveLogRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProveLogRequest.ProtoReflect.Descriptor instead.
+func (*ProveLogRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *ProveLogRequest) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *ProveLogRequest) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
+type ProveLogResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A signed note: the log that the proof is about.
+	Checkpoint string `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// The proof (RFC 6962, section 2.1).
+	Hashes [][]byte `protobuf:"bytes,2,rep,name=hashes,proto3" json:"hashes,omitempty"`
+	// Of a segment: its index, counted from 0, and its hash as a leaf.
+	Index uint64 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
+	Leaf  []byte `protobuf:"bytes,4,opt,name=leaf,proto3" json:"leaf,omitempty"`
+	// Of a checkpoint: its size.
+	OldSize       uint64 `protobuf:"varint,5,opt,name=old_size,json=oldSize,proto3" json:"old_size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProveLogResponse) Reset() {
+	*x = ProveLogResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProveLogResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProveLogResponse) ProtoMessage() {}
+
+func (x *ProveLogResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProveLogResponse.ProtoReflect.Descriptor instead.
+func (*ProveLogResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *ProveLogResponse) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
+func (x *ProveLogResponse) GetHashes() [][]byte {
+	if x != nil {
+		return x.Hashes
+	}
+	return nil
+}
+
+func (x *ProveLogResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *ProveLogResponse) GetLeaf() []byte {
+	if x != nil {
+		return x.Leaf
+	}
+	return nil
+}
+
+func (x *ProveLogResponse) GetOldSize() uint64 {
+	if x != nil {
+		return x.OldSize
+	}
+	return 0
+}
+
+type VerifyLogRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the call before has answered; empty: begin.
+	Run string `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	// A signed checkpoint, kept elsewhere, to compare the log with; empty: none. Only where
+	// a run begins.
+	Checkpoint    string `protobuf:"bytes,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyLogRequest) Reset() {
+	*x = VerifyLogRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyLogRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyLogRequest) ProtoMessage() {}
+
+func (x *VerifyLogRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyLogRequest.ProtoReflect.Descriptor instead.
+func (*VerifyLogRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *VerifyLogRequest) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
+func (x *VerifyLogRequest) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
+type VerifyLogResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What to go on with; empty: it has finished.
+	Run string `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	// Segments that were looked at, and how many there should be.
+	Done  uint64 `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
+	Total uint64 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	// When it has finished from here on.
+	Faults []*LogFault `protobuf:"bytes,4,rep,name=faults,proto3" json:"faults,omitempty"`
+	// Further faults that are not listed.
+	MoreFaults uint64 `protobuf:"varint,5,opt,name=more_faults,json=moreFaults,proto3" json:"more_faults,omitempty"`
+	// Base64 root of the tree of all segments; empty where some are missing.
+	Root string `protobuf:"bytes,6,opt,name=root,proto3" json:"root,omitempty"`
+	// Decisions of the owner that a locked daemon can read and that follow one another.
+	Decisions uint64 `protobuf:"varint,7,opt,name=decisions,proto3" json:"decisions,omitempty"`
+	// Size of the checkpoint that was compared with; 0: none.
+	CheckpointSize uint64 `protobuf:"varint,8,opt,name=checkpoint_size,json=checkpointSize,proto3" json:"checkpoint_size,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *VerifyLogResponse) Reset() {
+	*x = VerifyLogResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyLogResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyLogResponse) ProtoMessage() {}
+
+func (x *VerifyLogResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyLogResponse.ProtoReflect.Descriptor instead.
+func (*VerifyLogResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *VerifyLogResponse) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
+func (x *VerifyLogResponse) GetDone() uint64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *VerifyLogResponse) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *VerifyLogResponse) GetFaults() []*LogFault {
+	if x != nil {
+		return x.Faults
+	}
+	return nil
+}
+
+func (x *VerifyLogResponse) GetMoreFaults() uint64 {
+	if x != nil {
+		return x.MoreFaults
+	}
+	return 0
+}
+
+func (x *VerifyLogResponse) GetRoot() string {
+	if x != nil {
+		return x.Root
+	}
+	return ""
+}
+
+func (x *VerifyLogResponse) GetDecisions() uint64 {
+	if x != nil {
+		return x.Decisions
+	}
+	return 0
+}
+
+func (x *VerifyLogResponse) GetCheckpointSize() uint64 {
+	if x != nil {
+		return x.CheckpointSize
+	}
+	return 0
+}
+
+// LogFault is something in a log that is not as it was written.
+type LogFault struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// First and last segment; 0: it is of no segment.
+	From uint64 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	To   uint64 `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
+	// How many segments of these.
+	Segments uint64 `protobuf:"varint,3,opt,name=segments,proto3" json:"segments,omitempty"`
+	// "missing", "damaged", "order", "key", "decision", "head" or "checkpoint".
+	Kind          string `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`
+	Why           string `protobuf:"bytes,5,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogFault) Reset() {
+	*x = LogFault{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogFault) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogFault) ProtoMessage() {}
+
+func (x *LogFault) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogFault.ProtoReflect.Descriptor instead.
+func (*LogFault) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *LogFault) GetFrom() uint64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *LogFault) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *LogFault) GetSegments() uint64 {
+	if x != nil {
+		return x.Segments
+	}
+	return 0
+}
+
+func (x *LogFault) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *LogFault) GetWhy() string {
+	if x != nil {
+		return x.Why
 	}
 	return ""
 }
@@ -3380,13 +3846,53 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x05index\x18\x04 \x01(\rR\x05index\x12\x14\n" +
 	"\x05bytes\x18\x05 \x01(\rR\x05bytes\x12.\n" +
 	"\x04time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
-	"\x04leaf\x18\a \x01(\tR\x04leaf*\x89\x01\n" +
+	"\x04leaf\x18\a \x01(\tR\x04leaf\"\x17\n" +
+	"\x15SignCheckpointRequest\"J\n" +
+	"\x16SignCheckpointResponse\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\tR\n" +
+	"checkpoint\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\"M\n" +
+	"\x0fProveLogRequest\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x02 \x01(\tR\n" +
+	"checkpoint\"\x8f\x01\n" +
+	"\x10ProveLogResponse\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\tR\n" +
+	"checkpoint\x12\x16\n" +
+	"\x06hashes\x18\x02 \x03(\fR\x06hashes\x12\x14\n" +
+	"\x05index\x18\x03 \x01(\x04R\x05index\x12\x12\n" +
+	"\x04leaf\x18\x04 \x01(\fR\x04leaf\x12\x19\n" +
+	"\bold_size\x18\x05 \x01(\x04R\aoldSize\"D\n" +
+	"\x10VerifyLogRequest\x12\x10\n" +
+	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x02 \x01(\tR\n" +
+	"checkpoint\"\xfe\x01\n" +
+	"\x11VerifyLogResponse\x12\x10\n" +
+	"\x03run\x18\x01 \x01(\tR\x03run\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\x04R\x04done\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\x121\n" +
+	"\x06faults\x18\x04 \x03(\v2\x19.healthledger.v1.LogFaultR\x06faults\x12\x1f\n" +
+	"\vmore_faults\x18\x05 \x01(\x04R\n" +
+	"moreFaults\x12\x12\n" +
+	"\x04root\x18\x06 \x01(\tR\x04root\x12\x1c\n" +
+	"\tdecisions\x18\a \x01(\x04R\tdecisions\x12'\n" +
+	"\x0fcheckpoint_size\x18\b \x01(\x04R\x0echeckpointSize\"p\n" +
+	"\bLogFault\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\x04R\x02to\x12\x1a\n" +
+	"\bsegments\x18\x03 \x01(\x04R\bsegments\x12\x12\n" +
+	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x10\n" +
+	"\x03why\x18\x05 \x01(\tR\x03why*\x89\x01\n" +
 	"\tLockState\x12\x1a\n" +
 	"\x16LOCK_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11LOCK_STATE_LOCKED\x10\x01\x12\x18\n" +
 	"\x14LOCK_STATE_UNLOCKING\x10\x02\x12\x17\n" +
 	"\x13LOCK_STATE_UNLOCKED\x10\x03\x12\x16\n" +
-	"\x12LOCK_STATE_LOCKING\x10\x042\x92\x13\n" +
+	"\x12LOCK_STATE_LOCKING\x10\x042\x9a\x15\n" +
 	"\fOwnerService\x12X\n" +
 	"\vCreateStore\x12#.healthledger.v1.CreateStoreRequest\x1a$.healthledger.v1.CreateStoreResponse\x12I\n" +
 	"\x06Status\x12\x1e.healthledger.v1.StatusRequest\x1a\x1f.healthledger.v1.StatusResponse\x12X\n" +
@@ -3416,7 +3922,10 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\n" +
 	"OpenExport\x12\".healthledger.v1.OpenExportRequest\x1a#.healthledger.v1.OpenExportResponse\x12X\n" +
 	"\vCloseExport\x12#.healthledger.v1.CloseExportRequest\x1a$.healthledger.v1.CloseExportResponse\x12L\n" +
-	"\aListLog\x12\x1f.healthledger.v1.ListLogRequest\x1a .healthledger.v1.ListLogResponseB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
+	"\aListLog\x12\x1f.healthledger.v1.ListLogRequest\x1a .healthledger.v1.ListLogResponse\x12a\n" +
+	"\x0eSignCheckpoint\x12&.healthledger.v1.SignCheckpointRequest\x1a'.healthledger.v1.SignCheckpointResponse\x12O\n" +
+	"\bProveLog\x12 .healthledger.v1.ProveLogRequest\x1a!.healthledger.v1.ProveLogResponse\x12R\n" +
+	"\tVerifyLog\x12!.healthledger.v1.VerifyLogRequest\x1a\".healthledger.v1.VerifyLogResponseB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
 
 var (
 	file_healthledger_v1_owner_proto_rawDescOnce sync.Once
@@ -3431,7 +3940,7 @@ func file_healthledger_v1_owner_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_owner_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
+var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
 var file_healthledger_v1_owner_proto_goTypes = []any{
 	(LockState)(0),                     // 0: healthledger.v1.LockState
 	(*CreateStoreRequest)(nil),         // 1: healthledger.v1.CreateStoreRequest
@@ -3488,144 +3997,158 @@ var file_healthledger_v1_owner_proto_goTypes = []any{
 	(*ListLogRequest)(nil),             // 52: healthledger.v1.ListLogRequest
 	(*ListLogResponse)(nil),            // 53: healthledger.v1.ListLogResponse
 	(*SegmentInfo)(nil),                // 54: healthledger.v1.SegmentInfo
-	(*SignedDecision)(nil),             // 55: healthledger.v1.SignedDecision
-	(Plausibility)(0),                  // 56: healthledger.v1.Plausibility
-	(*timestamppb.Timestamp)(nil),      // 57: google.protobuf.Timestamp
-	(*Manifest)(nil),                   // 58: healthledger.v1.Manifest
-	(*ShareGrant)(nil),                 // 59: healthledger.v1.ShareGrant
-	(*ReadGrant)(nil),                  // 60: healthledger.v1.ReadGrant
-	(*Predicate)(nil),                  // 61: healthledger.v1.Predicate
-	(*ObjectName)(nil),                 // 62: healthledger.v1.ObjectName
-	(*Sample)(nil),                     // 63: healthledger.v1.Sample
-	(OwnObjects)(0),                    // 64: healthledger.v1.OwnObjects
-	(*SourceName)(nil),                 // 65: healthledger.v1.SourceName
-	(*PreferredUnit)(nil),              // 66: healthledger.v1.PreferredUnit
-	(*Deletion)(nil),                   // 67: healthledger.v1.Deletion
-	(*GrantDisclosureRequest)(nil),     // 68: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 69: healthledger.v1.RevokeDisclosureRequest
-	(*ListDisclosuresRequest)(nil),     // 70: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 71: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 72: healthledger.v1.OpenExportRequest
-	(*CloseExportRequest)(nil),         // 73: healthledger.v1.CloseExportRequest
-	(*GrantDisclosureResponse)(nil),    // 74: healthledger.v1.GrantDisclosureResponse
-	(*RevokeDisclosureResponse)(nil),   // 75: healthledger.v1.RevokeDisclosureResponse
-	(*ListDisclosuresResponse)(nil),    // 76: healthledger.v1.ListDisclosuresResponse
-	(*AccountDisclosuresResponse)(nil), // 77: healthledger.v1.AccountDisclosuresResponse
-	(*OpenExportResponse)(nil),         // 78: healthledger.v1.OpenExportResponse
-	(*CloseExportResponse)(nil),        // 79: healthledger.v1.CloseExportResponse
+	(*SignCheckpointRequest)(nil),      // 55: healthledger.v1.SignCheckpointRequest
+	(*SignCheckpointResponse)(nil),     // 56: healthledger.v1.SignCheckpointResponse
+	(*ProveLogRequest)(nil),            // 57: healthledger.v1.ProveLogRequest
+	(*ProveLogResponse)(nil),           // 58: healthledger.v1.ProveLogResponse
+	(*VerifyLogRequest)(nil),           // 59: healthledger.v1.VerifyLogRequest
+	(*VerifyLogResponse)(nil),          // 60: healthledger.v1.VerifyLogResponse
+	(*LogFault)(nil),                   // 61: healthledger.v1.LogFault
+	(*SignedDecision)(nil),             // 62: healthledger.v1.SignedDecision
+	(Plausibility)(0),                  // 63: healthledger.v1.Plausibility
+	(*timestamppb.Timestamp)(nil),      // 64: google.protobuf.Timestamp
+	(*Manifest)(nil),                   // 65: healthledger.v1.Manifest
+	(*ShareGrant)(nil),                 // 66: healthledger.v1.ShareGrant
+	(*ReadGrant)(nil),                  // 67: healthledger.v1.ReadGrant
+	(*Predicate)(nil),                  // 68: healthledger.v1.Predicate
+	(*ObjectName)(nil),                 // 69: healthledger.v1.ObjectName
+	(*Sample)(nil),                     // 70: healthledger.v1.Sample
+	(OwnObjects)(0),                    // 71: healthledger.v1.OwnObjects
+	(*SourceName)(nil),                 // 72: healthledger.v1.SourceName
+	(*PreferredUnit)(nil),              // 73: healthledger.v1.PreferredUnit
+	(*Deletion)(nil),                   // 74: healthledger.v1.Deletion
+	(*GrantDisclosureRequest)(nil),     // 75: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 76: healthledger.v1.RevokeDisclosureRequest
+	(*ListDisclosuresRequest)(nil),     // 77: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 78: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 79: healthledger.v1.OpenExportRequest
+	(*CloseExportRequest)(nil),         // 80: healthledger.v1.CloseExportRequest
+	(*GrantDisclosureResponse)(nil),    // 81: healthledger.v1.GrantDisclosureResponse
+	(*RevokeDisclosureResponse)(nil),   // 82: healthledger.v1.RevokeDisclosureResponse
+	(*ListDisclosuresResponse)(nil),    // 83: healthledger.v1.ListDisclosuresResponse
+	(*AccountDisclosuresResponse)(nil), // 84: healthledger.v1.AccountDisclosuresResponse
+	(*OpenExportResponse)(nil),         // 85: healthledger.v1.OpenExportResponse
+	(*CloseExportResponse)(nil),        // 86: healthledger.v1.CloseExportResponse
 }
 var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	3,  // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
-	55, // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
+	62, // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
 	0,  // 2: healthledger.v1.StatusResponse.state:type_name -> healthledger.v1.LockState
-	56, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
-	57, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
+	63, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
+	64, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
 	0,  // 5: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
-	58, // 6: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	58, // 7: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	65, // 6: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	65, // 7: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
 	22, // 8: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
-	58, // 9: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
-	57, // 10: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
+	65, // 9: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
+	64, // 10: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
 	24, // 11: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
-	57, // 12: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
+	64, // 12: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
 	23, // 13: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
-	57, // 14: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
+	64, // 14: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
 	27, // 15: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	58, // 16: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
-	57, // 17: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
+	65, // 16: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
+	64, // 17: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
 	28, // 18: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
-	57, // 19: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
-	57, // 20: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
-	57, // 21: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
-	59, // 22: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
-	60, // 23: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
-	57, // 24: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
-	57, // 25: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
-	61, // 26: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
+	64, // 19: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
+	64, // 20: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
+	64, // 21: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
+	66, // 22: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
+	67, // 23: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
+	64, // 24: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
+	64, // 25: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
+	68, // 26: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
 	33, // 27: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
-	62, // 28: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
-	63, // 29: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
-	62, // 30: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
-	62, // 31: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
-	64, // 32: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
-	56, // 33: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
-	65, // 34: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
-	66, // 35: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
-	67, // 36: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
-	57, // 37: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
-	57, // 38: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
+	69, // 28: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
+	70, // 29: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
+	69, // 30: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
+	69, // 31: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
+	71, // 32: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
+	63, // 33: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
+	72, // 34: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
+	73, // 35: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
+	74, // 36: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
+	64, // 37: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
+	64, // 38: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
 	44, // 39: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
 	48, // 40: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
 	47, // 41: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
-	57, // 42: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	57, // 43: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
-	57, // 44: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
-	57, // 45: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
+	64, // 42: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	64, // 43: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
+	64, // 44: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
+	64, // 45: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
 	44, // 46: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
 	51, // 47: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
-	57, // 48: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
-	57, // 49: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
+	64, // 48: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
+	64, // 49: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
 	54, // 50: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
-	57, // 51: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
-	1,  // 52: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
-	4,  // 53: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
-	6,  // 54: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
-	8,  // 55: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
-	10, // 56: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
-	12, // 57: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
-	16, // 58: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
-	14, // 59: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
-	18, // 60: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
-	20, // 61: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
-	25, // 62: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
-	29, // 63: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
-	31, // 64: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
-	34, // 65: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
-	36, // 66: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
-	38, // 67: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
-	40, // 68: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
-	42, // 69: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
-	45, // 70: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
-	49, // 71: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
-	68, // 72: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
-	69, // 73: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
-	70, // 74: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
-	71, // 75: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
-	72, // 76: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
-	73, // 77: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
-	52, // 78: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	2,  // 79: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	5,  // 80: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	7,  // 81: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	9,  // 82: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	11, // 83: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	13, // 84: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	17, // 85: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
-	15, // 86: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
-	19, // 87: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	21, // 88: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	26, // 89: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
-	30, // 90: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	32, // 91: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
-	35, // 92: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
-	37, // 93: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
-	39, // 94: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
-	41, // 95: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
-	43, // 96: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
-	46, // 97: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
-	50, // 98: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
-	74, // 99: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
-	75, // 100: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
-	76, // 101: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
-	77, // 102: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
-	78, // 103: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
-	79, // 104: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
-	53, // 105: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	79, // [79:106] is the sub-list for method output_type
-	52, // [52:79] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	64, // 51: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
+	61, // 52: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
+	1,  // 53: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
+	4,  // 54: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
+	6,  // 55: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
+	8,  // 56: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
+	10, // 57: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
+	12, // 58: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
+	16, // 59: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
+	14, // 60: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
+	18, // 61: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
+	20, // 62: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
+	25, // 63: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
+	29, // 64: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
+	31, // 65: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
+	34, // 66: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
+	36, // 67: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
+	38, // 68: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
+	40, // 69: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
+	42, // 70: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
+	45, // 71: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
+	49, // 72: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
+	75, // 73: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
+	76, // 74: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
+	77, // 75: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
+	78, // 76: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
+	79, // 77: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
+	80, // 78: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
+	52, // 79: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	55, // 80: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
+	57, // 81: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
+	59, // 82: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
+	2,  // 83: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	5,  // 84: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	7,  // 85: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	9,  // 86: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	11, // 87: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	13, // 88: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	17, // 89: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
+	15, // 90: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
+	19, // 91: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	21, // 92: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	26, // 93: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
+	30, // 94: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	32, // 95: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
+	35, // 96: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
+	37, // 97: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	39, // 98: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
+	41, // 99: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
+	43, // 100: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
+	46, // 101: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
+	50, // 102: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
+	81, // 103: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
+	82, // 104: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
+	83, // 105: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
+	84, // 106: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
+	85, // 107: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
+	86, // 108: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
+	53, // 109: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	56, // 110: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
+	58, // 111: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
+	60, // 112: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
+	83, // [83:113] is the sub-list for method output_type
+	53, // [53:83] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_owner_proto_init() }
@@ -3646,7 +4169,7 @@ func file_healthledger_v1_owner_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_owner_proto_rawDesc), len(file_healthledger_v1_owner_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   54,
+			NumMessages:   61,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,119 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"healthledger/ledger/log"
+	"healthledger/ledger/seal"
+	"healthledger/ledger/tree"
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// ErrNoSegment is returned for a sequence that the log has not come to.
+var ErrNoSegment = errors.New("the log has no such segment")
+
+// checkpointKey returns the key that checks a daemon's checkpoints of a store, and its
+// text. Its name is the origin of the checkpoints.
+func checkpointKey(device *seal.DeviceKey, store seal.StoreID) (note.Verifier, string, error) {
+	text, err := note.NewEd25519VerifierKey("healthledger/"+store.String(), device.SigningKey())
+	if err != nil {
+		return nil, "", err
+	}
+	verifier, err := note.NewVerifier(text)
+	return verifier, text, err
+}
+
+// Checkpoint signs the log as it has been acknowledged, and returns the key that checks
+// the signature.
+func (s *Store) Checkpoint() (*pb.SignCheckpointResponse, error) {
+	size, root, _ := s.Head()
+	return s.sign(size, root)
+}
+
+func (s *Store) sign(size uint64, root tree.Hash) (*pb.SignCheckpointResponse, error) {
+	verifier, key, err := checkpointKey(s.device, s.id)
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint of store %s: %w", s.id, err)
+	}
+	// A note begins with its origin, which no other message begins with that a device signs.
+	signed, err := tree.Checkpoint{Origin: verifier.Name(), Size: size, Root: root}.Sign(verifier, s.device.Sign)
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint of store %s: %w", s.id, err)
+	}
+	return &pb.SignCheckpointResponse{Checkpoint: string(signed), Key: key}, nil
+}
+
+// ProveSegment proves that a segment is in the log. Errors: ErrNoSegment, and what
+// leaves of the log are lost or changed.
+func (s *Store) ProveSegment(ctx context.Context, sequence uint64) (*pb.ProveLogResponse, error) {
+	size, root, _ := s.Head()
+	if sequence == 0 || sequence > size {
+		return nil, fmt.Errorf("prove segment %d of store %s: %w: it ends at %d", sequence, s.id, ErrNoSegment, size)
+	}
+	resp := &pb.ProveLogResponse{Index: sequence - 1}
+	var leaf tree.Hash
+	proof, _, err := tree.ProveInclusion(size, resp.GetIndex(), s.leaves(ctx, size, func(at uint64, l tree.Hash) {
+		if at == sequence {
+			leaf = l
+		}
+	}))
+	if err == nil {
+		err = tree.CheckInclusion(proof, size, root, resp.GetIndex(), leaf)
+	}
+	resp.Leaf = leaf[:]
+	return s.proved(resp, proof, size, root, err)
+}
+
+// ProveConsistency proves that the log goes on from a checkpoint that was signed before.
+// Errors: tree.ErrCheckpoint, seal.ErrTampered where it does not, and what leaves of the
+// log are lost.
+func (s *Store) ProveConsistency(ctx context.Context, signed []byte) (*pb.ProveLogResponse, error) {
+	verifier, _, err := checkpointKey(s.device, s.id)
+	if err != nil {
+		return nil, fmt.Errorf("prove store %s: %w", s.id, err)
+	}
+	old, err := tree.OpenCheckpoint(signed, verifier)
+	if err != nil {
+		return nil, fmt.Errorf("prove store %s: %w", s.id, err)
+	}
+	size, root, _ := s.Head()
+	if old.Size > size {
+		return nil, fmt.Errorf("prove store %s: %w: the log ends at %d, the checkpoint at %d", s.id, ErrDataLoss, size, old.Size)
+	}
+	proof, _, err := tree.ProveConsistency(size, old.Size, s.leaves(ctx, size, func(uint64, tree.Hash) {}))
+	if err == nil {
+		err = tree.CheckConsistency(proof, size, root, old.Size, old.Root)
+	}
+	return s.proved(&pb.ProveLogResponse{OldSize: old.Size}, proof, size, root, err)
+}
+
+// proved fills in a proof that has been checked against the head.
+func (s *Store) proved(resp *pb.ProveLogResponse, proof []tree.Hash, size uint64, root tree.Hash, err error) (*pb.ProveLogResponse, error) {
+	if errors.Is(err, tree.ErrProof) {
+		err = fmt.Errorf("%w: %w", seal.ErrTampered, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("prove store %s: %w", s.id, err)
+	}
+	for _, hash := range proof {
+		resp.Hashes = append(resp.Hashes, hash[:])
+	}
+	checkpoint, err := s.sign(size, root)
+	resp.Checkpoint = checkpoint.GetCheckpoint()
+	return resp, err
+}
+
+// leaves reads the leaves of the log up to size, and shows each to seen.
+func (s *Store) leaves(ctx context.Context, size uint64, seen func(sequence uint64, leaf tree.Hash)) tree.Leaves {
+	return func(fn func(tree.Hash) error) error {
+		return s.reader.Read(ctx, 1, size, func(e log.Entry) error {
+			leaf := tree.Leaf(e.Payload)
+			seen(e.Sequence, leaf)
+			return fn(leaf)
+		})
+	}
+}

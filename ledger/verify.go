@@ -1,0 +1,217 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
+
+	"healthledger/authz"
+	"healthledger/ledger/log"
+	"healthledger/ledger/seal"
+	"healthledger/ledger/tree"
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// Kinds of faults in a log.
+const (
+	faultMissing    = "missing"
+	faultDamaged    = "damaged"
+	faultOrder      = "order"
+	faultKey        = "key"
+	faultDecision   = "decision"
+	faultHead       = "head"
+	faultCheckpoint = "checkpoint"
+)
+
+// maxFaults is how many faults a verification lists; the rest it counts.
+const maxFaults = 1000
+
+// A Verification recomputes a log from its stream, in steps, and goes on after whatever
+// it finds. It opens what a locked daemon may open, and holds no key between steps.
+type Verification struct {
+	id        seal.StoreID
+	device    *seal.DeviceKey
+	directory *log.KeyDirectory
+	reader    *log.Reader
+
+	// known is what the daemon remembers of the log, nil: nothing.
+	known *head
+	// against is a checkpoint that was kept elsewhere, nil: none.
+	against *tree.Checkpoint
+
+	next, end uint64
+	tree      tree.Tree
+	// whole: every segment so far is a leaf of the tree.
+	whole bool
+	state *authz.State
+	// chained: every decision so far follows the one before.
+	chained bool
+	sealed  map[seal.Class]sealedAt
+
+	faults []*pb.LogFault
+	more   uint64
+}
+
+// sealedAt is where the last segment of a class was sealed, and what is wrong with its key.
+type sealedAt struct {
+	epoch    uint64
+	index    uint32
+	wrapHash [32]byte
+	key      string
+}
+
+// Verify begins the verification of a store, whether it can be served or not, and of a
+// signed checkpoint, if there is one. Errors: ErrNoStore, tree.ErrCheckpoint.
+func (l *Ledger) Verify(ctx context.Context, id seal.StoreID, checkpoint []byte) (*Verification, error) {
+	v, err := l.verify(ctx, id, checkpoint)
+	if err != nil {
+		return nil, fmt.Errorf("verify store %s: %w", id, err)
+	}
+	return v, nil
+}
+
+func (l *Ledger) verify(ctx context.Context, id seal.StoreID, checkpoint []byte) (*Verification, error) {
+	pinned, err := readPin(l.pinPath(id))
+	if err != nil {
+		return nil, err
+	}
+	pin := &pb.Keyring{}
+	if err := proto.Unmarshal(pinned, pin); err != nil {
+		return nil, fmt.Errorf("%w: the pin cannot be read", ErrDataLoss)
+	}
+	v := &Verification{
+		id: id, device: l.device, reader: log.NewReader(l.appender, id), next: 1, whole: true, chained: true,
+		state: authz.NewState(verifier{pin.GetOwnerKey(), id}, false), sealed: map[seal.Class]sealedAt{},
+	}
+	if len(checkpoint) > 0 {
+		key, _, err := checkpointKey(l.device, id)
+		if err != nil {
+			return nil, err
+		}
+		against, err := tree.OpenCheckpoint(checkpoint, key)
+		if err != nil {
+			return nil, err
+		}
+		v.against = &against
+	}
+	if v.directory, err = log.OpenKeyDirectory(l.storePath(id)); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDataLoss, err)
+	}
+	v.checkKeyring(pinned)
+	// In this order: what is appended in between is then in the log.
+	v.remember(filepath.Join(l.storePath(id), "head"))
+	if v.end, err = v.reader.Last(ctx); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, err
+	}
+	return v, nil
+}
+
+func (v *Verification) checkKeyring(pinned []byte) {
+	content, err := v.directory.Keyring()
+	if err != nil {
+		v.fault(faultKey, 0, 0, err.Error())
+		return
+	}
+	keyring, err := seal.ParseKeyring(content)
+	if err != nil {
+		v.fault(faultKey, 0, 0, "the keyring cannot be read")
+		return
+	}
+	if !bytes.Equal(pinned, pinOf(keyring)) {
+		v.fault(faultKey, 0, 0, ErrNotPinned.Error())
+	}
+}
+
+// remember reads the head, which an appender may be writing.
+func (v *Verification) remember(path string) {
+	content, err := os.ReadFile(path)
+	if err == nil {
+		var known head
+		if known, _, err = newestHead(content); err == nil {
+			v.known = &known
+			return
+		}
+	}
+	v.fault(faultHead, 0, 0, "what the daemon remembers of the log cannot be read")
+}
+
+// errPause ends a step.
+var errPause = errors.New("pause")
+
+// Step goes on for about as long as it is told to, and reports whether that was the end.
+// An error says nothing about the log: it can be stepped again.
+func (v *Verification) Step(ctx context.Context, period time.Duration) (bool, error) {
+	opener := v.device.Opener(v.id, v.directory)
+	defer opener.Destroy()
+	for until := time.Now().Add(period); v.next <= v.end; {
+		err := v.reader.Read(ctx, v.next, v.end, func(e log.Entry) error {
+			v.segment(opener, e)
+			v.next = e.Sequence + 1
+			if time.Now().After(until) {
+				return errPause
+			}
+			return nil
+		})
+		var loss *log.LossError
+		switch {
+		case errors.As(err, &loss):
+			v.lose(loss.From, loss.To, "the log does not have it, or cannot read it")
+			v.next = loss.To + 1
+		case errors.Is(err, errPause):
+			return false, nil
+		case err != nil:
+			return false, fmt.Errorf("verify store %s: %w", v.id, err)
+		}
+	}
+	v.finish()
+	return true, nil
+}
+
+// Progress returns how many segments were looked at, and how many there are to be.
+func (v *Verification) Progress() (done, total uint64) { return v.next - 1, v.end }
+
+// Result returns what was found, once the last step was made.
+func (v *Verification) Result() *pb.VerifyLogResponse {
+	resp := &pb.VerifyLogResponse{Done: v.next - 1, Total: v.end, Faults: v.faults, MoreFaults: v.more}
+	if v.whole {
+		resp.Root = v.tree.Root().String()
+	}
+	if v.against != nil {
+		resp.CheckpointSize = v.against.Size
+	}
+	resp.Decisions, _ = v.state.Head()
+	return resp
+}
+
+func (v *Verification) lose(from, to uint64, why string) {
+	v.fault(faultMissing, from, to, why)
+	v.whole = false
+}
+
+// fault notes what is wrong with segments. What goes on from segment to segment is one
+// fault; so are all segments of a key, between which others may lie.
+func (v *Verification) fault(kind string, from, to uint64, why string) {
+	for i := len(v.faults) - 1; i >= 0; i-- {
+		f := v.faults[i]
+		if from > 0 && f.GetKind() == kind && f.GetWhy() == why && (kind == faultKey || f.GetTo()+1 == from) {
+			f.To, f.Segments = to, f.GetSegments()+to-from+1
+			return
+		}
+	}
+	if len(v.faults) == maxFaults {
+		v.more++
+		return
+	}
+	f := &pb.LogFault{From: from, To: to, Kind: kind, Why: why}
+	if from > 0 {
+		f.Segments = to - from + 1
+	}
+	v.faults = append(v.faults, f)
+}
