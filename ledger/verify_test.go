@@ -90,26 +90,27 @@ func TestSoundLogVerifies(t *testing.T) {
 	}
 }
 
-// sealedBy makes a segment of the store's own daemon, of an epoch with a wrap that is not
-// in the key directory.
-func (h *home) sealedBy(epoch uint64) func(sequence uint64) []byte {
-	return func(sequence uint64) []byte {
-		device, err := openDevice(filepath.Join(h.dir, "device.key"))
-		if err != nil {
-			h.t.Fatal(err)
-		}
-		defer device.Destroy()
-		e, _, err := seal.NewEpoch(h.id, seal.Health, epoch, [][]byte{h.keys.PublicKeys().StoreKey})
-		if err != nil {
-			h.t.Fatal(err)
-		}
-		defer e.Destroy()
-		payload, err := e.Seal(sequence, device, nil, []byte("anything"))
-		if err != nil {
-			h.t.Fatal(err)
-		}
-		return payload
+// sealed makes segments of the store's own daemon, each for the sequence that it stands
+// for, of an epoch whose wrap is not in the key directory.
+func (h *home) sealed(epoch uint64, sequences ...uint64) map[uint64][]byte {
+	h.t.Helper()
+	device, err := openDevice(filepath.Join(h.dir, "device.key"))
+	if err != nil {
+		h.t.Fatal(err)
 	}
+	defer device.Destroy()
+	e, _, err := seal.NewEpoch(h.id, seal.Health, epoch, [][]byte{h.keys.PublicKeys().StoreKey})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer e.Destroy()
+	payloads := map[uint64][]byte{}
+	for _, sequence := range sequences {
+		if payloads[sequence], err = e.Seal(sequence, device, nil, []byte("anything")); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	return payloads
 }
 
 // decided makes a segment of the store's own daemon with the first decision once more.
@@ -184,9 +185,15 @@ func TestVerifyNamesEachFault(t *testing.T) {
 		"key of another epoch": {func(h *home) {
 			h.write("epochs/management-0000000000000001", h.read("epochs/health-0000000000000001"))
 		}, []*pb.LogFault{fault("key", 3, 3, 1), fault("decision", 0, 0, 0)}},
-		"sealed out of order": {func(h *home) {
-			h.publish(h.sealedBy(7))
-			h.publish(h.sealedBy(6))
+		"index goes back": {func(h *home) {
+			payloads := h.sealed(7, 10, 9)
+			for range payloads {
+				h.publish(func(sequence uint64) []byte { return payloads[sequence] })
+			}
+		}, []*pb.LogFault{fault("key", 9, 10, 2), fault("order", 10, 10, 1)}},
+		"epoch goes back": {func(h *home) {
+			h.publish(func(sequence uint64) []byte { return h.sealed(7, sequence)[sequence] })
+			h.publish(func(sequence uint64) []byte { return h.sealed(6, sequence)[sequence] })
 		}, []*pb.LogFault{fault("key", 9, 9, 1), fault("order", 10, 10, 1), fault("key", 10, 10, 1)}},
 		"decision repeated": {func(h *home) {
 			h.publish(h.decided)
