@@ -46,7 +46,7 @@ bench: build
 
 # Longer runs of what the tests do briefly.
 drill: build fuzz
-	HEALTHLEDGER_DRILL=1 go test -race -timeout 60m -count=1 ./cmd/healthledger ./projector/... ./ledger/...
+	HEALTHLEDGER_DRILL=1 go test -race -timeout 150m -count=1 ./cmd/healthledger ./projector/... ./ledger/...
 	@# Without the race detector, which would drown what is measured.
 	$(binary) bench timing
 
