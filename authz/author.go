@@ -132,6 +132,12 @@ func (a *Author) SetPolicy(now int64, policy *pb.PolicySet) (*pb.NewDecision, er
 	return a.sign(&pb.Decision{Time: now, Body: &pb.Decision_PolicySet{PolicySet: policy}}, nil)
 }
 
+// ReplaceKeyring names the store's next keyring file by its SHA-256. A locked daemon acts on
+// it, so there is no detail.
+func (a *Author) ReplaceKeyring(now int64, hash [sha256.Size]byte) (*pb.NewDecision, error) {
+	return a.sign(&pb.Decision{Time: now, Body: &pb.Decision_KeyringReplaced{KeyringReplaced: &pb.KeyringReplaced{Hash: hash[:]}}}, nil)
+}
+
 // DeleteSamples deletes samples, whoever saved them.
 func (a *Author) DeleteSamples(now int64, d *pb.OwnerDeleted) (*pb.NewDecision, error) {
 	return a.sign(&pb.Decision{Time: now}, &pb.DecisionDetail{Body: &pb.DecisionDetail_OwnerDeleted{OwnerDeleted: d}})

@@ -148,6 +148,32 @@ func TestPolicyIsOneOfTwo(t *testing.T) {
 	}
 }
 
+func TestTheLastKeyringThatWasDecidedCounts(t *testing.T) {
+	for _, details := range []bool{false, true} {
+		state := NewState(anna, details)
+		author := &Author{State: state, Signer: anna, Random: rand.Reader}
+		if state.Keyring() != nil {
+			t.Error("a keyring before the first decision")
+		}
+		for _, hash := range [][32]byte{{1}, {2}} {
+			d, err := author.ReplaceKeyring(1, hash)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := state.Decide(d.GetDecision(), nil); err != nil || !bytes.Equal(state.Keyring(), hash[:]) {
+				t.Errorf("%x: %x %v", hash, state.Keyring(), err)
+			}
+		}
+		forged, err := author.sign(&pb.Decision{Body: &pb.Decision_KeyringReplaced{KeyringReplaced: &pb.KeyringReplaced{Hash: make([]byte, 31)}}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := state.Decide(forged.GetDecision(), nil); !errors.Is(err, ErrForged) || state.Keyring()[0] != 2 {
+			t.Error(err)
+		}
+	}
+}
+
 // Every type says whether it is granted as a whole, by what it is.
 func TestGrantableTypes(t *testing.T) {
 	for _, c := range []struct {

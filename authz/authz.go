@@ -46,8 +46,10 @@ type State struct {
 	head   []byte
 	device *pb.DeviceEnrolled
 	policy pb.Plausibility
-	apps   map[uint64]*App
-	byKey  map[string]*App
+	// SHA-256 of the keyring; nil: still the first one.
+	keyring []byte
+	apps    map[uint64]*App
+	byKey   map[string]*App
 	// By type; only with details.
 	orders map[uint32][]*pb.SourceName
 	units  map[uint32]string
@@ -84,6 +86,9 @@ func (s *State) Decide(d *pb.SignedDecision, detail []byte) error {
 	}
 	if policy := decision.GetPolicySet(); policy != nil {
 		s.policy = policy.GetPlausibility()
+	}
+	if keyring := decision.GetKeyringReplaced(); keyring != nil {
+		s.keyring = keyring.GetHash()
 	}
 	if touched != nil {
 		s.apps[touched.Number], s.byKey[touched.Key] = touched, touched
@@ -261,6 +266,10 @@ func (s *State) decided(d *pb.Decision) (*App, error) {
 		if !isPolicy(body.PolicySet) {
 			return nil, fmt.Errorf("%w: decision %d sets no policy", ErrForged, d.GetNumber())
 		}
+	case *pb.Decision_KeyringReplaced:
+		if len(body.KeyringReplaced.GetHash()) != sha256.Size {
+			return nil, fmt.Errorf("%w: decision %d names no keyring", ErrForged, d.GetNumber())
+		}
 	}
 	return nil, nil
 }
@@ -327,6 +336,14 @@ func (s *State) Plausibility() pb.Plausibility {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.policy
+}
+
+// Keyring returns the SHA-256 of the keyring that the owner last decided on, nil while it is
+// the one that the store began with.
+func (s *State) Keyring() []byte {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.keyring
 }
 
 // Head returns the number and the hash of the last decision.

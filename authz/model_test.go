@@ -657,7 +657,7 @@ func drawAnyDecision(r *rapid.T, state *State) (*pb.SignedDecision, []byte) {
 	number, head := state.Head()
 	app := rapid.Uint64Range(0, number+2).Draw(r, "app")
 	d := &pb.Decision{Number: number + 1, Previous: head}
-	switch rapid.IntRange(0, 6).Draw(r, "body") {
+	switch rapid.IntRange(0, 7).Draw(r, "body") {
 	case 0:
 		d.Body = &pb.Decision_DeviceEnrolled{DeviceEnrolled: &pb.DeviceEnrolled{SigningKey: []byte("other")}}
 	case 1:
@@ -681,6 +681,9 @@ func drawAnyDecision(r *rapid.T, state *State) (*pb.SignedDecision, []byte) {
 	case 4:
 		policy := pb.Plausibility(rapid.Int32Range(0, 3).Draw(r, "policy")) // 0 and 3 are none
 		d.Body = &pb.Decision_PolicySet{PolicySet: &pb.PolicySet{Plausibility: policy}}
+	case 7:
+		hash := make([]byte, rapid.SampledFrom([]int{0, 31, 32, 33}).Draw(r, "hash"))
+		d.Body = &pb.Decision_KeyringReplaced{KeyringReplaced: &pb.KeyringReplaced{Hash: hash}}
 	}
 	var detail []byte
 	if rapid.Bool().Draw(r, "detailed") {

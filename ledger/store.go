@@ -29,6 +29,11 @@ var (
 	ErrNotPinned = errors.New("the store's keys are not the ones pinned at init")
 	// ErrNotEnrolled: the owner has not made this daemon the writer of the log.
 	ErrNotEnrolled = errors.New("this daemon is not enrolled to write the log")
+	// ErrOldKeyring: the keyring is not the one that the owner last decided on.
+	ErrOldKeyring = errors.New("the keyring is not the one of the last change of the passphrase: another was put back")
+	// ErrKeyringPending: the decision for a keyring is in the log, and the key directory
+	// could not be written. The next start does it.
+	ErrKeyringPending = errors.New("the passphrase changes when the daemon is started again")
 )
 
 // errEncoding says that an event cannot be encoded: a text of it is not UTF-8.
@@ -125,6 +130,10 @@ func (l *Ledger) open(ctx context.Context, id seal.StoreID) (*Store, error) {
 		s.Close()
 		return nil, fmt.Errorf("open store %s: %w", id, err)
 	}
+	if err := s.settleKeyring(); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("open store %s: %w", id, err)
+	}
 	s.appended(at)
 	s.startAppender(l, at)
 	return s, nil
@@ -217,8 +226,8 @@ func (s *Store) encode(p *pending, event *pb.Event) (err error) {
 
 // Decide appends a decision of the owner, its detail first: without the decision
 // that names it a detail means nothing. It returns the sequence to wait for.
-// Errors: authz.ErrForged, ErrNotEnrolled for the enrolment of another daemon, and
-// those of an append.
+// Errors: authz.ErrForged, ErrNotEnrolled for the enrolment of another daemon,
+// ErrKeyringPending, and those of an append.
 func (s *Store) Decide(ctx context.Context, d *pb.NewDecision) (uint64, error) {
 	s.deciding.Lock()
 	defer s.deciding.Unlock()
@@ -241,6 +250,11 @@ func (s *Store) Decide(ctx context.Context, d *pb.NewDecision) (uint64, error) {
 		}
 		class = seal.Open
 	}
+	if replaced := decision.GetKeyringReplaced(); replaced != nil {
+		if err := s.stageKeyring(d.GetKeyring(), replaced.GetHash()); err != nil {
+			return 0, err
+		}
+	}
 	if len(d.GetDetail()) > 0 {
 		detail := &pb.Event{Body: &pb.Event_DecisionDetail{DecisionDetail: d.GetDetail()}}
 		if _, err := s.record(ctx, &pending{class: seal.Health, check: check}, detail); err != nil {
@@ -248,9 +262,13 @@ func (s *Store) Decide(ctx context.Context, d *pb.NewDecision) (uint64, error) {
 		}
 	}
 	hash := sha256.Sum256(signed.GetDecision())
-	return s.record(ctx, &pending{
+	sequence, err := s.record(ctx, &pending{
 		class: class, check: check, signed: signed, decision: decision.GetNumber(), decisionHash: hash[:],
 	}, &pb.Event{Body: &pb.Event_Decision{Decision: signed}})
+	if err == nil && decision.GetKeyringReplaced() != nil {
+		err = s.useKeyring(decision.GetKeyringReplaced().GetHash())
+	}
+	return sequence, err
 }
 
 // Close stops the appender, syncs the head and forgets the keys.

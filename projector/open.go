@@ -54,8 +54,8 @@ type openStore struct {
 	verdict error
 }
 
-// unlockKeys opens the keyring and checks that it is the one the daemon pinned.
-func unlockKeys(config *pb.ProjectorConfig, store seal.StoreID, passphrase *seal.Secret) (*seal.OwnerKeys, *log.KeyDirectory, error) {
+// readKeyring reads the keyring and checks that it is the one the daemon pinned.
+func readKeyring(config *pb.ProjectorConfig, store seal.StoreID) (*seal.Keyring, *log.KeyDirectory, error) {
 	directory, err := log.OpenKeyDirectory(config.GetDirectory())
 	if err != nil {
 		return nil, nil, err
@@ -71,8 +71,7 @@ func unlockKeys(config *pb.ProjectorConfig, store seal.StoreID, passphrase *seal
 	if keyring.Store() != store || !bytes.Equal(keyring.OwnerKey(), config.GetOwnerKey()) || !bytes.Equal(keyring.StoreKey(), config.GetStoreKey()) {
 		return nil, nil, errors.New("the keyring is not the one pinned at init")
 	}
-	keys, err := keyring.Open(passphrase.Bytes())
-	return keys, directory, err
+	return keyring, directory, nil
 }
 
 // openAll opens the view, which is made anew when it is missing, damaged or of

@@ -60,21 +60,22 @@ func (s *service) Offer(context.Context, *pb.OfferRequest) (*pb.OfferResponse, e
 }
 
 // Open decrypts the keys and begins to catch up. On an open store it only checks the
-// passphrase. Errors: WRONG_PASSPHRASE, DATA_LOSS, INVALID_ARGUMENT.
+// passphrase, or the words. Errors: WRONG_PASSPHRASE, DATA_LOSS, INVALID_ARGUMENT.
 func (s *service) Open(_ context.Context, req *pb.OpenRequest) (*pb.OpenResponse, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	passphrase, err := s.accept(req.GetSealedPassphrase())
+	secret, err := s.accept(req.GetSealedPassphrase())
 	if err != nil {
 		return nil, err
 	}
-	defer passphrase.Destroy()
-	keys, directory, err := unlockKeys(s.config, s.store, passphrase)
-	if errors.Is(err, seal.ErrWrongPassphrase) {
-		return nil, rpc.Error(connect.CodeUnauthenticated, &pb.ErrorDetail{Reason: rpc.ReasonWrongPassphrase}, "wrong passphrase")
-	}
+	defer secret.Destroy()
+	keyring, directory, err := readKeyring(s.config, s.store)
 	if err != nil {
 		return nil, s.internal("open keyring", err)
+	}
+	keys, err := s.openKeyring(keyring, secret, req.GetWords())
+	if err != nil {
+		return nil, err
 	}
 	if s.open != nil {
 		keys.Destroy()
@@ -95,7 +96,7 @@ func (s *service) Open(_ context.Context, req *pb.OpenRequest) (*pb.OpenResponse
 	return &pb.OpenResponse{}, nil
 }
 
-// accept decrypts a passphrase with the offer it was sealed to, which is used up.
+// accept decrypts a passphrase with the offer it was sealed to, which is used up. It needs mu.
 func (s *service) accept(sealed []byte) (*seal.Secret, error) {
 	for i, offer := range s.offers {
 		passphrase, err := offer.Open(sealed)

@@ -21,6 +21,9 @@ func (s *service) SignDecision(ctx context.Context, req *pb.SignDecisionRequest)
 		return nil, err
 	}
 	author := &authz.Author{State: open.state, Signer: signer{open.keys, s.store}, Random: rand.Reader}
+	if change := req.GetChangePassphrase(); change != nil {
+		return s.changePassphrase(author, open.keys, change)
+	}
 	decision, err := write(author, time.Now().UnixMicro(), req)
 	var draft *authz.DraftError
 	switch {

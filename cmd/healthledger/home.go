@@ -174,38 +174,52 @@ func (o *owner) sessionFile() string {
 	return filepath.Join(o.globals.Dir, "sessions", o.store.String())
 }
 
-// unlock sends the passphrase and keeps the session. It returns before the view has
-// caught up. The key that was offered is gone when somebody else's wrong passphrase or
-// lock came in between; then it asks for another.
-func (o *owner) unlock(ctx context.Context, passphrase []byte) error {
-	resp, err := o.sendPassphrase(ctx, passphrase)
+// proof is what opens a store: its passphrase, or the recovery words.
+type proof struct {
+	secret []byte
+	words  bool
+}
+
+// unlock sends the proof and keeps the session. It returns before the view has caught up.
+func (o *owner) unlock(ctx context.Context, p proof) error {
+	return o.offered(func() (string, error) {
+		sealed, err := o.seal(ctx, p.secret)
+		if err != nil {
+			return "", err
+		}
+		resp, err := o.Owner().Unlock(ctx, &pb.UnlockRequest{SealedPassphrase: sealed, Words: p.words})
+		return resp.GetSession(), err
+	})
+}
+
+// offered sends what is encrypted to keys that the projector offers, and keeps the session
+// that comes back. The keys are gone when somebody else's wrong passphrase or lock came in
+// between; then it asks for others.
+func (o *owner) offered(send func() (session string, err error)) error {
+	session, err := send()
 	for try := 0; rpc.Reason(err) == rpc.ReasonFailedPrecondition && try < 3; try++ {
-		resp, err = o.sendPassphrase(ctx, passphrase)
+		session, err = send()
 	}
 	if err != nil {
 		return err
 	}
-	o.SetSession(resp.GetSession())
+	o.SetSession(session)
 	if o.inside != nil {
 		return nil
 	}
 	if err := os.MkdirAll(filepath.Dir(o.sessionFile()), 0o700); err != nil {
 		return err
 	}
-	return os.WriteFile(o.sessionFile(), []byte(resp.GetSession()), 0o600)
+	return os.WriteFile(o.sessionFile(), []byte(session), 0o600)
 }
 
-// sendPassphrase encrypts the passphrase to a key that is offered for this once.
-func (o *owner) sendPassphrase(ctx context.Context, passphrase []byte) (*pb.UnlockResponse, error) {
+// seal encrypts a secret to a key that is offered for this once.
+func (o *owner) seal(ctx context.Context, secret []byte) ([]byte, error) {
 	begun, err := o.Owner().BeginUnlock(ctx, &pb.BeginUnlockRequest{})
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := seal.SealPassphrase(begun.GetPublicKey(), passphrase)
-	if err != nil {
-		return nil, err
-	}
-	return o.Owner().Unlock(ctx, &pb.UnlockRequest{SealedPassphrase: sealed})
+	return seal.SealPassphrase(begun.GetPublicKey(), secret)
 }
 
 // await returns when the store is readable, telling of the catch-up meanwhile.
@@ -253,7 +267,7 @@ func (o *owner) with(ctx context.Context, act func() error) error {
 		return err
 	}
 	defer clear(passphrase)
-	if err := o.unlock(ctx, passphrase); err != nil {
+	if err := o.unlock(ctx, proof{secret: passphrase}); err != nil {
 		return err
 	}
 	return act()
@@ -270,7 +284,7 @@ func (o *owner) unlockHere(ctx context.Context) error {
 		return err
 	}
 	defer clear(passphrase)
-	if err := o.unlock(ctx, passphrase); err != nil {
+	if err := o.unlock(ctx, proof{secret: passphrase}); err != nil {
 		return err
 	}
 	return o.await(ctx, func(uint64, uint64) {})
@@ -281,28 +295,38 @@ var errNoPassphrase = errors.New("no passphrase: use --passphrase-file, HEALTHLE
 // passphrase reads the passphrase from its file or from the terminal.
 func (g *globals) passphrase(prompt string) ([]byte, error) {
 	if g.PassphraseFile != "" {
-		content, err := os.ReadFile(g.PassphraseFile)
-		if err != nil {
-			return nil, fmt.Errorf("read passphrase: %w", err)
-		}
-		passphrase := bytes.TrimRight(content, "\r\n")
-		if len(passphrase) == 0 {
-			return nil, fmt.Errorf("%s holds no passphrase", g.PassphraseFile)
-		}
-		return passphrase, nil
+		return secretFile(g.PassphraseFile, "passphrase")
 	}
+	return ask(prompt)
+}
+
+// secretFile reads a secret from a file that holds nothing else.
+func secretFile(path, what string) ([]byte, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", what, err)
+	}
+	secret := bytes.TrimRight(content, "\r\n")
+	if len(secret) == 0 {
+		return nil, fmt.Errorf("%s holds no %s", path, what)
+	}
+	return secret, nil
+}
+
+// ask reads a secret from the terminal.
+func ask(prompt string) ([]byte, error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
 		return nil, errNoPassphrase
 	}
 	defer tty.Close()
 	fmt.Fprint(tty, prompt)
-	passphrase, err := term.ReadPassword(int(tty.Fd()))
+	secret, err := term.ReadPassword(int(tty.Fd()))
 	fmt.Fprintln(tty)
 	if err != nil {
 		return nil, errNoPassphrase
 	}
-	return passphrase, nil
+	return secret, nil
 }
 
 // message says what went wrong in the words of whoever found it.

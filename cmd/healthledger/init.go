@@ -30,7 +30,7 @@ func (c *initCmd) Run(ctx context.Context, g *globals) error {
 	if len(ids) > 0 && !c.Add {
 		return fmt.Errorf("%s holds a store already: use --add for another one", g.Dir)
 	}
-	passphrase, err := g.newPassphrase()
+	passphrase, err := g.newPassphrase(g.PassphraseFile)
 	if err != nil {
 		return err
 	}
@@ -91,18 +91,22 @@ func (c *initCmd) print(g *globals, genesis *ledger.Genesis, path string) error 
 	return nil
 }
 
-// newPassphrase asks twice on a terminal.
-func (g *globals) newPassphrase() ([]byte, error) {
-	first, err := g.passphrase("New passphrase: ")
-	if err != nil || g.PassphraseFile != "" {
-		return first, err
+// newPassphrase reads it from a file, if there is one, or asks twice on a terminal.
+func (g *globals) newPassphrase(file string) ([]byte, error) {
+	if file != "" {
+		return secretFile(file, "passphrase")
 	}
-	second, err := g.passphrase("Again: ")
+	first, err := ask("New passphrase: ")
+	if err != nil {
+		return nil, err
+	}
+	second, err := ask("Again: ")
 	if err != nil {
 		return nil, err
 	}
 	defer clear(second)
 	if !bytes.Equal(first, second) {
+		clear(first)
 		return nil, errors.New("the two differ")
 	}
 	return first, nil

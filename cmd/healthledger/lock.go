@@ -67,7 +67,7 @@ func (c *unlockCmd) Run(ctx context.Context, g *globals) error {
 		return err
 	}
 	defer clear(passphrase)
-	if err := o.unlock(ctx, passphrase); err != nil {
+	if err := o.unlock(ctx, proof{secret: passphrase}); err != nil {
 		return err
 	}
 	if !c.NoWait {

@@ -28,6 +28,8 @@ type commands struct {
 	Status        statusCmd        `cmd:"" help:"Say whether the store is locked, and to its owner what is behind it."`
 	Unlock        unlockCmd        `cmd:"" help:"Open the store for reading."`
 	Lock          lockCmd          `cmd:"" help:"End reading, after a grace period or now."`
+	Passphrase    passphraseCmd    `cmd:"" help:"Change the passphrase."`
+	Recover       recoverCmd       `cmd:"" help:"Set a new passphrase with the recovery words, when the old one is lost."`
 	App           appCmd           `cmd:"" help:"Register, update, list, show and remove apps."`
 	Grant         grantCmd         `cmd:"" help:"Allow an app to write or read types."`
 	Revoke        revokeCmd        `cmd:"" help:"Take grants back."`

@@ -373,6 +373,29 @@ func (s *store) everyday(export string, during func()) {
 	s.run("lock", "--now")
 }
 
+// Neither of the passphrases nor the words stay in the memory of the daemon or, after their
+// use, of the projector.
+func TestChangingThePassphraseLeavesNoneInMemory(t *testing.T) {
+	runAsDelivered(t)
+	s := newStore(t)
+	daemon := s.serve()
+	keys := s.keyholder()
+	s.run("unlock")
+	const next = "the next passphrase of this store"
+	file := s.secret("next", next)
+	s.run("passphrase", "--new-passphrase-file", file)
+	s.run("recover", "--words-file", filepath.Join(s.work, "words"), "--new-passphrase-file", file)
+	unwanted := secrets{"recovery words": keys.owner["recovery words"]}
+	unwanted.text("passphrase", passphrase)
+	unwanted.text("next passphrase", next)
+	wantNothing(t, "as projector", s.projector(), unwanted)
+	for _, name := range []string{"store's private key", "owner's signing key"} {
+		unwanted[name] = keys.owner[name]
+	}
+	wantNothing(t, "changed", daemon.Process.Pid, unwanted)
+	wantAll(t, "projector", s.projector(), secrets{"store's private key": keys.owner["store's private key"]})
+}
+
 const wrongPassphrase = "not the passphrase of this store"
 
 func TestLockedDaemonMemoryHoldsNoSecret(t *testing.T) {

@@ -34,6 +34,7 @@ const (
 // KeyDirectory is the small mutable part beside a log, one folder of plain files:
 //
 //	keyring                         the store's keys, private ones encrypted
+//	keyring.<hash>, keyring.old     while it is being replaced
 //	epochs/<class>-<epoch>          an epoch's root key, wrapped to its recipients
 //	view.key                        the view's key, encrypted
 //
@@ -99,9 +100,9 @@ func (d *KeyDirectory) Keyring() ([]byte, error) {
 	return d.read(keyringFile, ErrNoKeyring)
 }
 
-// PutKeyring replaces the keyring.
+// PutKeyring writes the first keyring; StageKeyring and UseKeyring replace it.
 func (d *KeyDirectory) PutKeyring(keyring []byte) error {
-	return WriteFile(filepath.Join(d.path, keyringFile), keyring)
+	return WriteFile(d.keyring(), keyring)
 }
 
 // Wrap returns the wrapped key of an epoch, or ErrNoWrap.

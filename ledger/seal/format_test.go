@@ -196,7 +196,7 @@ func TestKeyringFormat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	recovered, err := k.Recover(string(list))
+	recovered, err := k.Recover(list)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,7 +342,7 @@ func FuzzWords(f *testing.F) {
 	f.Add(string(words))
 	f.Add("zoo Zoo\tzoo")
 	f.Fuzz(func(t *testing.T, words string) {
-		entropy, err := parseWords(words)
+		entropy, err := parseWords([]byte(words))
 		if err != nil {
 			return
 		}

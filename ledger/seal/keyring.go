@@ -79,7 +79,7 @@ func NewKeyring(store StoreID, passphrase []byte, cost Cost) (keyring []byte, wo
 			keyring, words, keys, err = nil, "", nil, fmt.Errorf("make the keyring of %v: %w", store, err)
 		}
 	}()
-	if err = checkPassphrase(passphrase); err != nil {
+	if err = CheckPassphrase(passphrase); err != nil {
 		return
 	}
 	if err = cost.check(); err != nil {
@@ -100,30 +100,39 @@ func NewKeyring(store StoreID, passphrase []byte, cost Cost) (keyring []byte, wo
 	}
 	recovery.Destroy()
 
+	keyring, err = keys.keyring(recoveryKey, passphrase, cost)
+	return
+}
+
+// keyring writes the keys to a keyring file, encrypted under the passphrase and to the
+// recovery key.
+func (k *OwnerKeys) keyring(recoveryKey, passphrase []byte, cost Cost) ([]byte, error) {
 	file := &pb.Keyring{
-		Version: keyringVersion, Store: store[:],
-		StoreKey: keys.public.StoreKey, OwnerKey: keys.public.OwnerKey, RecoveryKey: recoveryKey,
+		Version: keyringVersion, Store: k.public.Store[:],
+		StoreKey: k.public.StoreKey, OwnerKey: k.public.OwnerKey, RecoveryKey: recoveryKey,
 		Argon2: &pb.Argon2{Salt: make([]byte, saltSize), Time: cost.Time, MemoryKib: cost.MemoryKiB, Threads: uint32(cost.Threads)},
 	}
 	rand.Read(file.Argon2.Salt)
 	private := NewSecret(privateSize)
 	defer private.Destroy()
-	copy(private.Bytes(), keys.sealing.Bytes())
-	copy(private.Bytes()[keySize:], keys.signing.Bytes())
+	copy(private.Bytes(), k.sealing.Bytes())
+	copy(private.Bytes()[keySize:], k.signing.Bytes())
 
 	key := passphraseKey(passphrase, file.Argon2.Salt, cost)
 	defer key.Destroy()
+	var err error
 	if file.PassphraseBox, err = Box(key, labelPassphraseBox+binding(file), private.Bytes()); err != nil {
-		return
+		return nil, err
 	}
 	if file.RecoveryBox, err = wrapTo(recoveryKey, []byte(labelRecoveryBox+binding(file)), private); err != nil {
-		return
+		return nil, err
 	}
-	if keyring, err = (proto.MarshalOptions{Deterministic: true}).Marshal(file); err != nil {
-		return
+	keyring, err := proto.MarshalOptions{Deterministic: true}.Marshal(file)
+	if err != nil {
+		return nil, err
 	}
-	signature := keys.Sign(append([]byte(labelKeyring), keyring...))
-	return append(append(keyring, signatureTag...), signature...), words, keys, nil
+	signature := k.Sign(append([]byte(labelKeyring), keyring...))
+	return append(append(keyring, signatureTag...), signature...), nil
 }
 
 // ParseKeyring checks the form of a keyring file and its owner's signature,
@@ -195,15 +204,35 @@ func (k *Keyring) Open(passphrase []byte) (*OwnerKeys, error) {
 	return k.keys(private)
 }
 
+// Rewrap returns the keyring file that keeps the same keys under another passphrase of 1 to
+// [MaxPassphrase] bytes, which remains the caller's to wipe, at the cost of this one. The
+// words stay the same.
+func (k *Keyring) Rewrap(keys *OwnerKeys, passphrase []byte) ([]byte, error) {
+	err := CheckPassphrase(passphrase)
+	if err != nil {
+		return nil, fmt.Errorf("change the passphrase of %v: %w", k.store, err)
+	}
+	if keys.public.Store != k.store || !bytes.Equal(keys.public.StoreKey, k.file.StoreKey) || !keys.public.OwnerKey.Equal(k.OwnerKey()) {
+		return nil, fmt.Errorf("change the passphrase of %v: the keys are another keyring's", k.store)
+	}
+	keyring, err := keys.keyring(k.file.RecoveryKey, passphrase, k.cost)
+	if err != nil {
+		return nil, fmt.Errorf("change the passphrase of %v: %w", k.store, err)
+	}
+	return keyring, nil
+}
+
 // Recover decrypts the private keys with the 24 recovery words, whatever their
-// case and white space. The errors are ErrWrongWords, and ErrTampered as in
-// Open.
-func (k *Keyring) Recover(words string) (*OwnerKeys, error) {
+// case and white space. They remain the caller's to wipe. The errors are
+// ErrWrongWords, and ErrTampered as in Open.
+func (k *Keyring) Recover(words []byte) (*OwnerKeys, error) {
 	entropy, err := parseWords(words)
 	if err != nil {
 		return nil, fmt.Errorf("recover the keyring of %v: %w", k.store, err)
 	}
 	defer entropy.Destroy()
+	// The text is garbage that leads to the keys, as in passphraseKey.
+	runtime.GC()
 	recovery, public, err := recoveryPair(k.store, entropy)
 	if err != nil {
 		return nil, fmt.Errorf("recover the keyring of %v: %w", k.store, err)

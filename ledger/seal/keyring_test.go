@@ -43,7 +43,7 @@ func TestPassphraseAndWordsOpenTheSameKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer opened.Destroy()
-	recovered, err := k.Recover(h.words)
+	recovered, err := k.Recover([]byte(h.words))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,10 +147,10 @@ func TestForeignPublicKeysDoNotOpenWithThePassphrase(t *testing.T) {
 		if keys, err := k.Open([]byte(testPassphrase)); err == nil || keys != nil {
 			t.Errorf("%s: opens with the passphrase", name)
 		}
-		if keys, err := k.Recover(h.words); err == nil || keys != nil {
+		if keys, err := k.Recover([]byte(h.words)); err == nil || keys != nil {
 			t.Errorf("%s: opens with the words", name)
 		}
-		if _, err := k.Recover(foreignWords); !errors.Is(err, ErrWrongWords) {
+		if _, err := k.Recover([]byte(foreignWords)); !errors.Is(err, ErrWrongWords) {
 			t.Errorf("%s: foreign words: %v", name, err)
 		}
 	}
@@ -160,7 +160,7 @@ func TestWordsTolerateCaseAndSpace(t *testing.T) {
 	h := theHouse()
 	k := mustParse(h.keyring)
 	for _, words := range []string{strings.ToUpper(h.words), "\n\t " + strings.ReplaceAll(h.words, " ", " \r\n ") + " ", strings.ReplaceAll(h.words, " ", "\u00a0")} {
-		keys, err := k.Recover(words)
+		keys, err := k.Recover([]byte(words))
 		if err != nil {
 			t.Error(err)
 		}
@@ -188,7 +188,7 @@ func TestWrongWordsAreNamedByPositionOnly(t *testing.T) {
 		{"25 words", h.words + " " + list[0], "25 words"},
 		{"none", "", "0 words"},
 	} {
-		_, err := k.Recover(c.words)
+		_, err := k.Recover([]byte(c.words))
 		if !errors.Is(err, ErrWrongWords) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -197,7 +197,7 @@ func TestWrongWordsAreNamedByPositionOnly(t *testing.T) {
 		}
 	}
 	// 255 of 256 such words fail by checksum, the rest by belonging to nobody.
-	if _, err := k.Recover(strings.Join(swapped, " ")); !errors.Is(err, ErrWrongWords) {
+	if _, err := k.Recover([]byte(strings.Join(swapped, " "))); !errors.Is(err, ErrWrongWords) {
 		t.Errorf("swapped: %v", err)
 	}
 }
@@ -479,5 +479,56 @@ func TestABoxOpensWithItsKeyAndLabelOnly(t *testing.T) {
 	short.Destroy()
 	if _, err := Box(short, "x", nil); !errors.Is(err, ErrDestroyed) {
 		t.Error(err)
+	}
+}
+
+func TestAnotherPassphraseOpensTheSameKeysAndTheOldOneNothing(t *testing.T) {
+	h := theHouse()
+	before := mustParse(h.keyring)
+	content, err := before.Rewrap(h.owner, []byte("another"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := mustParse(content)
+	if after.Store() != before.Store() || !bytes.Equal(after.StoreKey(), before.StoreKey()) || !after.OwnerKey().Equal(before.OwnerKey()) ||
+		!bytes.Equal(after.RecoveryKey(), before.RecoveryKey()) || after.cost != before.cost {
+		t.Error("the public half or the cost is another")
+	}
+	if bytes.Equal(after.file.Argon2.Salt, before.file.Argon2.Salt) {
+		t.Error("the salt is the same")
+	}
+	if keys, err := after.Open([]byte(testPassphrase)); !errors.Is(err, ErrWrongPassphrase) || keys != nil {
+		t.Errorf("the old passphrase: %v", err)
+	}
+	opened, err := after.Open([]byte("another"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Destroy()
+	recovered, err := after.Recover([]byte(h.words))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer recovered.Destroy()
+	if !sameKeys(opened, h.owner) || !sameKeys(recovered, h.owner) {
+		t.Error("the private keys are others")
+	}
+}
+
+func TestAKeyringIsNotRewrappedForOtherKeysNorUselessPassphrases(t *testing.T) {
+	h := theHouse()
+	k := mustParse(h.keyring)
+	for _, passphrase := range []string{"", strings.Repeat("x", MaxPassphrase+1)} {
+		if content, err := k.Rewrap(h.owner, []byte(passphrase)); err == nil || content != nil {
+			t.Errorf("a passphrase of %d bytes is accepted", len(passphrase))
+		}
+	}
+	_, _, foreign, err := NewKeyring(h.store, []byte("mine"), MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer foreign.Destroy()
+	if content, err := k.Rewrap(foreign, []byte("mine")); err == nil || content != nil {
+		t.Error("foreign keys are accepted")
 	}
 }

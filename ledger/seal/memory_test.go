@@ -214,7 +214,7 @@ func TestDestroyedOwnerKeysLeaveNothing(t *testing.T) {
 			return
 		}
 		keyring = content
-		entropy, err := parseWords(words)
+		entropy, err := parseWords([]byte(words))
 		if err != nil {
 			t.Error(err)
 			return
@@ -225,7 +225,7 @@ func TestDestroyedOwnerKeysLeaveNothing(t *testing.T) {
 		copy(text.Bytes(), words)
 		list = append(list, hide("the words", text.Bytes())...)
 		text.Destroy()
-		recovered, err := mustParse(content).Recover(words)
+		recovered, err := mustParse(content).Recover([]byte(words))
 		if err != nil {
 			t.Error(err)
 			return

@@ -72,7 +72,7 @@ func (o *Offer) Destroy() { o.private.Destroy() }
 // key. Every result has the same length. The caller still owns, and wipes,
 // passphrase.
 func SealPassphrase(publicKey, passphrase []byte) ([]byte, error) {
-	if err := checkPassphrase(passphrase); err != nil {
+	if err := CheckPassphrase(passphrase); err != nil {
 		return nil, err
 	}
 	padded := NewSecret(offerSize)
@@ -86,7 +86,8 @@ func SealPassphrase(publicKey, passphrase []byte) ([]byte, error) {
 	return sealed, nil
 }
 
-func checkPassphrase(passphrase []byte) error {
+// CheckPassphrase refuses an empty passphrase and one that is too long to travel.
+func CheckPassphrase(passphrase []byte) error {
 	switch {
 	case len(passphrase) == 0:
 		return errors.New("the passphrase is empty")

@@ -20,12 +20,20 @@ var ErrWrongWords = errors.New("wrong recovery words")
 // between. It must be called inside Do.
 func wordsOf(entropy []byte) (string, error) { return bip39.NewMnemonic(entropy) }
 
+// CheckWords finds mistyped words before they go anywhere. The error is
+// ErrWrongWords; whose words they are only the keyring tells.
+func CheckWords(words []byte) error {
+	entropy, err := parseWords(words)
+	entropy.Destroy()
+	return err
+}
+
 // parseWords is the inverse of wordsOf. Case and white space do not matter.
-func parseWords(words string) (*Secret, error) {
+func parseWords(words []byte) (*Secret, error) {
 	var entropy *Secret
 	var err error
 	Do(func() {
-		list := strings.Fields(strings.ToLower(words))
+		list := strings.Fields(strings.ToLower(string(words)))
 		if len(list) != recoveryWords {
 			err = fmt.Errorf("%w: %d words instead of %d", ErrWrongWords, len(list), recoveryWords)
 			return

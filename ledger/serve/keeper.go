@@ -202,7 +202,7 @@ func (k *keeper) start(ctx context.Context) (Projector, error) {
 // Unlock passes the sealed passphrase on. It returns a session when the passphrase
 // was right; the store is readable when the view has caught up. A wrong passphrase
 // ends the projector, unless the store is open already, and slows its caller down.
-func (k *keeper) Unlock(ctx context.Context, caller string, sealed []byte) (string, error) {
+func (k *keeper) Unlock(ctx context.Context, caller string, req *pb.UnlockRequest) (string, error) {
 	k.unlocking.Lock()
 	defer k.unlocking.Unlock()
 	process := k.current()
@@ -213,15 +213,14 @@ func (k *keeper) Unlock(ctx context.Context, caller string, sealed []byte) (stri
 		return "", err
 	}
 	target, root, _ := k.store.Head()
-	_, err := process.Open(ctx, &pb.OpenRequest{SealedPassphrase: sealed, Target: target, Root: root[:]})
+	_, err := process.Open(ctx, &pb.OpenRequest{
+		SealedPassphrase: req.GetSealedPassphrase(), Words: req.GetWords(), Target: target, Root: root[:],
+	})
+	k.throttle.Tried(caller, err)
 	if err != nil {
-		if rpc.Reason(err) == rpc.ReasonWrongPassphrase {
-			k.throttle.Failed(caller)
-		}
 		k.endLocked(process)
 		return "", err
 	}
-	k.throttle.Succeeded(caller)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.process != process {

@@ -252,7 +252,7 @@ func TestKeeperIsTheModel(t *testing.T) {
 			}
 		}
 		unlock := func(r *rapid.T) {
-			session, err := w.Unlock(t.Context(), "local", []byte("right"))
+			session, err := w.Unlock(t.Context(), "local", &pb.UnlockRequest{SealedPassphrase: []byte("right")})
 			if err != nil {
 				r.Fatal(err)
 			}
@@ -275,7 +275,7 @@ func TestKeeperIsTheModel(t *testing.T) {
 			"unlock": func(r *rapid.T) {
 				if m.process {
 					unlock(r)
-				} else if _, err := w.Unlock(t.Context(), "local", []byte("right")); rpc.Reason(err) != rpc.ReasonFailedPrecondition {
+				} else if _, err := w.Unlock(t.Context(), "local", &pb.UnlockRequest{SealedPassphrase: []byte("right")}); rpc.Reason(err) != rpc.ReasonFailedPrecondition {
 					r.Fatal(err)
 				}
 			},
@@ -292,11 +292,33 @@ func TestKeeperIsTheModel(t *testing.T) {
 				m.state = unlocked
 			},
 			"wrong": func(r *rapid.T) {
-				if _, err := w.Unlock(t.Context(), "local", []byte("wrong")); err == nil {
+				if _, err := w.Unlock(t.Context(), "local", &pb.UnlockRequest{SealedPassphrase: []byte("wrong")}); err == nil {
 					r.Fatal("unlocked")
 				}
 				if m.state == locked {
 					m.process = false
+				}
+			},
+			"change": func(r *rapid.T) {
+				wrong := rapid.Bool().Draw(r, "wrong")
+				session, err := w.Change(t.Context(), "local", func() error {
+					if wrong {
+						return rpc.Error(connect.CodeUnauthenticated, &pb.ErrorDetail{Reason: rpc.ReasonWrongPassphrase}, "wrong passphrase")
+					}
+					return nil
+				})
+				if wrong != (err != nil) {
+					r.Fatal(err)
+				}
+				if wrong {
+					return
+				}
+				m.ended, m.sessions = append(m.ended, m.sessions...), nil
+				if (m.state != locked) != (session != "") {
+					r.Fatal("a session of a locked store, or none of an open one")
+				}
+				if session != "" {
+					m.sessions = []string{session}
 				}
 			},
 			"catch up": func(r *rapid.T) {
@@ -414,7 +436,7 @@ func (w *warden) unlock(t *testing.T) {
 	if _, err := w.Begin(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Unlock(t.Context(), "local", []byte("right")); err != nil {
+	if _, err := w.Unlock(t.Context(), "local", &pb.UnlockRequest{SealedPassphrase: []byte("right")}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -139,7 +139,7 @@ func (s *ownerService) Unlock(ctx context.Context, req *pb.UnlockRequest) (*pb.U
 	if err != nil {
 		return nil, err
 	}
-	session, err := k.Unlock(ctx, localCaller, req.GetSealedPassphrase())
+	session, err := k.Unlock(ctx, localCaller, req)
 	if err != nil {
 		return nil, err
 	}
@@ -314,6 +314,10 @@ func (s *ownerService) decide(ctx context.Context, draft *pb.SignDecisionRequest
 	s.daemon.end(ended)
 	if errors.Is(err, authz.ErrForged) {
 		return nil, rpc.Internal(err)
+	}
+	if errors.Is(err, ledger.ErrKeyringPending) {
+		s.daemon.options.Logger.Error("keyring was not replaced", "store", k.store.ID().String(), "error", err)
+		return nil, rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable}, "%s", ledger.ErrKeyringPending)
 	}
 	if errors.Is(err, log.ErrNoSpace) {
 		return nil, rpc.Error(connect.CodeResourceExhausted, &pb.ErrorDetail{Reason: rpc.ReasonNoSpace}, "no space is left for the log")

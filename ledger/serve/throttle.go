@@ -84,6 +84,17 @@ func (t *throttle) Failed(caller string) {
 	t.save()
 }
 
+// Tried counts what came of trying a passphrase, or the words: another failure than that they
+// are wrong says nothing about the caller.
+func (t *throttle) Tried(caller string, err error) {
+	switch {
+	case err == nil:
+		t.Succeeded(caller)
+	case rpc.Reason(err) == rpc.ReasonWrongPassphrase:
+		t.Failed(caller)
+	}
+}
+
 // Succeeded forgets the caller's failures.
 func (t *throttle) Succeeded(caller string) {
 	t.mu.Lock()

@@ -291,6 +291,10 @@ func (o ownerClient) Unlock(ctx context.Context, r *pb.UnlockRequest) (*pb.Unloc
 	return call[pb.UnlockRequest, pb.UnlockResponse](ctx, o.c, "Unlock", r)
 }
 
+func (o ownerClient) ChangePassphrase(ctx context.Context, r *pb.ChangePassphraseRequest) (*pb.ChangePassphraseResponse, error) {
+	return call[pb.ChangePassphraseRequest, pb.ChangePassphraseResponse](ctx, o.c, "ChangePassphrase", r)
+}
+
 func (o ownerClient) Lock(ctx context.Context, r *pb.LockRequest) (*pb.LockResponse, error) {
 	return call[pb.LockRequest, pb.LockResponse](ctx, o.c, "Lock", r)
 }

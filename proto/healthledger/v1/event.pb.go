@@ -1184,6 +1184,7 @@ type Decision struct {
 	//	*Decision_PolicySet
 	//	*Decision_AppUpdated
 	//	*Decision_CredentialReplaced
+	//	*Decision_KeyringReplaced
 	Body          isDecision_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1317,6 +1318,15 @@ func (x *Decision) GetCredentialReplaced() *CredentialReplaced {
 	return nil
 }
 
+func (x *Decision) GetKeyringReplaced() *KeyringReplaced {
+	if x != nil {
+		if x, ok := x.Body.(*Decision_KeyringReplaced); ok {
+			return x.KeyringReplaced
+		}
+	}
+	return nil
+}
+
 type isDecision_Body interface {
 	isDecision_Body()
 }
@@ -1349,6 +1359,10 @@ type Decision_CredentialReplaced struct {
 	CredentialReplaced *CredentialReplaced `protobuf:"bytes,11,opt,name=credential_replaced,json=credentialReplaced,proto3,oneof"`
 }
 
+type Decision_KeyringReplaced struct {
+	KeyringReplaced *KeyringReplaced `protobuf:"bytes,12,opt,name=keyring_replaced,json=keyringReplaced,proto3,oneof"`
+}
+
 func (*Decision_DeviceEnrolled) isDecision_Body() {}
 
 func (*Decision_AppRegistered) isDecision_Body() {}
@@ -1362,6 +1376,8 @@ func (*Decision_PolicySet) isDecision_Body() {}
 func (*Decision_AppUpdated) isDecision_Body() {}
 
 func (*Decision_CredentialReplaced) isDecision_Body() {}
+
+func (*Decision_KeyringReplaced) isDecision_Body() {}
 
 // DeviceEnrolled makes a daemon the writer of the log.
 type DeviceEnrolled struct {
@@ -1418,6 +1434,53 @@ func (x *DeviceEnrolled) GetSealingKey() []byte {
 	return nil
 }
 
+// KeyringReplaced says which keyring file is the store's from now on: its private keys are
+// encrypted under another passphrase. The public ones are the same.
+type KeyringReplaced struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 of the file.
+	Hash          []byte `protobuf:"bytes,1,opt,name=hash,proto3" json:"hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyringReplaced) Reset() {
+	*x = KeyringReplaced{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyringReplaced) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyringReplaced) ProtoMessage() {}
+
+func (x *KeyringReplaced) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyringReplaced.ProtoReflect.Descriptor instead.
+func (*KeyringReplaced) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *KeyringReplaced) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
 // AppRegistered adds an app. Its number is the number of the decision.
 type AppRegistered struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1437,7 +1500,7 @@ type AppRegistered struct {
 
 func (x *AppRegistered) Reset() {
 	*x = AppRegistered{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[13]
+	mi := &file_healthledger_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1449,7 +1512,7 @@ func (x *AppRegistered) String() string {
 func (*AppRegistered) ProtoMessage() {}
 
 func (x *AppRegistered) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[13]
+	mi := &file_healthledger_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1462,7 +1525,7 @@ func (x *AppRegistered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRegistered.ProtoReflect.Descriptor instead.
 func (*AppRegistered) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AppRegistered) GetKey() string {
@@ -1520,7 +1583,7 @@ type CredentialReplaced struct {
 
 func (x *CredentialReplaced) Reset() {
 	*x = CredentialReplaced{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[14]
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1532,7 +1595,7 @@ func (x *CredentialReplaced) String() string {
 func (*CredentialReplaced) ProtoMessage() {}
 
 func (x *CredentialReplaced) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[14]
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1545,7 +1608,7 @@ func (x *CredentialReplaced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialReplaced.ProtoReflect.Descriptor instead.
 func (*CredentialReplaced) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CredentialReplaced) GetApp() uint64 {
@@ -1582,7 +1645,7 @@ type Explained struct {
 
 func (x *Explained) Reset() {
 	*x = Explained{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1594,7 +1657,7 @@ func (x *Explained) String() string {
 func (*Explained) ProtoMessage() {}
 
 func (x *Explained) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1607,7 +1670,7 @@ func (x *Explained) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explained.ProtoReflect.Descriptor instead.
 func (*Explained) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Explained) GetShare() bool {
@@ -1642,7 +1705,7 @@ type SharesDecided struct {
 
 func (x *SharesDecided) Reset() {
 	*x = SharesDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[16]
+	mi := &file_healthledger_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1654,7 +1717,7 @@ func (x *SharesDecided) String() string {
 func (*SharesDecided) ProtoMessage() {}
 
 func (x *SharesDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[16]
+	mi := &file_healthledger_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1667,7 +1730,7 @@ func (x *SharesDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharesDecided.ProtoReflect.Descriptor instead.
 func (*SharesDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SharesDecided) GetApp() uint64 {
@@ -1697,7 +1760,7 @@ type AppUpdated struct {
 
 func (x *AppUpdated) Reset() {
 	*x = AppUpdated{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[17]
+	mi := &file_healthledger_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1709,7 +1772,7 @@ func (x *AppUpdated) String() string {
 func (*AppUpdated) ProtoMessage() {}
 
 func (x *AppUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[17]
+	mi := &file_healthledger_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1722,7 +1785,7 @@ func (x *AppUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppUpdated.ProtoReflect.Descriptor instead.
 func (*AppUpdated) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AppUpdated) GetApp() uint64 {
@@ -1756,7 +1819,7 @@ type AppRemoved struct {
 
 func (x *AppRemoved) Reset() {
 	*x = AppRemoved{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[18]
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1768,7 +1831,7 @@ func (x *AppRemoved) String() string {
 func (*AppRemoved) ProtoMessage() {}
 
 func (x *AppRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[18]
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1781,7 +1844,7 @@ func (x *AppRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRemoved.ProtoReflect.Descriptor instead.
 func (*AppRemoved) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AppRemoved) GetApp() uint64 {
@@ -1801,7 +1864,7 @@ type PolicySet struct {
 
 func (x *PolicySet) Reset() {
 	*x = PolicySet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1813,7 +1876,7 @@ func (x *PolicySet) String() string {
 func (*PolicySet) ProtoMessage() {}
 
 func (x *PolicySet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1826,7 +1889,7 @@ func (x *PolicySet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicySet.ProtoReflect.Descriptor instead.
 func (*PolicySet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PolicySet) GetPlausibility() Plausibility {
@@ -1847,7 +1910,7 @@ type ShareGrant struct {
 
 func (x *ShareGrant) Reset() {
 	*x = ShareGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1859,7 +1922,7 @@ func (x *ShareGrant) String() string {
 func (*ShareGrant) ProtoMessage() {}
 
 func (x *ShareGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1872,7 +1935,7 @@ func (x *ShareGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareGrant.ProtoReflect.Descriptor instead.
 func (*ShareGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ShareGrant) GetType() uint32 {
@@ -1912,7 +1975,7 @@ type DecisionDetail struct {
 
 func (x *DecisionDetail) Reset() {
 	*x = DecisionDetail{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1924,7 +1987,7 @@ func (x *DecisionDetail) String() string {
 func (*DecisionDetail) ProtoMessage() {}
 
 func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1937,7 +2000,7 @@ func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionDetail.ProtoReflect.Descriptor instead.
 func (*DecisionDetail) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DecisionDetail) GetNumber() uint64 {
@@ -2096,7 +2159,7 @@ type AppDescribed struct {
 
 func (x *AppDescribed) Reset() {
 	*x = AppDescribed{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2108,7 +2171,7 @@ func (x *AppDescribed) String() string {
 func (*AppDescribed) ProtoMessage() {}
 
 func (x *AppDescribed) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2121,7 +2184,7 @@ func (x *AppDescribed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppDescribed.ProtoReflect.Descriptor instead.
 func (*AppDescribed) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AppDescribed) GetManifest() *Manifest {
@@ -2143,7 +2206,7 @@ type SourceOrderSet struct {
 
 func (x *SourceOrderSet) Reset() {
 	*x = SourceOrderSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[23]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2155,7 +2218,7 @@ func (x *SourceOrderSet) String() string {
 func (*SourceOrderSet) ProtoMessage() {}
 
 func (x *SourceOrderSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[23]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2168,7 +2231,7 @@ func (x *SourceOrderSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceOrderSet.ProtoReflect.Descriptor instead.
 func (*SourceOrderSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SourceOrderSet) GetType() uint32 {
@@ -2197,7 +2260,7 @@ type SourceName struct {
 
 func (x *SourceName) Reset() {
 	*x = SourceName{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[24]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2209,7 +2272,7 @@ func (x *SourceName) String() string {
 func (*SourceName) ProtoMessage() {}
 
 func (x *SourceName) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[24]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2222,7 +2285,7 @@ func (x *SourceName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceName.ProtoReflect.Descriptor instead.
 func (*SourceName) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SourceName) GetApp() string {
@@ -2249,7 +2312,7 @@ type PreferredUnitsSet struct {
 
 func (x *PreferredUnitsSet) Reset() {
 	*x = PreferredUnitsSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[25]
+	mi := &file_healthledger_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2261,7 +2324,7 @@ func (x *PreferredUnitsSet) String() string {
 func (*PreferredUnitsSet) ProtoMessage() {}
 
 func (x *PreferredUnitsSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[25]
+	mi := &file_healthledger_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2274,7 +2337,7 @@ func (x *PreferredUnitsSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreferredUnitsSet.ProtoReflect.Descriptor instead.
 func (*PreferredUnitsSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *PreferredUnitsSet) GetUnits() []*TypeUnit {
@@ -2295,7 +2358,7 @@ type TypeUnit struct {
 
 func (x *TypeUnit) Reset() {
 	*x = TypeUnit{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[26]
+	mi := &file_healthledger_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2307,7 +2370,7 @@ func (x *TypeUnit) String() string {
 func (*TypeUnit) ProtoMessage() {}
 
 func (x *TypeUnit) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[26]
+	mi := &file_healthledger_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2320,7 +2383,7 @@ func (x *TypeUnit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TypeUnit.ProtoReflect.Descriptor instead.
 func (*TypeUnit) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TypeUnit) GetType() uint32 {
@@ -2347,7 +2410,7 @@ type OwnerDeleted struct {
 
 func (x *OwnerDeleted) Reset() {
 	*x = OwnerDeleted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[27]
+	mi := &file_healthledger_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2359,7 +2422,7 @@ func (x *OwnerDeleted) String() string {
 func (*OwnerDeleted) ProtoMessage() {}
 
 func (x *OwnerDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[27]
+	mi := &file_healthledger_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2372,7 +2435,7 @@ func (x *OwnerDeleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerDeleted.ProtoReflect.Descriptor instead.
 func (*OwnerDeleted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *OwnerDeleted) GetDeletions() []*DeletedSamples {
@@ -2393,7 +2456,7 @@ type ReadsDecided struct {
 
 func (x *ReadsDecided) Reset() {
 	*x = ReadsDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[28]
+	mi := &file_healthledger_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2405,7 +2468,7 @@ func (x *ReadsDecided) String() string {
 func (*ReadsDecided) ProtoMessage() {}
 
 func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[28]
+	mi := &file_healthledger_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2418,7 +2481,7 @@ func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadsDecided.ProtoReflect.Descriptor instead.
 func (*ReadsDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReadsDecided) GetApp() uint64 {
@@ -2448,7 +2511,7 @@ type ReadGrant struct {
 
 func (x *ReadGrant) Reset() {
 	*x = ReadGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[29]
+	mi := &file_healthledger_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2460,7 +2523,7 @@ func (x *ReadGrant) String() string {
 func (*ReadGrant) ProtoMessage() {}
 
 func (x *ReadGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[29]
+	mi := &file_healthledger_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2473,7 +2536,7 @@ func (x *ReadGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadGrant.ProtoReflect.Descriptor instead.
 func (*ReadGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ReadGrant) GetType() uint32 {
@@ -2515,7 +2578,7 @@ type ObjectsDecided struct {
 
 func (x *ObjectsDecided) Reset() {
 	*x = ObjectsDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[30]
+	mi := &file_healthledger_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2527,7 +2590,7 @@ func (x *ObjectsDecided) String() string {
 func (*ObjectsDecided) ProtoMessage() {}
 
 func (x *ObjectsDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[30]
+	mi := &file_healthledger_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2540,7 +2603,7 @@ func (x *ObjectsDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectsDecided.ProtoReflect.Descriptor instead.
 func (*ObjectsDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ObjectsDecided) GetApp() uint64 {
@@ -2599,7 +2662,7 @@ type ObjectName struct {
 
 func (x *ObjectName) Reset() {
 	*x = ObjectName{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[31]
+	mi := &file_healthledger_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2611,7 +2674,7 @@ func (x *ObjectName) String() string {
 func (*ObjectName) ProtoMessage() {}
 
 func (x *ObjectName) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[31]
+	mi := &file_healthledger_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2624,7 +2687,7 @@ func (x *ObjectName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectName.ProtoReflect.Descriptor instead.
 func (*ObjectName) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ObjectName) GetApp() uint64 {
@@ -2661,7 +2724,7 @@ type AccessRecorded struct {
 
 func (x *AccessRecorded) Reset() {
 	*x = AccessRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	mi := &file_healthledger_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2673,7 +2736,7 @@ func (x *AccessRecorded) String() string {
 func (*AccessRecorded) ProtoMessage() {}
 
 func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	mi := &file_healthledger_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2686,7 +2749,7 @@ func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessRecorded.ProtoReflect.Descriptor instead.
 func (*AccessRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *AccessRecorded) GetApp() uint64 {
@@ -2750,7 +2813,7 @@ type AccessCounted struct {
 
 func (x *AccessCounted) Reset() {
 	*x = AccessCounted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[33]
+	mi := &file_healthledger_v1_event_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2762,7 +2825,7 @@ func (x *AccessCounted) String() string {
 func (*AccessCounted) ProtoMessage() {}
 
 func (x *AccessCounted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[33]
+	mi := &file_healthledger_v1_event_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2775,7 +2838,7 @@ func (x *AccessCounted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessCounted.ProtoReflect.Descriptor instead.
 func (*AccessCounted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *AccessCounted) GetApp() uint64 {
@@ -2806,7 +2869,7 @@ type AccessCount struct {
 
 func (x *AccessCount) Reset() {
 	*x = AccessCount{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2818,7 +2881,7 @@ func (x *AccessCount) String() string {
 func (*AccessCount) ProtoMessage() {}
 
 func (x *AccessCount) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2831,7 +2894,7 @@ func (x *AccessCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessCount.ProtoReflect.Descriptor instead.
 func (*AccessCount) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *AccessCount) GetType() uint32 {
@@ -2883,7 +2946,7 @@ type RefusalRecorded struct {
 
 func (x *RefusalRecorded) Reset() {
 	*x = RefusalRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[35]
+	mi := &file_healthledger_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2895,7 +2958,7 @@ func (x *RefusalRecorded) String() string {
 func (*RefusalRecorded) ProtoMessage() {}
 
 func (x *RefusalRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[35]
+	mi := &file_healthledger_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2908,7 +2971,7 @@ func (x *RefusalRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusalRecorded.ProtoReflect.Descriptor instead.
 func (*RefusalRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{35}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RefusalRecorded) GetApp() uint64 {
@@ -2979,7 +3042,7 @@ type DisclosureGranted struct {
 
 func (x *DisclosureGranted) Reset() {
 	*x = DisclosureGranted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[36]
+	mi := &file_healthledger_v1_event_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2991,7 +3054,7 @@ func (x *DisclosureGranted) String() string {
 func (*DisclosureGranted) ProtoMessage() {}
 
 func (x *DisclosureGranted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[36]
+	mi := &file_healthledger_v1_event_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3004,7 +3067,7 @@ func (x *DisclosureGranted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureGranted.ProtoReflect.Descriptor instead.
 func (*DisclosureGranted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{36}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *DisclosureGranted) GetApp() uint64 {
@@ -3081,7 +3144,7 @@ type DisclosureRevoked struct {
 
 func (x *DisclosureRevoked) Reset() {
 	*x = DisclosureRevoked{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[37]
+	mi := &file_healthledger_v1_event_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3093,7 +3156,7 @@ func (x *DisclosureRevoked) String() string {
 func (*DisclosureRevoked) ProtoMessage() {}
 
 func (x *DisclosureRevoked) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[37]
+	mi := &file_healthledger_v1_event_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3106,7 +3169,7 @@ func (x *DisclosureRevoked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureRevoked.ProtoReflect.Descriptor instead.
 func (*DisclosureRevoked) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{37}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DisclosureRevoked) GetGrant() uint64 {
@@ -3135,7 +3198,7 @@ type DisclosureBegun struct {
 
 func (x *DisclosureBegun) Reset() {
 	*x = DisclosureBegun{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[38]
+	mi := &file_healthledger_v1_event_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3147,7 +3210,7 @@ func (x *DisclosureBegun) String() string {
 func (*DisclosureBegun) ProtoMessage() {}
 
 func (x *DisclosureBegun) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[38]
+	mi := &file_healthledger_v1_event_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3160,7 +3223,7 @@ func (x *DisclosureBegun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureBegun.ProtoReflect.Descriptor instead.
 func (*DisclosureBegun) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{38}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DisclosureBegun) GetId() []byte {
@@ -3222,7 +3285,7 @@ type DisclosureEnded struct {
 
 func (x *DisclosureEnded) Reset() {
 	*x = DisclosureEnded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[39]
+	mi := &file_healthledger_v1_event_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3234,7 +3297,7 @@ func (x *DisclosureEnded) String() string {
 func (*DisclosureEnded) ProtoMessage() {}
 
 func (x *DisclosureEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[39]
+	mi := &file_healthledger_v1_event_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3247,7 +3310,7 @@ func (x *DisclosureEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureEnded.ProtoReflect.Descriptor instead.
 func (*DisclosureEnded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{39}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *DisclosureEnded) GetId() []byte {
@@ -3289,7 +3352,7 @@ type DisclosureCount struct {
 
 func (x *DisclosureCount) Reset() {
 	*x = DisclosureCount{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[40]
+	mi := &file_healthledger_v1_event_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3301,7 +3364,7 @@ func (x *DisclosureCount) String() string {
 func (*DisclosureCount) ProtoMessage() {}
 
 func (x *DisclosureCount) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[40]
+	mi := &file_healthledger_v1_event_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3314,7 +3377,7 @@ func (x *DisclosureCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureCount.ProtoReflect.Descriptor instead.
 func (*DisclosureCount) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{40}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *DisclosureCount) GetType() uint32 {
@@ -3405,7 +3468,7 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x03_to\"J\n" +
 	"\x0eSignedDecision\x12\x1a\n" +
 	"\bdecision\x18\x01 \x01(\fR\bdecision\x12\x1c\n" +
-	"\tsignature\x18\x02 \x01(\fR\tsignature\"\xee\x04\n" +
+	"\tsignature\x18\x02 \x01(\fR\tsignature\"\xbd\x05\n" +
 	"\bDecision\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x1a\n" +
 	"\bprevious\x18\x02 \x01(\fR\bprevious\x12\x12\n" +
@@ -3422,13 +3485,16 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\vapp_updated\x18\n" +
 	" \x01(\v2\x1b.healthledger.v1.AppUpdatedH\x00R\n" +
 	"appUpdated\x12V\n" +
-	"\x13credential_replaced\x18\v \x01(\v2#.healthledger.v1.CredentialReplacedH\x00R\x12credentialReplacedB\x06\n" +
+	"\x13credential_replaced\x18\v \x01(\v2#.healthledger.v1.CredentialReplacedH\x00R\x12credentialReplaced\x12M\n" +
+	"\x10keyring_replaced\x18\f \x01(\v2 .healthledger.v1.KeyringReplacedH\x00R\x0fkeyringReplacedB\x06\n" +
 	"\x04body\"R\n" +
 	"\x0eDeviceEnrolled\x12\x1f\n" +
 	"\vsigning_key\x18\x01 \x01(\fR\n" +
 	"signingKey\x12\x1f\n" +
 	"\vsealing_key\x18\x02 \x01(\fR\n" +
-	"sealingKey\"\xdf\x01\n" +
+	"sealingKey\"%\n" +
+	"\x0fKeyringReplaced\x12\x12\n" +
+	"\x04hash\x18\x01 \x01(\fR\x04hash\"\xdf\x01\n" +
 	"\rAppRegistered\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1d\n" +
 	"\n" +
@@ -3603,7 +3669,7 @@ func file_healthledger_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_healthledger_v1_event_proto_goTypes = []any{
 	(Frequency)(0),                 // 0: healthledger.v1.Frequency
 	(Plausibility)(0),              // 1: healthledger.v1.Plausibility
@@ -3622,95 +3688,97 @@ var file_healthledger_v1_event_proto_goTypes = []any{
 	(*SignedDecision)(nil),         // 14: healthledger.v1.SignedDecision
 	(*Decision)(nil),               // 15: healthledger.v1.Decision
 	(*DeviceEnrolled)(nil),         // 16: healthledger.v1.DeviceEnrolled
-	(*AppRegistered)(nil),          // 17: healthledger.v1.AppRegistered
-	(*CredentialReplaced)(nil),     // 18: healthledger.v1.CredentialReplaced
-	(*Explained)(nil),              // 19: healthledger.v1.Explained
-	(*SharesDecided)(nil),          // 20: healthledger.v1.SharesDecided
-	(*AppUpdated)(nil),             // 21: healthledger.v1.AppUpdated
-	(*AppRemoved)(nil),             // 22: healthledger.v1.AppRemoved
-	(*PolicySet)(nil),              // 23: healthledger.v1.PolicySet
-	(*ShareGrant)(nil),             // 24: healthledger.v1.ShareGrant
-	(*DecisionDetail)(nil),         // 25: healthledger.v1.DecisionDetail
-	(*AppDescribed)(nil),           // 26: healthledger.v1.AppDescribed
-	(*SourceOrderSet)(nil),         // 27: healthledger.v1.SourceOrderSet
-	(*SourceName)(nil),             // 28: healthledger.v1.SourceName
-	(*PreferredUnitsSet)(nil),      // 29: healthledger.v1.PreferredUnitsSet
-	(*TypeUnit)(nil),               // 30: healthledger.v1.TypeUnit
-	(*OwnerDeleted)(nil),           // 31: healthledger.v1.OwnerDeleted
-	(*ReadsDecided)(nil),           // 32: healthledger.v1.ReadsDecided
-	(*ReadGrant)(nil),              // 33: healthledger.v1.ReadGrant
-	(*ObjectsDecided)(nil),         // 34: healthledger.v1.ObjectsDecided
-	(*ObjectName)(nil),             // 35: healthledger.v1.ObjectName
-	(*AccessRecorded)(nil),         // 36: healthledger.v1.AccessRecorded
-	(*AccessCounted)(nil),          // 37: healthledger.v1.AccessCounted
-	(*AccessCount)(nil),            // 38: healthledger.v1.AccessCount
-	(*RefusalRecorded)(nil),        // 39: healthledger.v1.RefusalRecorded
-	(*DisclosureGranted)(nil),      // 40: healthledger.v1.DisclosureGranted
-	(*DisclosureRevoked)(nil),      // 41: healthledger.v1.DisclosureRevoked
-	(*DisclosureBegun)(nil),        // 42: healthledger.v1.DisclosureBegun
-	(*DisclosureEnded)(nil),        // 43: healthledger.v1.DisclosureEnded
-	(*DisclosureCount)(nil),        // 44: healthledger.v1.DisclosureCount
-	(*SampleColumns)(nil),          // 45: healthledger.v1.SampleColumns
-	(*Chunk)(nil),                  // 46: healthledger.v1.Chunk
-	(*Manifest)(nil),               // 47: healthledger.v1.Manifest
-	(*Recipient)(nil),              // 48: healthledger.v1.Recipient
+	(*KeyringReplaced)(nil),        // 17: healthledger.v1.KeyringReplaced
+	(*AppRegistered)(nil),          // 18: healthledger.v1.AppRegistered
+	(*CredentialReplaced)(nil),     // 19: healthledger.v1.CredentialReplaced
+	(*Explained)(nil),              // 20: healthledger.v1.Explained
+	(*SharesDecided)(nil),          // 21: healthledger.v1.SharesDecided
+	(*AppUpdated)(nil),             // 22: healthledger.v1.AppUpdated
+	(*AppRemoved)(nil),             // 23: healthledger.v1.AppRemoved
+	(*PolicySet)(nil),              // 24: healthledger.v1.PolicySet
+	(*ShareGrant)(nil),             // 25: healthledger.v1.ShareGrant
+	(*DecisionDetail)(nil),         // 26: healthledger.v1.DecisionDetail
+	(*AppDescribed)(nil),           // 27: healthledger.v1.AppDescribed
+	(*SourceOrderSet)(nil),         // 28: healthledger.v1.SourceOrderSet
+	(*SourceName)(nil),             // 29: healthledger.v1.SourceName
+	(*PreferredUnitsSet)(nil),      // 30: healthledger.v1.PreferredUnitsSet
+	(*TypeUnit)(nil),               // 31: healthledger.v1.TypeUnit
+	(*OwnerDeleted)(nil),           // 32: healthledger.v1.OwnerDeleted
+	(*ReadsDecided)(nil),           // 33: healthledger.v1.ReadsDecided
+	(*ReadGrant)(nil),              // 34: healthledger.v1.ReadGrant
+	(*ObjectsDecided)(nil),         // 35: healthledger.v1.ObjectsDecided
+	(*ObjectName)(nil),             // 36: healthledger.v1.ObjectName
+	(*AccessRecorded)(nil),         // 37: healthledger.v1.AccessRecorded
+	(*AccessCounted)(nil),          // 38: healthledger.v1.AccessCounted
+	(*AccessCount)(nil),            // 39: healthledger.v1.AccessCount
+	(*RefusalRecorded)(nil),        // 40: healthledger.v1.RefusalRecorded
+	(*DisclosureGranted)(nil),      // 41: healthledger.v1.DisclosureGranted
+	(*DisclosureRevoked)(nil),      // 42: healthledger.v1.DisclosureRevoked
+	(*DisclosureBegun)(nil),        // 43: healthledger.v1.DisclosureBegun
+	(*DisclosureEnded)(nil),        // 44: healthledger.v1.DisclosureEnded
+	(*DisclosureCount)(nil),        // 45: healthledger.v1.DisclosureCount
+	(*SampleColumns)(nil),          // 46: healthledger.v1.SampleColumns
+	(*Chunk)(nil),                  // 47: healthledger.v1.Chunk
+	(*Manifest)(nil),               // 48: healthledger.v1.Manifest
+	(*Recipient)(nil),              // 49: healthledger.v1.Recipient
 }
 var file_healthledger_v1_event_proto_depIdxs = []int32{
 	5,  // 0: healthledger.v1.EventList.events:type_name -> healthledger.v1.Event
 	6,  // 1: healthledger.v1.Event.samples_saved:type_name -> healthledger.v1.SamplesSaved
 	14, // 2: healthledger.v1.Event.decision:type_name -> healthledger.v1.SignedDecision
-	36, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
+	37, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
 	7,  // 4: healthledger.v1.Event.part_saved:type_name -> healthledger.v1.PartSaved
 	8,  // 5: healthledger.v1.Event.samples_deleted:type_name -> healthledger.v1.SamplesDeleted
 	10, // 6: healthledger.v1.Event.updates_set:type_name -> healthledger.v1.UpdatesSet
 	11, // 7: healthledger.v1.Event.updates_acked:type_name -> healthledger.v1.UpdatesAcked
 	12, // 8: healthledger.v1.Event.authorization_requested:type_name -> healthledger.v1.AuthorizationRequested
-	37, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
-	42, // 10: healthledger.v1.Event.disclosure_begun:type_name -> healthledger.v1.DisclosureBegun
-	43, // 11: healthledger.v1.Event.disclosure_ended:type_name -> healthledger.v1.DisclosureEnded
-	39, // 12: healthledger.v1.Event.refusal_recorded:type_name -> healthledger.v1.RefusalRecorded
+	38, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
+	43, // 10: healthledger.v1.Event.disclosure_begun:type_name -> healthledger.v1.DisclosureBegun
+	44, // 11: healthledger.v1.Event.disclosure_ended:type_name -> healthledger.v1.DisclosureEnded
+	40, // 12: healthledger.v1.Event.refusal_recorded:type_name -> healthledger.v1.RefusalRecorded
 	13, // 13: healthledger.v1.Event.objects_requested:type_name -> healthledger.v1.ObjectsRequested
-	45, // 14: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
-	46, // 15: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
+	46, // 14: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
+	47, // 15: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
 	9,  // 16: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
 	0,  // 17: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
 	16, // 18: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
-	17, // 19: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
-	20, // 20: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
-	22, // 21: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
-	23, // 22: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
-	21, // 23: healthledger.v1.Decision.app_updated:type_name -> healthledger.v1.AppUpdated
-	18, // 24: healthledger.v1.Decision.credential_replaced:type_name -> healthledger.v1.CredentialReplaced
-	24, // 25: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
-	19, // 26: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
-	24, // 27: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
-	19, // 28: healthledger.v1.AppUpdated.explained:type_name -> healthledger.v1.Explained
-	1,  // 29: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
-	26, // 30: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
-	32, // 31: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
-	27, // 32: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
-	29, // 33: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
-	31, // 34: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
-	40, // 35: healthledger.v1.DecisionDetail.disclosure_granted:type_name -> healthledger.v1.DisclosureGranted
-	41, // 36: healthledger.v1.DecisionDetail.disclosure_revoked:type_name -> healthledger.v1.DisclosureRevoked
-	34, // 37: healthledger.v1.DecisionDetail.objects_decided:type_name -> healthledger.v1.ObjectsDecided
-	47, // 38: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
-	28, // 39: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
-	30, // 40: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
-	9,  // 41: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	33, // 42: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
-	3,  // 43: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
-	35, // 44: healthledger.v1.ObjectsDecided.revoked:type_name -> healthledger.v1.ObjectName
-	35, // 45: healthledger.v1.ObjectsDecided.granted:type_name -> healthledger.v1.ObjectName
-	2,  // 46: healthledger.v1.ObjectsDecided.own:type_name -> healthledger.v1.OwnObjects
-	38, // 47: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
-	48, // 48: healthledger.v1.DisclosureGranted.recipient:type_name -> healthledger.v1.Recipient
-	44, // 49: healthledger.v1.DisclosureEnded.counts:type_name -> healthledger.v1.DisclosureCount
-	50, // [50:50] is the sub-list for method output_type
-	50, // [50:50] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	18, // 19: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
+	21, // 20: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
+	23, // 21: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
+	24, // 22: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
+	22, // 23: healthledger.v1.Decision.app_updated:type_name -> healthledger.v1.AppUpdated
+	19, // 24: healthledger.v1.Decision.credential_replaced:type_name -> healthledger.v1.CredentialReplaced
+	17, // 25: healthledger.v1.Decision.keyring_replaced:type_name -> healthledger.v1.KeyringReplaced
+	25, // 26: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
+	20, // 27: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
+	25, // 28: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
+	20, // 29: healthledger.v1.AppUpdated.explained:type_name -> healthledger.v1.Explained
+	1,  // 30: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
+	27, // 31: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
+	33, // 32: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
+	28, // 33: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
+	30, // 34: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
+	32, // 35: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
+	41, // 36: healthledger.v1.DecisionDetail.disclosure_granted:type_name -> healthledger.v1.DisclosureGranted
+	42, // 37: healthledger.v1.DecisionDetail.disclosure_revoked:type_name -> healthledger.v1.DisclosureRevoked
+	35, // 38: healthledger.v1.DecisionDetail.objects_decided:type_name -> healthledger.v1.ObjectsDecided
+	48, // 39: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
+	29, // 40: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
+	31, // 41: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
+	9,  // 42: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	34, // 43: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
+	3,  // 44: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
+	36, // 45: healthledger.v1.ObjectsDecided.revoked:type_name -> healthledger.v1.ObjectName
+	36, // 46: healthledger.v1.ObjectsDecided.granted:type_name -> healthledger.v1.ObjectName
+	2,  // 47: healthledger.v1.ObjectsDecided.own:type_name -> healthledger.v1.OwnObjects
+	39, // 48: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
+	49, // 49: healthledger.v1.DisclosureGranted.recipient:type_name -> healthledger.v1.Recipient
+	45, // 50: healthledger.v1.DisclosureEnded.counts:type_name -> healthledger.v1.DisclosureCount
+	51, // [51:51] is the sub-list for method output_type
+	51, // [51:51] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_event_proto_init() }
@@ -3747,8 +3815,9 @@ func file_healthledger_v1_event_proto_init() {
 		(*Decision_PolicySet)(nil),
 		(*Decision_AppUpdated)(nil),
 		(*Decision_CredentialReplaced)(nil),
+		(*Decision_KeyringReplaced)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[21].OneofWrappers = []any{
+	file_healthledger_v1_event_proto_msgTypes[22].OneofWrappers = []any{
 		(*DecisionDetail_AppDescribed)(nil),
 		(*DecisionDetail_ReadsDecided)(nil),
 		(*DecisionDetail_SourceOrderSet)(nil),
@@ -3758,15 +3827,15 @@ func file_healthledger_v1_event_proto_init() {
 		(*DecisionDetail_DisclosureRevoked)(nil),
 		(*DecisionDetail_ObjectsDecided)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[36].OneofWrappers = []any{}
-	file_healthledger_v1_event_proto_msgTypes[38].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[37].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[39].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_event_proto_rawDesc), len(file_healthledger_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   41,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

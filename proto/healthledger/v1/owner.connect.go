@@ -44,6 +44,9 @@ const (
 	OwnerServiceUnlockProcedure = "/healthledger.v1.OwnerService/Unlock"
 	// OwnerServiceLockProcedure is the fully-qualified name of the OwnerService's Lock RPC.
 	OwnerServiceLockProcedure = "/healthledger.v1.OwnerService/Lock"
+	// OwnerServiceChangePassphraseProcedure is the fully-qualified name of the OwnerService's
+	// ChangePassphrase RPC.
+	OwnerServiceChangePassphraseProcedure = "/healthledger.v1.OwnerService/ChangePassphrase"
 	// OwnerServiceAddAppProcedure is the fully-qualified name of the OwnerService's AddApp RPC.
 	OwnerServiceAddAppProcedure = "/healthledger.v1.OwnerService/AddApp"
 	// OwnerServiceUpdateAppProcedure is the fully-qualified name of the OwnerService's UpdateApp RPC.
@@ -122,6 +125,11 @@ type OwnerServiceClient interface {
 	Unlock(context.Context, *UnlockRequest) (*UnlockResponse, error)
 	// Lock ends reading, at once or after a grace period.
 	Lock(context.Context, *LockRequest) (*LockResponse, error)
+	// ChangePassphrase encrypts the store's keys under another passphrase. When it returns, the
+	// one before opens nothing any more and all sessions have ended but the one that it returns.
+	// It needs a fresh session, and the passphrase or the recovery words once more. After
+	// rpc.ReasonUnavailable either passphrase may open the store.
+	ChangePassphrase(context.Context, *ChangePassphraseRequest) (*ChangePassphraseResponse, error)
 	// AddApp registers an app.
 	AddApp(context.Context, *AddAppRequest) (*AddAppResponse, error)
 	// UpdateApp gives an app another manifest. One with another policy or other purposes asks
@@ -220,6 +228,12 @@ func NewOwnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			httpClient,
 			baseURL+OwnerServiceLockProcedure,
 			connect.WithSchema(ownerServiceMethods.ByName("Lock")),
+			connect.WithClientOptions(opts...),
+		),
+		changePassphrase: connect.NewClient[ChangePassphraseRequest, ChangePassphraseResponse](
+			httpClient,
+			baseURL+OwnerServiceChangePassphraseProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("ChangePassphrase")),
 			connect.WithClientOptions(opts...),
 		),
 		addApp: connect.NewClient[AddAppRequest, AddAppResponse](
@@ -382,6 +396,7 @@ type ownerServiceClient struct {
 	beginUnlock        *connect.Client[BeginUnlockRequest, BeginUnlockResponse]
 	unlock             *connect.Client[UnlockRequest, UnlockResponse]
 	lock               *connect.Client[LockRequest, LockResponse]
+	changePassphrase   *connect.Client[ChangePassphraseRequest, ChangePassphraseResponse]
 	addApp             *connect.Client[AddAppRequest, AddAppResponse]
 	updateApp          *connect.Client[UpdateAppRequest, UpdateAppResponse]
 	replaceCredential  *connect.Client[ReplaceCredentialRequest, ReplaceCredentialResponse]
@@ -448,6 +463,15 @@ func (c *ownerServiceClient) Unlock(ctx context.Context, req *UnlockRequest) (*U
 // Lock calls healthledger.v1.OwnerService.Lock.
 func (c *ownerServiceClient) Lock(ctx context.Context, req *LockRequest) (*LockResponse, error) {
 	response, err := c.lock.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ChangePassphrase calls healthledger.v1.OwnerService.ChangePassphrase.
+func (c *ownerServiceClient) ChangePassphrase(ctx context.Context, req *ChangePassphraseRequest) (*ChangePassphraseResponse, error) {
+	response, err := c.changePassphrase.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -691,6 +715,11 @@ type OwnerServiceHandler interface {
 	Unlock(context.Context, *UnlockRequest) (*UnlockResponse, error)
 	// Lock ends reading, at once or after a grace period.
 	Lock(context.Context, *LockRequest) (*LockResponse, error)
+	// ChangePassphrase encrypts the store's keys under another passphrase. When it returns, the
+	// one before opens nothing any more and all sessions have ended but the one that it returns.
+	// It needs a fresh session, and the passphrase or the recovery words once more. After
+	// rpc.ReasonUnavailable either passphrase may open the store.
+	ChangePassphrase(context.Context, *ChangePassphraseRequest) (*ChangePassphraseResponse, error)
 	// AddApp registers an app.
 	AddApp(context.Context, *AddAppRequest) (*AddAppResponse, error)
 	// UpdateApp gives an app another manifest. One with another policy or other purposes asks
@@ -785,6 +814,12 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 		OwnerServiceLockProcedure,
 		svc.Lock,
 		connect.WithSchema(ownerServiceMethods.ByName("Lock")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ownerServiceChangePassphraseHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceChangePassphraseProcedure,
+		svc.ChangePassphrase,
+		connect.WithSchema(ownerServiceMethods.ByName("ChangePassphrase")),
 		connect.WithHandlerOptions(opts...),
 	)
 	ownerServiceAddAppHandler := connect.NewUnaryHandlerSimple(
@@ -949,6 +984,8 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 			ownerServiceUnlockHandler.ServeHTTP(w, r)
 		case OwnerServiceLockProcedure:
 			ownerServiceLockHandler.ServeHTTP(w, r)
+		case OwnerServiceChangePassphraseProcedure:
+			ownerServiceChangePassphraseHandler.ServeHTTP(w, r)
 		case OwnerServiceAddAppProcedure:
 			ownerServiceAddAppHandler.ServeHTTP(w, r)
 		case OwnerServiceUpdateAppProcedure:
@@ -1026,6 +1063,10 @@ func (UnimplementedOwnerServiceHandler) Unlock(context.Context, *UnlockRequest) 
 
 func (UnimplementedOwnerServiceHandler) Lock(context.Context, *LockRequest) (*LockResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.Lock is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) ChangePassphrase(context.Context, *ChangePassphraseRequest) (*ChangePassphraseResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.ChangePassphrase is not implemented"))
 }
 
 func (UnimplementedOwnerServiceHandler) AddApp(context.Context, *AddAppRequest) (*AddAppResponse, error) {

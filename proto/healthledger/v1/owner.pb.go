@@ -174,7 +174,9 @@ type NewDecision struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Decision *SignedDecision        `protobuf:"bytes,1,opt,name=decision,proto3" json:"decision,omitempty"`
 	// A serialized DecisionDetail; empty: none.
-	Detail        []byte `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
+	Detail []byte `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
+	// The keyring file that a KeyringReplaced names.
+	Keyring       []byte `protobuf:"bytes,3,opt,name=keyring,proto3" json:"keyring,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -219,6 +221,13 @@ func (x *NewDecision) GetDecision() *SignedDecision {
 func (x *NewDecision) GetDetail() []byte {
 	if x != nil {
 		return x.Detail
+	}
+	return nil
+}
+
+func (x *NewDecision) GetKeyring() []byte {
+	if x != nil {
+		return x.Keyring
 	}
 	return nil
 }
@@ -483,8 +492,10 @@ type UnlockRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The passphrase, sealed with HPKE to the key of BeginUnlock.
 	SealedPassphrase []byte `protobuf:"bytes,1,opt,name=sealed_passphrase,json=sealedPassphrase,proto3" json:"sealed_passphrase,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// It is not the passphrase but the recovery words.
+	Words         bool `protobuf:"varint,2,opt,name=words,proto3" json:"words,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UnlockRequest) Reset() {
@@ -522,6 +533,13 @@ func (x *UnlockRequest) GetSealedPassphrase() []byte {
 		return x.SealedPassphrase
 	}
 	return nil
+}
+
+func (x *UnlockRequest) GetWords() bool {
+	if x != nil {
+		return x.Words
+	}
+	return false
 }
 
 type UnlockResponse struct {
@@ -569,6 +587,113 @@ func (x *UnlockResponse) GetSession() string {
 	return ""
 }
 
+type ChangePassphraseRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in UnlockRequest.
+	SealedPassphrase []byte `protobuf:"bytes,1,opt,name=sealed_passphrase,json=sealedPassphrase,proto3" json:"sealed_passphrase,omitempty"`
+	Words            bool   `protobuf:"varint,2,opt,name=words,proto3" json:"words,omitempty"`
+	// The new passphrase, sealed to the key of another BeginUnlock.
+	SealedNew     []byte `protobuf:"bytes,3,opt,name=sealed_new,json=sealedNew,proto3" json:"sealed_new,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangePassphraseRequest) Reset() {
+	*x = ChangePassphraseRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangePassphraseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangePassphraseRequest) ProtoMessage() {}
+
+func (x *ChangePassphraseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangePassphraseRequest.ProtoReflect.Descriptor instead.
+func (*ChangePassphraseRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ChangePassphraseRequest) GetSealedPassphrase() []byte {
+	if x != nil {
+		return x.SealedPassphrase
+	}
+	return nil
+}
+
+func (x *ChangePassphraseRequest) GetWords() bool {
+	if x != nil {
+		return x.Words
+	}
+	return false
+}
+
+func (x *ChangePassphraseRequest) GetSealedNew() []byte {
+	if x != nil {
+		return x.SealedNew
+	}
+	return nil
+}
+
+type ChangePassphraseResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in UnlockResponse.
+	Session       string `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangePassphraseResponse) Reset() {
+	*x = ChangePassphraseResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangePassphraseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangePassphraseResponse) ProtoMessage() {}
+
+func (x *ChangePassphraseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangePassphraseResponse.ProtoReflect.Descriptor instead.
+func (*ChangePassphraseResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ChangePassphraseResponse) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
 type LockRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How long reads go on, in milliseconds.
@@ -579,7 +704,7 @@ type LockRequest struct {
 
 func (x *LockRequest) Reset() {
 	*x = LockRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[9]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -591,7 +716,7 @@ func (x *LockRequest) String() string {
 func (*LockRequest) ProtoMessage() {}
 
 func (x *LockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[9]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -604,7 +729,7 @@ func (x *LockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockRequest.ProtoReflect.Descriptor instead.
 func (*LockRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{9}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *LockRequest) GetGraceMs() uint64 {
@@ -623,7 +748,7 @@ type LockResponse struct {
 
 func (x *LockResponse) Reset() {
 	*x = LockResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[10]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -635,7 +760,7 @@ func (x *LockResponse) String() string {
 func (*LockResponse) ProtoMessage() {}
 
 func (x *LockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[10]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -648,7 +773,7 @@ func (x *LockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockResponse.ProtoReflect.Descriptor instead.
 func (*LockResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{10}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *LockResponse) GetState() LockState {
@@ -669,7 +794,7 @@ type AddAppRequest struct {
 
 func (x *AddAppRequest) Reset() {
 	*x = AddAppRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[11]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -681,7 +806,7 @@ func (x *AddAppRequest) String() string {
 func (*AddAppRequest) ProtoMessage() {}
 
 func (x *AddAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[11]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -694,7 +819,7 @@ func (x *AddAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddAppRequest.ProtoReflect.Descriptor instead.
 func (*AddAppRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{11}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AddAppRequest) GetManifest() *Manifest {
@@ -723,7 +848,7 @@ type AddAppResponse struct {
 
 func (x *AddAppResponse) Reset() {
 	*x = AddAppResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[12]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -735,7 +860,7 @@ func (x *AddAppResponse) String() string {
 func (*AddAppResponse) ProtoMessage() {}
 
 func (x *AddAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[12]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -748,7 +873,7 @@ func (x *AddAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddAppResponse.ProtoReflect.Descriptor instead.
 func (*AddAppResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{12}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AddAppResponse) GetKey() string {
@@ -776,7 +901,7 @@ type ReplaceCredentialRequest struct {
 
 func (x *ReplaceCredentialRequest) Reset() {
 	*x = ReplaceCredentialRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[13]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -788,7 +913,7 @@ func (x *ReplaceCredentialRequest) String() string {
 func (*ReplaceCredentialRequest) ProtoMessage() {}
 
 func (x *ReplaceCredentialRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[13]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -801,7 +926,7 @@ func (x *ReplaceCredentialRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceCredentialRequest.ProtoReflect.Descriptor instead.
 func (*ReplaceCredentialRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{13}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReplaceCredentialRequest) GetBundleId() string {
@@ -829,7 +954,7 @@ type ReplaceCredentialResponse struct {
 
 func (x *ReplaceCredentialResponse) Reset() {
 	*x = ReplaceCredentialResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[14]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -841,7 +966,7 @@ func (x *ReplaceCredentialResponse) String() string {
 func (*ReplaceCredentialResponse) ProtoMessage() {}
 
 func (x *ReplaceCredentialResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[14]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -854,7 +979,7 @@ func (x *ReplaceCredentialResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceCredentialResponse.ProtoReflect.Descriptor instead.
 func (*ReplaceCredentialResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{14}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ReplaceCredentialResponse) GetKey() string {
@@ -881,7 +1006,7 @@ type UpdateAppRequest struct {
 
 func (x *UpdateAppRequest) Reset() {
 	*x = UpdateAppRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[15]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -893,7 +1018,7 @@ func (x *UpdateAppRequest) String() string {
 func (*UpdateAppRequest) ProtoMessage() {}
 
 func (x *UpdateAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[15]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -906,7 +1031,7 @@ func (x *UpdateAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateAppRequest.ProtoReflect.Descriptor instead.
 func (*UpdateAppRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{15}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *UpdateAppRequest) GetManifest() *Manifest {
@@ -925,7 +1050,7 @@ type UpdateAppResponse struct {
 
 func (x *UpdateAppResponse) Reset() {
 	*x = UpdateAppResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[16]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -937,7 +1062,7 @@ func (x *UpdateAppResponse) String() string {
 func (*UpdateAppResponse) ProtoMessage() {}
 
 func (x *UpdateAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[16]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -950,7 +1075,7 @@ func (x *UpdateAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateAppResponse.ProtoReflect.Descriptor instead.
 func (*UpdateAppResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{16}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *UpdateAppResponse) GetAsksAgain() bool {
@@ -969,7 +1094,7 @@ type RemoveAppRequest struct {
 
 func (x *RemoveAppRequest) Reset() {
 	*x = RemoveAppRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[17]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -981,7 +1106,7 @@ func (x *RemoveAppRequest) String() string {
 func (*RemoveAppRequest) ProtoMessage() {}
 
 func (x *RemoveAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[17]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -994,7 +1119,7 @@ func (x *RemoveAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveAppRequest.ProtoReflect.Descriptor instead.
 func (*RemoveAppRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{17}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RemoveAppRequest) GetBundleId() string {
@@ -1012,7 +1137,7 @@ type RemoveAppResponse struct {
 
 func (x *RemoveAppResponse) Reset() {
 	*x = RemoveAppResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[18]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1024,7 +1149,7 @@ func (x *RemoveAppResponse) String() string {
 func (*RemoveAppResponse) ProtoMessage() {}
 
 func (x *RemoveAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[18]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1037,7 +1162,7 @@ func (x *RemoveAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveAppResponse.ProtoReflect.Descriptor instead.
 func (*RemoveAppResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{18}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{20}
 }
 
 type ListAppsRequest struct {
@@ -1048,7 +1173,7 @@ type ListAppsRequest struct {
 
 func (x *ListAppsRequest) Reset() {
 	*x = ListAppsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1060,7 +1185,7 @@ func (x *ListAppsRequest) String() string {
 func (*ListAppsRequest) ProtoMessage() {}
 
 func (x *ListAppsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1073,7 +1198,7 @@ func (x *ListAppsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAppsRequest.ProtoReflect.Descriptor instead.
 func (*ListAppsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{21}
 }
 
 type ListAppsResponse struct {
@@ -1085,7 +1210,7 @@ type ListAppsResponse struct {
 
 func (x *ListAppsResponse) Reset() {
 	*x = ListAppsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1097,7 +1222,7 @@ func (x *ListAppsResponse) String() string {
 func (*ListAppsResponse) ProtoMessage() {}
 
 func (x *ListAppsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1110,7 +1235,7 @@ func (x *ListAppsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAppsResponse.ProtoReflect.Descriptor instead.
 func (*ListAppsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListAppsResponse) GetApps() []*App {
@@ -1142,7 +1267,7 @@ type App struct {
 
 func (x *App) Reset() {
 	*x = App{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1154,7 +1279,7 @@ func (x *App) String() string {
 func (*App) ProtoMessage() {}
 
 func (x *App) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1167,7 +1292,7 @@ func (x *App) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use App.ProtoReflect.Descriptor instead.
 func (*App) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *App) GetManifest() *Manifest {
@@ -1247,7 +1372,7 @@ type AppObjects struct {
 
 func (x *AppObjects) Reset() {
 	*x = AppObjects{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1259,7 +1384,7 @@ func (x *AppObjects) String() string {
 func (*AppObjects) ProtoMessage() {}
 
 func (x *AppObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1272,7 +1397,7 @@ func (x *AppObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppObjects.ProtoReflect.Descriptor instead.
 func (*AppObjects) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AppObjects) GetType() string {
@@ -1308,7 +1433,7 @@ type AppRead struct {
 
 func (x *AppRead) Reset() {
 	*x = AppRead{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1320,7 +1445,7 @@ func (x *AppRead) String() string {
 func (*AppRead) ProtoMessage() {}
 
 func (x *AppRead) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1333,7 +1458,7 @@ func (x *AppRead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRead.ProtoReflect.Descriptor instead.
 func (*AppRead) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *AppRead) GetType() string {
@@ -1358,7 +1483,7 @@ type ListRequestsRequest struct {
 
 func (x *ListRequestsRequest) Reset() {
 	*x = ListRequestsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1370,7 +1495,7 @@ func (x *ListRequestsRequest) String() string {
 func (*ListRequestsRequest) ProtoMessage() {}
 
 func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1383,7 +1508,7 @@ func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ListRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{26}
 }
 
 type ListRequestsResponse struct {
@@ -1396,7 +1521,7 @@ type ListRequestsResponse struct {
 
 func (x *ListRequestsResponse) Reset() {
 	*x = ListRequestsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1408,7 +1533,7 @@ func (x *ListRequestsResponse) String() string {
 func (*ListRequestsResponse) ProtoMessage() {}
 
 func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1421,7 +1546,7 @@ func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ListRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListRequestsResponse) GetRequests() []*PendingRequest {
@@ -1448,7 +1573,7 @@ type PendingRequest struct {
 
 func (x *PendingRequest) Reset() {
 	*x = PendingRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1460,7 +1585,7 @@ func (x *PendingRequest) String() string {
 func (*PendingRequest) ProtoMessage() {}
 
 func (x *PendingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1473,7 +1598,7 @@ func (x *PendingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingRequest.ProtoReflect.Descriptor instead.
 func (*PendingRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PendingRequest) GetManifest() *Manifest {
@@ -1526,7 +1651,7 @@ type PendingObjects struct {
 
 func (x *PendingObjects) Reset() {
 	*x = PendingObjects{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1538,7 +1663,7 @@ func (x *PendingObjects) String() string {
 func (*PendingObjects) ProtoMessage() {}
 
 func (x *PendingObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1551,7 +1676,7 @@ func (x *PendingObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingObjects.ProtoReflect.Descriptor instead.
 func (*PendingObjects) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{27}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PendingObjects) GetType() string {
@@ -1600,7 +1725,7 @@ type DecideRequest struct {
 
 func (x *DecideRequest) Reset() {
 	*x = DecideRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1612,7 +1737,7 @@ func (x *DecideRequest) String() string {
 func (*DecideRequest) ProtoMessage() {}
 
 func (x *DecideRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1625,7 +1750,7 @@ func (x *DecideRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideRequest.ProtoReflect.Descriptor instead.
 func (*DecideRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{28}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *DecideRequest) GetBundleId() string {
@@ -1657,7 +1782,7 @@ type DecideResponse struct {
 
 func (x *DecideResponse) Reset() {
 	*x = DecideResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1669,7 +1794,7 @@ func (x *DecideResponse) String() string {
 func (*DecideResponse) ProtoMessage() {}
 
 func (x *DecideResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1682,7 +1807,7 @@ func (x *DecideResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideResponse.ProtoReflect.Descriptor instead.
 func (*DecideResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{29}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{31}
 }
 
 type ListObjectsRequest struct {
@@ -1702,7 +1827,7 @@ type ListObjectsRequest struct {
 
 func (x *ListObjectsRequest) Reset() {
 	*x = ListObjectsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1714,7 +1839,7 @@ func (x *ListObjectsRequest) String() string {
 func (*ListObjectsRequest) ProtoMessage() {}
 
 func (x *ListObjectsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1727,7 +1852,7 @@ func (x *ListObjectsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObjectsRequest.ProtoReflect.Descriptor instead.
 func (*ListObjectsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{30}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListObjectsRequest) GetBundleId() string {
@@ -1790,7 +1915,7 @@ type ListObjectsResponse struct {
 
 func (x *ListObjectsResponse) Reset() {
 	*x = ListObjectsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1802,7 +1927,7 @@ func (x *ListObjectsResponse) String() string {
 func (*ListObjectsResponse) ProtoMessage() {}
 
 func (x *ListObjectsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1815,7 +1940,7 @@ func (x *ListObjectsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObjectsResponse.ProtoReflect.Descriptor instead.
 func (*ListObjectsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{31}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListObjectsResponse) GetObjects() []*StoredObject {
@@ -1848,7 +1973,7 @@ type StoredObject struct {
 
 func (x *StoredObject) Reset() {
 	*x = StoredObject{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1860,7 +1985,7 @@ func (x *StoredObject) String() string {
 func (*StoredObject) ProtoMessage() {}
 
 func (x *StoredObject) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1873,7 +1998,7 @@ func (x *StoredObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredObject.ProtoReflect.Descriptor instead.
 func (*StoredObject) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{32}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *StoredObject) GetName() *ObjectName {
@@ -1919,7 +2044,7 @@ type DecideObjectsRequest struct {
 
 func (x *DecideObjectsRequest) Reset() {
 	*x = DecideObjectsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1931,7 +2056,7 @@ func (x *DecideObjectsRequest) String() string {
 func (*DecideObjectsRequest) ProtoMessage() {}
 
 func (x *DecideObjectsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1944,7 +2069,7 @@ func (x *DecideObjectsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideObjectsRequest.ProtoReflect.Descriptor instead.
 func (*DecideObjectsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{33}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *DecideObjectsRequest) GetBundleId() string {
@@ -1997,7 +2122,7 @@ type DecideObjectsResponse struct {
 
 func (x *DecideObjectsResponse) Reset() {
 	*x = DecideObjectsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2009,7 +2134,7 @@ func (x *DecideObjectsResponse) String() string {
 func (*DecideObjectsResponse) ProtoMessage() {}
 
 func (x *DecideObjectsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2022,7 +2147,7 @@ func (x *DecideObjectsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideObjectsResponse.ProtoReflect.Descriptor instead.
 func (*DecideObjectsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{34}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{36}
 }
 
 type SetPolicyRequest struct {
@@ -2034,7 +2159,7 @@ type SetPolicyRequest struct {
 
 func (x *SetPolicyRequest) Reset() {
 	*x = SetPolicyRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2046,7 +2171,7 @@ func (x *SetPolicyRequest) String() string {
 func (*SetPolicyRequest) ProtoMessage() {}
 
 func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2059,7 +2184,7 @@ func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*SetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{35}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SetPolicyRequest) GetPlausibility() Plausibility {
@@ -2077,7 +2202,7 @@ type SetPolicyResponse struct {
 
 func (x *SetPolicyResponse) Reset() {
 	*x = SetPolicyResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2089,7 +2214,7 @@ func (x *SetPolicyResponse) String() string {
 func (*SetPolicyResponse) ProtoMessage() {}
 
 func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2102,7 +2227,7 @@ func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyResponse.ProtoReflect.Descriptor instead.
 func (*SetPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{36}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{38}
 }
 
 type SetSourceOrderRequest struct {
@@ -2116,7 +2241,7 @@ type SetSourceOrderRequest struct {
 
 func (x *SetSourceOrderRequest) Reset() {
 	*x = SetSourceOrderRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2128,7 +2253,7 @@ func (x *SetSourceOrderRequest) String() string {
 func (*SetSourceOrderRequest) ProtoMessage() {}
 
 func (x *SetSourceOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2141,7 +2266,7 @@ func (x *SetSourceOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSourceOrderRequest.ProtoReflect.Descriptor instead.
 func (*SetSourceOrderRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{37}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SetSourceOrderRequest) GetType() string {
@@ -2166,7 +2291,7 @@ type SetSourceOrderResponse struct {
 
 func (x *SetSourceOrderResponse) Reset() {
 	*x = SetSourceOrderResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2178,7 +2303,7 @@ func (x *SetSourceOrderResponse) String() string {
 func (*SetSourceOrderResponse) ProtoMessage() {}
 
 func (x *SetSourceOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2191,7 +2316,7 @@ func (x *SetSourceOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSourceOrderResponse.ProtoReflect.Descriptor instead.
 func (*SetSourceOrderResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{38}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{40}
 }
 
 type SetPreferredUnitsRequest struct {
@@ -2204,7 +2329,7 @@ type SetPreferredUnitsRequest struct {
 
 func (x *SetPreferredUnitsRequest) Reset() {
 	*x = SetPreferredUnitsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2216,7 +2341,7 @@ func (x *SetPreferredUnitsRequest) String() string {
 func (*SetPreferredUnitsRequest) ProtoMessage() {}
 
 func (x *SetPreferredUnitsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2229,7 +2354,7 @@ func (x *SetPreferredUnitsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPreferredUnitsRequest.ProtoReflect.Descriptor instead.
 func (*SetPreferredUnitsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{39}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *SetPreferredUnitsRequest) GetUnits() []*PreferredUnit {
@@ -2247,7 +2372,7 @@ type SetPreferredUnitsResponse struct {
 
 func (x *SetPreferredUnitsResponse) Reset() {
 	*x = SetPreferredUnitsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2259,7 +2384,7 @@ func (x *SetPreferredUnitsResponse) String() string {
 func (*SetPreferredUnitsResponse) ProtoMessage() {}
 
 func (x *SetPreferredUnitsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2272,7 +2397,7 @@ func (x *SetPreferredUnitsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPreferredUnitsResponse.ProtoReflect.Descriptor instead.
 func (*SetPreferredUnitsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{40}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{42}
 }
 
 type DeleteSamplesRequest struct {
@@ -2284,7 +2409,7 @@ type DeleteSamplesRequest struct {
 
 func (x *DeleteSamplesRequest) Reset() {
 	*x = DeleteSamplesRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2296,7 +2421,7 @@ func (x *DeleteSamplesRequest) String() string {
 func (*DeleteSamplesRequest) ProtoMessage() {}
 
 func (x *DeleteSamplesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2309,7 +2434,7 @@ func (x *DeleteSamplesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSamplesRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSamplesRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{41}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *DeleteSamplesRequest) GetDeletions() []*Deletion {
@@ -2329,7 +2454,7 @@ type DeleteSamplesResponse struct {
 
 func (x *DeleteSamplesResponse) Reset() {
 	*x = DeleteSamplesResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2341,7 +2466,7 @@ func (x *DeleteSamplesResponse) String() string {
 func (*DeleteSamplesResponse) ProtoMessage() {}
 
 func (x *DeleteSamplesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2354,7 +2479,7 @@ func (x *DeleteSamplesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSamplesResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSamplesResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{42}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *DeleteSamplesResponse) GetDeleted() uint64 {
@@ -2382,7 +2507,7 @@ type AccessFilter struct {
 
 func (x *AccessFilter) Reset() {
 	*x = AccessFilter{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2394,7 +2519,7 @@ func (x *AccessFilter) String() string {
 func (*AccessFilter) ProtoMessage() {}
 
 func (x *AccessFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2407,7 +2532,7 @@ func (x *AccessFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessFilter.ProtoReflect.Descriptor instead.
 func (*AccessFilter) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{43}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *AccessFilter) GetApp() string {
@@ -2460,7 +2585,7 @@ type ListAccessRequest struct {
 
 func (x *ListAccessRequest) Reset() {
 	*x = ListAccessRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2472,7 +2597,7 @@ func (x *ListAccessRequest) String() string {
 func (*ListAccessRequest) ProtoMessage() {}
 
 func (x *ListAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2485,7 +2610,7 @@ func (x *ListAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessRequest.ProtoReflect.Descriptor instead.
 func (*ListAccessRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{44}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListAccessRequest) GetFilter() *AccessFilter {
@@ -2530,7 +2655,7 @@ type ListAccessResponse struct {
 
 func (x *ListAccessResponse) Reset() {
 	*x = ListAccessResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2542,7 +2667,7 @@ func (x *ListAccessResponse) String() string {
 func (*ListAccessResponse) ProtoMessage() {}
 
 func (x *ListAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2555,7 +2680,7 @@ func (x *ListAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessResponse.ProtoReflect.Descriptor instead.
 func (*ListAccessResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{45}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ListAccessResponse) GetAccesses() []*Access {
@@ -2601,7 +2726,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2613,7 +2738,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2626,7 +2751,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{46}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Refusal) GetBundleId() string {
@@ -2697,7 +2822,7 @@ type Access struct {
 
 func (x *Access) Reset() {
 	*x = Access{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2709,7 +2834,7 @@ func (x *Access) String() string {
 func (*Access) ProtoMessage() {}
 
 func (x *Access) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2722,7 +2847,7 @@ func (x *Access) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Access.ProtoReflect.Descriptor instead.
 func (*Access) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{47}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Access) GetBundleId() string {
@@ -2790,7 +2915,7 @@ type SummarizeAccessRequest struct {
 
 func (x *SummarizeAccessRequest) Reset() {
 	*x = SummarizeAccessRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2802,7 +2927,7 @@ func (x *SummarizeAccessRequest) String() string {
 func (*SummarizeAccessRequest) ProtoMessage() {}
 
 func (x *SummarizeAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2815,7 +2940,7 @@ func (x *SummarizeAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeAccessRequest.ProtoReflect.Descriptor instead.
 func (*SummarizeAccessRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{48}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *SummarizeAccessRequest) GetFilter() *AccessFilter {
@@ -2835,7 +2960,7 @@ type SummarizeAccessResponse struct {
 
 func (x *SummarizeAccessResponse) Reset() {
 	*x = SummarizeAccessResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2847,7 +2972,7 @@ func (x *SummarizeAccessResponse) String() string {
 func (*SummarizeAccessResponse) ProtoMessage() {}
 
 func (x *SummarizeAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2860,7 +2985,7 @@ func (x *SummarizeAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeAccessResponse.ProtoReflect.Descriptor instead.
 func (*SummarizeAccessResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{49}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *SummarizeAccessResponse) GetSummaries() []*AccessSummary {
@@ -2892,7 +3017,7 @@ type AccessSummary struct {
 
 func (x *AccessSummary) Reset() {
 	*x = AccessSummary{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2904,7 +3029,7 @@ func (x *AccessSummary) String() string {
 func (*AccessSummary) ProtoMessage() {}
 
 func (x *AccessSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2917,7 +3042,7 @@ func (x *AccessSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessSummary.ProtoReflect.Descriptor instead.
 func (*AccessSummary) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{50}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *AccessSummary) GetBundleId() string {
@@ -2988,7 +3113,7 @@ type ListLogRequest struct {
 
 func (x *ListLogRequest) Reset() {
 	*x = ListLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3000,7 +3125,7 @@ func (x *ListLogRequest) String() string {
 func (*ListLogRequest) ProtoMessage() {}
 
 func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3013,7 +3138,7 @@ func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogRequest.ProtoReflect.Descriptor instead.
 func (*ListLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{51}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ListLogRequest) GetFrom() uint64 {
@@ -3041,7 +3166,7 @@ type ListLogResponse struct {
 
 func (x *ListLogResponse) Reset() {
 	*x = ListLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3053,7 +3178,7 @@ func (x *ListLogResponse) String() string {
 func (*ListLogResponse) ProtoMessage() {}
 
 func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3066,7 +3191,7 @@ func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogResponse.ProtoReflect.Descriptor instead.
 func (*ListLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{52}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ListLogResponse) GetSegments() []*SegmentInfo {
@@ -3101,7 +3226,7 @@ type SegmentInfo struct {
 
 func (x *SegmentInfo) Reset() {
 	*x = SegmentInfo{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3113,7 +3238,7 @@ func (x *SegmentInfo) String() string {
 func (*SegmentInfo) ProtoMessage() {}
 
 func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3126,7 +3251,7 @@ func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SegmentInfo.ProtoReflect.Descriptor instead.
 func (*SegmentInfo) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{53}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *SegmentInfo) GetSequence() uint64 {
@@ -3186,7 +3311,7 @@ type SignCheckpointRequest struct {
 
 func (x *SignCheckpointRequest) Reset() {
 	*x = SignCheckpointRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3198,7 +3323,7 @@ func (x *SignCheckpointRequest) String() string {
 func (*SignCheckpointRequest) ProtoMessage() {}
 
 func (x *SignCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3211,7 +3336,7 @@ func (x *SignCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*SignCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{54}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{56}
 }
 
 type SignCheckpointResponse struct {
@@ -3226,7 +3351,7 @@ type SignCheckpointResponse struct {
 
 func (x *SignCheckpointResponse) Reset() {
 	*x = SignCheckpointResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3238,7 +3363,7 @@ func (x *SignCheckpointResponse) String() string {
 func (*SignCheckpointResponse) ProtoMessage() {}
 
 func (x *SignCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3251,7 +3376,7 @@ func (x *SignCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*SignCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{55}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *SignCheckpointResponse) GetCheckpoint() string {
@@ -3280,7 +3405,7 @@ type ProveLogRequest struct {
 
 func (x *ProveLogRequest) Reset() {
 	*x = ProveLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3292,7 +3417,7 @@ func (x *ProveLogRequest) String() string {
 func (*ProveLogRequest) ProtoMessage() {}
 
 func (x *ProveLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3305,7 +3430,7 @@ func (x *ProveLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveLogRequest.ProtoReflect.Descriptor instead.
 func (*ProveLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{56}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ProveLogRequest) GetSequence() uint64 {
@@ -3339,7 +3464,7 @@ type ProveLogResponse struct {
 
 func (x *ProveLogResponse) Reset() {
 	*x = ProveLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3351,7 +3476,7 @@ func (x *ProveLogResponse) String() string {
 func (*ProveLogResponse) ProtoMessage() {}
 
 func (x *ProveLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3364,7 +3489,7 @@ func (x *ProveLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveLogResponse.ProtoReflect.Descriptor instead.
 func (*ProveLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{57}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ProveLogResponse) GetCheckpoint() string {
@@ -3415,7 +3540,7 @@ type VerifyLogRequest struct {
 
 func (x *VerifyLogRequest) Reset() {
 	*x = VerifyLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3427,7 +3552,7 @@ func (x *VerifyLogRequest) String() string {
 func (*VerifyLogRequest) ProtoMessage() {}
 
 func (x *VerifyLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3440,7 +3565,7 @@ func (x *VerifyLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLogRequest.ProtoReflect.Descriptor instead.
 func (*VerifyLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{58}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *VerifyLogRequest) GetRun() string {
@@ -3480,7 +3605,7 @@ type VerifyLogResponse struct {
 
 func (x *VerifyLogResponse) Reset() {
 	*x = VerifyLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3492,7 +3617,7 @@ func (x *VerifyLogResponse) String() string {
 func (*VerifyLogResponse) ProtoMessage() {}
 
 func (x *VerifyLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3505,7 +3630,7 @@ func (x *VerifyLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLogResponse.ProtoReflect.Descriptor instead.
 func (*VerifyLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{59}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *VerifyLogResponse) GetRun() string {
@@ -3581,7 +3706,7 @@ type LogFault struct {
 
 func (x *LogFault) Reset() {
 	*x = LogFault{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3593,7 +3718,7 @@ func (x *LogFault) String() string {
 func (*LogFault) ProtoMessage() {}
 
 func (x *LogFault) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3606,7 +3731,7 @@ func (x *LogFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogFault.ProtoReflect.Descriptor instead.
 func (*LogFault) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{60}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *LogFault) GetFrom() uint64 {
@@ -3652,10 +3777,11 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x12CreateStoreRequest\x12\x18\n" +
 	"\akeyring\x18\x01 \x01(\fR\akeyring\x12:\n" +
 	"\tdecisions\x18\x02 \x03(\v2\x1c.healthledger.v1.NewDecisionR\tdecisions\"\x15\n" +
-	"\x13CreateStoreResponse\"b\n" +
+	"\x13CreateStoreResponse\"|\n" +
 	"\vNewDecision\x12;\n" +
 	"\bdecision\x18\x01 \x01(\v2\x1f.healthledger.v1.SignedDecisionR\bdecision\x12\x16\n" +
-	"\x06detail\x18\x02 \x01(\fR\x06detail\"\x0f\n" +
+	"\x06detail\x18\x02 \x01(\fR\x06detail\x12\x18\n" +
+	"\akeyring\x18\x03 \x01(\fR\akeyring\"\x0f\n" +
 	"\rStatusRequest\"\xe4\x03\n" +
 	"\x0eStatusResponse\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x120\n" +
@@ -3674,10 +3800,18 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x12BeginUnlockRequest\"4\n" +
 	"\x13BeginUnlockResponse\x12\x1d\n" +
 	"\n" +
-	"public_key\x18\x01 \x01(\fR\tpublicKey\"<\n" +
+	"public_key\x18\x01 \x01(\fR\tpublicKey\"R\n" +
 	"\rUnlockRequest\x12+\n" +
-	"\x11sealed_passphrase\x18\x01 \x01(\fR\x10sealedPassphrase\"*\n" +
+	"\x11sealed_passphrase\x18\x01 \x01(\fR\x10sealedPassphrase\x12\x14\n" +
+	"\x05words\x18\x02 \x01(\bR\x05words\"*\n" +
 	"\x0eUnlockResponse\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\"{\n" +
+	"\x17ChangePassphraseRequest\x12+\n" +
+	"\x11sealed_passphrase\x18\x01 \x01(\fR\x10sealedPassphrase\x12\x14\n" +
+	"\x05words\x18\x02 \x01(\bR\x05words\x12\x1d\n" +
+	"\n" +
+	"sealed_new\x18\x03 \x01(\fR\tsealedNew\"4\n" +
+	"\x18ChangePassphraseResponse\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\"(\n" +
 	"\vLockRequest\x12\x19\n" +
 	"\bgrace_ms\x18\x01 \x01(\x04R\agraceMs\"@\n" +
@@ -3892,13 +4026,14 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x11LOCK_STATE_LOCKED\x10\x01\x12\x18\n" +
 	"\x14LOCK_STATE_UNLOCKING\x10\x02\x12\x17\n" +
 	"\x13LOCK_STATE_UNLOCKED\x10\x03\x12\x16\n" +
-	"\x12LOCK_STATE_LOCKING\x10\x042\x9a\x15\n" +
+	"\x12LOCK_STATE_LOCKING\x10\x042\x83\x16\n" +
 	"\fOwnerService\x12X\n" +
 	"\vCreateStore\x12#.healthledger.v1.CreateStoreRequest\x1a$.healthledger.v1.CreateStoreResponse\x12I\n" +
 	"\x06Status\x12\x1e.healthledger.v1.StatusRequest\x1a\x1f.healthledger.v1.StatusResponse\x12X\n" +
 	"\vBeginUnlock\x12#.healthledger.v1.BeginUnlockRequest\x1a$.healthledger.v1.BeginUnlockResponse\x12I\n" +
 	"\x06Unlock\x12\x1e.healthledger.v1.UnlockRequest\x1a\x1f.healthledger.v1.UnlockResponse\x12C\n" +
-	"\x04Lock\x12\x1c.healthledger.v1.LockRequest\x1a\x1d.healthledger.v1.LockResponse\x12I\n" +
+	"\x04Lock\x12\x1c.healthledger.v1.LockRequest\x1a\x1d.healthledger.v1.LockResponse\x12g\n" +
+	"\x10ChangePassphrase\x12(.healthledger.v1.ChangePassphraseRequest\x1a).healthledger.v1.ChangePassphraseResponse\x12I\n" +
 	"\x06AddApp\x12\x1e.healthledger.v1.AddAppRequest\x1a\x1f.healthledger.v1.AddAppResponse\x12R\n" +
 	"\tUpdateApp\x12!.healthledger.v1.UpdateAppRequest\x1a\".healthledger.v1.UpdateAppResponse\x12j\n" +
 	"\x11ReplaceCredential\x12).healthledger.v1.ReplaceCredentialRequest\x1a*.healthledger.v1.ReplaceCredentialResponse\x12R\n" +
@@ -3940,7 +4075,7 @@ func file_healthledger_v1_owner_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_owner_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
+var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
 var file_healthledger_v1_owner_proto_goTypes = []any{
 	(LockState)(0),                     // 0: healthledger.v1.LockState
 	(*CreateStoreRequest)(nil),         // 1: healthledger.v1.CreateStoreRequest
@@ -3952,200 +4087,204 @@ var file_healthledger_v1_owner_proto_goTypes = []any{
 	(*BeginUnlockResponse)(nil),        // 7: healthledger.v1.BeginUnlockResponse
 	(*UnlockRequest)(nil),              // 8: healthledger.v1.UnlockRequest
 	(*UnlockResponse)(nil),             // 9: healthledger.v1.UnlockResponse
-	(*LockRequest)(nil),                // 10: healthledger.v1.LockRequest
-	(*LockResponse)(nil),               // 11: healthledger.v1.LockResponse
-	(*AddAppRequest)(nil),              // 12: healthledger.v1.AddAppRequest
-	(*AddAppResponse)(nil),             // 13: healthledger.v1.AddAppResponse
-	(*ReplaceCredentialRequest)(nil),   // 14: healthledger.v1.ReplaceCredentialRequest
-	(*ReplaceCredentialResponse)(nil),  // 15: healthledger.v1.ReplaceCredentialResponse
-	(*UpdateAppRequest)(nil),           // 16: healthledger.v1.UpdateAppRequest
-	(*UpdateAppResponse)(nil),          // 17: healthledger.v1.UpdateAppResponse
-	(*RemoveAppRequest)(nil),           // 18: healthledger.v1.RemoveAppRequest
-	(*RemoveAppResponse)(nil),          // 19: healthledger.v1.RemoveAppResponse
-	(*ListAppsRequest)(nil),            // 20: healthledger.v1.ListAppsRequest
-	(*ListAppsResponse)(nil),           // 21: healthledger.v1.ListAppsResponse
-	(*App)(nil),                        // 22: healthledger.v1.App
-	(*AppObjects)(nil),                 // 23: healthledger.v1.AppObjects
-	(*AppRead)(nil),                    // 24: healthledger.v1.AppRead
-	(*ListRequestsRequest)(nil),        // 25: healthledger.v1.ListRequestsRequest
-	(*ListRequestsResponse)(nil),       // 26: healthledger.v1.ListRequestsResponse
-	(*PendingRequest)(nil),             // 27: healthledger.v1.PendingRequest
-	(*PendingObjects)(nil),             // 28: healthledger.v1.PendingObjects
-	(*DecideRequest)(nil),              // 29: healthledger.v1.DecideRequest
-	(*DecideResponse)(nil),             // 30: healthledger.v1.DecideResponse
-	(*ListObjectsRequest)(nil),         // 31: healthledger.v1.ListObjectsRequest
-	(*ListObjectsResponse)(nil),        // 32: healthledger.v1.ListObjectsResponse
-	(*StoredObject)(nil),               // 33: healthledger.v1.StoredObject
-	(*DecideObjectsRequest)(nil),       // 34: healthledger.v1.DecideObjectsRequest
-	(*DecideObjectsResponse)(nil),      // 35: healthledger.v1.DecideObjectsResponse
-	(*SetPolicyRequest)(nil),           // 36: healthledger.v1.SetPolicyRequest
-	(*SetPolicyResponse)(nil),          // 37: healthledger.v1.SetPolicyResponse
-	(*SetSourceOrderRequest)(nil),      // 38: healthledger.v1.SetSourceOrderRequest
-	(*SetSourceOrderResponse)(nil),     // 39: healthledger.v1.SetSourceOrderResponse
-	(*SetPreferredUnitsRequest)(nil),   // 40: healthledger.v1.SetPreferredUnitsRequest
-	(*SetPreferredUnitsResponse)(nil),  // 41: healthledger.v1.SetPreferredUnitsResponse
-	(*DeleteSamplesRequest)(nil),       // 42: healthledger.v1.DeleteSamplesRequest
-	(*DeleteSamplesResponse)(nil),      // 43: healthledger.v1.DeleteSamplesResponse
-	(*AccessFilter)(nil),               // 44: healthledger.v1.AccessFilter
-	(*ListAccessRequest)(nil),          // 45: healthledger.v1.ListAccessRequest
-	(*ListAccessResponse)(nil),         // 46: healthledger.v1.ListAccessResponse
-	(*Refusal)(nil),                    // 47: healthledger.v1.Refusal
-	(*Access)(nil),                     // 48: healthledger.v1.Access
-	(*SummarizeAccessRequest)(nil),     // 49: healthledger.v1.SummarizeAccessRequest
-	(*SummarizeAccessResponse)(nil),    // 50: healthledger.v1.SummarizeAccessResponse
-	(*AccessSummary)(nil),              // 51: healthledger.v1.AccessSummary
-	(*ListLogRequest)(nil),             // 52: healthledger.v1.ListLogRequest
-	(*ListLogResponse)(nil),            // 53: healthledger.v1.ListLogResponse
-	(*SegmentInfo)(nil),                // 54: healthledger.v1.SegmentInfo
-	(*SignCheckpointRequest)(nil),      // 55: healthledger.v1.SignCheckpointRequest
-	(*SignCheckpointResponse)(nil),     // 56: healthledger.v1.SignCheckpointResponse
-	(*ProveLogRequest)(nil),            // 57: healthledger.v1.ProveLogRequest
-	(*ProveLogResponse)(nil),           // 58: healthledger.v1.ProveLogResponse
-	(*VerifyLogRequest)(nil),           // 59: healthledger.v1.VerifyLogRequest
-	(*VerifyLogResponse)(nil),          // 60: healthledger.v1.VerifyLogResponse
-	(*LogFault)(nil),                   // 61: healthledger.v1.LogFault
-	(*SignedDecision)(nil),             // 62: healthledger.v1.SignedDecision
-	(Plausibility)(0),                  // 63: healthledger.v1.Plausibility
-	(*timestamppb.Timestamp)(nil),      // 64: google.protobuf.Timestamp
-	(*Manifest)(nil),                   // 65: healthledger.v1.Manifest
-	(*ShareGrant)(nil),                 // 66: healthledger.v1.ShareGrant
-	(*ReadGrant)(nil),                  // 67: healthledger.v1.ReadGrant
-	(*Predicate)(nil),                  // 68: healthledger.v1.Predicate
-	(*ObjectName)(nil),                 // 69: healthledger.v1.ObjectName
-	(*Sample)(nil),                     // 70: healthledger.v1.Sample
-	(OwnObjects)(0),                    // 71: healthledger.v1.OwnObjects
-	(*SourceName)(nil),                 // 72: healthledger.v1.SourceName
-	(*PreferredUnit)(nil),              // 73: healthledger.v1.PreferredUnit
-	(*Deletion)(nil),                   // 74: healthledger.v1.Deletion
-	(*GrantDisclosureRequest)(nil),     // 75: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 76: healthledger.v1.RevokeDisclosureRequest
-	(*ListDisclosuresRequest)(nil),     // 77: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 78: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 79: healthledger.v1.OpenExportRequest
-	(*CloseExportRequest)(nil),         // 80: healthledger.v1.CloseExportRequest
-	(*GrantDisclosureResponse)(nil),    // 81: healthledger.v1.GrantDisclosureResponse
-	(*RevokeDisclosureResponse)(nil),   // 82: healthledger.v1.RevokeDisclosureResponse
-	(*ListDisclosuresResponse)(nil),    // 83: healthledger.v1.ListDisclosuresResponse
-	(*AccountDisclosuresResponse)(nil), // 84: healthledger.v1.AccountDisclosuresResponse
-	(*OpenExportResponse)(nil),         // 85: healthledger.v1.OpenExportResponse
-	(*CloseExportResponse)(nil),        // 86: healthledger.v1.CloseExportResponse
+	(*ChangePassphraseRequest)(nil),    // 10: healthledger.v1.ChangePassphraseRequest
+	(*ChangePassphraseResponse)(nil),   // 11: healthledger.v1.ChangePassphraseResponse
+	(*LockRequest)(nil),                // 12: healthledger.v1.LockRequest
+	(*LockResponse)(nil),               // 13: healthledger.v1.LockResponse
+	(*AddAppRequest)(nil),              // 14: healthledger.v1.AddAppRequest
+	(*AddAppResponse)(nil),             // 15: healthledger.v1.AddAppResponse
+	(*ReplaceCredentialRequest)(nil),   // 16: healthledger.v1.ReplaceCredentialRequest
+	(*ReplaceCredentialResponse)(nil),  // 17: healthledger.v1.ReplaceCredentialResponse
+	(*UpdateAppRequest)(nil),           // 18: healthledger.v1.UpdateAppRequest
+	(*UpdateAppResponse)(nil),          // 19: healthledger.v1.UpdateAppResponse
+	(*RemoveAppRequest)(nil),           // 20: healthledger.v1.RemoveAppRequest
+	(*RemoveAppResponse)(nil),          // 21: healthledger.v1.RemoveAppResponse
+	(*ListAppsRequest)(nil),            // 22: healthledger.v1.ListAppsRequest
+	(*ListAppsResponse)(nil),           // 23: healthledger.v1.ListAppsResponse
+	(*App)(nil),                        // 24: healthledger.v1.App
+	(*AppObjects)(nil),                 // 25: healthledger.v1.AppObjects
+	(*AppRead)(nil),                    // 26: healthledger.v1.AppRead
+	(*ListRequestsRequest)(nil),        // 27: healthledger.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),       // 28: healthledger.v1.ListRequestsResponse
+	(*PendingRequest)(nil),             // 29: healthledger.v1.PendingRequest
+	(*PendingObjects)(nil),             // 30: healthledger.v1.PendingObjects
+	(*DecideRequest)(nil),              // 31: healthledger.v1.DecideRequest
+	(*DecideResponse)(nil),             // 32: healthledger.v1.DecideResponse
+	(*ListObjectsRequest)(nil),         // 33: healthledger.v1.ListObjectsRequest
+	(*ListObjectsResponse)(nil),        // 34: healthledger.v1.ListObjectsResponse
+	(*StoredObject)(nil),               // 35: healthledger.v1.StoredObject
+	(*DecideObjectsRequest)(nil),       // 36: healthledger.v1.DecideObjectsRequest
+	(*DecideObjectsResponse)(nil),      // 37: healthledger.v1.DecideObjectsResponse
+	(*SetPolicyRequest)(nil),           // 38: healthledger.v1.SetPolicyRequest
+	(*SetPolicyResponse)(nil),          // 39: healthledger.v1.SetPolicyResponse
+	(*SetSourceOrderRequest)(nil),      // 40: healthledger.v1.SetSourceOrderRequest
+	(*SetSourceOrderResponse)(nil),     // 41: healthledger.v1.SetSourceOrderResponse
+	(*SetPreferredUnitsRequest)(nil),   // 42: healthledger.v1.SetPreferredUnitsRequest
+	(*SetPreferredUnitsResponse)(nil),  // 43: healthledger.v1.SetPreferredUnitsResponse
+	(*DeleteSamplesRequest)(nil),       // 44: healthledger.v1.DeleteSamplesRequest
+	(*DeleteSamplesResponse)(nil),      // 45: healthledger.v1.DeleteSamplesResponse
+	(*AccessFilter)(nil),               // 46: healthledger.v1.AccessFilter
+	(*ListAccessRequest)(nil),          // 47: healthledger.v1.ListAccessRequest
+	(*ListAccessResponse)(nil),         // 48: healthledger.v1.ListAccessResponse
+	(*Refusal)(nil),                    // 49: healthledger.v1.Refusal
+	(*Access)(nil),                     // 50: healthledger.v1.Access
+	(*SummarizeAccessRequest)(nil),     // 51: healthledger.v1.SummarizeAccessRequest
+	(*SummarizeAccessResponse)(nil),    // 52: healthledger.v1.SummarizeAccessResponse
+	(*AccessSummary)(nil),              // 53: healthledger.v1.AccessSummary
+	(*ListLogRequest)(nil),             // 54: healthledger.v1.ListLogRequest
+	(*ListLogResponse)(nil),            // 55: healthledger.v1.ListLogResponse
+	(*SegmentInfo)(nil),                // 56: healthledger.v1.SegmentInfo
+	(*SignCheckpointRequest)(nil),      // 57: healthledger.v1.SignCheckpointRequest
+	(*SignCheckpointResponse)(nil),     // 58: healthledger.v1.SignCheckpointResponse
+	(*ProveLogRequest)(nil),            // 59: healthledger.v1.ProveLogRequest
+	(*ProveLogResponse)(nil),           // 60: healthledger.v1.ProveLogResponse
+	(*VerifyLogRequest)(nil),           // 61: healthledger.v1.VerifyLogRequest
+	(*VerifyLogResponse)(nil),          // 62: healthledger.v1.VerifyLogResponse
+	(*LogFault)(nil),                   // 63: healthledger.v1.LogFault
+	(*SignedDecision)(nil),             // 64: healthledger.v1.SignedDecision
+	(Plausibility)(0),                  // 65: healthledger.v1.Plausibility
+	(*timestamppb.Timestamp)(nil),      // 66: google.protobuf.Timestamp
+	(*Manifest)(nil),                   // 67: healthledger.v1.Manifest
+	(*ShareGrant)(nil),                 // 68: healthledger.v1.ShareGrant
+	(*ReadGrant)(nil),                  // 69: healthledger.v1.ReadGrant
+	(*Predicate)(nil),                  // 70: healthledger.v1.Predicate
+	(*ObjectName)(nil),                 // 71: healthledger.v1.ObjectName
+	(*Sample)(nil),                     // 72: healthledger.v1.Sample
+	(OwnObjects)(0),                    // 73: healthledger.v1.OwnObjects
+	(*SourceName)(nil),                 // 74: healthledger.v1.SourceName
+	(*PreferredUnit)(nil),              // 75: healthledger.v1.PreferredUnit
+	(*Deletion)(nil),                   // 76: healthledger.v1.Deletion
+	(*GrantDisclosureRequest)(nil),     // 77: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 78: healthledger.v1.RevokeDisclosureRequest
+	(*ListDisclosuresRequest)(nil),     // 79: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 80: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 81: healthledger.v1.OpenExportRequest
+	(*CloseExportRequest)(nil),         // 82: healthledger.v1.CloseExportRequest
+	(*GrantDisclosureResponse)(nil),    // 83: healthledger.v1.GrantDisclosureResponse
+	(*RevokeDisclosureResponse)(nil),   // 84: healthledger.v1.RevokeDisclosureResponse
+	(*ListDisclosuresResponse)(nil),    // 85: healthledger.v1.ListDisclosuresResponse
+	(*AccountDisclosuresResponse)(nil), // 86: healthledger.v1.AccountDisclosuresResponse
+	(*OpenExportResponse)(nil),         // 87: healthledger.v1.OpenExportResponse
+	(*CloseExportResponse)(nil),        // 88: healthledger.v1.CloseExportResponse
 }
 var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	3,  // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
-	62, // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
+	64, // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
 	0,  // 2: healthledger.v1.StatusResponse.state:type_name -> healthledger.v1.LockState
-	63, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
-	64, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
+	65, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
+	66, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
 	0,  // 5: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
-	65, // 6: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	65, // 7: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	22, // 8: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
-	65, // 9: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
-	64, // 10: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
-	24, // 11: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
-	64, // 12: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
-	23, // 13: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
-	64, // 14: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
-	27, // 15: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	65, // 16: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
-	64, // 17: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
-	28, // 18: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
-	64, // 19: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
-	64, // 20: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
-	64, // 21: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
-	66, // 22: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
-	67, // 23: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
-	64, // 24: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
-	64, // 25: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
-	68, // 26: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
-	33, // 27: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
-	69, // 28: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
-	70, // 29: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
-	69, // 30: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
-	69, // 31: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
-	71, // 32: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
-	63, // 33: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
-	72, // 34: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
-	73, // 35: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
-	74, // 36: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
-	64, // 37: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
-	64, // 38: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
-	44, // 39: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	48, // 40: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
-	47, // 41: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
-	64, // 42: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	64, // 43: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
-	64, // 44: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
-	64, // 45: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
-	44, // 46: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	51, // 47: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
-	64, // 48: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
-	64, // 49: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
-	54, // 50: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
-	64, // 51: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
-	61, // 52: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
+	67, // 6: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	67, // 7: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	24, // 8: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
+	67, // 9: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
+	66, // 10: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
+	26, // 11: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
+	66, // 12: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
+	25, // 13: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
+	66, // 14: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
+	29, // 15: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	67, // 16: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
+	66, // 17: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
+	30, // 18: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
+	66, // 19: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
+	66, // 20: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
+	66, // 21: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
+	68, // 22: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
+	69, // 23: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
+	66, // 24: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
+	66, // 25: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
+	70, // 26: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
+	35, // 27: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
+	71, // 28: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
+	72, // 29: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
+	71, // 30: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
+	71, // 31: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
+	73, // 32: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
+	65, // 33: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
+	74, // 34: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
+	75, // 35: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
+	76, // 36: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
+	66, // 37: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
+	66, // 38: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
+	46, // 39: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	50, // 40: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
+	49, // 41: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
+	66, // 42: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	66, // 43: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
+	66, // 44: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
+	66, // 45: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
+	46, // 46: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	53, // 47: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
+	66, // 48: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
+	66, // 49: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
+	56, // 50: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
+	66, // 51: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
+	63, // 52: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
 	1,  // 53: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
 	4,  // 54: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
 	6,  // 55: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
 	8,  // 56: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
-	10, // 57: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
-	12, // 58: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
-	16, // 59: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
-	14, // 60: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
-	18, // 61: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
-	20, // 62: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
-	25, // 63: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
-	29, // 64: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
-	31, // 65: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
-	34, // 66: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
-	36, // 67: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
-	38, // 68: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
-	40, // 69: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
-	42, // 70: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
-	45, // 71: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
-	49, // 72: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
-	75, // 73: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
-	76, // 74: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
-	77, // 75: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
-	78, // 76: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
-	79, // 77: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
-	80, // 78: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
-	52, // 79: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	55, // 80: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
-	57, // 81: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
-	59, // 82: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
-	2,  // 83: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	5,  // 84: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	7,  // 85: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	9,  // 86: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	11, // 87: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	13, // 88: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	17, // 89: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
-	15, // 90: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
-	19, // 91: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	21, // 92: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	26, // 93: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
-	30, // 94: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	32, // 95: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
-	35, // 96: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
-	37, // 97: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
-	39, // 98: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
-	41, // 99: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
-	43, // 100: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
-	46, // 101: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
-	50, // 102: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
-	81, // 103: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
-	82, // 104: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
-	83, // 105: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
-	84, // 106: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
-	85, // 107: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
-	86, // 108: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
-	53, // 109: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	56, // 110: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
-	58, // 111: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
-	60, // 112: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
-	83, // [83:113] is the sub-list for method output_type
-	53, // [53:83] is the sub-list for method input_type
+	12, // 57: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
+	10, // 58: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
+	14, // 59: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
+	18, // 60: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
+	16, // 61: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
+	20, // 62: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
+	22, // 63: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
+	27, // 64: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
+	31, // 65: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
+	33, // 66: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
+	36, // 67: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
+	38, // 68: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
+	40, // 69: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
+	42, // 70: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
+	44, // 71: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
+	47, // 72: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
+	51, // 73: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
+	77, // 74: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
+	78, // 75: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
+	79, // 76: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
+	80, // 77: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
+	81, // 78: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
+	82, // 79: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
+	54, // 80: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	57, // 81: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
+	59, // 82: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
+	61, // 83: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
+	2,  // 84: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	5,  // 85: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	7,  // 86: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	9,  // 87: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	13, // 88: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	11, // 89: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
+	15, // 90: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	19, // 91: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
+	17, // 92: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
+	21, // 93: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	23, // 94: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	28, // 95: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
+	32, // 96: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	34, // 97: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
+	37, // 98: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
+	39, // 99: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	41, // 100: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
+	43, // 101: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
+	45, // 102: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
+	48, // 103: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
+	52, // 104: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
+	83, // 105: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
+	84, // 106: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
+	85, // 107: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
+	86, // 108: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
+	87, // 109: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
+	88, // 110: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
+	55, // 111: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	58, // 112: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
+	60, // 113: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
+	62, // 114: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
+	84, // [84:115] is the sub-list for method output_type
+	53, // [53:84] is the sub-list for method input_type
 	53, // [53:53] is the sub-list for extension type_name
 	53, // [53:53] is the sub-list for extension extendee
 	0,  // [0:53] is the sub-list for field type_name
@@ -4162,14 +4301,14 @@ func file_healthledger_v1_owner_proto_init() {
 	file_healthledger_v1_health_proto_init()
 	file_healthledger_v1_predicate_proto_init()
 	file_healthledger_v1_sample_proto_init()
-	file_healthledger_v1_owner_proto_msgTypes[47].OneofWrappers = []any{}
+	file_healthledger_v1_owner_proto_msgTypes[49].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_owner_proto_rawDesc), len(file_healthledger_v1_owner_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   61,
+			NumMessages:   63,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

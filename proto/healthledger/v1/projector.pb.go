@@ -226,6 +226,8 @@ func (x *OfferResponse) GetPublicKey() []byte {
 type OpenRequest struct {
 	state            protoimpl.MessageState `protogen:"open.v1"`
 	SealedPassphrase []byte                 `protobuf:"bytes,1,opt,name=sealed_passphrase,json=sealedPassphrase,proto3" json:"sealed_passphrase,omitempty"`
+	// It is not the passphrase but the recovery words.
+	Words bool `protobuf:"varint,4,opt,name=words,proto3" json:"words,omitempty"`
 	// Reads begin when the view contains the log up to here.
 	Target uint64 `protobuf:"varint,2,opt,name=target,proto3" json:"target,omitempty"`
 	// Merkle root of the log at target, as the daemon knows it.
@@ -269,6 +271,13 @@ func (x *OpenRequest) GetSealedPassphrase() []byte {
 		return x.SealedPassphrase
 	}
 	return nil
+}
+
+func (x *OpenRequest) GetWords() bool {
+	if x != nil {
+		return x.Words
+	}
+	return false
 }
 
 func (x *OpenRequest) GetTarget() uint64 {
@@ -1141,6 +1150,7 @@ type SignDecisionRequest struct {
 	//	*SignDecisionRequest_GrantDisclosure
 	//	*SignDecisionRequest_RevokeDisclosure
 	//	*SignDecisionRequest_ReplaceCredential
+	//	*SignDecisionRequest_ChangePassphrase
 	Draft         isSignDecisionRequest_Draft `protobuf_oneof:"draft"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1298,6 +1308,15 @@ func (x *SignDecisionRequest) GetReplaceCredential() *CredentialDraft {
 	return nil
 }
 
+func (x *SignDecisionRequest) GetChangePassphrase() *ChangePassphraseRequest {
+	if x != nil {
+		if x, ok := x.Draft.(*SignDecisionRequest_ChangePassphrase); ok {
+			return x.ChangePassphrase
+		}
+	}
+	return nil
+}
+
 type isSignDecisionRequest_Draft interface {
 	isSignDecisionRequest_Draft()
 }
@@ -1350,6 +1369,11 @@ type SignDecisionRequest_ReplaceCredential struct {
 	ReplaceCredential *CredentialDraft `protobuf:"bytes,14,opt,name=replace_credential,json=replaceCredential,proto3,oneof"`
 }
 
+type SignDecisionRequest_ChangePassphrase struct {
+	// The answer holds the keyring as well.
+	ChangePassphrase *ChangePassphraseRequest `protobuf:"bytes,16,opt,name=change_passphrase,json=changePassphrase,proto3,oneof"`
+}
+
 func (*SignDecisionRequest_AddApp) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_RemoveApp) isSignDecisionRequest_Draft() {}
@@ -1373,6 +1397,8 @@ func (*SignDecisionRequest_GrantDisclosure) isSignDecisionRequest_Draft() {}
 func (*SignDecisionRequest_RevokeDisclosure) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_ReplaceCredential) isSignDecisionRequest_Draft() {}
+
+func (*SignDecisionRequest_ChangePassphrase) isSignDecisionRequest_Draft() {}
 
 // AppDraft is an app to be registered.
 type AppDraft struct {
@@ -1819,9 +1845,10 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\fOfferRequest\".\n" +
 	"\rOfferResponse\x12\x1d\n" +
 	"\n" +
-	"public_key\x18\x01 \x01(\fR\tpublicKey\"f\n" +
+	"public_key\x18\x01 \x01(\fR\tpublicKey\"|\n" +
 	"\vOpenRequest\x12+\n" +
-	"\x11sealed_passphrase\x18\x01 \x01(\fR\x10sealedPassphrase\x12\x16\n" +
+	"\x11sealed_passphrase\x18\x01 \x01(\fR\x10sealedPassphrase\x12\x14\n" +
+	"\x05words\x18\x04 \x01(\bR\x05words\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\x04R\x06target\x12\x12\n" +
 	"\x04root\x18\x03 \x01(\fR\x04root\"\x0e\n" +
 	"\fOpenResponse\"@\n" +
@@ -1886,7 +1913,7 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x10\n" +
 	"\x03app\x18\x03 \x01(\x04R\x03app\x12\x14\n" +
-	"\x05after\x18\x04 \x01(\x04R\x05after\"\xac\a\n" +
+	"\x05after\x18\x04 \x01(\x04R\x05after\"\x85\b\n" +
 	"\x13SignDecisionRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x124\n" +
 	"\aadd_app\x18\x02 \x01(\v2\x19.healthledger.v1.AppDraftH\x00R\x06addApp\x12B\n" +
@@ -1903,7 +1930,8 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x0edecide_objects\x18\x0f \x01(\v2%.healthledger.v1.DecideObjectsRequestH\x00R\rdecideObjects\x12T\n" +
 	"\x10grant_disclosure\x18\f \x01(\v2'.healthledger.v1.GrantDisclosureRequestH\x00R\x0fgrantDisclosure\x12W\n" +
 	"\x11revoke_disclosure\x18\r \x01(\v2(.healthledger.v1.RevokeDisclosureRequestH\x00R\x10revokeDisclosure\x12Q\n" +
-	"\x12replace_credential\x18\x0e \x01(\v2 .healthledger.v1.CredentialDraftH\x00R\x11replaceCredentialB\a\n" +
+	"\x12replace_credential\x18\x0e \x01(\v2 .healthledger.v1.CredentialDraftH\x00R\x11replaceCredential\x12W\n" +
+	"\x11change_passphrase\x18\x10 \x01(\v2(.healthledger.v1.ChangePassphraseRequestH\x00R\x10changePassphraseB\a\n" +
 	"\x05draft\"\x86\x01\n" +
 	"\bAppDraft\x125\n" +
 	"\bmanifest\x18\x01 \x01(\v2\x19.healthledger.v1.ManifestR\bmanifest\x12\x10\n" +
@@ -2001,10 +2029,11 @@ var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*DecideObjectsRequest)(nil),       // 46: healthledger.v1.DecideObjectsRequest
 	(*GrantDisclosureRequest)(nil),     // 47: healthledger.v1.GrantDisclosureRequest
 	(*RevokeDisclosureRequest)(nil),    // 48: healthledger.v1.RevokeDisclosureRequest
-	(*Manifest)(nil),                   // 49: healthledger.v1.Manifest
-	(*NewDecision)(nil),                // 50: healthledger.v1.NewDecision
-	(*App)(nil),                        // 51: healthledger.v1.App
-	(*PendingRequest)(nil),             // 52: healthledger.v1.PendingRequest
+	(*ChangePassphraseRequest)(nil),    // 49: healthledger.v1.ChangePassphraseRequest
+	(*Manifest)(nil),                   // 50: healthledger.v1.Manifest
+	(*NewDecision)(nil),                // 51: healthledger.v1.NewDecision
+	(*App)(nil),                        // 52: healthledger.v1.App
+	(*PendingRequest)(nil),             // 53: healthledger.v1.PendingRequest
 }
 var file_healthledger_v1_projector_proto_depIdxs = []int32{
 	24, // 0: healthledger.v1.Reader.disclosure:type_name -> healthledger.v1.DisclosureBegun
@@ -2038,31 +2067,32 @@ var file_healthledger_v1_projector_proto_depIdxs = []int32{
 	47, // 28: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
 	48, // 29: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
 	16, // 30: healthledger.v1.SignDecisionRequest.replace_credential:type_name -> healthledger.v1.CredentialDraft
-	49, // 31: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
-	50, // 32: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
-	51, // 33: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
-	52, // 34: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	1,  // 35: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
-	3,  // 36: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
-	5,  // 37: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
-	8,  // 38: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
-	14, // 39: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
-	18, // 40: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
-	20, // 41: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
-	22, // 42: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
-	2,  // 43: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
-	4,  // 44: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
-	6,  // 45: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
-	10, // 46: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
-	17, // 47: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
-	19, // 48: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
-	21, // 49: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
-	23, // 50: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
-	43, // [43:51] is the sub-list for method output_type
-	35, // [35:43] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	49, // 31: healthledger.v1.SignDecisionRequest.change_passphrase:type_name -> healthledger.v1.ChangePassphraseRequest
+	50, // 32: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
+	51, // 33: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
+	52, // 34: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
+	53, // 35: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	1,  // 36: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
+	3,  // 37: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
+	5,  // 38: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
+	8,  // 39: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
+	14, // 40: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
+	18, // 41: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
+	20, // 42: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
+	22, // 43: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
+	2,  // 44: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
+	4,  // 45: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
+	6,  // 46: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
+	10, // 47: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
+	17, // 48: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
+	19, // 49: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
+	21, // 50: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
+	23, // 51: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
+	44, // [44:52] is the sub-list for method output_type
+	36, // [36:44] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_projector_proto_init() }
@@ -2105,6 +2135,7 @@ func file_healthledger_v1_projector_proto_init() {
 		(*SignDecisionRequest_GrantDisclosure)(nil),
 		(*SignDecisionRequest_RevokeDisclosure)(nil),
 		(*SignDecisionRequest_ReplaceCredential)(nil),
+		(*SignDecisionRequest_ChangePassphrase)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

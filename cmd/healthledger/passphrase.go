@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"healthledger/ledger/seal"
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// newPassphraseFlag says where the new passphrase comes from.
+type newPassphraseFlag struct {
+	File string `name:"new-passphrase-file" help:"File that holds the new passphrase, instead of a terminal." type:"path" placeholder:"FILE"`
+}
+
+type passphraseCmd struct {
+	New newPassphraseFlag `embed:""`
+}
+
+func (c *passphraseCmd) Run(ctx context.Context, g *globals) error {
+	old, err := g.passphrase("Passphrase: ")
+	if err != nil {
+		return err
+	}
+	defer clear(old)
+	return g.changePassphrase(ctx, proof{secret: old}, c.New)
+}
+
+type recoverCmd struct {
+	WordsFile string            `help:"File that holds the recovery words, instead of a terminal." type:"path" placeholder:"FILE"`
+	New       newPassphraseFlag `embed:""`
+}
+
+func (c *recoverCmd) Run(ctx context.Context, g *globals) error {
+	words, err := c.words()
+	if err != nil {
+		return err
+	}
+	defer clear(words)
+	return g.changePassphrase(ctx, proof{secret: words, words: true}, c.New)
+}
+
+// words reads the recovery words, and finds mistyped ones before they go anywhere.
+func (c *recoverCmd) words() ([]byte, error) {
+	var text []byte
+	var err error
+	if c.WordsFile != "" {
+		text, err = secretFile(c.WordsFile, "recovery words")
+	} else {
+		text, err = ask("Recovery words: ")
+	}
+	if errors.Is(err, errNoPassphrase) {
+		return nil, errors.New("no recovery words: use --words-file or a terminal")
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer clear(text)
+	if err := seal.CheckWords(text); err != nil {
+		return nil, err
+	}
+	return bytes.Join(bytes.Fields(text), []byte(" ")), nil
+}
+
+// changePassphrase leaves a store locked that was locked, or was about to be.
+func (g *globals) changePassphrase(ctx context.Context, p proof, flag newPassphraseFlag) (err error) {
+	next, err := g.newPassphrase(flag.File)
+	if errors.Is(err, errNoPassphrase) {
+		return errors.New("no new passphrase: use --new-passphrase-file or a terminal")
+	}
+	if err != nil {
+		return err
+	}
+	defer clear(next)
+	if err := seal.CheckPassphrase(next); err != nil {
+		return fmt.Errorf("the new one: %w", err)
+	}
+	o, err := g.owner(ctx)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	before, err := o.Owner().Status(ctx, &pb.StatusRequest{})
+	if err != nil {
+		return err
+	}
+	if err := o.unlock(ctx, p); err != nil {
+		return err
+	}
+	switch before.GetState() {
+	case pb.LockState_LOCK_STATE_LOCKED, pb.LockState_LOCK_STATE_LOCKING:
+		defer func() {
+			_, locking := o.Owner().Lock(context.WithoutCancel(ctx), &pb.LockRequest{})
+			err = errors.Join(err, locking)
+		}()
+	}
+	if err := o.await(ctx, func(uint64, uint64) {}); err != nil {
+		return err
+	}
+	if err := o.changePassphrase(ctx, p, next); err != nil {
+		return err
+	}
+	if g.JSON {
+		return g.printJSON(map[string]string{"passphrase": "changed"})
+	}
+	_, err = fmt.Fprintln(g.out, "the passphrase is changed")
+	return err
+}
+
+func (o *owner) changePassphrase(ctx context.Context, p proof, next []byte) error {
+	return o.offered(func() (string, error) {
+		sealed, err := o.seal(ctx, p.secret)
+		if err != nil {
+			return "", err
+		}
+		sealedNew, err := o.seal(ctx, next)
+		if err != nil {
+			return "", err
+		}
+		resp, err := o.Owner().ChangePassphrase(ctx, &pb.ChangePassphraseRequest{
+			SealedPassphrase: sealed, Words: p.words, SealedNew: sealedNew,
+		})
+		return resp.GetSession(), err
+	})
+}
