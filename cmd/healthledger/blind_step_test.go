@@ -199,7 +199,13 @@ func (h *history) appIsPlain() {
 	}
 	h.save(0, ledger.ImporterID, []*pb.Sample{s})
 	h.pickObjects()
-	h.tell("Save", &pb.SaveRequest{RequestId: h.drawer.id(), Samples: []*pb.Sample{h.single("stepCount", midday, false)}})
+	h.saveAndAsk(&pb.SaveRequest{RequestId: h.drawer.id(), Samples: []*pb.Sample{h.single("stepCount", midday, false)}})
+	h.tell("SavePart", &pb.SavePartRequest{
+		Type: "stepCount", Upload: h.drawer.bytes("upload"), Chunk: &pb.Chunk{Quantities: &pb.Quantities{Offset: []int64{1}, Value: []float64{2}}},
+	})
+	h.tell("QueryChanges", &pb.QueryChangesRequest{Type: "stepCount"})
+	h.tell("QuerySources", &pb.QuerySourcesRequest{Type: "stepCount"})
+	h.tell("GetAuthorizationStatus", &pb.GetAuthorizationStatusRequest{Types: []string{"stepCount"}})
 	h.tell("Delete", &pb.DeleteRequest{RequestId: h.drawer.id(), Deletions: []*pb.Deletion{{Type: "stepCount", From: timestamppb.New(h.drawTime())}}})
 	h.tell("QueryStatistics", &pb.QueryStatisticsRequest{
 		Type: rapid.SampledFrom(blindTypes[:9]).Draw(h.r, "type").name, Interval: &pb.Interval{Unit: pb.CalendarUnit_CALENDAR_UNIT_DAY},
@@ -207,6 +213,7 @@ func (h *history) appIsPlain() {
 	asked := blindTypes[slices.IndexFunc(blindTypes, func(t blindType) bool { return t.unit != "" && h.roles[t.name] != split })].name
 	h.tell("QueryPreferredUnits", &pb.QueryPreferredUnitsRequest{Types: []string{asked}})
 	h.tell("GetRequestStatus", &pb.GetRequestStatusRequest{Read: []string{asked}})
+	h.tell("RequestAuthorization", &pb.RequestAuthorizationRequest{Read: []string{asked}})
 	h.tell("SetUpdates", &pb.SetUpdatesRequest{Type: "stepCount", Frequency: pb.Frequency_FREQUENCY_IMMEDIATE})
 	h.tell("Save", &pb.SaveRequest{RequestId: h.drawer.id(), Samples: []*pb.Sample{h.single("stepCount", midday, false)}})
 	h.appAcknowledges()
@@ -223,6 +230,21 @@ func (h *history) appIsPlain() {
 		}
 	}
 	if _, _, err := h.call(wires[0], healthMethod("QueryPayload"), payloads[0], nil, payloads[1]); err != nil {
+		h.r.Fatalf("%v", err)
+	}
+}
+
+// saveAndAsk saves, and asks what became of it.
+func (h *history) saveAndAsk(save *pb.SaveRequest) {
+	a, b, err := h.call(wires[0], healthMethod("Save"), save, nil, save)
+	if err != nil {
+		h.r.Fatalf("%v", err)
+	}
+	var outcomes [2]*pb.QueryOutcomeRequest
+	for i, saved := range []protoreflect.Message{a, b} {
+		outcomes[i] = &pb.QueryOutcomeRequest{Receipt: saved.Interface().(*pb.SaveResponse).GetReceipt()}
+	}
+	if _, _, err := h.call(wires[0], healthMethod("QueryOutcome"), outcomes[0], nil, outcomes[1]); err != nil {
 		h.r.Fatalf("%v", err)
 	}
 }

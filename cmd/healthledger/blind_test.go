@@ -37,28 +37,34 @@ func TestAppCannotTellStoresApart(t *testing.T) {
 	checks(t, 3, 300)
 	house := newHouse(t)
 	answered := map[string]int{}
-	rapid.Check(t, func(r *rapid.T) {
-		h := newHistory(r, house)
-		defer h.close()
-		for range rapid.IntRange(12, 20).Draw(r, "steps") {
-			h.step()
-			h.askSome(rapid.IntRange(3, 12).Draw(r, "calls"))
+	unanswered := func() (names []string) {
+		for _, method := range healthMethods() {
+			if answered[string(method.Name())] == 0 {
+				names = append(names, string(method.Name()))
+			}
 		}
-		h.unlock()
-		h.appIsPlain()
-		h.askAll()
-		h.sameUpdates()
-		for method, n := range h.answered {
-			answered[method] += n
-		}
-	})
-	if t.Failed() {
-		return
+		return names
 	}
-	for _, method := range healthMethods() {
-		if answered[string(method.Name())] == 0 {
-			t.Errorf("%s never answered: no history says anything about it", method.Name())
-		}
+	// Some calls are answered in most histories, not in all: few may have none of one.
+	for round := 0; round < 3 && !t.Failed() && (round == 0 || len(unanswered()) > 0); round++ {
+		rapid.Check(t, func(r *rapid.T) {
+			h := newHistory(r, house)
+			defer h.close()
+			for range rapid.IntRange(12, 20).Draw(r, "steps") {
+				h.step()
+				h.askSome(rapid.IntRange(3, 12).Draw(r, "calls"))
+			}
+			h.unlock()
+			h.appIsPlain()
+			h.askAll()
+			h.sameUpdates()
+			for method, n := range h.answered {
+				answered[method] += n
+			}
+		})
+	}
+	if names := unanswered(); !t.Failed() && len(names) > 0 {
+		t.Errorf("%v never answered: no history says anything about them", names)
 	}
 }
 
