@@ -98,6 +98,6 @@ func (t aloneTest) holds(f *filter, source *view.Source, s *view.Sample) (bool, 
 	if err := f.patience.spend(); err != nil {
 		return false, err
 	}
-	correlated, err := f.writer.details.Correlated(f.writer.scope, source, s)
+	correlated, err := f.writer.details.Correlated(f.writer.scope, source, s, f.patience.spend)
 	return !correlated, err
 }

@@ -12,40 +12,31 @@ import (
 )
 
 // Of what an object may be a member of, a correlation can lie anywhere in time, and nothing
-// in the object tells. A row under the reference that the correlation keeps of it has the
-// rows of all correlations that it is a member of.
+// in the object tells. Under the reference that correlations keep of it each has a row, with
+// the rows of the correlation.
 
-func appendMembershipKey(dst []byte, app uint64, member *reference) []byte {
+// appendMemberPrefix begins the keys of the rows of a member.
+func appendMemberPrefix(dst []byte, app uint64, member *reference) []byte {
 	return member.append(appendOrdered(append(dst, familyMembership), app))
 }
 
-// join notes the members of a correlation, which has these rows.
-func (b *Batch) join(o *incoming, rows []objectRow) error {
-	for i := range o.object.members {
-		member := &o.object.members[i]
-		key := appendMembershipKey(nil, o.origin.app, member)
-		value := b.fresh[string(key)]
-		if member.named || member.row.Sequence != b.sequence { // else no batch before has joined it
-			stored, _, err := b.find(key)
-			if err != nil {
-				return err
-			}
-			value = stored
-		}
-		others, ok := readObjectRows(value)
-		if len(value) > 0 && !ok {
-			return errDamaged
-		}
-		if slices.Contains(others, rows[0]) {
-			continue // the same member twice
-		}
-		value = slices.Clone(value)
-		for j := range rows {
-			value = rows[j].append(value)
-		}
-		b.keep(key, value)
+// appendMembershipKey makes the key of a member of the correlation that has this row.
+func appendMembershipKey(dst []byte, app uint64, member *reference, row *Locator) []byte {
+	dst = appendOrdered(appendMemberPrefix(dst, app, member), uint64(ownType(row.Type)))
+	return appendTie(dst, row.Sequence, row.Event, row.Index)
+}
+
+// join notes the members of a correlation, which has these rows. Nothing is read: what many
+// correlations share costs no more than what one has alone.
+func (b *Batch) join(o *incoming, rows []objectRow) {
+	b.value = b.value[:0]
+	for i := range rows {
+		b.value = rows[i].append(b.value)
 	}
-	return nil
+	for i := range o.object.members {
+		b.key = appendMembershipKey(b.key[:0], o.origin.app, &o.object.members[i], &rows[0].Locator)
+		b.set(b.key, b.value)
+	}
 }
 
 // leave takes a correlation, which has this row among others, from what its members are
@@ -56,51 +47,26 @@ func (b *Batch) leave(row *Locator, members []reference) error {
 		return errDamaged
 	}
 	for i := range members {
-		key := appendMembershipKey(nil, o.app, &members[i])
-		value, there, err := b.find(key)
-		if err != nil {
-			return err
-		}
-		if !there {
-			continue // the same member twice
-		}
-		rows, ok := readObjectRows(value)
-		if !ok {
-			return errDamaged
-		}
-		var left []byte
-		for j := range rows {
-			if !sameObject(&rows[j].Locator, row) {
-				left = rows[j].append(left)
-			}
-		}
-		if left == nil {
-			b.drop(key)
-			b.fresh[string(key)] = nil
-			continue
-		}
-		b.keep(key, left)
+		b.key = appendMembershipKey(b.key[:0], o.app, &members[i], row)
+		b.drop(b.key)
 	}
 	return nil
 }
 
-// sameObject says whether two rows are of one object.
-func sameObject(a, b *Locator) bool {
-	return ownType(a.Type) == ownType(b.Type) && a.Sequence == b.Sequence && a.Event == b.Event && a.Index == b.Index
-}
-
 // Correlated says whether a sample of a source is a member of a correlation that the scope
-// may see: by way of any of its types. Nothing of others is looked up.
-func (d *Details) Correlated(scope authz.Scope, source *Source, s *Sample) (bool, error) {
-	there, err := d.correlated(scope, source, s)
+// may see: by way of any of its types. Nothing of others is looked up. Spend is called for
+// every row that is read, and ends the search with its error.
+func (d *Details) Correlated(scope authz.Scope, source *Source, s *Sample, spend func() error) (bool, error) {
+	w := &spending{view: d.snapshot.view, ask: spend}
+	there, err := d.correlated(scope, source, s, w)
 	if err != nil {
-		return false, fmt.Errorf("look up correlations: %w", d.snapshot.view.damage(err))
+		return false, fmt.Errorf("look up correlations: %w", w.damage(err))
 	}
 	return there, nil
 }
 
-func (d *Details) correlated(scope authz.Scope, source *Source, s *Sample) (bool, error) {
-	there, err := d.joined(scope, source.App(), &reference{row: source.Locate(s)})
+func (d *Details) correlated(scope authz.Scope, source *Source, s *Sample, w *spending) (bool, error) {
+	there, err := d.joined(scope, source.App(), &reference{row: source.Locate(s)}, w)
 	if there || err != nil {
 		return there, err
 	}
@@ -122,7 +88,7 @@ func (d *Details) correlated(scope authz.Scope, source *Source, s *Sample) (bool
 		if !ok || now.Locate(other) != source.Locate(s) {
 			continue // the identity of another one
 		}
-		if there, err := d.joined(scope, source.App(), f); there || err != nil {
+		if there, err := d.joined(scope, source.App(), f, w); there || err != nil {
 			return there, err
 		}
 	}
@@ -130,14 +96,27 @@ func (d *Details) correlated(scope authz.Scope, source *Source, s *Sample) (bool
 }
 
 // joined says whether a scope may see one of the correlations that have a member.
-func (d *Details) joined(scope authz.Scope, app uint64, member *reference) (bool, error) {
-	value, err := d.snapshot.get(appendMembershipKey(nil, app, member))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return false, nil
-	}
+func (d *Details) joined(scope authz.Scope, app uint64, member *reference, w *spending) (there bool, err error) {
+	lower := appendMemberPrefix(nil, app, member)
+	upper := successor(lower)
+	d.snapshot.touch(lower, upper)
+	iter, err := d.snapshot.state.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
 		return false, err
 	}
+	for iter.First(); iter.Valid() && !there && err == nil; iter.Next() {
+		d.snapshot.step()
+		var value []byte
+		if value, err = iter.ValueAndErr(); err == nil {
+			there, err = seesRow(scope, app, value)
+		}
+		err = errors.Join(err, w.spend())
+	}
+	return there, errors.Join(err, iter.Close())
+}
+
+// seesRow says whether a scope may see one of the rows of an object of an app.
+func seesRow(scope authz.Scope, app uint64, value []byte) (bool, error) {
 	rows, ok := readObjectRows(value)
 	if !ok {
 		return false, errDamaged

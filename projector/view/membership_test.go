@@ -1,7 +1,9 @@
 package view
 
 import (
+	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -31,7 +33,7 @@ func TestCorrelatedIsWhatMembersSay(t *testing.T) {
 		details := s.Details()
 		for _, code := range []uint32{13, 14} {
 			eachSample(t, s, scope, code, func(source *Source, sample *Sample) {
-				got, err := details.Correlated(scope, source, sample)
+				got, err := details.Correlated(scope, source, sample, freely)
 				if at := source.Locate(sample); err != nil || got != members[at] {
 					r.Errorf("%+v: %v, error %v", at, got, err)
 				}
@@ -128,7 +130,7 @@ func TestCorrelationsBeforeAGrantAreNotTold(t *testing.T) {
 		seen := 0
 		eachSample(t, s, test.scope, systolicType, func(source *Source, sample *Sample) {
 			seen++
-			if got, err := s.Details().Correlated(test.scope, source, sample); got != test.want || err != nil {
+			if got, err := s.Details().Correlated(test.scope, source, sample, freely); got != test.want || err != nil {
 				t.Errorf("who sees %s: %v, error %v", name, got, err)
 			}
 		})
@@ -136,4 +138,52 @@ func TestCorrelationsBeforeAGrantAreNotTold(t *testing.T) {
 			t.Errorf("who sees %s sees %d", name, seen)
 		}
 	}
+}
+
+// An app may name one member in as many correlations as it likes. The last of them, and its
+// deletion, cost the view no more than the first.
+func TestCorrelationsWithOneMemberCostTheSame(t *testing.T) {
+	const correlations = 100
+	var whole []*pb.Sample
+	for i := range correlations {
+		whole = append(whole, correlation(pressure("bloodPressureSystolic", 120, nil, syncMetadata[0].Entries...),
+			pressure("bloodPressureDiastolic", float64(1000+i), nil)))
+	}
+	log := imported(t, whole...)
+	for i := range uint64(correlations) {
+		log = append(log, logged{correlations + 1 + i, 0, &pb.Event{Body: &pb.Event_SamplesDeleted{SamplesDeleted: &pb.SamplesDeleted{
+			App: 7, RequestId: fmt.Appendf(nil, "deletion %7d", i), Deletions: []*pb.DeletedSamples{
+				{Type: mustType("bloodPressure"), Uuids: [][]byte{derivedID(log[i], mustType("bloodPressure"))}},
+			},
+		}}}})
+	}
+	v := openView(t, vfs.NewMem())
+	defer closeView(t, v)
+	b := v.Begin()
+	defer b.Close()
+	var cost []int
+	for _, l := range log {
+		before := b.Len()
+		if err := b.Apply(l.sequence, l.event, l.body); err != nil {
+			t.Fatal(err)
+		}
+		cost = append(cost, b.Len()-before)
+	}
+	if b.counts.Deleted != correlations {
+		t.Fatalf("%d are deleted", b.counts.Deleted)
+	}
+	const slack = 64 // numbers grow
+	saving, deleting := cost[1:correlations], cost[correlations+1:]
+	for name, bytes := range map[string][]int{"saving": saving, "deleting": deleting} {
+		if slices.Max(bytes) > bytes[0]+slack {
+			t.Errorf("%s: from %d to %d bytes", name, bytes[0], slices.Max(bytes))
+		}
+	}
+}
+
+// derivedID is the UUID of the first sample of a type that an event brings.
+func derivedID(l logged, typeCode uint32) []byte {
+	saved := l.body.GetSamplesSaved()
+	id := health.DeriveUUID([16]byte(saved.GetRequestId()), keyOf(saved.GetApp()), typeCode, 0)
+	return id[:]
 }

@@ -326,9 +326,7 @@ func (b *Batch) putObject(o *incoming, next *known) error {
 		rows = append(rows, objectRow{next.rows[i], e.member})
 	}
 	if isCorrelation(o.typeCode) {
-		if err := b.join(o, rows); err != nil {
-			return err
-		}
+		b.join(o, rows)
 	}
 	b.counts.Samples++
 	if o.identity != nil {
