@@ -45,7 +45,8 @@ type keeper struct {
 	// push tells apps of changes from when the store can be read until the context ends;
 	// nil: nobody does.
 	push func(context.Context, Projector)
-	// locked is called when the projector of a lock is gone; nil: nobody is.
+	// locked is called when the projector of a lock is gone, and returns before the next can
+	// be started; nil: nobody is.
 	locked   func()
 	throttle *throttle
 	clock    clock
@@ -74,7 +75,7 @@ type keeper struct {
 	graceAt, autoAt time.Duration
 	// How long the machine had been suspended when the projector was started.
 	away time.Duration
-	// ending is closed when the last projector that was ended is gone.
+	// ending is closed when the last projector that was ended is gone, and locked has returned.
 	ending chan struct{}
 	// closed: the daemon is stopping, nothing is unlocked any more.
 	closed bool
@@ -380,8 +381,8 @@ func (k *keeper) endLocked(process Projector) {
 	}
 }
 
-// end closes the view, ends the projector and the sessions. It returns when the
-// projector is gone, whoever is ending it. Another than the current one stays.
+// end closes the view, ends the projector and the sessions. It returns when the projector
+// is gone and locked has returned, whoever is ending it. Another than the current one stays.
 func (k *keeper) end(process Projector) {
 	k.mu.Lock()
 	if process == nil || process != k.process {
@@ -393,10 +394,10 @@ func (k *keeper) end(process Projector) {
 		return
 	}
 	revoke, stopped, ending := k.revoke, k.stopped, make(chan struct{})
+	defer close(ending)
 	if k.locked != nil {
 		defer k.locked()
 	}
-	defer close(ending)
 	k.state, k.process, k.revoke, k.graceAt, k.autoAt = pb.LockState_LOCK_STATE_LOCKED, nil, nil, 0, 0
 	k.ending = ending
 	k.sessions.Clear()

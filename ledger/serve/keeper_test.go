@@ -233,6 +233,39 @@ func (m *lockModel) lock() {
 
 func (m *lockModel) readable() bool { return m.state == unlocked || m.state == locking }
 
+// What a lock has still to record is recorded when the lock, or the daemon's end, returns to
+// whoever waits for it, and before the next owner's session.
+func TestALockIsOverWhenItsRecordsAre(t *testing.T) {
+	w := newWarden(t, newStore(t), 0)
+	recording, recorded := make(chan struct{}, 9), make(chan struct{})
+	w.locked = func() {
+		recording <- struct{}{}
+		<-recorded
+	}
+	if _, err := w.Begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.last().kill()
+	<-recording
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := w.Begin(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error("the next projector is started before:", err)
+	}
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		w.keeper.Close()
+	}()
+	select {
+	case <-closed:
+		t.Error("closed before")
+	case <-time.After(20 * time.Millisecond):
+	}
+	close(recorded)
+	<-closed
+}
+
 func TestKeeperIsTheModel(t *testing.T) {
 	store := newStore(t)
 	rapid.Check(t, func(r *rapid.T) {
