@@ -132,7 +132,7 @@ func (x *exports) Close(ctx context.Context, session string, complete bool) (fou
 	return found, err
 }
 
-// Cut ends all exports: the store is locked.
+// Cut ends all exports: the store is locked, or has another passphrase.
 func (x *exports) Cut() { x.cut(func(*export) bool { return true }) }
 
 func (x *exports) cut(over func(*export) bool) {

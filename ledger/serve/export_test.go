@@ -136,3 +136,28 @@ func TestExportNeedsThePassphraseAndReadsSamplesOnly(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Whoever knows the passphrase before has nothing of what was begun with it.
+func TestExportsEndWithThePassphrase(t *testing.T) {
+	x, log, _ := newExports()
+	session, err := x.Open(t.Context(), &pb.DisclosureBegun{Grant: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWarden(t, newStore(t), 0)
+	defer w.keeper.Close()
+	w.exports = x
+	wrong := errors.New("wrong")
+	if _, err := w.Change(t.Context(), "local", func() error { return wrong }); !errors.Is(err, wrong) {
+		t.Fatal(err)
+	}
+	if _, ok := x.Use(session); !ok {
+		t.Error("it ended with a passphrase that was not changed")
+	}
+	if _, err := w.Change(t.Context(), "local", func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := x.Use(session); ok || log.last() == nil || log.last().GetComplete() {
+		t.Error("it outlasts the passphrase", log.events)
+	}
+}

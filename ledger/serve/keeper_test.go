@@ -184,6 +184,7 @@ func newWarden(t testing.TB, store *ledger.Store, autoLock time.Duration) *warde
 	w.keeper = &keeper{
 		store: store, throttle: slow, clock: w.time, autoLock: autoLock, every: time.Millisecond,
 		logger: slog.New(slog.DiscardHandler), state: pb.LockState_LOCK_STATE_LOCKED, sessions: newSessions(w.time),
+		exports: &exports{},
 	}
 	w.configure = func() (*pb.ProjectorConfig, func(), error) {
 		f := newFake()

@@ -28,8 +28,8 @@ func (s *ownerService) ChangePassphrase(ctx context.Context, req *pb.ChangePassp
 }
 
 // Change runs a change of the passphrase, which asks for the one before, one at a time with
-// the unlocks. It ends all sessions and returns another, none if the store has been locked
-// meanwhile.
+// the unlocks. It ends all sessions and exports, which were begun with the passphrase before,
+// and returns another session, none if the store has been locked meanwhile.
 func (k *keeper) Change(ctx context.Context, caller string, change func() error) (string, error) {
 	k.unlocking.Lock()
 	defer k.unlocking.Unlock()
@@ -41,9 +41,10 @@ func (k *keeper) Change(ctx context.Context, caller string, change func() error)
 	if err != nil {
 		return "", err
 	}
+	k.sessions.Clear()
+	k.exports.Cut()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.sessions.Clear()
 	if k.state == pb.LockState_LOCK_STATE_LOCKED {
 		return "", nil
 	}
