@@ -22,6 +22,7 @@ const exportIdle = 10 * time.Minute
 
 // exports are those of one store that are under way. Each was begun with a fresh session,
 // and has a session of its own, with which samples and payloads can be read and nothing else.
+// Whatever ends all sessions cuts all exports after that.
 type exports struct {
 	store interface {
 		Record(ctx context.Context, app uint64, events ...*pb.Event) (uint64, error)
@@ -182,6 +183,12 @@ func (s *ownerService) OpenExport(ctx context.Context, req *pb.OpenExportRequest
 	}
 	if resp.Session, err = k.exports.Open(ctx, begun); err != nil {
 		return nil, errUnrecorded()
+	}
+	// What ended the sessions meanwhile may have cut the exports before this one was there.
+	if _, _, err := s.session(ctx, false); err != nil {
+		// Where its end cannot be recorded it is unknown, as after a crash.
+		_, _ = k.exports.Close(context.WithoutCancel(ctx), resp.GetSession(), false)
+		return nil, err
 	}
 	return resp, nil
 }

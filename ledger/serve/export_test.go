@@ -161,3 +161,44 @@ func TestExportsEndWithThePassphrase(t *testing.T) {
 		t.Error("it outlasts the passphrase", log.events)
 	}
 }
+
+// meanwhile is a log in which something happens before a disclosure stands in it.
+type meanwhile struct {
+	account
+	do func()
+}
+
+func (m *meanwhile) Record(ctx context.Context, app uint64, events ...*pb.Event) (uint64, error) {
+	if events[0].GetDisclosureBegun() != nil {
+		m.do()
+	}
+	return m.account.Record(ctx, app, events...)
+}
+
+// A lock, or another passphrase, cuts the export that is just being begun, too.
+func TestAnExportThatIsBegunMeanwhileEndsWithTheSessions(t *testing.T) {
+	for what, reason := range map[string]string{"lock": rpc.ReasonStoreLocked, "passphrase": rpc.ReasonReauthenticate} {
+		t.Run(what, func(t *testing.T) {
+			f := newFront(t)
+			f.unlock(t)
+			k, err := f.keeper(f.genesis.Store)
+			if err != nil {
+				t.Fatal(err)
+			}
+			log := &meanwhile{do: func() {
+				if what == "lock" {
+					k.Lock(0)
+				} else if _, err := k.Change(t.Context(), localCaller, func() error { return nil }); err != nil {
+					t.Error(err)
+				}
+			}}
+			k.exports.store = log
+			if _, err := f.owner.OpenExport(t.Context(), &pb.OpenExportRequest{Disclosure: 7}); rpc.Reason(err) != reason {
+				t.Error(err)
+			}
+			if len(k.exports.open) != 0 || log.last() == nil {
+				t.Error("it goes on", log.events)
+			}
+		})
+	}
+}
