@@ -9,6 +9,7 @@ import (
 	"healthledger/authz"
 	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
+	pb "healthledger/proto/healthledger/v1"
 )
 
 // The passphrase changes with the decision that names the new keyring: before it is in the
@@ -32,7 +33,21 @@ func (s *Store) stageKeyring(content, hash []byte) error {
 	return s.directory.StageKeyring(content)
 }
 
-// useKeyring finishes what the decision began.
+// acknowledged learns a decision that the log has got. Where it names a keyring that is used:
+// whoever made it may have been told that the log cannot be written, and have gone.
+func (s *Store) acknowledged(d *pb.SignedDecision) error {
+	before := s.state.Keyring()
+	if err := s.learn(d); err != nil {
+		return err
+	}
+	if hash := s.state.Keyring(); !bytes.Equal(hash, before) {
+		// Where that fails the next start does it, as whoever still waits is told.
+		_ = s.useKeyring(hash)
+	}
+	return nil
+}
+
+// useKeyring finishes what the decision began. It may be called again.
 func (s *Store) useKeyring(hash []byte) error {
 	if err := s.directory.UseKeyring([sha256.Size]byte(hash)); err != nil {
 		return fmt.Errorf("%w: %w", ErrKeyringPending, err)

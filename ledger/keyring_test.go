@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"healthledger/authz"
+	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
 	pb "healthledger/proto/healthledger/v1"
 )
@@ -104,6 +106,40 @@ func TestThePassphraseThatTheLogSaysOpensAfterACrash(t *testing.T) {
 		t.Fatal(got)
 	}
 	h.save(0)
+}
+
+// losing publishes, and does not hear of it while it is told not to.
+type losing struct {
+	publisher
+	deaf bool
+}
+
+func (l *losing) Publish(ctx context.Context, sequence uint64, payload []byte) error {
+	err := l.publisher.Publish(ctx, sequence, payload)
+	if l.deaf {
+		return log.ErrUnknown
+	}
+	return err
+}
+
+// Whoever changes the passphrase may be told that the log cannot be written although it has
+// the decision. When that is known the keyring is replaced, not only at the next start.
+func TestAKeyringIsUsedWhenItsDecisionTurnsOutToBeInTheLog(t *testing.T) {
+	h := newHome(t)
+	wire := &losing{publisher: h.live().appender.publisher, deaf: true}
+	h.live().appender.publisher = wire
+	d := h.rekeyed("second")
+	if _, err := h.live().Decide(t.Context(), d); !errors.Is(err, ErrUnwritable) {
+		t.Fatal(err)
+	}
+	if err := h.author.State.Decide(d.GetDecision(), nil); err != nil {
+		t.Fatal(err)
+	}
+	wire.deaf = false
+	h.save(0)
+	if got := h.opensWith(string(passphrase), "second"); got != "second" {
+		t.Fatal(got)
+	}
 }
 
 // A keyring that was put back brings a passphrase back that its owner has changed.

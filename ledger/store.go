@@ -174,7 +174,7 @@ func (s *Store) startAppender(l *Ledger, at head) {
 		store: s.id, device: s.device, publisher: log.NewPublisher(l.appender, s.id), epochs: s.epochs,
 		head: s.head, now: s.now, wake: make(chan struct{}, 1), done: make(chan struct{}), at: at,
 	}
-	s.appender.learn, s.appender.appended = s.learn, s.appended
+	s.appender.learn, s.appender.appended = s.acknowledged, s.appended
 	go s.appender.run()
 }
 
