@@ -319,7 +319,7 @@ func drawChain(r *rapid.T, most int) chain {
 	take(author.EnrolDevice(1, &pb.DeviceEnrolled{SigningKey: []byte("signing"), SealingKey: []byte("sealing")}))
 	for n := rapid.IntRange(0, most).Draw(r, "decisions"); n > 0; n-- {
 		now := int64(len(c.decisions))
-		what := rapid.IntRange(0, 9).Draw(r, "what")
+		what := rapid.IntRange(0, 10).Draw(r, "what")
 		switch {
 		case what == 5:
 			order := drawOrder(r)
@@ -359,7 +359,7 @@ func drawChain(r *rapid.T, most int) chain {
 			if err := proto.Unmarshal(d.GetDecision().GetDecision(), decision); err != nil || decision.GetAppUpdated().GetAsksAgain() != again {
 				r.Fatalf("%v, asks again: %v", decision, again)
 			}
-		case what == 9:
+		case what == 10:
 			app := c.model.apps[rapid.SampledFrom(c.model.order).Draw(r, "app")]
 			draft := &pb.CredentialDraft{BundleId: app.manifest.GetBundleId()}
 			app.token, app.nkey = "", rapid.SampledFrom(nkeysOfTests).Draw(r, "nkey")
@@ -652,12 +652,17 @@ func TestCheckedDecisionIsTakenByEveryReader(t *testing.T) {
 	})
 }
 
+// drawHash draws what is at times no SHA-256.
+func drawHash(r *rapid.T) []byte {
+	return make([]byte, rapid.SampledFrom([]int{32, 32, 33, 31, 0}).Draw(r, "hash"))
+}
+
 // drawAnyDecision is the owner's own signature under what no Author would write.
 func drawAnyDecision(r *rapid.T, state *State) (*pb.SignedDecision, []byte) {
 	number, head := state.Head()
 	app := rapid.Uint64Range(0, number+2).Draw(r, "app")
 	d := &pb.Decision{Number: number + 1, Previous: head}
-	switch rapid.IntRange(0, 7).Draw(r, "body") {
+	switch rapid.IntRange(0, 8).Draw(r, "body") {
 	case 0:
 		d.Body = &pb.Decision_DeviceEnrolled{DeviceEnrolled: &pb.DeviceEnrolled{SigningKey: []byte("other")}}
 	case 1:
@@ -668,7 +673,7 @@ func drawAnyDecision(r *rapid.T, state *State) (*pb.SignedDecision, []byte) {
 			key = "new"
 		}
 		d.Body = &pb.Decision_AppRegistered{AppRegistered: &pb.AppRegistered{
-			Key: key, Shares: drawShares(r), Explained: &pb.Explained{Share: rapid.Bool().Draw(r, "explained")},
+			Key: key, TokenHash: drawHash(r), Shares: drawShares(r), Explained: &pb.Explained{Share: rapid.Bool().Draw(r, "explained"), Read: true, Clinical: true},
 		}}
 	case 2:
 		d.Body = &pb.Decision_SharesDecided{SharesDecided: &pb.SharesDecided{App: app, Shares: drawShares(r)}}
@@ -682,8 +687,11 @@ func drawAnyDecision(r *rapid.T, state *State) (*pb.SignedDecision, []byte) {
 		policy := pb.Plausibility(rapid.Int32Range(0, 3).Draw(r, "policy")) // 0 and 3 are none
 		d.Body = &pb.Decision_PolicySet{PolicySet: &pb.PolicySet{Plausibility: policy}}
 	case 7:
-		hash := make([]byte, rapid.SampledFrom([]int{0, 31, 32, 33}).Draw(r, "hash"))
-		d.Body = &pb.Decision_KeyringReplaced{KeyringReplaced: &pb.KeyringReplaced{Hash: hash}}
+		d.Body = &pb.Decision_KeyringReplaced{KeyringReplaced: &pb.KeyringReplaced{Hash: drawHash(r)}}
+	case 8:
+		d.Body = &pb.Decision_CredentialReplaced{CredentialReplaced: &pb.CredentialReplaced{
+			App: app, TokenHash: drawHash(r), Nkey: rapid.SampledFrom(nkeysOfTests).Draw(r, "nkey"),
+		}}
 	}
 	var detail []byte
 	if rapid.Bool().Draw(r, "detailed") {
