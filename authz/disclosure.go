@@ -55,12 +55,6 @@ func (d *Disclosure) EndedBy(now int64) (at int64, why string) {
 	return 0, ""
 }
 
-// Holds says whether a sample lies in the grant's period.
-func (d *Disclosure) Holds(start, end int64) bool {
-	in := func(t int64) bool { return d.From <= t && t < d.To }
-	return in(start) && in(end)
-}
-
 // Disclosures returns all grants that ever were, in order. They must not be changed.
 func (s *State) Disclosures() []*Disclosure {
 	s.mu.RLock()
@@ -69,7 +63,7 @@ func (s *State) Disclosures() []*Disclosure {
 }
 
 // Disclose returns a grant that holds as of now, and what may be seen under it: what it
-// names of what its app may read. The period's end is the caller's to see to (Holds).
+// names of what its app may read. The period's end is the caller's to see to.
 // Errors: ErrNoDisclosure.
 func (s *State) Disclose(number uint64, now int64) (*Disclosure, Scope, error) {
 	s.mu.RLock()
