@@ -206,8 +206,10 @@ func (s *State) follow(d *pb.Decision, detail *pb.DecisionDetail) (*App, error) 
 		if d.GetBody() != nil {
 			return nil, fmt.Errorf("%w: decision %d decides two things", ErrForged, d.GetNumber())
 		}
-		if err := s.followDisclosure(d, detail); err != nil {
-			return nil, err
+		if g := detail.GetDisclosureGranted(); g != nil {
+			if _, err := s.standing(d, g.GetApp()); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if touched != nil {

@@ -546,6 +546,9 @@ const minTime = -1 << 63
 func picture(s *State) string {
 	number, head := s.Head()
 	out := fmt.Sprintf("%d %x %v %v %v %v\n", number, head, s.Device(), s.Plausibility(), s.orders, s.units)
+	for _, d := range s.Disclosures() {
+		out += fmt.Sprintf("%+v\n", *d)
+	}
 	for _, n := range slices.Sorted(maps.Keys(s.apps)) {
 		out += fmt.Sprintf("%+v\n", *s.apps[n])
 	}
@@ -697,7 +700,13 @@ func drawAnyDecision(r *rapid.T, state *State) (*pb.SignedDecision, []byte) {
 	if rapid.Bool().Draw(r, "detailed") {
 		body := &pb.DecisionDetail{Number: number + 1, Salt: make([]byte, 16)}
 		of := rapid.SampledFrom([]uint64{app, number + 1}).Draw(r, "of")
-		switch rapid.IntRange(0, 6).Draw(r, "detail") {
+		switch rapid.IntRange(0, 8).Draw(r, "detail") {
+		case 8:
+			body.Body = &pb.DecisionDetail_DisclosureRevoked{DisclosureRevoked: &pb.DisclosureRevoked{Grant: of}}
+		case 7:
+			body.Body = &pb.DecisionDetail_DisclosureGranted{DisclosureGranted: &pb.DisclosureGranted{
+				App: of, Recipient: doctor, Types: []uint32{1}, Purpose: "health", Statement: "Why", Expires: 1,
+			}}
 		case 6:
 			body.Body = &pb.DecisionDetail_ObjectsDecided{ObjectsDecided: drawObjects(r, of)}
 		case 3:
