@@ -3,10 +3,12 @@ package ledger
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -45,6 +47,8 @@ type Verification struct {
 	known *head
 	// against is a checkpoint that was kept elsewhere, nil: none.
 	against *tree.Checkpoint
+	// keyring is the file in use, nil: it cannot be read.
+	keyring []byte
 
 	next, end uint64
 	tree      tree.Tree
@@ -104,12 +108,13 @@ func (l *Ledger) verify(ctx context.Context, id seal.StoreID, checkpoint []byte)
 	if v.directory, err = log.OpenKeyDirectory(l.storePath(id)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDataLoss, err)
 	}
-	v.checkKeyring(pinned)
-	// In this order: what is appended in between is then in the log.
+	// In this order: what is appended in between is then in the log, and the keyring is not
+	// older than the one that the log names.
 	v.remember(filepath.Join(l.storePath(id), "head"))
 	if v.end, err = v.reader.Last(ctx); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, err
 	}
+	v.checkKeyring(pinned)
 	return v, nil
 }
 
@@ -126,7 +131,19 @@ func (v *Verification) checkKeyring(pinned []byte) {
 	}
 	if !bytes.Equal(pinned, pinOf(keyring)) {
 		v.fault(faultKey, 0, 0, ErrNotPinned.Error())
+		return
 	}
+	v.keyring = content
+}
+
+// isKeyring tells whether the file in use has a hash, as it was at first or is now: the
+// passphrase may change meanwhile.
+func (v *Verification) isKeyring(hash []byte) bool {
+	now, _ := v.directory.Keyring()
+	return slices.ContainsFunc([][]byte{v.keyring, now}, func(content []byte) bool {
+		sum := sha256.Sum256(content)
+		return bytes.Equal(sum[:], hash)
+	})
 }
 
 // remember reads the head, which an appender may be writing.

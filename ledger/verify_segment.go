@@ -125,6 +125,9 @@ func (v *Verification) finish() {
 	case number == v.known.decision && !bytes.Equal(hash, v.known.decisionHash):
 		v.fault(faultDecision, 0, 0, fmt.Sprintf("decision %d is another than was acknowledged", number))
 	}
+	if hash := v.state.Keyring(); v.chained && hash != nil && v.keyring != nil && !v.isKeyring(hash) {
+		v.fault(faultKey, 0, 0, ErrOldKeyring.Error())
+	}
 	if d := v.state.Device(); v.chained && !isDevice(d, v.device) {
 		v.fault(faultDecision, 0, 0, ErrNotEnrolled.Error())
 	}

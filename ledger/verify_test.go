@@ -219,6 +219,37 @@ func TestVerifyNamesEachFault(t *testing.T) {
 	}
 }
 
+// With a keyring from before, a passphrase opens the store that its owner has changed.
+func TestVerifyFindsAKeyringThatWasPutBack(t *testing.T) {
+	h := newHome(t)
+	old := h.read("keyring")
+	h.decide(h.rekeyed("second"), nil)
+	next := h.read("keyring")
+	for _, reopened := range []bool{false, true} { // refused or not
+		h.write("keyring", old)
+		if reopened {
+			h.reopen(nil)
+		}
+		if diff := cmp.Diff([]*pb.LogFault{fault("key", 0, 0, 0)}, faultsOf(h.verified("", time.Minute)), protocmp.Transform()); diff != "" {
+			t.Error(diff)
+		}
+		h.write("keyring", next)
+		if faults := h.verified("", time.Minute).GetFaults(); len(faults) > 0 {
+			t.Error(faults)
+		}
+	}
+	// One that changes after the verification has begun is no fault.
+	h.reopen(nil)
+	v, err := h.ledger.Verify(t.Context(), h.id, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.decide(h.rekeyed("third"), nil)
+	if finished, err := v.Step(t.Context(), time.Minute); err != nil || !finished || len(v.Result().GetFaults()) > 0 {
+		t.Error(v.Result(), err)
+	}
+}
+
 // spoilSegments changes a byte of the payload of each segment in the block file.
 func (h *home) spoilSegments(sequences ...uint64) {
 	h.t.Helper()
