@@ -75,3 +75,51 @@ func (a *App) Shares() []uint32 {
 
 // Reads returns the read grants of the app that have effect, by type code.
 func (a *App) Reads() map[uint32]Read { return maps.Clone(a.readable) }
+
+// AppByKey returns the app with the given address, unless it was removed.
+func (s *State) AppByKey(key string) (*App, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	a, ok := s.byKey[key]
+	return a, ok && !a.Removed
+}
+
+// AppByNumber returns an app, removed ones too.
+func (s *State) AppByNumber(number uint64) (*App, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	a, ok := s.apps[number]
+	return a, ok
+}
+
+// AppByBundle returns the app with the given bundle id, unless it was removed.
+func (s *State) AppByBundle(bundleID string) (*App, bool) {
+	for _, a := range s.Apps() {
+		if a.BundleID() == bundleID {
+			return a, true
+		}
+	}
+	return nil, false
+}
+
+// NumbersOf returns the numbers of all apps that ever had a bundle id, removed ones too.
+func (s *State) NumbersOf(bundleID string) (numbers []uint64) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for number, a := range s.apps {
+		if a.BundleID() == bundleID {
+			numbers = append(numbers, number)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers
+}
+
+// Apps returns the apps that were not removed, in the order they were registered.
+func (s *State) Apps() []*App {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	apps := slices.DeleteFunc(slices.Collect(maps.Values(s.apps)), func(a *App) bool { return a.Removed })
+	slices.SortFunc(apps, func(a, b *App) int { return int(a.Number) - int(b.Number) })
+	return apps
+}

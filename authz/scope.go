@@ -47,6 +47,20 @@ type Access struct {
 	objects *Objects
 }
 
+// Scope returns what an app may see as of now; an unknown or removed app sees nothing.
+func (s *State) Scope(app uint64) Scope {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	a, ok := s.apps[app]
+	if !ok || a.Removed {
+		return Scope{}
+	}
+	return Scope{app: a.Number, reads: a.readable, objects: a.objects, decision: s.number}
+}
+
+// OwnerScope returns the scope that sees everything.
+func (s *State) OwnerScope() Scope { return Scope{owner: true} }
+
 // Access returns what the scope may see of a type.
 func (s Scope) Access(typeCode uint32) Access {
 	if s.owner {
