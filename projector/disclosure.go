@@ -149,21 +149,11 @@ func (o *openStore) openExport(reader *pb.Reader, req *pb.OpenExportRequest) (*p
 			return nil, err
 		}
 	}
-	from, to := grant.From, grant.To
-	if req.GetFrom() != nil {
-		at, err := health.Micros(req.GetFrom())
-		if err != nil {
-			return nil, &query.ArgumentError{Field: "from", Why: err.Error()}
-		}
-		from = max(from, at)
+	from, to, err := microsBetween(req.GetFrom(), req.GetTo())
+	if err != nil {
+		return nil, err
 	}
-	if req.GetTo() != nil {
-		at, err := health.Micros(req.GetTo())
-		if err != nil {
-			return nil, &query.ArgumentError{Field: "to", Why: err.Error()}
-		}
-		to = min(to, at)
-	}
+	from, to = max(from, grant.From), min(to, grant.To)
 	if from >= to {
 		return nil, &query.ArgumentError{Field: "to", Why: "nothing of the grant's period is before it and not before from"}
 	}
@@ -231,12 +221,9 @@ func (o *openStore) accountDisclosures(ctx context.Context, reader *pb.Reader, r
 	if err != nil {
 		return nil, err
 	}
-	from, to := int64(math.MinInt64), int64(math.MaxInt64)
-	if f.GetFrom() != nil {
-		from = f.GetFrom().AsTime().UnixMicro()
-	}
-	if f.GetTo() != nil {
-		to = f.GetTo().AsTime().UnixMicro()
+	from, to, err := microsBetween(f.GetFrom(), f.GetTo())
+	if err != nil {
+		return nil, err
 	}
 	grants := map[uint64]*authz.Disclosure{}
 	for _, d := range o.state.Disclosures() {
@@ -311,4 +298,24 @@ func timeOrNone(t, open int64) *timestamppb.Timestamp {
 		return nil
 	}
 	return health.Timestamp(t)
+}
+
+// microsBetween is the inverse of timeOrNone for both ends.
+func microsBetween(from, to *timestamppb.Timestamp) (first, end int64, err error) {
+	if first, err = microsOr(from, "from", math.MinInt64); err != nil {
+		return 0, 0, err
+	}
+	end, err = microsOr(to, "to", math.MaxInt64)
+	return first, end, err
+}
+
+func microsOr(t *timestamppb.Timestamp, field string, none int64) (int64, error) {
+	if t == nil {
+		return none, nil
+	}
+	at, err := health.Micros(t)
+	if err != nil {
+		return 0, &query.ArgumentError{Field: field, Why: err.Error()}
+	}
+	return at, nil
 }

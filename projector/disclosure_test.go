@@ -155,3 +155,26 @@ func TestNothingElseIsHandedOver(t *testing.T) {
 		t.Errorf("an export goes on after its grant was revoked: %v", err)
 	}
 }
+
+// Years that no time has are no times, where the owner says from when to when.
+func TestPeriodsOfTheOwnersListsAreTimes(t *testing.T) {
+	_, s, _ := disclosing(t)
+	number, _ := s.open.state.Head()
+	never := &timestamppb.Timestamp{Seconds: 1 << 50}
+	for _, field := range []string{"from", "to"} {
+		filter, export := &pb.AccessFilter{From: never}, &pb.OpenExportRequest{Disclosure: number, From: never}
+		account := &pb.DisclosureFilter{From: never}
+		if field == "to" {
+			filter, export.From, export.To, account = &pb.AccessFilter{To: never}, nil, never, &pb.DisclosureFilter{To: never}
+		}
+		for _, query := range []*pb.ReadRequest{
+			{Query: &pb.ReadRequest_Access{Access: &pb.ListAccessRequest{Filter: filter, Refused: true}}},
+			{Query: &pb.ReadRequest_Account{Account: &pb.AccountDisclosuresRequest{Filter: account}}},
+			{Query: &pb.ReadRequest_OpenExport{OpenExport: export}},
+		} {
+			if _, err := s.Read(t.Context(), query); rpc.Detail(err).GetField() != field {
+				t.Errorf("%T, %s: %v", query.GetQuery(), field, err)
+			}
+		}
+	}
+}

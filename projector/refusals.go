@@ -3,14 +3,12 @@ package projector
 import (
 	"context"
 	"errors"
-	"math"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"healthledger/projector/query"
 	"healthledger/projector/view"
-	"healthledger/proto/health"
 	pb "healthledger/proto/healthledger/v1"
 )
 
@@ -23,11 +21,7 @@ func (o *openStore) listRefusals(ctx context.Context, req *pb.ListAccessRequest)
 	if len(filter.GetTypes()) > 0 {
 		return nil, &query.ArgumentError{Field: "types", Value: filter.GetTypes()[0], Why: "what was refused is not listed by type"}
 	}
-	from, err := microsOr(filter.GetFrom(), "from", math.MinInt64)
-	if err != nil {
-		return nil, err
-	}
-	to, err := microsOr(filter.GetTo(), "to", math.MaxInt64)
+	from, to, err := microsBetween(filter.GetFrom(), filter.GetTo())
 	if err != nil {
 		return nil, err
 	}
@@ -58,17 +52,6 @@ func (o *openStore) listRefusals(ctx context.Context, req *pb.ListAccessRequest)
 	}
 	page.NextPageToken, err = o.sealOwnerToken(refusalContext, last)
 	return page, err
-}
-
-func microsOr(t *timestamppb.Timestamp, field string, none int64) (int64, error) {
-	if t == nil {
-		return none, nil
-	}
-	at, err := health.Micros(t)
-	if err != nil {
-		return 0, &query.ArgumentError{Field: field, Why: err.Error()}
-	}
-	return at, nil
 }
 
 func refusalHeld(f *pb.AccessFilter, r *view.Refusal, one *pb.Refusal) bool {

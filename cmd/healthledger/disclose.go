@@ -288,7 +288,7 @@ func (c *discloseAccountCmd) Run(ctx context.Context, g *globals) error {
 		return err
 	}
 	if filter.From == nil {
-		filter.From = timestamppb.New(time.Now().AddDate(-accountYears, 0, 0))
+		filter.From = timestamppb.New(time.Now().AddDate(-accountYears, 0, 0).Truncate(time.Second))
 	}
 	o, err := g.owner(ctx)
 	if err != nil {
