@@ -33,6 +33,8 @@ func TestPoliciesSayWhatTheManifestSaysAndWhatTheirModelAsks(t *testing.T) {
 			"THIS NOTICE DESCRIBES HOW MEDICAL INFORMATION ABOUT YOU MAY BE USED AND DISCLOSED", "For treatment", "For payment", "For health care operations",
 			"psychotherapy notes", "marketing", "revoke", "restrictions", "confidential communications", "see and copy", "amend", "accounting of disclosures", "on paper",
 			"breach", "Secretary", "retaliate", "Contact", "Effective from",
+			// Since February 2026.
+			"42 CFR part 2", "legislative proceedings",
 		},
 	}
 	for _, model := range models {
