@@ -378,3 +378,36 @@ func TestALaterGrantOfAnObjectAppearsOnceAsAdded(t *testing.T) {
 	want("deleted again", 0, 0)
 	s.close(t)
 }
+
+// Apps may give the same UUIDs: the owner sees each object once, with its own name, on
+// whichever page it stands.
+func TestObjectsWithOneUUIDAreListedApart(t *testing.T) {
+	s, state := newStore(t), grants(t, nil)
+	defer s.close(t)
+	var want []string
+	for i, app := range []uint64{anna, bert, carl} {
+		sample := grantable{app: anna, typeName: "visionPrescription"}.sample(base - int64(i)*second)
+		s.saveSamples(t, app, 0, sample)
+		want = append(want, fmt.Sprint(app, sample.GetUuid()))
+	}
+	for limit := range uint32(4) {
+		var got []string
+		req := &pb.ListObjectsRequest{Type: "visionPrescription", Limit: limit}
+		list, err := s.engine.Objects(t.Context(), state.OwnerScope(), state.Scope(bert), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range list.GetObjects() {
+			got = append(got, fmt.Sprint(o.GetName().GetApp(), o.GetSample().GetUuid()))
+			if own := o.GetName().GetApp() == bert; o.GetOwn() != own || o.GetReadable() != own {
+				t.Errorf("%v", o)
+			}
+		}
+		if limit == 0 {
+			limit = uint32(len(want))
+		}
+		if diff := cmp.Diff(want[:limit], got); diff != "" {
+			t.Errorf("limit %d: %s", limit, diff)
+		}
+	}
+}

@@ -2,9 +2,6 @@ package query
 
 import (
 	"context"
-	"errors"
-
-	"github.com/google/uuid"
 
 	"healthledger/authz"
 	"healthledger/projector/view"
@@ -31,63 +28,21 @@ func (e *Engine) Objects(ctx context.Context, owner, reader authz.Scope, r *pb.L
 		return nil, err
 	}
 	return answer(e, "list objects", func(s *view.Snapshot) (*pb.ListObjectsResponse, error) {
+		list := &pb.ListObjectsResponse{}
+		q.taking = func(source *view.Source, sample *pb.Sample) {
+			list.Objects = append(list.Objects, storedObject(t, reader, source, sample))
+		}
 		page, err := q.run(ctx, s)
-		if err != nil {
-			return nil, err
-		}
-		list := &objectList{writer: newWriter(owner, q.options, s), typ: t, reader: reader}
-		found, err := s.ByUUID(owner, t.Code, idsOf(page.GetSamples()), func() error { return errors.Join(ctx.Err(), s.Err()) })
-		if err != nil {
-			return nil, err
-		}
-		for _, f := range found {
-			if err := list.add(f); err != nil {
-				return nil, err
-			}
-		}
-		return list.answer(page), nil
+		list.NextPageToken = page.GetNextPageToken()
+		return list, err
 	})
 }
 
-func idsOf(samples []*pb.Sample) (ids [][16]byte) {
-	for _, s := range samples {
-		ids = append(ids, uuid.MustParse(s.GetUuid()))
-	}
-	return ids
-}
-
-// objectList finds out the names of the objects of a page.
-type objectList struct {
-	writer *writer
-	typ    *catalog.Type
-	reader authz.Scope
-	// byUUID are those of the page: apps may give the same UUIDs.
-	byUUID map[string][]*pb.StoredObject
-}
-
-func (l *objectList) add(f view.Found) error {
-	sample, err := l.writer.sample(f.Source, f.Sample)
-	if err != nil {
-		return err
-	}
-	name := f.Source.Object()
-	_, readable := l.reader.Access(l.typ.Code).Since(name.App, name.Name)
-	if l.byUUID == nil {
-		l.byUUID = map[string][]*pb.StoredObject{}
-	}
-	l.byUUID[sample.GetUuid()] = append(l.byUUID[sample.GetUuid()], &pb.StoredObject{
+func storedObject(t *catalog.Type, reader authz.Scope, source *view.Source, sample *pb.Sample) *pb.StoredObject {
+	name := source.Object()
+	_, readable := reader.Access(t.Code).Since(name.App, name.Name)
+	return &pb.StoredObject{
 		Name: &pb.ObjectName{App: name.App, Name: []byte(name.Name)}, Sample: sample,
-		Readable: readable, Own: name.App == l.reader.Reader(),
-	})
-	return nil
-}
-
-// answer puts them in the order of the page.
-func (l *objectList) answer(page *pb.QuerySamplesResponse) *pb.ListObjectsResponse {
-	resp := &pb.ListObjectsResponse{NextPageToken: page.GetNextPageToken()}
-	for _, s := range page.GetSamples() {
-		resp.Objects = append(resp.Objects, l.byUUID[s.GetUuid()]...)
-		delete(l.byUUID, s.GetUuid())
+		Readable: readable, Own: name.App == reader.Reader(),
 	}
-	return resp
 }

@@ -58,6 +58,8 @@ type samplesQuery struct {
 	limit     uint32
 	taken     uint32 // by the pages before
 	bytes     int
+	// taking, unless it is nil, is called with every sample of the answer.
+	taking func(*view.Source, *pb.Sample)
 }
 
 func (e *Engine) parseSamples(scope authz.Scope, r *pb.QuerySamplesRequest) (*samplesQuery, error) {
@@ -196,6 +198,9 @@ func (q *samplesQuery) fill(found found, w *writer) (*pb.QuerySamplesResponse, e
 			return answer, err
 		}
 		answer.Samples = append(answer.Samples, message)
+		if q.taking != nil {
+			q.taking(source, message)
+		}
 		last = w.rank(q.selection.order, source, &sample)
 		q.taken++
 	}
