@@ -90,7 +90,7 @@ func (b *Batch) same(d *draft, s *sought) (bool, error) {
 	if d.count == 0 || s.content.keyEnd > d.maxEnd {
 		return false, nil
 	}
-	if d.places.find(s.start, s.end, func(other *content) bool { return b.equal(other, s) }) >= 0 {
+	if b.pendingSame(d, s) >= 0 {
 		return true, nil
 	}
 	_, found, err := b.storedSame(d, s)
@@ -108,7 +108,7 @@ func (b *Batch) locate(d *draft, s *sought) (Locator, bool, error) {
 	if row.Place, found, err = b.storedSame(d, s); found || err != nil {
 		return row, found, err
 	}
-	i := d.places.find(s.start, s.end, func(other *content) bool { return b.equal(other, s) })
+	i := b.pendingSame(d, s)
 	if i >= 0 {
 		row.Place = d.places.place(i)
 	}
@@ -120,6 +120,23 @@ func (b *Batch) storedSame(d *draft, s *sought) (Place, bool, error) {
 		return Place{}, false, nil
 	}
 	return b.run.find(b, d, s)
+}
+
+// pendingSame returns which sample of the batch is what is sought, -1 if none is.
+func (b *Batch) pendingSame(d *draft, s *sought) int {
+	return d.places.find(s.start, s.end, func(i int, other *content) bool {
+		return b.equal(other, s) && !b.isGone(d, d.places.place(i), other.keyEnd)
+	})
+}
+
+// isGone says whether the batch has removed a sample that it added.
+func (b *Batch) isGone(d *draft, at Place, keyEnd int64) bool {
+	if len(b.gone) == 0 {
+		return false
+	}
+	b.key = appendTie(appendPeriod(append(b.key[:0], d.prefix...), at.Start, keyEnd), at.Sequence, at.Event, at.Index)
+	_, gone := b.gone[string(b.key)]
+	return gone
 }
 
 func (b *Batch) equal(p *content, s *sought) bool {

@@ -41,7 +41,6 @@ type pending struct {
 	content
 	index uint32
 	next  int32 // the one before it at the same place, -1: none
-	gone  bool  // it was removed again
 }
 
 // pendingPlaces holds the samples that a batch adds to one (type, source), so that later
@@ -91,26 +90,17 @@ func (p *pendingPlaces) link(i int32) {
 	p.index[key] = i
 }
 
-// find returns the first sample in order of Place of those for which equal holds, -1 if
-// none. That is not always the one that came first: members of an object come before
-// samples of their type whose index is lower.
-func (p *pendingPlaces) find(start, end int64, equal func(*content) bool) int {
+// find returns the first sample in order of Place of those that are the one, -1 if none is.
+// That is not always the one that came first: members of an object come before samples of
+// their type whose index is lower.
+func (p *pendingPlaces) find(start, end int64, is func(i int, c *content) bool) int {
 	found := -1
 	p.each(start, end, func(i int) {
-		if !p.list[i].gone && equal(&p.list[i].content) && (found < 0 || p.before(i, found)) {
+		if is(i, &p.list[i].content) && (found < 0 || p.before(i, found)) {
 			found = i
 		}
 	})
 	return found
-}
-
-// remove takes out the sample at a place, if it is there.
-func (p *pendingPlaces) remove(at Place) {
-	p.each(at.Start, at.End, func(i int) {
-		if p.place(i) == at {
-			p.list[i].gone = true
-		}
-	})
 }
 
 // each calls look with all of one period.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"google.golang.org/protobuf/proto"
@@ -148,4 +149,34 @@ func TestJoinedPeriodsOverlapTheSame(t *testing.T) {
 			t.Errorf("%v: %+v: %v", all, s.Place, got)
 		}
 	})
+}
+
+// What one batch adds at one moment and deletes again takes no longer than what it adds at
+// many: an app chooses the times, and every rebuild applies what it has sent.
+func TestDeletionsAtOneMomentTakeNoLonger(t *testing.T) {
+	took := func(apart int64) time.Duration {
+		c := &pb.SampleColumns{Type: 1, Tick: 1}
+		for i := range int64(20_000) {
+			c.Start, c.Mantissa = append(c.Start, apart), append(c.Mantissa, i)
+		}
+		v := openView(t, vfs.NewMem())
+		defer closeView(t, v)
+		b := v.Begin()
+		defer b.Close()
+		err := b.Apply(1, 0, &pb.Event{Body: &pb.Event_SamplesSaved{SamplesSaved: &pb.SamplesSaved{App: 1, RequestId: make([]byte, 16), Columns: []*pb.SampleColumns{c}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		err = b.Apply(2, 0, &pb.Event{Body: &pb.Event_SamplesDeleted{SamplesDeleted: &pb.SamplesDeleted{
+			App: 1, RequestId: bytes.Repeat([]byte{1}, 16), Deletions: []*pb.DeletedSamples{{Type: 1}},
+		}}})
+		if err != nil || b.counts.Deleted != 20_000 {
+			t.Fatal(b.counts.Deleted, err)
+		}
+		return time.Since(begun)
+	}
+	if many, one := took(1000), took(0); one > 8*many {
+		t.Errorf("%v at many moments, %v at one", many, one)
+	}
 }

@@ -124,7 +124,6 @@ func (b *Batch) removeRow(row *Locator) (*Sample, error) {
 	b.gone[string(key)] = struct{}{}
 	b.dropFigures(d, s)
 	d.count--
-	d.places.remove(s.Place)
 	b.noteChange(d, &d.removed, row.End)
 	b.key = row.appendKey(append(b.key[:0], familyDeletion))
 	b.value = appendDeletion(b.value[:0], row, s, &e, b.sequence)
