@@ -18,6 +18,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
+	"slices"
 	"sync"
 
 	"google.golang.org/protobuf/proto"
@@ -210,6 +212,9 @@ func (s *State) follow(d *pb.Decision, detail *pb.DecisionDetail) (*App, error) 
 				return nil, err
 			}
 		}
+		if slices.ContainsFunc(detail.GetOwnerDeleted().GetDeletions(), isNoDeletion) {
+			return nil, fmt.Errorf("%w: decision %d deletes what no view can have", ErrForged, d.GetNumber())
+		}
 	}
 	if touched != nil {
 		touched.settle()
@@ -322,6 +327,11 @@ func setReads(d *pb.Decision, a *App, grants []*pb.ReadGrant) error {
 		}
 	}
 	return nil
+}
+
+// isNoDeletion tells that no view takes a deletion, which would end the log there for all.
+func isNoDeletion(d *pb.DeletedSamples) bool {
+	return d.GetType() > math.MaxUint16 || slices.ContainsFunc(d.GetUuids(), func(id []byte) bool { return len(id) != 16 })
 }
 
 // Device returns the daemon that is enrolled to write the log, nil before there is one.

@@ -1,12 +1,14 @@
 package projector
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"healthledger/authz"
 	pb "healthledger/proto/healthledger/v1"
 	"healthledger/proto/rpc"
 )
@@ -136,5 +138,27 @@ func TestOutcomeTellsWhatARequestDid(t *testing.T) {
 	_, err := s.Read(t.Context(), &pb.ReadRequest{Reader: &pb.Reader{App: h.app.Number}, Query: &pb.ReadRequest_Outcome{Outcome: &pb.Outcome{}}})
 	if rpc.Reason(err) != rpc.ReasonInternal {
 		t.Error(err)
+	}
+}
+
+// What the view could not take would end the log for it, so it does not come into the log.
+func TestDeletionThatNoViewTakesIsNotDecided(t *testing.T) {
+	h := newHouse(t)
+	h.save(t, 0, 10)
+	s := h.opened(t)
+	for _, d := range []*pb.DeletedSamples{{Type: 1, Uuids: [][]byte{make([]byte, 15)}}, {Type: 1 << 16, To: new(int64)}} {
+		draft := deletesSamples(firstMinutes(t, 1), d)
+		draft.Sequence, _, _ = h.store.Head()
+		signed, err := s.SignDecision(t.Context(), draft)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.store.Decide(t.Context(), signed.GetDecision()); !errors.Is(err, authz.ErrForged) {
+			t.Errorf("%v: %v", d, err)
+		}
+	}
+	h.decide(t, s, deletesSamples(firstMinutes(t, 4)))
+	if got := stepsOf(t, s); got != 6 {
+		t.Error(got)
 	}
 }
