@@ -2,7 +2,6 @@ package projector
 
 import (
 	"context"
-	"errors"
 
 	"healthledger/authz"
 	"healthledger/projector/query"
@@ -12,7 +11,7 @@ import (
 // listObjects shows the owner what can be granted to an app object by object.
 func (o *openStore) listObjects(ctx context.Context, reader *pb.Reader, req *pb.ListObjectsRequest) (*pb.ListObjectsResponse, error) {
 	if reader.GetApp() != 0 {
-		return nil, errors.New("objects are listed for the owner")
+		return nil, errNotOwner
 	}
 	app, ok := o.state.AppByBundle(req.GetBundleId())
 	if !ok {
