@@ -7,7 +7,6 @@ import (
 	"math"
 	"slices"
 
-	"healthledger/authz"
 	pb "healthledger/proto/healthledger/v1"
 )
 
@@ -128,48 +127,70 @@ func findEntry(entries []*entry, id uint32) (int, bool) {
 
 // with returns the directory with the drafts in it.
 func (dir directory) with(drafts map[draftKey]*draft) directory {
-	if len(drafts) == 0 {
+	changed := map[uint32][]*entry{}
+	for key, d := range drafts {
+		if !d.blank() {
+			changed[key.typeCode] = append(changed[key.typeCode], &entry{
+				origin: d.origin, count: d.count, maxEnd: d.maxEnd, members: d.members, days: d.days,
+			})
+		}
+	}
+	return dir.replacing(changed)
+}
+
+// replacing returns the directory with entries, by type, instead of those of the same sources.
+func (dir directory) replacing(changed map[uint32][]*entry) directory {
+	if len(changed) == 0 {
 		return dir
 	}
 	next := maps.Clone(dir)
 	if next == nil {
 		next = directory{}
 	}
-	copied := map[uint32]map[authz.Object]bool{}
-	for key, d := range drafts {
-		if d.blank() {
-			continue
-		}
-		if copied[key.typeCode] == nil {
-			copied[key.typeCode] = map[authz.Object]bool{}
-			next[key.typeCode] = slices.Clone(next[key.typeCode])
-		}
-		next.put(key.typeCode, &entry{
-			origin: d.origin, count: d.count, maxEnd: d.maxEnd, members: d.members, days: d.days,
-		}, copied[key.typeCode])
+	for typeCode, entries := range changed {
+		next[typeCode] = merged(next[typeCode], next.owners(typeCode, entries), compareOwned)
 	}
 	return next
 }
 
-// put sets an entry in slices that are this directory's own; copied tells of which apps and
-// objects they are already.
-func (dir directory) put(typeCode uint32, e *entry, copied map[authz.Object]bool) {
-	apps := dir[typeCode]
-	owner := authz.Object{App: e.origin.app, Name: e.origin.object}
-	i, ok := findOwned(apps, owner.App, owner.Name)
-	if !ok {
-		apps = slices.Insert(apps, i, owned{app: owner.App, object: owner.Name})
-	} else if !copied[owner] {
-		apps[i].entries = slices.Clone(apps[i].entries)
+// owners returns those of some entries, with all that they have of the type.
+func (dir directory) owners(typeCode uint32, entries []*entry) []owned {
+	slices.SortFunc(entries, func(a, b *entry) int {
+		return cmp.Or(cmp.Compare(a.origin.app, b.origin.app), cmp.Compare(a.origin.object, b.origin.object), compareEntries(a, b))
+	})
+	var all []owned
+	for len(entries) > 0 {
+		o, n := entries[0].origin, 1
+		for n < len(entries) && entries[n].origin.app == o.app && entries[n].origin.object == o.object {
+			n++
+		}
+		one := owned{app: o.app, object: o.object, entries: slices.Clone(entries[:n])}
+		if i, there := findOwned(dir[typeCode], o.app, o.object); there {
+			one.entries = merged(dir[typeCode][i].entries, one.entries, compareEntries)
+		}
+		all, entries = append(all, one), entries[n:]
 	}
-	copied[owner] = true
-	j, ok := findEntry(apps[i].entries, e.origin.id)
-	if ok {
-		apps[i].entries[j] = e
-	} else {
-		apps[i].entries = slices.Insert(apps[i].entries, j, e)
+	return all
+}
+
+func compareOwned(a, b owned) int {
+	return cmp.Or(cmp.Compare(a.app, b.app), cmp.Compare(a.object, b.object))
+}
+
+func compareEntries(a, b *entry) int { return cmp.Compare(a.origin.id, b.origin.id) }
+
+// merged returns what stands in two slices, both in order, and of equals what has changed.
+func merged[T any](before, changed []T, compare func(a, b T) int) []T {
+	all := make([]T, 0, len(before)+len(changed))
+	for _, one := range changed {
+		i, there := slices.BinarySearchFunc(before, one, compare)
+		all = append(append(all, before[:i]...), one)
+		if there {
+			i++
+		}
+		before = before[i:]
 	}
-	dir[typeCode] = apps
+	return append(all, before...)
 }
 
 func (e *entry) appendRow(dst []byte) []byte {

@@ -75,18 +75,11 @@ func (d *draft) settle() {
 	for _, one := range d.changed {
 		changed = append(changed, *one)
 	}
-	slices.SortFunc(changed, func(a, b day) int { return cmp.Compare(a.number, b.number) })
-	days, rest := make([]day, 0, len(d.days)+len(changed)), d.days
-	for _, one := range changed {
-		i, there := findDay(rest, one.number)
-		days = append(append(days, rest[:i]...), one)
-		if there {
-			i++
-		}
-		rest = rest[i:]
-	}
-	d.days = append(days, rest...)
+	slices.SortFunc(changed, compareDays)
+	d.days = merged(d.days, changed, compareDays)
 }
+
+func compareDays(a, b day) int { return cmp.Compare(a.number, b.number) }
 
 // putDraft writes the entry, and the days that have changed.
 func (b *Batch) putDraft(key draftKey, d *draft) {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
-
-	"healthledger/authz"
 )
 
 // load reads into memory what is held there.
@@ -85,7 +83,7 @@ func (v *View) loadSource(key, value []byte) error {
 }
 
 func (v *View) loadDirectory(s *state) error {
-	copied := map[uint32]map[authz.Object]bool{}
+	byType := map[uint32][]*entry{}
 	entries := map[draftKey]*entry{}
 	err := v.rows(familyEntry, func(key, value []byte) error {
 		typeCode, source, e, ok := readEntry(key, value)
@@ -94,15 +92,13 @@ func (v *View) loadDirectory(s *state) error {
 		}
 		e.origin = v.sources[source]
 		entries[draftKey{typeCode, source}] = e
-		if copied[typeCode] == nil {
-			copied[typeCode] = map[authz.Object]bool{}
-		}
-		s.directory.put(typeCode, e, copied[typeCode])
+		byType[typeCode] = append(byType[typeCode], e)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
+	s.directory = s.directory.replacing(byType)
 	return v.rows(familyDay, func(key, value []byte) error {
 		typeCode, source, d, ok := readDay(key, value)
 		e := entries[draftKey{typeCode, source}]
