@@ -193,10 +193,16 @@ func (h *httpHandler) read(w http.ResponseWriter, r *http.Request, caller Caller
 			h.bounds.leave(caller.Key, size)
 		}
 	}()
+	stopped := make(chan struct{})
 	stop := context.AfterFunc(h.opts.Stopping, func() {
+		defer close(stopped)
 		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
 	})
-	defer stop()
+	defer func() {
+		if !stop() {
+			<-stopped // once the handler returns, what it writes to is gone
+		}
+	}()
 	var body bytes.Buffer
 	body.Grow(int(max(r.ContentLength, 0)) + bytes.MinRead)
 	n, err := body.ReadFrom(io.LimitReader(r.Body, limit+1))

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,6 +68,39 @@ func (p *patient) Write(content []byte) (int, error) { return len(content), nil 
 func (p *patient) SetWriteDeadline(until time.Time) error {
 	p.until = until
 	return nil
+}
+
+// leaving is a connection that is told not to be read from any more, which takes its time.
+type leaving struct {
+	patient
+	told atomic.Bool
+}
+
+func (l *leaving) SetReadDeadline(time.Time) error {
+	time.Sleep(time.Second)
+	l.told.Store(true)
+	return nil
+}
+
+// What a service that stops does with a connection is done when the call's handler returns:
+// over HTTP/2 there is nothing left of the connection after that.
+func TestAStopTouchesNoConnectionAfterItsCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stopping, stop := context.WithCancel(t.Context())
+		stop()
+		client := new(leaving)
+		request, err := http.NewRequest(http.MethodPost, "/healthledger.v1.HealthService/Save", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", rpc.ContentTypeJSON)
+		request.Header.Set("Authorization", "Bearer "+rpc.Bearer(store, anna, secret))
+		handler(service{save: accept}, rpc.HTTPOptions{Stopping: stopping}).ServeHTTP(client, request)
+		if !client.told.Load() {
+			t.Error("it is told after the call")
+			time.Sleep(time.Minute)
+		}
+	})
 }
 
 // How long an answer may take to its client counts from when it leaves, however long it
