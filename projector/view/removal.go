@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -243,13 +244,35 @@ func (r *removal) locateDerived(d *draft, alike [][16]byte) error {
 	return nil
 }
 
-// locateOverlapping finds where those may lie that overlap one of the periods.
+// locateOverlapping finds where those may lie that overlap one of the periods, which are in
+// order. There may be many, so that the days are gone through once.
 func (r *removal) locateOverlapping(d *draft) {
 	d.settle()
 	key := draftKey{d.typeCode, d.origin.id}
-	for _, p := range r.periods {
-		r.spans[key] = append(r.spans[key], d.spans(math.MinInt64, p.from, p.to-1)...)
+	for _, one := range d.days {
+		if s, ok := r.within(&one); ok {
+			r.spans[key] = append(r.spans[key], s)
+		}
 	}
+}
+
+// within returns between what ends samples that end in a day can overlap one of the periods.
+func (r *removal) within(d *day) (s Span, ok bool) {
+	first, last := boundsOf(d.number)
+	earliest := int64(math.MinInt64)
+	if d.longest <= uint64(first)+1<<63 {
+		earliest = int64(uint64(first) - d.longest)
+	}
+	from := sort.Search(len(r.periods), func(i int) bool { return r.periods[i].to > earliest })
+	to := sort.Search(len(r.periods), func(i int) bool { return r.periods[i].from > last })
+	if from >= to {
+		return s, false
+	}
+	if until := r.periods[to-1].to - 1; d.longest <= uint64(math.MaxInt64)-uint64(until) {
+		last = min(last, int64(uint64(until)+d.longest))
+	}
+	s = Span{First: max(first, r.periods[from].from), Last: last}
+	return s, s.First <= s.Last
 }
 
 // united returns the periods that cover the same time, in order and apart.
@@ -266,12 +289,12 @@ func united(all []halfOpen) []halfOpen {
 	return apart
 }
 
-// unitedSpans returns the spans that hold the same ends, in order and without overlap.
+// unitedSpans returns the spans that hold the same ends, in order and apart.
 func unitedSpans(all []Span) []Span {
 	slices.SortFunc(all, func(a, b Span) int { return cmp.Compare(a.First, b.First) })
 	var apart []Span
 	for _, s := range all {
-		if n := len(apart) - 1; n >= 0 && s.First <= apart[n].Last {
+		if n := len(apart) - 1; n >= 0 && (s.First <= apart[n].Last || s.First == apart[n].Last+1) {
 			apart[n].Last = max(apart[n].Last, s.Last)
 			continue
 		}

@@ -180,3 +180,36 @@ func TestDeletionsAtOneMomentTakeNoLonger(t *testing.T) {
 		t.Errorf("%v at many moments, %v at one", many, one)
 	}
 }
+
+// Where samples may lie that overlap many periods is found in one pass through the days.
+func TestManyPeriodsAreLocatedInOnePass(t *testing.T) {
+	v := openView(t, vfs.NewMem())
+	defer closeView(t, v)
+	b := v.Begin()
+	defer b.Close()
+	d := b.draft(1, b.source(1, nil, about{}))
+	d.count = 1
+	for number := range int32(40_000) {
+		d.day(number).changed = 1
+		d.maxEnd = int64(number) * dayLength
+	}
+	locate := func(periods int) time.Duration {
+		least := time.Duration(math.MaxInt64)
+		for range 5 {
+			r := &removal{batch: b, spans: map[draftKey][]Span{}}
+			for i := range int64(periods) {
+				r.periods = append(r.periods, halfOpen{i * dayLength, i*dayLength + 1})
+			}
+			begun := time.Now()
+			r.locateOverlapping(d)
+			least = min(least, time.Since(begun))
+			if n := len(r.spans[draftKey{1, 0}]); n != periods {
+				t.Errorf("%d spans for %d periods", n, periods)
+			}
+		}
+		return least
+	}
+	if one, many := locate(1), locate(1000); many > 4*one {
+		t.Errorf("one period in %v, 1000 in %v", one, many)
+	}
+}
