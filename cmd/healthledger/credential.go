@@ -21,7 +21,7 @@ func (f *credentialFlags) check() error {
 	if f.SeedFile != "" && f.Nkey == "" {
 		return usagef("--seed-file goes with --nkey")
 	}
-	return nil
+	return canWrite("--credentials", f.Credentials) // before the old credential ends
 }
 
 // keep writes the credentials and prints what is to be told of them.

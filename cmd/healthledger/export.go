@@ -3,8 +3,10 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -125,6 +127,9 @@ func (c *exporting) selection(loc *time.Location) (sel export.Selection, err err
 type writeFunc func(ctx context.Context, w io.Writer, r export.Reader, report *export.Report) error
 
 func (c *exporting) writer(sel export.Selection, loc *time.Location) (writeFunc, error) {
+	if err := canWrite("--output", c.Output); err != nil {
+		return nil, err
+	}
 	archive := filepath.Ext(c.Output) == ".zip"
 	switch {
 	case c.Format == "apple":
@@ -182,6 +187,26 @@ func (g *globals) writeTo(path string, write func(io.Writer) error) (err error) 
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// canWrite says whether writeTo could write a file, before anything is recorded or replaced
+// for its sake. An empty path is not written.
+func canWrite(flag, path string) error {
+	if path == "" {
+		return nil
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return usagef("%s: %s is a directory", flag, path)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".healthledger.*")
+	var inner *fs.PathError
+	if errors.As(err, &inner) {
+		err = inner.Err // and not a name that nobody has given
+	}
+	if err != nil {
+		return fmt.Errorf("%s: cannot write %s: %w", flag, path, err)
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // print says what was exported. Standard output may be the export itself, so that what
