@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -31,6 +32,11 @@ func web(t *testing.T, impl pb.HealthServiceHandler, opts rpc.HTTPOptions) *http
 	server.Config.Protocols = new(http.Protocols)
 	server.Config.Protocols.SetHTTP1(true)
 	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	// What the system keeps for a client that does not read is megabytes otherwise.
+	server.Config.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		_ = conn.(*net.TCPConn).SetWriteBuffer(4096)
+		return ctx
+	}
 	server.Start()
 	t.Cleanup(server.Close)
 	return server
