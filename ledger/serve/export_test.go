@@ -193,7 +193,8 @@ func TestAnExportThatIsBegunMeanwhileEndsWithTheSessions(t *testing.T) {
 				}
 			}}
 			k.exports.store = log
-			if _, err := f.owner.OpenExport(t.Context(), &pb.OpenExportRequest{Disclosure: 7}); rpc.Reason(err) != reason {
+			ctx := rpc.WithCaller(t.Context(), rpc.Caller{Store: f.genesis.Store.String(), Key: f.Address().Key, Session: k.sessions.New()})
+			if _, err := (&ownerService{daemon: f.Daemon}).OpenExport(ctx, &pb.OpenExportRequest{Disclosure: 7}); rpc.Reason(err) != reason {
 				t.Error(err)
 			}
 			if len(k.exports.open) != 0 || log.last() == nil {
