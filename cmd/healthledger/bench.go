@@ -52,6 +52,9 @@ type benchTimingCmd struct {
 }
 
 func (c *benchTimingCmd) Run(ctx context.Context, g *globals) error {
+	if c.Rounds < 1 || c.Restarts < 1 {
+		return usagef("--rounds, --restarts: at least 1")
+	}
 	o := bench.TrialOptions{Samples: int(c.Samples), Rounds: c.Rounds, Restarts: c.Restarts, JSON: g.JSON, Out: g.out}
 	o.Tell = func(what string) { fmt.Fprintln(g.err, what) }
 	return bench.Trial(ctx, o)
@@ -66,6 +69,9 @@ type benchCallsCmd struct {
 func (c *benchCallsCmd) Run(ctx context.Context, g *globals) error {
 	if c.Rounds < 1 {
 		return usagef("--rounds: at least 1")
+	}
+	if c.Duration <= 0 {
+		return usagef("--duration: %s is no time to measure in", c.Duration)
 	}
 	o := bench.CallOptions{Samples: int(c.Samples), Rounds: c.Rounds, Duration: c.Duration, JSON: g.JSON, Out: g.out}
 	o.Tell = func(what string) { fmt.Fprintln(g.err, what) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -31,6 +32,14 @@ func (c *serveCmd) Run(ctx context.Context, g *globals) error {
 	}
 	if c.Bytes < 1 {
 		return usagef("--app-bytes: %d is not a number from 1", c.Bytes)
+	}
+	if c.AutoLock < 0 {
+		return usagef("--auto-lock: %s is not a time from 0", c.AutoLock)
+	}
+	for flag, address := range map[string]string{"--listen": c.Listen, "--http": c.HTTP} {
+		if _, _, err := net.SplitHostPort(address); err != nil && address != "" {
+			return usagef("%s: %q is not HOST:PORT", flag, address)
+		}
 	}
 	options, err := g.serveOptions()
 	if err != nil {
