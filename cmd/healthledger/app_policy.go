@@ -13,7 +13,11 @@ type appManifestCmd struct{}
 
 // Run prints a manifest to begin with.
 func (c *appManifestCmd) Run(g *globals) error {
-	_, err := fmt.Fprint(g.out, authz.ManifestTemplate())
+	text := authz.ManifestTemplate()
+	if g.JSON {
+		return g.printJSON(map[string]string{"manifest": text})
+	}
+	_, err := fmt.Fprint(g.out, text)
 	return err
 }
 
@@ -31,6 +35,9 @@ func (c *appPolicyCmd) Run(g *globals) error {
 	text, err := authz.PolicyTemplate(c.Model, manifest)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Manifest, err)
+	}
+	if g.JSON {
+		return g.printJSON(map[string]string{"policy": text})
 	}
 	_, err = fmt.Fprint(g.out, text)
 	return err
