@@ -86,6 +86,9 @@ func (c *decideCmd) Run(ctx context.Context, g *globals) error {
 	}
 	i := slices.IndexFunc(requests, func(r *pb.PendingRequest) bool { return r.GetManifest().GetBundleId() == c.ID })
 	if i < 0 {
+		if _, err := o.registered(ctx, c.ID); err != nil {
+			return err
+		}
 		return fmt.Errorf("%s asks for nothing that is not decided", c.ID)
 	}
 	toggles := togglesOf(requests[i])

@@ -118,7 +118,7 @@ func (c *discloseGrantCmd) confirmed(g *globals) (bool, error) {
 func printDisclosureSheet(out io.Writer, m *pb.Manifest, req *pb.GrantDisclosureRequest) {
 	printManifest(out, m)
 	line := func(name, text string) {
-		fmt.Fprintf(out, "%-10s%s\n", name, strings.ReplaceAll(text, "\n", "\n          "))
+		fmt.Fprintf(out, "%-10s%s\n", name, strings.ReplaceAll(printableLines(text), "\n", "\n          "))
 	}
 	fmt.Fprintln(out)
 	recipient := req.GetRecipient() + " (the manifest does not name it)"
