@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -30,18 +29,8 @@ func openDecisions(path string) (*decisionCache, error) {
 		return nil, err
 	}
 	c := &decisionCache{path: path}
-	intact := 0
-	r := bufio.NewReader(bytes.NewReader(content))
-	for {
-		d := &pb.SignedDecision{}
-		if err := protodelim.UnmarshalFrom(r, d); err != nil {
-			break
-		}
-		c.list = append(c.list, d)
-		var b bytes.Buffer
-		n, _ := protodelim.MarshalTo(&b, d)
-		intact += n
-	}
+	var intact int
+	c.list, intact = parseDecisions(content)
 	c.file, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
@@ -53,6 +42,17 @@ func openDecisions(path string) (*decisionCache, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// parseDecisions reads decisions up to what is not whole, and says where that begins.
+func parseDecisions(content []byte) (list []*pb.SignedDecision, intact int) {
+	for r := bytes.NewReader(content); ; intact = len(content) - r.Len() {
+		d := &pb.SignedDecision{}
+		if err := protodelim.UnmarshalFrom(r, d); err != nil {
+			return list, intact
+		}
+		list = append(list, d)
+	}
 }
 
 // Add appends a decision and syncs.

@@ -17,8 +17,7 @@ type Receipt struct {
 
 // receipt is the text of a receipt, good for this app in this store.
 func (s *Store) receipt(app *authz.App, sequence uint64, requestID []byte) (string, error) {
-	plain := binary.BigEndian.AppendUint64(make([]byte, 0, 8+16), sequence)
-	return s.receipts.Seal(s.tokenContext(app), append(plain, requestID...))
+	return s.receipts.Seal(s.tokenContext(app), Receipt{sequence, [16]byte(requestID)}.appendTo(nil))
 }
 
 // Receipt opens the text of a receipt. The error is seal.ErrToken for what is not a
@@ -28,10 +27,22 @@ func (s *Store) Receipt(app *authz.App, text string) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	if len(plain) != 8+16 {
+	r, ok := readReceipt(plain)
+	if !ok {
 		return Receipt{}, seal.ErrToken
 	}
-	return Receipt{binary.BigEndian.Uint64(plain), [16]byte(plain[8:])}, nil
+	return r, nil
+}
+
+func (r Receipt) appendTo(b []byte) []byte {
+	return append(binary.BigEndian.AppendUint64(b, r.Sequence), r.RequestID[:]...)
+}
+
+func readReceipt(b []byte) (Receipt, bool) {
+	if len(b) != 8+16 {
+		return Receipt{}, false
+	}
+	return Receipt{binary.BigEndian.Uint64(b), [16]byte(b[8:])}, true
 }
 
 // tokenContext binds tokens to one app of this store.

@@ -71,8 +71,7 @@ func anyApp(*authz.App) error { return nil }
 // Update is what an app is told: that a type has changed, up to the segment with this
 // sequence, which only the daemon finds in the token.
 func (s *Store) Update(app *authz.App, t *catalog.Type, sequence uint64) (*pb.Update, error) {
-	plain := binary.BigEndian.AppendUint32(make([]byte, 0, 4+8), t.Code)
-	token, err := s.updates.Seal(s.tokenContext(app), binary.BigEndian.AppendUint64(plain, sequence))
+	token, err := s.updates.Seal(s.tokenContext(app), appendUpdate(nil, t.Code, sequence))
 	if err != nil {
 		return nil, err
 	}
@@ -81,11 +80,23 @@ func (s *Store) Update(app *authz.App, t *catalog.Type, sequence uint64) (*pb.Up
 
 func (s *Store) openUpdate(app *authz.App, token string) (code uint32, sequence uint64, err error) {
 	plain, err := s.updates.Open(s.tokenContext(app), token)
-	if err == nil && len(plain) != 4+8 {
-		err = seal.ErrToken
-	}
 	if err != nil {
 		return 0, 0, err
 	}
-	return binary.BigEndian.Uint32(plain), binary.BigEndian.Uint64(plain[4:]), nil
+	code, sequence, ok := readUpdate(plain)
+	if !ok {
+		return 0, 0, seal.ErrToken
+	}
+	return code, sequence, nil
+}
+
+func appendUpdate(b []byte, code uint32, sequence uint64) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(b, code), sequence)
+}
+
+func readUpdate(b []byte) (code uint32, sequence uint64, ok bool) {
+	if len(b) != 4+8 {
+		return 0, 0, false
+	}
+	return binary.BigEndian.Uint32(b), binary.BigEndian.Uint64(b[4:]), true
 }

@@ -3,12 +3,8 @@ package log
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
-	"flag"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -18,9 +14,8 @@ import (
 	"pgregory.net/rapid"
 
 	pb "healthledger/proto/healthledger/v1"
+	"healthledger/scripts/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // saveOf is what one app's save of so many heart rates looks like in the log.
 func saveOf(samples int) *pb.EventList {
@@ -267,32 +262,22 @@ func TestGoldenBodies(t *testing.T) {
 	}
 	for name, blocks := range cases {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join("testdata", "body-"+name+".hex")
 			made, err := EncodeBody(nil, blocks)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if *update {
-				if err := os.WriteFile(path, []byte(hex.EncodeToString(made)+"\n"), 0o644); err != nil {
-					t.Fatal(err)
-				}
+			want := golden.Bytes(t, "body-"+name, func() []byte { return made })
+			if name == "raw" {
+				golden.OnPage(t, "head of the body", want[:25])
 			}
-			text, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			golden, err := hex.DecodeString(strings.TrimSpace(string(text)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			decoded, err := DecodeBody(golden)
+			decoded, err := DecodeBody(want)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(blocks, decoded); diff != "" {
 				t.Error(diff)
 			}
-			if name == "raw" && !bytes.Equal(made, golden) {
+			if name == "raw" && !bytes.Equal(made, want) {
 				t.Error("the byte format changed")
 			}
 		})

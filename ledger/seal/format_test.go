@@ -3,8 +3,6 @@ package seal
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,9 +11,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "healthledger/proto/healthledger/v1"
+	"healthledger/scripts/golden"
 )
-
-var update = flag.Bool("update", false, "write testdata anew: a deliberate change of format")
 
 // The fixed values of the examples in FORMAT.md.
 var (
@@ -40,62 +37,22 @@ func exampleDevice(t testing.TB) *DeviceKey {
 	return k
 }
 
-// golden returns the content of a golden file, made by make with -update.
-func golden(t testing.TB, name string, make func() []byte) []byte {
-	t.Helper()
-	path := filepath.Join("testdata", name+".hex")
-	if *update && make != nil {
-		var lines strings.Builder
-		for b := make(); len(b) > 0; {
-			n := min(32, len(b))
-			lines.WriteString(hex.EncodeToString(b[:n]) + "\n")
-			b = b[n:]
-		}
-		if err := os.MkdirAll("testdata", 0o777); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(lines.String()), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := hex.DecodeString(strings.Join(strings.Fields(string(content)), ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-func inFormatPage(t *testing.T, what string, b []byte) {
-	t.Helper()
-	page, err := os.ReadFile("FORMAT.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(strings.Join(strings.Fields(string(page)), ""), hex.EncodeToString(b)) {
-		t.Errorf("FORMAT.md does not show the %s: %x", what, b)
-	}
-}
-
 func TestDeviceKeyFormat(t *testing.T) {
 	k := exampleDevice(t)
 	defer k.Destroy()
 	encoded := k.Encode()
 	defer encoded.Destroy()
-	want := golden(t, "device", func() []byte { return encoded.Bytes() })
+	want := golden.Bytes(t, "device", func() []byte { return encoded.Bytes() })
 	if !bytes.Equal(encoded.Bytes(), want) {
 		t.Errorf("got %x, want %x", encoded.Bytes(), want)
 	}
-	inFormatPage(t, "device key file", want)
+	golden.OnPage(t, "device key file", want)
 }
 
 func TestWrapFormat(t *testing.T) {
 	device := exampleDevice(t)
 	defer device.Destroy()
-	content := golden(t, "wrap", func() []byte {
+	content := golden.Bytes(t, "wrap", func() []byte {
 		b, err := newWrap(exampleStore, Management, exampleEpoch, secretOf(exampleRoot), [][]byte{device.SealingKey()})
 		if err != nil {
 			t.Fatal(err)
@@ -111,31 +68,31 @@ func TestWrapFormat(t *testing.T) {
 		t.Errorf("root %x", root.Bytes())
 	}
 	recipient := sha256.Sum256(device.sealingKey)
-	inFormatPage(t, "recipient", recipient[:])
-	inFormatPage(t, "head of the wrap", content[:bytes.Index(content, recipient[:])+hashSize])
+	golden.OnPage(t, "recipient", recipient[:])
+	golden.OnPage(t, "head of the wrap", content[:bytes.Index(content, recipient[:])+hashSize])
 }
 
 func TestSegmentFormat(t *testing.T) {
 	device := exampleDevice(t)
 	defer device.Destroy()
-	wrap := golden(t, "wrap", nil)
+	wrap := golden.Bytes(t, "wrap", nil)
 	e := &Epoch{store: exampleStore, class: Management, number: exampleEpoch, wrapHash: sha256.Sum256(wrap), chain: NewSecret(keySize)}
 	defer e.Destroy()
 	startChain(e.chain.Bytes(), exampleRoot, e.store, e.class, e.number)
-	inFormatPage(t, "first chain key", e.chain.Bytes())
+	golden.OnPage(t, "first chain key", e.chain.Bytes())
 	var payload []byte
 	for range exampleIndex + 1 {
 		key := make([]byte, keySize)
 		segmentKey(key, e.chain.Bytes())
 		if e.Index() == exampleIndex {
-			inFormatPage(t, "segment key", key)
+			golden.OnPage(t, "segment key", key)
 		}
 		var err error
 		if payload, err = e.Seal(exampleSequence, device, nil, examplePlaintext); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want := golden(t, "segment", func() []byte { return payload })
+	want := golden.Bytes(t, "segment", func() []byte { return payload })
 	if !bytes.Equal(payload, want) {
 		t.Errorf("got %x, want %x", payload, want)
 	}
@@ -144,7 +101,7 @@ func TestSegmentFormat(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, b := range map[string][]byte{"header": s.header, "body": s.Body, "signature": s.signature} {
-		inFormatPage(t, what+" of the segment", b)
+		golden.OnPage(t, what+" of the segment", b)
 	}
 	if err := s.Verify(exampleStore, exampleSequence, device.SigningKey()); err != nil {
 		t.Error(err)
@@ -163,16 +120,16 @@ func TestOpenSegmentFormat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := golden(t, "segment-open", func() []byte { return payload })
+	want := golden.Bytes(t, "segment-open", func() []byte { return payload })
 	if !bytes.Equal(payload, want) {
 		t.Errorf("got %x, want %x", payload, want)
 	}
-	inFormatPage(t, "open segment", want)
+	golden.OnPage(t, "open segment", want)
 }
 
 func TestKeyringFormat(t *testing.T) {
 	words := filepath.Join("testdata", "keyring.words")
-	content := golden(t, "keyring", func() []byte {
+	content := golden.Bytes(t, "keyring", func() []byte {
 		b, list, keys, err := NewKeyring(exampleStore, []byte("example"), MinCost)
 		if err != nil {
 			t.Fatal(err)
@@ -204,11 +161,11 @@ func TestKeyringFormat(t *testing.T) {
 	if !sameKeys(opened, recovered) {
 		t.Error("passphrase and words differ")
 	}
-	decision := golden(t, "decision", func() []byte { return SignDecision(opened, exampleStore, []byte("example")) })
+	decision := golden.Bytes(t, "decision", func() []byte { return SignDecision(opened, exampleStore, []byte("example")) })
 	if err := VerifyDecision(k.OwnerKey(), exampleStore, []byte("example"), decision); err != nil {
 		t.Error(err)
 	}
-	derived := golden(t, "derived", func() []byte { return opened.Derive("example").Bytes() })
+	derived := golden.Bytes(t, "derived", func() []byte { return opened.Derive("example").Bytes() })
 	if got := opened.Derive("example"); !bytes.Equal(got.Bytes(), derived) {
 		t.Errorf("derived %x, want %x", got.Bytes(), derived)
 	}
@@ -220,7 +177,7 @@ func TestOfferFormat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sealed := golden(t, "offer", func() []byte {
+	sealed := golden.Bytes(t, "offer", func() []byte {
 		b, err := SealPassphrase(public, []byte("example"))
 		if err != nil {
 			t.Fatal(err)
@@ -239,7 +196,7 @@ func TestOfferFormat(t *testing.T) {
 func TestBoxFormat(t *testing.T) {
 	key := secretOf(bytes.Repeat([]byte{5}, keySize))
 	defer key.Destroy()
-	box := golden(t, "box", func() []byte {
+	box := golden.Bytes(t, "box", func() []byte {
 		b, err := sealBox(key, "example", bytes.Repeat([]byte{6}, boxSalt), []byte("61 bpm"))
 		if err != nil {
 			t.Fatal(err)
@@ -253,11 +210,11 @@ func TestBoxFormat(t *testing.T) {
 	if err != nil || !bytes.Equal(again, box) {
 		t.Errorf("got %x, want %x, %v", again, box, err)
 	}
-	inFormatPage(t, "box", box)
+	golden.OnPage(t, "box", box)
 }
 
 func FuzzParseKeyring(f *testing.F) {
-	f.Add(golden(f, "keyring", nil))
+	f.Add(golden.Bytes(f, "keyring", nil))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		k, err := ParseKeyring(content)
 		if err != nil {
@@ -267,17 +224,17 @@ func FuzzParseKeyring(f *testing.F) {
 			t.Error("a keyring that must not parse")
 		}
 		// Whatever parses was signed, so it is the example itself.
-		if !bytes.Equal(content, golden(t, "keyring", nil)) {
+		if !bytes.Equal(content, golden.Bytes(t, "keyring", nil)) {
 			t.Errorf("a second keyring parses: %x", content)
 		}
 	})
 }
 
 func FuzzParseSegment(f *testing.F) {
-	f.Add(golden(f, "segment", nil))
-	f.Add(golden(f, "segment-open", nil))
+	f.Add(golden.Bytes(f, "segment", nil))
+	f.Add(golden.Bytes(f, "segment-open", nil))
 	device := exampleDevice(f)
-	opener := device.Opener(exampleStore, directory{{Management, exampleEpoch}: golden(f, "wrap", nil)})
+	opener := device.Opener(exampleStore, directory{{Management, exampleEpoch}: golden.Bytes(f, "wrap", nil)})
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		s, err := ParseSegment(payload)
 		if err != nil {
@@ -291,7 +248,7 @@ func FuzzParseSegment(f *testing.F) {
 		if again = append(append(again, s.Body...), s.signature...); !bytes.Equal(again, payload) {
 			t.Fatalf("%x parses and is written as %x", payload, again)
 		}
-		genuine := bytes.Equal(payload, golden(t, "segment", nil)) || bytes.Equal(payload, golden(t, "segment-open", nil))
+		genuine := bytes.Equal(payload, golden.Bytes(t, "segment", nil)) || bytes.Equal(payload, golden.Bytes(t, "segment-open", nil))
 		if err := s.Verify(exampleStore, exampleSequence, device.SigningKey()); (err == nil) != genuine {
 			t.Errorf("verify %x: %v", payload, err)
 		}
@@ -300,7 +257,7 @@ func FuzzParseSegment(f *testing.F) {
 }
 
 func FuzzEpochWrap(f *testing.F) {
-	f.Add(golden(f, "wrap", nil))
+	f.Add(golden.Bytes(f, "wrap", nil))
 	device := exampleDevice(f)
 	f.Fuzz(func(t *testing.T, content []byte) {
 		wrap, err := parseWrap(content, exampleStore, Management, exampleEpoch)
@@ -319,7 +276,7 @@ func FuzzEpochWrap(f *testing.F) {
 }
 
 func FuzzParseDeviceKey(f *testing.F) {
-	f.Add(golden(f, "device", nil))
+	f.Add(golden.Bytes(f, "device", nil))
 	f.Fuzz(func(t *testing.T, encoded []byte) {
 		k, err := ParseDeviceKey(encoded)
 		if err != nil {

@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/crypto/chacha20poly1305"
 	"pgregory.net/rapid"
+
+	"healthledger/scripts/golden"
 )
 
 func exampleToken(t testing.TB, k *TokenKey) string {
@@ -27,7 +29,7 @@ func TestTokenFormat(t *testing.T) {
 	k := device.TokenKey("example")
 	defer k.Destroy()
 	token := exampleToken(t, k)
-	want := golden(t, "token", func() []byte { b, _ := base64.RawStdEncoding.DecodeString(token); return b })
+	want := golden.Bytes(t, "token", func() []byte { b, _ := base64.RawStdEncoding.DecodeString(token); return b })
 	if token != base64.RawStdEncoding.EncodeToString(want) {
 		t.Errorf("got %s, want %s", token, hex.EncodeToString(want))
 	}
