@@ -56,6 +56,11 @@ type State struct {
 	units  map[uint32]string
 	// By number; only with details.
 	disclosures map[uint64]*Disclosure
+	// In order, and what stands for each epoch of class health that was erased.
+	erasures []*Erasure
+	erased   map[uint64]*pb.ErasedEpoch
+	// By type; only with details. It is replaced, never changed.
+	retention map[uint32]uint32
 }
 
 // NewState returns the state before the first decision. With details it wants the
@@ -65,6 +70,7 @@ func NewState(v Verifier, details bool) *State {
 		verifier: v, details: details, policy: pb.Plausibility_PLAUSIBILITY_WARN,
 		apps: map[uint64]*App{}, byKey: map[string]*App{},
 		orders: map[uint32][]*pb.SourceName{}, units: map[uint32]string{}, disclosures: map[uint64]*Disclosure{},
+		erased: map[uint64]*pb.ErasedEpoch{},
 	}
 }
 
@@ -95,6 +101,7 @@ func (s *State) Decide(d *pb.SignedDecision, detail []byte) error {
 		s.apps[touched.Number], s.byKey[touched.Key] = touched, touched
 	}
 	s.prefer(parsed)
+	s.erase(decision, parsed)
 	s.disclose(decision, parsed, touched)
 	sum := sha256.Sum256(d.GetDecision())
 	s.number, s.head = decision.GetNumber(), sum[:]
@@ -172,6 +179,12 @@ func (s *State) follow(d *pb.Decision, detail *pb.DecisionDetail) (*App, error) 
 	if d.GetAppUpdated() != nil && detail.GetNumber() != 0 && detail.GetAppDescribed() == nil {
 		return nil, fmt.Errorf("%w: decision %d updates an app without its manifest", ErrForged, d.GetNumber())
 	}
+	if err := s.checkErasure(d, detail); err != nil {
+		return nil, err
+	}
+	if err := checkRetention(d, detail.GetRetentionSet()); err != nil {
+		return nil, err
+	}
 	switch body := detail.GetBody().(type) {
 	case *pb.DecisionDetail_AppDescribed:
 		if touched == nil {
@@ -203,7 +216,7 @@ func (s *State) follow(d *pb.Decision, detail *pb.DecisionDetail) (*App, error) 
 			return nil, err
 		}
 	case *pb.DecisionDetail_SourceOrderSet, *pb.DecisionDetail_PreferredUnitsSet, *pb.DecisionDetail_OwnerDeleted,
-		*pb.DecisionDetail_DisclosureGranted, *pb.DecisionDetail_DisclosureRevoked:
+		*pb.DecisionDetail_DisclosureGranted, *pb.DecisionDetail_DisclosureRevoked, *pb.DecisionDetail_RetentionSet:
 		if d.GetBody() != nil {
 			return nil, fmt.Errorf("%w: decision %d decides two things", ErrForged, d.GetNumber())
 		}

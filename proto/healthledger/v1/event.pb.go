@@ -303,6 +303,7 @@ type Event struct {
 	//	*Event_DisclosureEnded
 	//	*Event_RefusalRecorded
 	//	*Event_ObjectsRequested
+	//	*Event_Resealed
 	Body          isEvent_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -478,6 +479,15 @@ func (x *Event) GetObjectsRequested() *ObjectsRequested {
 	return nil
 }
 
+func (x *Event) GetResealed() *Resealed {
+	if x != nil {
+		if x, ok := x.Body.(*Event_Resealed); ok {
+			return x.Resealed
+		}
+	}
+	return nil
+}
+
 type isEvent_Body interface {
 	isEvent_Body()
 }
@@ -539,6 +549,10 @@ type Event_ObjectsRequested struct {
 	ObjectsRequested *ObjectsRequested `protobuf:"bytes,15,opt,name=objects_requested,json=objectsRequested,proto3,oneof"`
 }
 
+type Event_Resealed struct {
+	Resealed *Resealed `protobuf:"bytes,16,opt,name=resealed,proto3,oneof"`
+}
+
 func (*Event_SamplesSaved) isEvent_Body() {}
 
 func (*Event_Decision) isEvent_Body() {}
@@ -566,6 +580,8 @@ func (*Event_DisclosureEnded) isEvent_Body() {}
 func (*Event_RefusalRecorded) isEvent_Body() {}
 
 func (*Event_ObjectsRequested) isEvent_Body() {}
+
+func (*Event_Resealed) isEvent_Body() {}
 
 // SamplesSaved holds the samples of one save by one app. Class health.
 type SamplesSaved struct {
@@ -1185,6 +1201,7 @@ type Decision struct {
 	//	*Decision_AppUpdated
 	//	*Decision_CredentialReplaced
 	//	*Decision_KeyringReplaced
+	//	*Decision_EpochsErased
 	Body          isDecision_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1327,6 +1344,15 @@ func (x *Decision) GetKeyringReplaced() *KeyringReplaced {
 	return nil
 }
 
+func (x *Decision) GetEpochsErased() *EpochsErased {
+	if x != nil {
+		if x, ok := x.Body.(*Decision_EpochsErased); ok {
+			return x.EpochsErased
+		}
+	}
+	return nil
+}
+
 type isDecision_Body interface {
 	isDecision_Body()
 }
@@ -1363,6 +1389,10 @@ type Decision_KeyringReplaced struct {
 	KeyringReplaced *KeyringReplaced `protobuf:"bytes,12,opt,name=keyring_replaced,json=keyringReplaced,proto3,oneof"`
 }
 
+type Decision_EpochsErased struct {
+	EpochsErased *EpochsErased `protobuf:"bytes,13,opt,name=epochs_erased,json=epochsErased,proto3,oneof"`
+}
+
 func (*Decision_DeviceEnrolled) isDecision_Body() {}
 
 func (*Decision_AppRegistered) isDecision_Body() {}
@@ -1378,6 +1408,8 @@ func (*Decision_AppUpdated) isDecision_Body() {}
 func (*Decision_CredentialReplaced) isDecision_Body() {}
 
 func (*Decision_KeyringReplaced) isDecision_Body() {}
+
+func (*Decision_EpochsErased) isDecision_Body() {}
 
 // DeviceEnrolled makes a daemon the writer of the log.
 type DeviceEnrolled struct {
@@ -1481,6 +1513,160 @@ func (x *KeyringReplaced) GetHash() []byte {
 	return nil
 }
 
+// EpochsErased destroys the keys of epochs of class health. What is left of their segments lies
+// before it in the log, sealed again.
+type EpochsErased struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1, 2, 3, …
+	Erasure uint64 `protobuf:"varint,1,opt,name=erasure,proto3" json:"erasure,omitempty"`
+	// In rising order.
+	Epochs        []*ErasedEpoch `protobuf:"bytes,2,rep,name=epochs,proto3" json:"epochs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EpochsErased) Reset() {
+	*x = EpochsErased{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EpochsErased) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EpochsErased) ProtoMessage() {}
+
+func (x *EpochsErased) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EpochsErased.ProtoReflect.Descriptor instead.
+func (*EpochsErased) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *EpochsErased) GetErasure() uint64 {
+	if x != nil {
+		return x.Erasure
+	}
+	return 0
+}
+
+func (x *EpochsErased) GetEpochs() []*ErasedEpoch {
+	if x != nil {
+		return x.Epochs
+	}
+	return nil
+}
+
+// ErasedEpoch says what stands for the segments of an epoch from now on; what stood for them
+// before, if it was erased before, is destroyed with it.
+type ErasedEpoch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Epoch uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// SHA-256 of the wrap that its segments name.
+	WrapHash []byte `protobuf:"bytes,2,opt,name=wrap_hash,json=wrapHash,proto3" json:"wrap_hash,omitempty"`
+	// Names the key under which they were sealed again, and SHA-256 of its wrap.
+	Reseal     uint64 `protobuf:"fixed64,3,opt,name=reseal,proto3" json:"reseal,omitempty"`
+	ResealHash []byte `protobuf:"bytes,4,opt,name=reseal_hash,json=resealHash,proto3" json:"reseal_hash,omitempty"`
+	// First and last segment of the log that a Resealed of it lies in.
+	First uint64 `protobuf:"varint,5,opt,name=first,proto3" json:"first,omitempty"`
+	Last  uint64 `protobuf:"varint,6,opt,name=last,proto3" json:"last,omitempty"`
+	// SHA-256 of what is sealed in them, in the order of the log.
+	Digest        []byte `protobuf:"bytes,7,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErasedEpoch) Reset() {
+	*x = ErasedEpoch{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasedEpoch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasedEpoch) ProtoMessage() {}
+
+func (x *ErasedEpoch) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasedEpoch.ProtoReflect.Descriptor instead.
+func (*ErasedEpoch) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ErasedEpoch) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *ErasedEpoch) GetWrapHash() []byte {
+	if x != nil {
+		return x.WrapHash
+	}
+	return nil
+}
+
+func (x *ErasedEpoch) GetReseal() uint64 {
+	if x != nil {
+		return x.Reseal
+	}
+	return 0
+}
+
+func (x *ErasedEpoch) GetResealHash() []byte {
+	if x != nil {
+		return x.ResealHash
+	}
+	return nil
+}
+
+func (x *ErasedEpoch) GetFirst() uint64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *ErasedEpoch) GetLast() uint64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *ErasedEpoch) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
 // AppRegistered adds an app. Its number is the number of the decision.
 type AppRegistered struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1500,7 +1686,7 @@ type AppRegistered struct {
 
 func (x *AppRegistered) Reset() {
 	*x = AppRegistered{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[14]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1512,7 +1698,7 @@ func (x *AppRegistered) String() string {
 func (*AppRegistered) ProtoMessage() {}
 
 func (x *AppRegistered) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[14]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1525,7 +1711,7 @@ func (x *AppRegistered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRegistered.ProtoReflect.Descriptor instead.
 func (*AppRegistered) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AppRegistered) GetKey() string {
@@ -1583,7 +1769,7 @@ type CredentialReplaced struct {
 
 func (x *CredentialReplaced) Reset() {
 	*x = CredentialReplaced{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	mi := &file_healthledger_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1595,7 +1781,7 @@ func (x *CredentialReplaced) String() string {
 func (*CredentialReplaced) ProtoMessage() {}
 
 func (x *CredentialReplaced) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	mi := &file_healthledger_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1608,7 +1794,7 @@ func (x *CredentialReplaced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialReplaced.ProtoReflect.Descriptor instead.
 func (*CredentialReplaced) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CredentialReplaced) GetApp() uint64 {
@@ -1645,7 +1831,7 @@ type Explained struct {
 
 func (x *Explained) Reset() {
 	*x = Explained{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[16]
+	mi := &file_healthledger_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1657,7 +1843,7 @@ func (x *Explained) String() string {
 func (*Explained) ProtoMessage() {}
 
 func (x *Explained) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[16]
+	mi := &file_healthledger_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1670,7 +1856,7 @@ func (x *Explained) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explained.ProtoReflect.Descriptor instead.
 func (*Explained) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Explained) GetShare() bool {
@@ -1705,7 +1891,7 @@ type SharesDecided struct {
 
 func (x *SharesDecided) Reset() {
 	*x = SharesDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[17]
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1717,7 +1903,7 @@ func (x *SharesDecided) String() string {
 func (*SharesDecided) ProtoMessage() {}
 
 func (x *SharesDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[17]
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1730,7 +1916,7 @@ func (x *SharesDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharesDecided.ProtoReflect.Descriptor instead.
 func (*SharesDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SharesDecided) GetApp() uint64 {
@@ -1760,7 +1946,7 @@ type AppUpdated struct {
 
 func (x *AppUpdated) Reset() {
 	*x = AppUpdated{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[18]
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1772,7 +1958,7 @@ func (x *AppUpdated) String() string {
 func (*AppUpdated) ProtoMessage() {}
 
 func (x *AppUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[18]
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1785,7 +1971,7 @@ func (x *AppUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppUpdated.ProtoReflect.Descriptor instead.
 func (*AppUpdated) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AppUpdated) GetApp() uint64 {
@@ -1819,7 +2005,7 @@ type AppRemoved struct {
 
 func (x *AppRemoved) Reset() {
 	*x = AppRemoved{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1831,7 +2017,7 @@ func (x *AppRemoved) String() string {
 func (*AppRemoved) ProtoMessage() {}
 
 func (x *AppRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1844,7 +2030,7 @@ func (x *AppRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRemoved.ProtoReflect.Descriptor instead.
 func (*AppRemoved) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AppRemoved) GetApp() uint64 {
@@ -1864,7 +2050,7 @@ type PolicySet struct {
 
 func (x *PolicySet) Reset() {
 	*x = PolicySet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1876,7 +2062,7 @@ func (x *PolicySet) String() string {
 func (*PolicySet) ProtoMessage() {}
 
 func (x *PolicySet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1889,7 +2075,7 @@ func (x *PolicySet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicySet.ProtoReflect.Descriptor instead.
 func (*PolicySet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PolicySet) GetPlausibility() Plausibility {
@@ -1910,7 +2096,7 @@ type ShareGrant struct {
 
 func (x *ShareGrant) Reset() {
 	*x = ShareGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1922,7 +2108,7 @@ func (x *ShareGrant) String() string {
 func (*ShareGrant) ProtoMessage() {}
 
 func (x *ShareGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1935,7 +2121,7 @@ func (x *ShareGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareGrant.ProtoReflect.Descriptor instead.
 func (*ShareGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ShareGrant) GetType() uint32 {
@@ -1968,6 +2154,8 @@ type DecisionDetail struct {
 	//	*DecisionDetail_DisclosureGranted
 	//	*DecisionDetail_DisclosureRevoked
 	//	*DecisionDetail_ObjectsDecided
+	//	*DecisionDetail_ErasureOrdered
+	//	*DecisionDetail_RetentionSet
 	Body          isDecisionDetail_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1975,7 +2163,7 @@ type DecisionDetail struct {
 
 func (x *DecisionDetail) Reset() {
 	*x = DecisionDetail{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1987,7 +2175,7 @@ func (x *DecisionDetail) String() string {
 func (*DecisionDetail) ProtoMessage() {}
 
 func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2000,7 +2188,7 @@ func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionDetail.ProtoReflect.Descriptor instead.
 func (*DecisionDetail) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DecisionDetail) GetNumber() uint64 {
@@ -2096,6 +2284,24 @@ func (x *DecisionDetail) GetObjectsDecided() *ObjectsDecided {
 	return nil
 }
 
+func (x *DecisionDetail) GetErasureOrdered() *ErasureOrdered {
+	if x != nil {
+		if x, ok := x.Body.(*DecisionDetail_ErasureOrdered); ok {
+			return x.ErasureOrdered
+		}
+	}
+	return nil
+}
+
+func (x *DecisionDetail) GetRetentionSet() *RetentionSet {
+	if x != nil {
+		if x, ok := x.Body.(*DecisionDetail_RetentionSet); ok {
+			return x.RetentionSet
+		}
+	}
+	return nil
+}
+
 type isDecisionDetail_Body interface {
 	isDecisionDetail_Body()
 }
@@ -2133,6 +2339,15 @@ type DecisionDetail_ObjectsDecided struct {
 	ObjectsDecided *ObjectsDecided `protobuf:"bytes,10,opt,name=objects_decided,json=objectsDecided,proto3,oneof"`
 }
 
+type DecisionDetail_ErasureOrdered struct {
+	// Of an EpochsErased.
+	ErasureOrdered *ErasureOrdered `protobuf:"bytes,11,opt,name=erasure_ordered,json=erasureOrdered,proto3,oneof"`
+}
+
+type DecisionDetail_RetentionSet struct {
+	RetentionSet *RetentionSet `protobuf:"bytes,12,opt,name=retention_set,json=retentionSet,proto3,oneof"`
+}
+
 func (*DecisionDetail_AppDescribed) isDecisionDetail_Body() {}
 
 func (*DecisionDetail_ReadsDecided) isDecisionDetail_Body() {}
@@ -2149,6 +2364,10 @@ func (*DecisionDetail_DisclosureRevoked) isDecisionDetail_Body() {}
 
 func (*DecisionDetail_ObjectsDecided) isDecisionDetail_Body() {}
 
+func (*DecisionDetail_ErasureOrdered) isDecisionDetail_Body() {}
+
+func (*DecisionDetail_RetentionSet) isDecisionDetail_Body() {}
+
 // AppDescribed says who an app is and what it wants.
 type AppDescribed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2159,7 +2378,7 @@ type AppDescribed struct {
 
 func (x *AppDescribed) Reset() {
 	*x = AppDescribed{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[23]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2171,7 +2390,7 @@ func (x *AppDescribed) String() string {
 func (*AppDescribed) ProtoMessage() {}
 
 func (x *AppDescribed) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[23]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2184,7 +2403,7 @@ func (x *AppDescribed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppDescribed.ProtoReflect.Descriptor instead.
 func (*AppDescribed) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *AppDescribed) GetManifest() *Manifest {
@@ -2206,7 +2425,7 @@ type SourceOrderSet struct {
 
 func (x *SourceOrderSet) Reset() {
 	*x = SourceOrderSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[24]
+	mi := &file_healthledger_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2218,7 +2437,7 @@ func (x *SourceOrderSet) String() string {
 func (*SourceOrderSet) ProtoMessage() {}
 
 func (x *SourceOrderSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[24]
+	mi := &file_healthledger_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2231,7 +2450,7 @@ func (x *SourceOrderSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceOrderSet.ProtoReflect.Descriptor instead.
 func (*SourceOrderSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *SourceOrderSet) GetType() uint32 {
@@ -2260,7 +2479,7 @@ type SourceName struct {
 
 func (x *SourceName) Reset() {
 	*x = SourceName{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[25]
+	mi := &file_healthledger_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2272,7 +2491,7 @@ func (x *SourceName) String() string {
 func (*SourceName) ProtoMessage() {}
 
 func (x *SourceName) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[25]
+	mi := &file_healthledger_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2285,7 +2504,7 @@ func (x *SourceName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceName.ProtoReflect.Descriptor instead.
 func (*SourceName) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SourceName) GetApp() string {
@@ -2312,7 +2531,7 @@ type PreferredUnitsSet struct {
 
 func (x *PreferredUnitsSet) Reset() {
 	*x = PreferredUnitsSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[26]
+	mi := &file_healthledger_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2324,7 +2543,7 @@ func (x *PreferredUnitsSet) String() string {
 func (*PreferredUnitsSet) ProtoMessage() {}
 
 func (x *PreferredUnitsSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[26]
+	mi := &file_healthledger_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2337,7 +2556,7 @@ func (x *PreferredUnitsSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreferredUnitsSet.ProtoReflect.Descriptor instead.
 func (*PreferredUnitsSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PreferredUnitsSet) GetUnits() []*TypeUnit {
@@ -2358,7 +2577,7 @@ type TypeUnit struct {
 
 func (x *TypeUnit) Reset() {
 	*x = TypeUnit{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[27]
+	mi := &file_healthledger_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2370,7 +2589,7 @@ func (x *TypeUnit) String() string {
 func (*TypeUnit) ProtoMessage() {}
 
 func (x *TypeUnit) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[27]
+	mi := &file_healthledger_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2383,7 +2602,7 @@ func (x *TypeUnit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TypeUnit.ProtoReflect.Descriptor instead.
 func (*TypeUnit) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *TypeUnit) GetType() uint32 {
@@ -2410,7 +2629,7 @@ type OwnerDeleted struct {
 
 func (x *OwnerDeleted) Reset() {
 	*x = OwnerDeleted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[28]
+	mi := &file_healthledger_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2422,7 +2641,7 @@ func (x *OwnerDeleted) String() string {
 func (*OwnerDeleted) ProtoMessage() {}
 
 func (x *OwnerDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[28]
+	mi := &file_healthledger_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2435,7 +2654,7 @@ func (x *OwnerDeleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerDeleted.ProtoReflect.Descriptor instead.
 func (*OwnerDeleted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *OwnerDeleted) GetDeletions() []*DeletedSamples {
@@ -2443,6 +2662,133 @@ func (x *OwnerDeleted) GetDeletions() []*DeletedSamples {
 		return x.Deletions
 	}
 	return nil
+}
+
+// ErasureOrdered says what an erasure has erased.
+type ErasureOrdered struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the decision that hid it; what came later is not meant.
+	Hidden    uint64            `protobuf:"varint,1,opt,name=hidden,proto3" json:"hidden,omitempty"`
+	Deletions []*DeletedSamples `protobuf:"bytes,2,rep,name=deletions,proto3" json:"deletions,omitempty"`
+	// How many samples the log had of it.
+	Samples uint64 `protobuf:"varint,3,opt,name=samples,proto3" json:"samples,omitempty"`
+	// The owner's RetentionSet asked for it.
+	ByPolicy      bool `protobuf:"varint,4,opt,name=by_policy,json=byPolicy,proto3" json:"by_policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErasureOrdered) Reset() {
+	*x = ErasureOrdered{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasureOrdered) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasureOrdered) ProtoMessage() {}
+
+func (x *ErasureOrdered) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasureOrdered.ProtoReflect.Descriptor instead.
+func (*ErasureOrdered) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ErasureOrdered) GetHidden() uint64 {
+	if x != nil {
+		return x.Hidden
+	}
+	return 0
+}
+
+func (x *ErasureOrdered) GetDeletions() []*DeletedSamples {
+	if x != nil {
+		return x.Deletions
+	}
+	return nil
+}
+
+func (x *ErasureOrdered) GetSamples() uint64 {
+	if x != nil {
+		return x.Samples
+	}
+	return 0
+}
+
+func (x *ErasureOrdered) GetByPolicy() bool {
+	if x != nil {
+		return x.ByPolicy
+	}
+	return false
+}
+
+// RetentionSet says how long samples are kept. Months are those of the calendar, in UTC.
+type RetentionSet struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 0: all types that have none of their own.
+	Type uint32 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`
+	// 0: for good.
+	Months        uint32 `protobuf:"varint,2,opt,name=months,proto3" json:"months,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetentionSet) Reset() {
+	*x = RetentionSet{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetentionSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetentionSet) ProtoMessage() {}
+
+func (x *RetentionSet) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetentionSet.ProtoReflect.Descriptor instead.
+func (*RetentionSet) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *RetentionSet) GetType() uint32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *RetentionSet) GetMonths() uint32 {
+	if x != nil {
+		return x.Months
+	}
+	return 0
 }
 
 // ReadsDecided changes read grants of an app.
@@ -2456,7 +2802,7 @@ type ReadsDecided struct {
 
 func (x *ReadsDecided) Reset() {
 	*x = ReadsDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[29]
+	mi := &file_healthledger_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2468,7 +2814,7 @@ func (x *ReadsDecided) String() string {
 func (*ReadsDecided) ProtoMessage() {}
 
 func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[29]
+	mi := &file_healthledger_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2481,7 +2827,7 @@ func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadsDecided.ProtoReflect.Descriptor instead.
 func (*ReadsDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ReadsDecided) GetApp() uint64 {
@@ -2511,7 +2857,7 @@ type ReadGrant struct {
 
 func (x *ReadGrant) Reset() {
 	*x = ReadGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[30]
+	mi := &file_healthledger_v1_event_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2523,7 +2869,7 @@ func (x *ReadGrant) String() string {
 func (*ReadGrant) ProtoMessage() {}
 
 func (x *ReadGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[30]
+	mi := &file_healthledger_v1_event_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2536,7 +2882,7 @@ func (x *ReadGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadGrant.ProtoReflect.Descriptor instead.
 func (*ReadGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ReadGrant) GetType() uint32 {
@@ -2578,7 +2924,7 @@ type ObjectsDecided struct {
 
 func (x *ObjectsDecided) Reset() {
 	*x = ObjectsDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[31]
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2590,7 +2936,7 @@ func (x *ObjectsDecided) String() string {
 func (*ObjectsDecided) ProtoMessage() {}
 
 func (x *ObjectsDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[31]
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2603,7 +2949,7 @@ func (x *ObjectsDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectsDecided.ProtoReflect.Descriptor instead.
 func (*ObjectsDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ObjectsDecided) GetApp() uint64 {
@@ -2662,7 +3008,7 @@ type ObjectName struct {
 
 func (x *ObjectName) Reset() {
 	*x = ObjectName{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	mi := &file_healthledger_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2674,7 +3020,7 @@ func (x *ObjectName) String() string {
 func (*ObjectName) ProtoMessage() {}
 
 func (x *ObjectName) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	mi := &file_healthledger_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2687,7 +3033,7 @@ func (x *ObjectName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectName.ProtoReflect.Descriptor instead.
 func (*ObjectName) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ObjectName) GetApp() uint64 {
@@ -2700,6 +3046,87 @@ func (x *ObjectName) GetApp() uint64 {
 func (x *ObjectName) GetName() []byte {
 	if x != nil {
 		return x.Name
+	}
+	return nil
+}
+
+// Resealed is a part of what an erasure has left of a segment of an epoch, sealed again. It
+// means nothing unless an EpochsErased names its key. Class health, of no app.
+type Resealed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in ErasedEpoch.
+	Reseal uint64 `protobuf:"fixed64,1,opt,name=reseal,proto3" json:"reseal,omitempty"`
+	// The segment of the log that it stands for. They come in the order of the log.
+	Sequence uint64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// Parts of one segment are numbered from 0 and come one after the other.
+	Part          uint32 `protobuf:"varint,3,opt,name=part,proto3" json:"part,omitempty"`
+	Parts         uint32 `protobuf:"varint,4,opt,name=parts,proto3" json:"parts,omitempty"`
+	Sealed        []byte `protobuf:"bytes,5,opt,name=sealed,proto3" json:"sealed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Resealed) Reset() {
+	*x = Resealed{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Resealed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Resealed) ProtoMessage() {}
+
+func (x *Resealed) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Resealed.ProtoReflect.Descriptor instead.
+func (*Resealed) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *Resealed) GetReseal() uint64 {
+	if x != nil {
+		return x.Reseal
+	}
+	return 0
+}
+
+func (x *Resealed) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *Resealed) GetPart() uint32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *Resealed) GetParts() uint32 {
+	if x != nil {
+		return x.Parts
+	}
+	return 0
+}
+
+func (x *Resealed) GetSealed() []byte {
+	if x != nil {
+		return x.Sealed
 	}
 	return nil
 }
@@ -2724,7 +3151,7 @@ type AccessRecorded struct {
 
 func (x *AccessRecorded) Reset() {
 	*x = AccessRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[33]
+	mi := &file_healthledger_v1_event_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2736,7 +3163,7 @@ func (x *AccessRecorded) String() string {
 func (*AccessRecorded) ProtoMessage() {}
 
 func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[33]
+	mi := &file_healthledger_v1_event_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2749,7 +3176,7 @@ func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessRecorded.ProtoReflect.Descriptor instead.
 func (*AccessRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *AccessRecorded) GetApp() uint64 {
@@ -2813,7 +3240,7 @@ type AccessCounted struct {
 
 func (x *AccessCounted) Reset() {
 	*x = AccessCounted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	mi := &file_healthledger_v1_event_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2825,7 +3252,7 @@ func (x *AccessCounted) String() string {
 func (*AccessCounted) ProtoMessage() {}
 
 func (x *AccessCounted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	mi := &file_healthledger_v1_event_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2838,7 +3265,7 @@ func (x *AccessCounted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessCounted.ProtoReflect.Descriptor instead.
 func (*AccessCounted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *AccessCounted) GetApp() uint64 {
@@ -2869,7 +3296,7 @@ type AccessCount struct {
 
 func (x *AccessCount) Reset() {
 	*x = AccessCount{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[35]
+	mi := &file_healthledger_v1_event_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2881,7 +3308,7 @@ func (x *AccessCount) String() string {
 func (*AccessCount) ProtoMessage() {}
 
 func (x *AccessCount) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[35]
+	mi := &file_healthledger_v1_event_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2894,7 +3321,7 @@ func (x *AccessCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessCount.ProtoReflect.Descriptor instead.
 func (*AccessCount) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{35}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *AccessCount) GetType() uint32 {
@@ -2946,7 +3373,7 @@ type RefusalRecorded struct {
 
 func (x *RefusalRecorded) Reset() {
 	*x = RefusalRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[36]
+	mi := &file_healthledger_v1_event_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2958,7 +3385,7 @@ func (x *RefusalRecorded) String() string {
 func (*RefusalRecorded) ProtoMessage() {}
 
 func (x *RefusalRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[36]
+	mi := &file_healthledger_v1_event_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2971,7 +3398,7 @@ func (x *RefusalRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusalRecorded.ProtoReflect.Descriptor instead.
 func (*RefusalRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{36}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *RefusalRecorded) GetApp() uint64 {
@@ -3042,7 +3469,7 @@ type DisclosureGranted struct {
 
 func (x *DisclosureGranted) Reset() {
 	*x = DisclosureGranted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[37]
+	mi := &file_healthledger_v1_event_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3054,7 +3481,7 @@ func (x *DisclosureGranted) String() string {
 func (*DisclosureGranted) ProtoMessage() {}
 
 func (x *DisclosureGranted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[37]
+	mi := &file_healthledger_v1_event_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3067,7 +3494,7 @@ func (x *DisclosureGranted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureGranted.ProtoReflect.Descriptor instead.
 func (*DisclosureGranted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{37}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *DisclosureGranted) GetApp() uint64 {
@@ -3144,7 +3571,7 @@ type DisclosureRevoked struct {
 
 func (x *DisclosureRevoked) Reset() {
 	*x = DisclosureRevoked{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[38]
+	mi := &file_healthledger_v1_event_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3156,7 +3583,7 @@ func (x *DisclosureRevoked) String() string {
 func (*DisclosureRevoked) ProtoMessage() {}
 
 func (x *DisclosureRevoked) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[38]
+	mi := &file_healthledger_v1_event_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3169,7 +3596,7 @@ func (x *DisclosureRevoked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureRevoked.ProtoReflect.Descriptor instead.
 func (*DisclosureRevoked) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{38}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *DisclosureRevoked) GetGrant() uint64 {
@@ -3198,7 +3625,7 @@ type DisclosureBegun struct {
 
 func (x *DisclosureBegun) Reset() {
 	*x = DisclosureBegun{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[39]
+	mi := &file_healthledger_v1_event_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3210,7 +3637,7 @@ func (x *DisclosureBegun) String() string {
 func (*DisclosureBegun) ProtoMessage() {}
 
 func (x *DisclosureBegun) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[39]
+	mi := &file_healthledger_v1_event_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3223,7 +3650,7 @@ func (x *DisclosureBegun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureBegun.ProtoReflect.Descriptor instead.
 func (*DisclosureBegun) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{39}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *DisclosureBegun) GetId() []byte {
@@ -3285,7 +3712,7 @@ type DisclosureEnded struct {
 
 func (x *DisclosureEnded) Reset() {
 	*x = DisclosureEnded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[40]
+	mi := &file_healthledger_v1_event_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3297,7 +3724,7 @@ func (x *DisclosureEnded) String() string {
 func (*DisclosureEnded) ProtoMessage() {}
 
 func (x *DisclosureEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[40]
+	mi := &file_healthledger_v1_event_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3310,7 +3737,7 @@ func (x *DisclosureEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureEnded.ProtoReflect.Descriptor instead.
 func (*DisclosureEnded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{40}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *DisclosureEnded) GetId() []byte {
@@ -3352,7 +3779,7 @@ type DisclosureCount struct {
 
 func (x *DisclosureCount) Reset() {
 	*x = DisclosureCount{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[41]
+	mi := &file_healthledger_v1_event_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3364,7 +3791,7 @@ func (x *DisclosureCount) String() string {
 func (*DisclosureCount) ProtoMessage() {}
 
 func (x *DisclosureCount) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[41]
+	mi := &file_healthledger_v1_event_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3377,7 +3804,7 @@ func (x *DisclosureCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureCount.ProtoReflect.Descriptor instead.
 func (*DisclosureCount) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{41}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *DisclosureCount) GetType() uint32 {
@@ -3400,7 +3827,7 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\x1bhealthledger/v1/event.proto\x12\x0fhealthledger.v1\x1a#healthledger/v1/authorization.proto\x1a\x1dhealthledger/v1/payload.proto\x1a\x1chealthledger/v1/sample.proto\";\n" +
 	"\tEventList\x12.\n" +
-	"\x06events\x18\x01 \x03(\v2\x16.healthledger.v1.EventR\x06events\"\x9a\b\n" +
+	"\x06events\x18\x01 \x03(\v2\x16.healthledger.v1.EventR\x06events\"\xd3\b\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x03R\x04time\x12D\n" +
 	"\rsamples_saved\x18\x02 \x01(\v2\x1d.healthledger.v1.SamplesSavedH\x00R\fsamplesSaved\x12=\n" +
@@ -3419,7 +3846,8 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x10disclosure_begun\x18\f \x01(\v2 .healthledger.v1.DisclosureBegunH\x00R\x0fdisclosureBegun\x12M\n" +
 	"\x10disclosure_ended\x18\r \x01(\v2 .healthledger.v1.DisclosureEndedH\x00R\x0fdisclosureEnded\x12M\n" +
 	"\x10refusal_recorded\x18\x0e \x01(\v2 .healthledger.v1.RefusalRecordedH\x00R\x0frefusalRecorded\x12P\n" +
-	"\x11objects_requested\x18\x0f \x01(\v2!.healthledger.v1.ObjectsRequestedH\x00R\x10objectsRequestedB\x06\n" +
+	"\x11objects_requested\x18\x0f \x01(\v2!.healthledger.v1.ObjectsRequestedH\x00R\x10objectsRequested\x127\n" +
+	"\bresealed\x18\x10 \x01(\v2\x19.healthledger.v1.ResealedH\x00R\bresealedB\x06\n" +
 	"\x04body\"\x98\x01\n" +
 	"\fSamplesSaved\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x1d\n" +
@@ -3468,7 +3896,7 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x03_to\"J\n" +
 	"\x0eSignedDecision\x12\x1a\n" +
 	"\bdecision\x18\x01 \x01(\fR\bdecision\x12\x1c\n" +
-	"\tsignature\x18\x02 \x01(\fR\tsignature\"\xbd\x05\n" +
+	"\tsignature\x18\x02 \x01(\fR\tsignature\"\x83\x06\n" +
 	"\bDecision\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x1a\n" +
 	"\bprevious\x18\x02 \x01(\fR\bprevious\x12\x12\n" +
@@ -3486,7 +3914,8 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	" \x01(\v2\x1b.healthledger.v1.AppUpdatedH\x00R\n" +
 	"appUpdated\x12V\n" +
 	"\x13credential_replaced\x18\v \x01(\v2#.healthledger.v1.CredentialReplacedH\x00R\x12credentialReplaced\x12M\n" +
-	"\x10keyring_replaced\x18\f \x01(\v2 .healthledger.v1.KeyringReplacedH\x00R\x0fkeyringReplacedB\x06\n" +
+	"\x10keyring_replaced\x18\f \x01(\v2 .healthledger.v1.KeyringReplacedH\x00R\x0fkeyringReplaced\x12D\n" +
+	"\repochs_erased\x18\r \x01(\v2\x1d.healthledger.v1.EpochsErasedH\x00R\fepochsErasedB\x06\n" +
 	"\x04body\"R\n" +
 	"\x0eDeviceEnrolled\x12\x1f\n" +
 	"\vsigning_key\x18\x01 \x01(\fR\n" +
@@ -3494,7 +3923,19 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\vsealing_key\x18\x02 \x01(\fR\n" +
 	"sealingKey\"%\n" +
 	"\x0fKeyringReplaced\x12\x12\n" +
-	"\x04hash\x18\x01 \x01(\fR\x04hash\"\xdf\x01\n" +
+	"\x04hash\x18\x01 \x01(\fR\x04hash\"^\n" +
+	"\fEpochsErased\x12\x18\n" +
+	"\aerasure\x18\x01 \x01(\x04R\aerasure\x124\n" +
+	"\x06epochs\x18\x02 \x03(\v2\x1c.healthledger.v1.ErasedEpochR\x06epochs\"\xbb\x01\n" +
+	"\vErasedEpoch\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1b\n" +
+	"\twrap_hash\x18\x02 \x01(\fR\bwrapHash\x12\x16\n" +
+	"\x06reseal\x18\x03 \x01(\x06R\x06reseal\x12\x1f\n" +
+	"\vreseal_hash\x18\x04 \x01(\fR\n" +
+	"resealHash\x12\x14\n" +
+	"\x05first\x18\x05 \x01(\x04R\x05first\x12\x12\n" +
+	"\x04last\x18\x06 \x01(\x04R\x04last\x12\x16\n" +
+	"\x06digest\x18\a \x01(\fR\x06digest\"\xdf\x01\n" +
 	"\rAppRegistered\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1d\n" +
 	"\n" +
@@ -3529,7 +3970,7 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"ShareGrant\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x18\n" +
-	"\aallowed\x18\x02 \x01(\bR\aallowed\"\xaf\x05\n" +
+	"\aallowed\x18\x02 \x01(\bR\aallowed\"\xc1\x06\n" +
 	"\x0eDecisionDetail\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
 	"\x04salt\x18\x02 \x01(\fR\x04salt\x12D\n" +
@@ -3541,7 +3982,9 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x12disclosure_granted\x18\b \x01(\v2\".healthledger.v1.DisclosureGrantedH\x00R\x11disclosureGranted\x12S\n" +
 	"\x12disclosure_revoked\x18\t \x01(\v2\".healthledger.v1.DisclosureRevokedH\x00R\x11disclosureRevoked\x12J\n" +
 	"\x0fobjects_decided\x18\n" +
-	" \x01(\v2\x1f.healthledger.v1.ObjectsDecidedH\x00R\x0eobjectsDecidedB\x06\n" +
+	" \x01(\v2\x1f.healthledger.v1.ObjectsDecidedH\x00R\x0eobjectsDecided\x12J\n" +
+	"\x0ferasure_ordered\x18\v \x01(\v2\x1f.healthledger.v1.ErasureOrderedH\x00R\x0eerasureOrdered\x12D\n" +
+	"\rretention_set\x18\f \x01(\v2\x1d.healthledger.v1.RetentionSetH\x00R\fretentionSetB\x06\n" +
 	"\x04body\"E\n" +
 	"\fAppDescribed\x125\n" +
 	"\bmanifest\x18\x01 \x01(\v2\x19.healthledger.v1.ManifestR\bmanifest\"[\n" +
@@ -3558,7 +4001,15 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x12\n" +
 	"\x04unit\x18\x02 \x01(\tR\x04unit\"M\n" +
 	"\fOwnerDeleted\x12=\n" +
-	"\tdeletions\x18\x01 \x03(\v2\x1f.healthledger.v1.DeletedSamplesR\tdeletions\"R\n" +
+	"\tdeletions\x18\x01 \x03(\v2\x1f.healthledger.v1.DeletedSamplesR\tdeletions\"\x9e\x01\n" +
+	"\x0eErasureOrdered\x12\x16\n" +
+	"\x06hidden\x18\x01 \x01(\x04R\x06hidden\x12=\n" +
+	"\tdeletions\x18\x02 \x03(\v2\x1f.healthledger.v1.DeletedSamplesR\tdeletions\x12\x18\n" +
+	"\asamples\x18\x03 \x01(\x04R\asamples\x12\x1b\n" +
+	"\tby_policy\x18\x04 \x01(\bR\bbyPolicy\":\n" +
+	"\fRetentionSet\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\rR\x04type\x12\x16\n" +
+	"\x06months\x18\x02 \x01(\rR\x06months\"R\n" +
 	"\fReadsDecided\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x120\n" +
 	"\x05reads\x18\x02 \x03(\v2\x1a.healthledger.v1.ReadGrantR\x05reads\"j\n" +
@@ -3577,7 +4028,13 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"ObjectName\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\fR\x04name\"\xaf\x01\n" +
+	"\x04name\x18\x02 \x01(\fR\x04name\"\x80\x01\n" +
+	"\bResealed\x12\x16\n" +
+	"\x06reseal\x18\x01 \x01(\x06R\x06reseal\x12\x1a\n" +
+	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x12\n" +
+	"\x04part\x18\x03 \x01(\rR\x04part\x12\x14\n" +
+	"\x05parts\x18\x04 \x01(\rR\x05parts\x12\x16\n" +
+	"\x06sealed\x18\x05 \x01(\fR\x06sealed\"\xaf\x01\n" +
 	"\x0eAccessRecorded\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\rR\x04type\x12\x1c\n" +
@@ -3669,7 +4126,7 @@ func file_healthledger_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_healthledger_v1_event_proto_goTypes = []any{
 	(Frequency)(0),                 // 0: healthledger.v1.Frequency
 	(Plausibility)(0),              // 1: healthledger.v1.Plausibility
@@ -3689,96 +4146,107 @@ var file_healthledger_v1_event_proto_goTypes = []any{
 	(*Decision)(nil),               // 15: healthledger.v1.Decision
 	(*DeviceEnrolled)(nil),         // 16: healthledger.v1.DeviceEnrolled
 	(*KeyringReplaced)(nil),        // 17: healthledger.v1.KeyringReplaced
-	(*AppRegistered)(nil),          // 18: healthledger.v1.AppRegistered
-	(*CredentialReplaced)(nil),     // 19: healthledger.v1.CredentialReplaced
-	(*Explained)(nil),              // 20: healthledger.v1.Explained
-	(*SharesDecided)(nil),          // 21: healthledger.v1.SharesDecided
-	(*AppUpdated)(nil),             // 22: healthledger.v1.AppUpdated
-	(*AppRemoved)(nil),             // 23: healthledger.v1.AppRemoved
-	(*PolicySet)(nil),              // 24: healthledger.v1.PolicySet
-	(*ShareGrant)(nil),             // 25: healthledger.v1.ShareGrant
-	(*DecisionDetail)(nil),         // 26: healthledger.v1.DecisionDetail
-	(*AppDescribed)(nil),           // 27: healthledger.v1.AppDescribed
-	(*SourceOrderSet)(nil),         // 28: healthledger.v1.SourceOrderSet
-	(*SourceName)(nil),             // 29: healthledger.v1.SourceName
-	(*PreferredUnitsSet)(nil),      // 30: healthledger.v1.PreferredUnitsSet
-	(*TypeUnit)(nil),               // 31: healthledger.v1.TypeUnit
-	(*OwnerDeleted)(nil),           // 32: healthledger.v1.OwnerDeleted
-	(*ReadsDecided)(nil),           // 33: healthledger.v1.ReadsDecided
-	(*ReadGrant)(nil),              // 34: healthledger.v1.ReadGrant
-	(*ObjectsDecided)(nil),         // 35: healthledger.v1.ObjectsDecided
-	(*ObjectName)(nil),             // 36: healthledger.v1.ObjectName
-	(*AccessRecorded)(nil),         // 37: healthledger.v1.AccessRecorded
-	(*AccessCounted)(nil),          // 38: healthledger.v1.AccessCounted
-	(*AccessCount)(nil),            // 39: healthledger.v1.AccessCount
-	(*RefusalRecorded)(nil),        // 40: healthledger.v1.RefusalRecorded
-	(*DisclosureGranted)(nil),      // 41: healthledger.v1.DisclosureGranted
-	(*DisclosureRevoked)(nil),      // 42: healthledger.v1.DisclosureRevoked
-	(*DisclosureBegun)(nil),        // 43: healthledger.v1.DisclosureBegun
-	(*DisclosureEnded)(nil),        // 44: healthledger.v1.DisclosureEnded
-	(*DisclosureCount)(nil),        // 45: healthledger.v1.DisclosureCount
-	(*SampleColumns)(nil),          // 46: healthledger.v1.SampleColumns
-	(*Chunk)(nil),                  // 47: healthledger.v1.Chunk
-	(*Manifest)(nil),               // 48: healthledger.v1.Manifest
-	(*Recipient)(nil),              // 49: healthledger.v1.Recipient
+	(*EpochsErased)(nil),           // 18: healthledger.v1.EpochsErased
+	(*ErasedEpoch)(nil),            // 19: healthledger.v1.ErasedEpoch
+	(*AppRegistered)(nil),          // 20: healthledger.v1.AppRegistered
+	(*CredentialReplaced)(nil),     // 21: healthledger.v1.CredentialReplaced
+	(*Explained)(nil),              // 22: healthledger.v1.Explained
+	(*SharesDecided)(nil),          // 23: healthledger.v1.SharesDecided
+	(*AppUpdated)(nil),             // 24: healthledger.v1.AppUpdated
+	(*AppRemoved)(nil),             // 25: healthledger.v1.AppRemoved
+	(*PolicySet)(nil),              // 26: healthledger.v1.PolicySet
+	(*ShareGrant)(nil),             // 27: healthledger.v1.ShareGrant
+	(*DecisionDetail)(nil),         // 28: healthledger.v1.DecisionDetail
+	(*AppDescribed)(nil),           // 29: healthledger.v1.AppDescribed
+	(*SourceOrderSet)(nil),         // 30: healthledger.v1.SourceOrderSet
+	(*SourceName)(nil),             // 31: healthledger.v1.SourceName
+	(*PreferredUnitsSet)(nil),      // 32: healthledger.v1.PreferredUnitsSet
+	(*TypeUnit)(nil),               // 33: healthledger.v1.TypeUnit
+	(*OwnerDeleted)(nil),           // 34: healthledger.v1.OwnerDeleted
+	(*ErasureOrdered)(nil),         // 35: healthledger.v1.ErasureOrdered
+	(*RetentionSet)(nil),           // 36: healthledger.v1.RetentionSet
+	(*ReadsDecided)(nil),           // 37: healthledger.v1.ReadsDecided
+	(*ReadGrant)(nil),              // 38: healthledger.v1.ReadGrant
+	(*ObjectsDecided)(nil),         // 39: healthledger.v1.ObjectsDecided
+	(*ObjectName)(nil),             // 40: healthledger.v1.ObjectName
+	(*Resealed)(nil),               // 41: healthledger.v1.Resealed
+	(*AccessRecorded)(nil),         // 42: healthledger.v1.AccessRecorded
+	(*AccessCounted)(nil),          // 43: healthledger.v1.AccessCounted
+	(*AccessCount)(nil),            // 44: healthledger.v1.AccessCount
+	(*RefusalRecorded)(nil),        // 45: healthledger.v1.RefusalRecorded
+	(*DisclosureGranted)(nil),      // 46: healthledger.v1.DisclosureGranted
+	(*DisclosureRevoked)(nil),      // 47: healthledger.v1.DisclosureRevoked
+	(*DisclosureBegun)(nil),        // 48: healthledger.v1.DisclosureBegun
+	(*DisclosureEnded)(nil),        // 49: healthledger.v1.DisclosureEnded
+	(*DisclosureCount)(nil),        // 50: healthledger.v1.DisclosureCount
+	(*SampleColumns)(nil),          // 51: healthledger.v1.SampleColumns
+	(*Chunk)(nil),                  // 52: healthledger.v1.Chunk
+	(*Manifest)(nil),               // 53: healthledger.v1.Manifest
+	(*Recipient)(nil),              // 54: healthledger.v1.Recipient
 }
 var file_healthledger_v1_event_proto_depIdxs = []int32{
 	5,  // 0: healthledger.v1.EventList.events:type_name -> healthledger.v1.Event
 	6,  // 1: healthledger.v1.Event.samples_saved:type_name -> healthledger.v1.SamplesSaved
 	14, // 2: healthledger.v1.Event.decision:type_name -> healthledger.v1.SignedDecision
-	37, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
+	42, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
 	7,  // 4: healthledger.v1.Event.part_saved:type_name -> healthledger.v1.PartSaved
 	8,  // 5: healthledger.v1.Event.samples_deleted:type_name -> healthledger.v1.SamplesDeleted
 	10, // 6: healthledger.v1.Event.updates_set:type_name -> healthledger.v1.UpdatesSet
 	11, // 7: healthledger.v1.Event.updates_acked:type_name -> healthledger.v1.UpdatesAcked
 	12, // 8: healthledger.v1.Event.authorization_requested:type_name -> healthledger.v1.AuthorizationRequested
-	38, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
-	43, // 10: healthledger.v1.Event.disclosure_begun:type_name -> healthledger.v1.DisclosureBegun
-	44, // 11: healthledger.v1.Event.disclosure_ended:type_name -> healthledger.v1.DisclosureEnded
-	40, // 12: healthledger.v1.Event.refusal_recorded:type_name -> healthledger.v1.RefusalRecorded
+	43, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
+	48, // 10: healthledger.v1.Event.disclosure_begun:type_name -> healthledger.v1.DisclosureBegun
+	49, // 11: healthledger.v1.Event.disclosure_ended:type_name -> healthledger.v1.DisclosureEnded
+	45, // 12: healthledger.v1.Event.refusal_recorded:type_name -> healthledger.v1.RefusalRecorded
 	13, // 13: healthledger.v1.Event.objects_requested:type_name -> healthledger.v1.ObjectsRequested
-	46, // 14: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
-	47, // 15: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
-	9,  // 16: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	0,  // 17: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
-	16, // 18: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
-	18, // 19: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
-	21, // 20: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
-	23, // 21: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
-	24, // 22: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
-	22, // 23: healthledger.v1.Decision.app_updated:type_name -> healthledger.v1.AppUpdated
-	19, // 24: healthledger.v1.Decision.credential_replaced:type_name -> healthledger.v1.CredentialReplaced
-	17, // 25: healthledger.v1.Decision.keyring_replaced:type_name -> healthledger.v1.KeyringReplaced
-	25, // 26: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
-	20, // 27: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
-	25, // 28: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
-	20, // 29: healthledger.v1.AppUpdated.explained:type_name -> healthledger.v1.Explained
-	1,  // 30: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
-	27, // 31: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
-	33, // 32: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
-	28, // 33: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
-	30, // 34: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
-	32, // 35: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
-	41, // 36: healthledger.v1.DecisionDetail.disclosure_granted:type_name -> healthledger.v1.DisclosureGranted
-	42, // 37: healthledger.v1.DecisionDetail.disclosure_revoked:type_name -> healthledger.v1.DisclosureRevoked
-	35, // 38: healthledger.v1.DecisionDetail.objects_decided:type_name -> healthledger.v1.ObjectsDecided
-	48, // 39: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
-	29, // 40: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
-	31, // 41: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
-	9,  // 42: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	34, // 43: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
-	3,  // 44: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
-	36, // 45: healthledger.v1.ObjectsDecided.revoked:type_name -> healthledger.v1.ObjectName
-	36, // 46: healthledger.v1.ObjectsDecided.granted:type_name -> healthledger.v1.ObjectName
-	2,  // 47: healthledger.v1.ObjectsDecided.own:type_name -> healthledger.v1.OwnObjects
-	39, // 48: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
-	49, // 49: healthledger.v1.DisclosureGranted.recipient:type_name -> healthledger.v1.Recipient
-	45, // 50: healthledger.v1.DisclosureEnded.counts:type_name -> healthledger.v1.DisclosureCount
-	51, // [51:51] is the sub-list for method output_type
-	51, // [51:51] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	41, // 14: healthledger.v1.Event.resealed:type_name -> healthledger.v1.Resealed
+	51, // 15: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
+	52, // 16: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
+	9,  // 17: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	0,  // 18: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
+	16, // 19: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
+	20, // 20: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
+	23, // 21: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
+	25, // 22: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
+	26, // 23: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
+	24, // 24: healthledger.v1.Decision.app_updated:type_name -> healthledger.v1.AppUpdated
+	21, // 25: healthledger.v1.Decision.credential_replaced:type_name -> healthledger.v1.CredentialReplaced
+	17, // 26: healthledger.v1.Decision.keyring_replaced:type_name -> healthledger.v1.KeyringReplaced
+	18, // 27: healthledger.v1.Decision.epochs_erased:type_name -> healthledger.v1.EpochsErased
+	19, // 28: healthledger.v1.EpochsErased.epochs:type_name -> healthledger.v1.ErasedEpoch
+	27, // 29: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
+	22, // 30: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
+	27, // 31: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
+	22, // 32: healthledger.v1.AppUpdated.explained:type_name -> healthledger.v1.Explained
+	1,  // 33: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
+	29, // 34: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
+	37, // 35: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
+	30, // 36: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
+	32, // 37: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
+	34, // 38: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
+	46, // 39: healthledger.v1.DecisionDetail.disclosure_granted:type_name -> healthledger.v1.DisclosureGranted
+	47, // 40: healthledger.v1.DecisionDetail.disclosure_revoked:type_name -> healthledger.v1.DisclosureRevoked
+	39, // 41: healthledger.v1.DecisionDetail.objects_decided:type_name -> healthledger.v1.ObjectsDecided
+	35, // 42: healthledger.v1.DecisionDetail.erasure_ordered:type_name -> healthledger.v1.ErasureOrdered
+	36, // 43: healthledger.v1.DecisionDetail.retention_set:type_name -> healthledger.v1.RetentionSet
+	53, // 44: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
+	31, // 45: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
+	33, // 46: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
+	9,  // 47: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	9,  // 48: healthledger.v1.ErasureOrdered.deletions:type_name -> healthledger.v1.DeletedSamples
+	38, // 49: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
+	3,  // 50: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
+	40, // 51: healthledger.v1.ObjectsDecided.revoked:type_name -> healthledger.v1.ObjectName
+	40, // 52: healthledger.v1.ObjectsDecided.granted:type_name -> healthledger.v1.ObjectName
+	2,  // 53: healthledger.v1.ObjectsDecided.own:type_name -> healthledger.v1.OwnObjects
+	44, // 54: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
+	54, // 55: healthledger.v1.DisclosureGranted.recipient:type_name -> healthledger.v1.Recipient
+	50, // 56: healthledger.v1.DisclosureEnded.counts:type_name -> healthledger.v1.DisclosureCount
+	57, // [57:57] is the sub-list for method output_type
+	57, // [57:57] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_event_proto_init() }
@@ -3804,6 +4272,7 @@ func file_healthledger_v1_event_proto_init() {
 		(*Event_DisclosureEnded)(nil),
 		(*Event_RefusalRecorded)(nil),
 		(*Event_ObjectsRequested)(nil),
+		(*Event_Resealed)(nil),
 	}
 	file_healthledger_v1_event_proto_msgTypes[5].OneofWrappers = []any{}
 	file_healthledger_v1_event_proto_msgTypes[9].OneofWrappers = []any{}
@@ -3816,8 +4285,9 @@ func file_healthledger_v1_event_proto_init() {
 		(*Decision_AppUpdated)(nil),
 		(*Decision_CredentialReplaced)(nil),
 		(*Decision_KeyringReplaced)(nil),
+		(*Decision_EpochsErased)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[22].OneofWrappers = []any{
+	file_healthledger_v1_event_proto_msgTypes[24].OneofWrappers = []any{
 		(*DecisionDetail_AppDescribed)(nil),
 		(*DecisionDetail_ReadsDecided)(nil),
 		(*DecisionDetail_SourceOrderSet)(nil),
@@ -3826,16 +4296,18 @@ func file_healthledger_v1_event_proto_init() {
 		(*DecisionDetail_DisclosureGranted)(nil),
 		(*DecisionDetail_DisclosureRevoked)(nil),
 		(*DecisionDetail_ObjectsDecided)(nil),
+		(*DecisionDetail_ErasureOrdered)(nil),
+		(*DecisionDetail_RetentionSet)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[37].OneofWrappers = []any{}
-	file_healthledger_v1_event_proto_msgTypes[39].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[42].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[44].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_event_proto_rawDesc), len(file_healthledger_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   42,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -37,8 +37,11 @@ type ProjectorConfig struct {
 	NatsCa         string `protobuf:"bytes,9,opt,name=nats_ca,json=natsCa,proto3" json:"nats_ca,omitempty"`
 	NatsServerName string `protobuf:"bytes,10,opt,name=nats_server_name,json=natsServerName,proto3" json:"nats_server_name,omitempty"`
 	// The owner's and the store's public keys as the daemon pinned them.
-	OwnerKey      []byte `protobuf:"bytes,6,opt,name=owner_key,json=ownerKey,proto3" json:"owner_key,omitempty"`
-	StoreKey      []byte `protobuf:"bytes,7,opt,name=store_key,json=storeKey,proto3" json:"store_key,omitempty"`
+	OwnerKey []byte `protobuf:"bytes,6,opt,name=owner_key,json=ownerKey,proto3" json:"owner_key,omitempty"`
+	StoreKey []byte `protobuf:"bytes,7,opt,name=store_key,json=storeKey,proto3" json:"store_key,omitempty"`
+	// Decisions that whoever reads the log from its beginning must know before they come. Each
+	// must be there in its place.
+	Decisions     []*SignedDecision `protobuf:"bytes,11,rep,name=decisions,proto3" json:"decisions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -139,6 +142,13 @@ func (x *ProjectorConfig) GetOwnerKey() []byte {
 func (x *ProjectorConfig) GetStoreKey() []byte {
 	if x != nil {
 		return x.StoreKey
+	}
+	return nil
+}
+
+func (x *ProjectorConfig) GetDecisions() []*SignedDecision {
+	if x != nil {
+		return x.Decisions
 	}
 	return nil
 }
@@ -1828,7 +1838,7 @@ var File_healthledger_v1_projector_proto protoreflect.FileDescriptor
 
 const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\n" +
-	"\x1fhealthledger/v1/projector.proto\x12\x0fhealthledger.v1\x1a#healthledger/v1/authorization.proto\x1a healthledger/v1/disclosure.proto\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\x1a\x1bhealthledger/v1/owner.proto\"\xbe\x02\n" +
+	"\x1fhealthledger/v1/projector.proto\x12\x0fhealthledger.v1\x1a#healthledger/v1/authorization.proto\x1a healthledger/v1/disclosure.proto\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\x1a\x1bhealthledger/v1/owner.proto\"\xfd\x02\n" +
 	"\x0fProjectorConfig\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x12\x1c\n" +
 	"\tdirectory\x18\x02 \x01(\tR\tdirectory\x12\x19\n" +
@@ -1841,7 +1851,8 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x10nats_server_name\x18\n" +
 	" \x01(\tR\x0enatsServerName\x12\x1b\n" +
 	"\towner_key\x18\x06 \x01(\fR\bownerKey\x12\x1b\n" +
-	"\tstore_key\x18\a \x01(\fR\bstoreKey\"\x0e\n" +
+	"\tstore_key\x18\a \x01(\fR\bstoreKey\x12=\n" +
+	"\tdecisions\x18\v \x03(\v2\x1f.healthledger.v1.SignedDecisionR\tdecisions\"\x0e\n" +
 	"\fOfferRequest\".\n" +
 	"\rOfferResponse\x12\x1d\n" +
 	"\n" +
@@ -2004,95 +2015,97 @@ var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*ReadRequestsResponse)(nil),       // 21: healthledger.v1.ReadRequestsResponse
 	(*CloseRequest)(nil),               // 22: healthledger.v1.CloseRequest
 	(*CloseResponse)(nil),              // 23: healthledger.v1.CloseResponse
-	(*DisclosureBegun)(nil),            // 24: healthledger.v1.DisclosureBegun
-	(*QuerySamplesRequest)(nil),        // 25: healthledger.v1.QuerySamplesRequest
-	(*QueryChangesRequest)(nil),        // 26: healthledger.v1.QueryChangesRequest
-	(*QueryStatisticsRequest)(nil),     // 27: healthledger.v1.QueryStatisticsRequest
-	(*QueryPayloadRequest)(nil),        // 28: healthledger.v1.QueryPayloadRequest
-	(*QuerySourcesRequest)(nil),        // 29: healthledger.v1.QuerySourcesRequest
-	(*QueryPreferredUnitsRequest)(nil), // 30: healthledger.v1.QueryPreferredUnitsRequest
-	(*GetRequestStatusRequest)(nil),    // 31: healthledger.v1.GetRequestStatusRequest
-	(*ListAccessRequest)(nil),          // 32: healthledger.v1.ListAccessRequest
-	(*SummarizeAccessRequest)(nil),     // 33: healthledger.v1.SummarizeAccessRequest
-	(*ListDisclosuresRequest)(nil),     // 34: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 35: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 36: healthledger.v1.OpenExportRequest
-	(*ListObjectsRequest)(nil),         // 37: healthledger.v1.ListObjectsRequest
-	(*DisclosureCount)(nil),            // 38: healthledger.v1.DisclosureCount
-	(*RemoveAppRequest)(nil),           // 39: healthledger.v1.RemoveAppRequest
-	(*DecideRequest)(nil),              // 40: healthledger.v1.DecideRequest
-	(*PolicySet)(nil),                  // 41: healthledger.v1.PolicySet
-	(*SourceOrderSet)(nil),             // 42: healthledger.v1.SourceOrderSet
-	(*PreferredUnitsSet)(nil),          // 43: healthledger.v1.PreferredUnitsSet
-	(*OwnerDeleted)(nil),               // 44: healthledger.v1.OwnerDeleted
-	(*UpdateAppRequest)(nil),           // 45: healthledger.v1.UpdateAppRequest
-	(*DecideObjectsRequest)(nil),       // 46: healthledger.v1.DecideObjectsRequest
-	(*GrantDisclosureRequest)(nil),     // 47: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 48: healthledger.v1.RevokeDisclosureRequest
-	(*ChangePassphraseRequest)(nil),    // 49: healthledger.v1.ChangePassphraseRequest
-	(*Manifest)(nil),                   // 50: healthledger.v1.Manifest
-	(*NewDecision)(nil),                // 51: healthledger.v1.NewDecision
-	(*App)(nil),                        // 52: healthledger.v1.App
-	(*PendingRequest)(nil),             // 53: healthledger.v1.PendingRequest
+	(*SignedDecision)(nil),             // 24: healthledger.v1.SignedDecision
+	(*DisclosureBegun)(nil),            // 25: healthledger.v1.DisclosureBegun
+	(*QuerySamplesRequest)(nil),        // 26: healthledger.v1.QuerySamplesRequest
+	(*QueryChangesRequest)(nil),        // 27: healthledger.v1.QueryChangesRequest
+	(*QueryStatisticsRequest)(nil),     // 28: healthledger.v1.QueryStatisticsRequest
+	(*QueryPayloadRequest)(nil),        // 29: healthledger.v1.QueryPayloadRequest
+	(*QuerySourcesRequest)(nil),        // 30: healthledger.v1.QuerySourcesRequest
+	(*QueryPreferredUnitsRequest)(nil), // 31: healthledger.v1.QueryPreferredUnitsRequest
+	(*GetRequestStatusRequest)(nil),    // 32: healthledger.v1.GetRequestStatusRequest
+	(*ListAccessRequest)(nil),          // 33: healthledger.v1.ListAccessRequest
+	(*SummarizeAccessRequest)(nil),     // 34: healthledger.v1.SummarizeAccessRequest
+	(*ListDisclosuresRequest)(nil),     // 35: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 36: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 37: healthledger.v1.OpenExportRequest
+	(*ListObjectsRequest)(nil),         // 38: healthledger.v1.ListObjectsRequest
+	(*DisclosureCount)(nil),            // 39: healthledger.v1.DisclosureCount
+	(*RemoveAppRequest)(nil),           // 40: healthledger.v1.RemoveAppRequest
+	(*DecideRequest)(nil),              // 41: healthledger.v1.DecideRequest
+	(*PolicySet)(nil),                  // 42: healthledger.v1.PolicySet
+	(*SourceOrderSet)(nil),             // 43: healthledger.v1.SourceOrderSet
+	(*PreferredUnitsSet)(nil),          // 44: healthledger.v1.PreferredUnitsSet
+	(*OwnerDeleted)(nil),               // 45: healthledger.v1.OwnerDeleted
+	(*UpdateAppRequest)(nil),           // 46: healthledger.v1.UpdateAppRequest
+	(*DecideObjectsRequest)(nil),       // 47: healthledger.v1.DecideObjectsRequest
+	(*GrantDisclosureRequest)(nil),     // 48: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 49: healthledger.v1.RevokeDisclosureRequest
+	(*ChangePassphraseRequest)(nil),    // 50: healthledger.v1.ChangePassphraseRequest
+	(*Manifest)(nil),                   // 51: healthledger.v1.Manifest
+	(*NewDecision)(nil),                // 52: healthledger.v1.NewDecision
+	(*App)(nil),                        // 53: healthledger.v1.App
+	(*PendingRequest)(nil),             // 54: healthledger.v1.PendingRequest
 }
 var file_healthledger_v1_projector_proto_depIdxs = []int32{
-	24, // 0: healthledger.v1.Reader.disclosure:type_name -> healthledger.v1.DisclosureBegun
-	7,  // 1: healthledger.v1.ReadRequest.reader:type_name -> healthledger.v1.Reader
-	25, // 2: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
-	26, // 3: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
-	27, // 4: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
-	28, // 5: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
-	29, // 6: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
-	30, // 7: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
-	9,  // 8: healthledger.v1.ReadRequest.outcome:type_name -> healthledger.v1.Outcome
-	11, // 9: healthledger.v1.ReadRequest.due:type_name -> healthledger.v1.DueRequest
-	31, // 10: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
-	32, // 11: healthledger.v1.ReadRequest.access:type_name -> healthledger.v1.ListAccessRequest
-	33, // 12: healthledger.v1.ReadRequest.access_summary:type_name -> healthledger.v1.SummarizeAccessRequest
-	34, // 13: healthledger.v1.ReadRequest.disclosures:type_name -> healthledger.v1.ListDisclosuresRequest
-	35, // 14: healthledger.v1.ReadRequest.account:type_name -> healthledger.v1.AccountDisclosuresRequest
-	36, // 15: healthledger.v1.ReadRequest.open_export:type_name -> healthledger.v1.OpenExportRequest
-	37, // 16: healthledger.v1.ReadRequest.objects:type_name -> healthledger.v1.ListObjectsRequest
-	38, // 17: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
-	13, // 18: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
-	15, // 19: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
-	39, // 20: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
-	40, // 21: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
-	41, // 22: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
-	42, // 23: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
-	43, // 24: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
-	44, // 25: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
-	45, // 26: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
-	46, // 27: healthledger.v1.SignDecisionRequest.decide_objects:type_name -> healthledger.v1.DecideObjectsRequest
-	47, // 28: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
-	48, // 29: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
-	16, // 30: healthledger.v1.SignDecisionRequest.replace_credential:type_name -> healthledger.v1.CredentialDraft
-	49, // 31: healthledger.v1.SignDecisionRequest.change_passphrase:type_name -> healthledger.v1.ChangePassphraseRequest
-	50, // 32: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
-	51, // 33: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
-	52, // 34: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
-	53, // 35: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	1,  // 36: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
-	3,  // 37: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
-	5,  // 38: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
-	8,  // 39: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
-	14, // 40: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
-	18, // 41: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
-	20, // 42: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
-	22, // 43: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
-	2,  // 44: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
-	4,  // 45: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
-	6,  // 46: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
-	10, // 47: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
-	17, // 48: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
-	19, // 49: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
-	21, // 50: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
-	23, // 51: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
-	44, // [44:52] is the sub-list for method output_type
-	36, // [36:44] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	24, // 0: healthledger.v1.ProjectorConfig.decisions:type_name -> healthledger.v1.SignedDecision
+	25, // 1: healthledger.v1.Reader.disclosure:type_name -> healthledger.v1.DisclosureBegun
+	7,  // 2: healthledger.v1.ReadRequest.reader:type_name -> healthledger.v1.Reader
+	26, // 3: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
+	27, // 4: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
+	28, // 5: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
+	29, // 6: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
+	30, // 7: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
+	31, // 8: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
+	9,  // 9: healthledger.v1.ReadRequest.outcome:type_name -> healthledger.v1.Outcome
+	11, // 10: healthledger.v1.ReadRequest.due:type_name -> healthledger.v1.DueRequest
+	32, // 11: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
+	33, // 12: healthledger.v1.ReadRequest.access:type_name -> healthledger.v1.ListAccessRequest
+	34, // 13: healthledger.v1.ReadRequest.access_summary:type_name -> healthledger.v1.SummarizeAccessRequest
+	35, // 14: healthledger.v1.ReadRequest.disclosures:type_name -> healthledger.v1.ListDisclosuresRequest
+	36, // 15: healthledger.v1.ReadRequest.account:type_name -> healthledger.v1.AccountDisclosuresRequest
+	37, // 16: healthledger.v1.ReadRequest.open_export:type_name -> healthledger.v1.OpenExportRequest
+	38, // 17: healthledger.v1.ReadRequest.objects:type_name -> healthledger.v1.ListObjectsRequest
+	39, // 18: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
+	13, // 19: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
+	15, // 20: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
+	40, // 21: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
+	41, // 22: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
+	42, // 23: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
+	43, // 24: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
+	44, // 25: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
+	45, // 26: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
+	46, // 27: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
+	47, // 28: healthledger.v1.SignDecisionRequest.decide_objects:type_name -> healthledger.v1.DecideObjectsRequest
+	48, // 29: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
+	49, // 30: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
+	16, // 31: healthledger.v1.SignDecisionRequest.replace_credential:type_name -> healthledger.v1.CredentialDraft
+	50, // 32: healthledger.v1.SignDecisionRequest.change_passphrase:type_name -> healthledger.v1.ChangePassphraseRequest
+	51, // 33: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
+	52, // 34: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
+	53, // 35: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
+	54, // 36: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	1,  // 37: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
+	3,  // 38: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
+	5,  // 39: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
+	8,  // 40: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
+	14, // 41: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
+	18, // 42: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
+	20, // 43: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
+	22, // 44: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
+	2,  // 45: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
+	4,  // 46: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
+	6,  // 47: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
+	10, // 48: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
+	17, // 49: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
+	19, // 50: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
+	21, // 51: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
+	23, // 52: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
+	45, // [45:53] is the sub-list for method output_type
+	37, // [37:45] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_projector_proto_init() }

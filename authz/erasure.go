@@ -1,0 +1,129 @@
+package authz
+
+import (
+	"crypto/sha256"
+	"fmt"
+
+	"healthledger/proto/catalog"
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// Erasure is one of the owner's: the keys of the epochs it names are destroyed.
+type Erasure struct {
+	// Decision is the number of the decision, and Time when it was made, in microseconds
+	// since the Unix epoch.
+	Decision uint64
+	Time     int64
+	Epochs   []*pb.ErasedEpoch
+	// Order says what was erased; nil in a state without details.
+	Order *pb.ErasureOrdered
+}
+
+// maxMonths is a hundred years.
+const maxMonths = 1200
+
+// Erasures returns all erasures in order, the first is number 1. They must not be changed.
+func (s *State) Erasures() []*Erasure {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.erasures[:len(s.erasures):len(s.erasures)]
+}
+
+// Erased returns what stands for the segments of an epoch of class health that was erased.
+func (s *State) Erased(epoch uint64) (*pb.ErasedEpoch, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	e, ok := s.erased[epoch]
+	return e, ok
+}
+
+// Retention returns for how many months samples of each type are kept, 0 of those for good.
+// Type 0 stands for all types that are not in it.
+func (s *State) Retention() map[uint32]uint32 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.retention
+}
+
+// checkErasure checks a decision that erases, or the detail of one. It needs mu.
+func (s *State) checkErasure(d *pb.Decision, detail *pb.DecisionDetail) error {
+	erased := d.GetEpochsErased()
+	if erased == nil {
+		if detail.GetErasureOrdered() != nil {
+			return fmt.Errorf("%w: decision %d orders an erasure and erases nothing", ErrForged, d.GetNumber())
+		}
+		return nil
+	}
+	if len(d.GetDetailHash()) == 0 || detail.GetNumber() != 0 && detail.GetErasureOrdered() == nil {
+		return fmt.Errorf("%w: decision %d erases without an order", ErrForged, d.GetNumber())
+	}
+	if erased.GetErasure() != uint64(len(s.erasures))+1 || len(erased.GetEpochs()) == 0 {
+		return fmt.Errorf("%w: decision %d is not erasure %d", ErrForged, d.GetNumber(), len(s.erasures)+1)
+	}
+	last := uint64(0)
+	for _, e := range erased.GetEpochs() {
+		if e.GetEpoch() <= last || !s.isErasable(e) {
+			return fmt.Errorf("%w: decision %d does not say what stands for epoch %d", ErrForged, d.GetNumber(), e.GetEpoch())
+		}
+		last = e.GetEpoch()
+	}
+	return nil
+}
+
+// isErasable tells whether an epoch can be followed by what is said to stand for it.
+func (s *State) isErasable(e *pb.ErasedEpoch) bool {
+	if before, ok := s.erased[e.GetEpoch()]; ok && string(before.GetWrapHash()) != string(e.GetWrapHash()) {
+		return false
+	}
+	for _, hash := range [][]byte{e.GetWrapHash(), e.GetResealHash(), e.GetDigest()} {
+		if len(hash) != sha256.Size {
+			return false
+		}
+	}
+	return e.GetReseal() != 0 && e.GetFirst() != 0 && e.GetFirst() <= e.GetLast()
+}
+
+// checkRetention checks a detail that says how long samples are kept.
+func checkRetention(d *pb.Decision, set *pb.RetentionSet) error {
+	if set == nil {
+		return nil
+	}
+	if _, known := catalog.ByCode(set.GetType()); !known && set.GetType() != 0 || set.GetMonths() > maxMonths {
+		return fmt.Errorf("%w: decision %d keeps samples of no type or for too long", ErrForged, d.GetNumber())
+	}
+	return nil
+}
+
+// erase applies a decision that was checked. It needs mu.
+func (s *State) erase(d *pb.Decision, detail *pb.DecisionDetail) {
+	if erased := d.GetEpochsErased(); erased != nil {
+		s.erasures = append(s.erasures, &Erasure{d.GetNumber(), d.GetTime(), erased.GetEpochs(), detail.GetErasureOrdered()})
+		for _, e := range erased.GetEpochs() {
+			s.erased[e.GetEpoch()] = e
+		}
+	}
+	if set := detail.GetRetentionSet(); set != nil {
+		next := map[uint32]uint32{set.GetType(): set.GetMonths()}
+		for code, months := range s.retention {
+			if code != set.GetType() {
+				next[code] = months
+			}
+		}
+		s.retention = next
+	}
+}
+
+// EraseEpochs destroys the keys of epochs; what stands for their segments must be in the log.
+func (a *Author) EraseEpochs(now int64, epochs []*pb.ErasedEpoch, order *pb.ErasureOrdered) (*pb.NewDecision, error) {
+	return a.sign(&pb.Decision{Time: now, Body: &pb.Decision_EpochsErased{EpochsErased: &pb.EpochsErased{
+		Erasure: uint64(len(a.State.Erasures())) + 1, Epochs: epochs,
+	}}}, &pb.DecisionDetail{Body: &pb.DecisionDetail_ErasureOrdered{ErasureOrdered: order}})
+}
+
+// SetRetention changes how long samples are kept. Errors: *DraftError.
+func (a *Author) SetRetention(now int64, set *pb.RetentionSet) (*pb.NewDecision, error) {
+	if set.GetMonths() > maxMonths {
+		return nil, &DraftError{"months", fmt.Sprint(set.GetMonths()), fmt.Sprintf("at most %d", maxMonths)}
+	}
+	return a.sign(&pb.Decision{Time: now}, &pb.DecisionDetail{Body: &pb.DecisionDetail_RetentionSet{RetentionSet: set}})
+}
