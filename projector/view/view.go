@@ -60,6 +60,11 @@ type Options struct {
 	Stepped func()
 }
 
+// SetErasure says that an erasure, the one with this number, ended with a segment: that of the
+// last event Resealed. There readers are told that what it erased is gone. The writer calls it
+// before it applies a segment that the erasure has changed.
+func (v *View) SetErasure(number, last uint64) { v.erasures[number] = last }
+
 // Cursor says what part of the log a view contains.
 type Cursor struct {
 	// Sequence of the last segment applied, 0 before the first.
@@ -100,6 +105,7 @@ type View struct {
 	sourceIDs map[string]uint32
 	kin       map[string][]*origin // sources by what they share without the device
 	unitIDs   map[string]uint32
+	erasures  map[uint64]uint64 // by number, the segment that ended it
 
 	mu      sync.Mutex
 	idle    sync.Cond // no snapshot is in use
@@ -122,7 +128,7 @@ func Open(files vfs.FS, folder string, options Options) (*View, error) {
 	}
 	v := &View{
 		lock: lock, appKey: options.AppKey, touched: options.Touched, stepped: options.Stepped, failed: make(chan error, 1), down: make(chan struct{}), closing: make(chan struct{}),
-		sourceIDs: map[string]uint32{}, kin: map[string][]*origin{}, unitIDs: map[string]uint32{},
+		sourceIDs: map[string]uint32{}, kin: map[string][]*origin{}, unitIDs: map[string]uint32{}, erasures: map[uint64]uint64{},
 	}
 	v.idle.L = &v.mu
 	if v.db, err = pebble.Open(folder, v.pebbleOptions(files, lock, options)); err != nil {

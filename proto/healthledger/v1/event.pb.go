@@ -591,8 +591,10 @@ type SamplesSaved struct {
 	// 16 random bytes made by the producer; a repeated one adds nothing.
 	RequestId []byte `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Duplicates are recognised by content at their place.
-	ByContent     bool             `protobuf:"varint,3,opt,name=by_content,json=byContent,proto3" json:"by_content,omitempty"`
-	Columns       []*SampleColumns `protobuf:"bytes,4,rep,name=columns,proto3" json:"columns,omitempty"`
+	ByContent bool             `protobuf:"varint,3,opt,name=by_content,json=byContent,proto3" json:"by_content,omitempty"`
+	Columns   []*SampleColumns `protobuf:"bytes,4,rep,name=columns,proto3" json:"columns,omitempty"`
+	// After an erasure: what became of the request before it. Absent: that follows.
+	Outcome       *RequestOutcome `protobuf:"bytes,5,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -655,6 +657,82 @@ func (x *SamplesSaved) GetColumns() []*SampleColumns {
 	return nil
 }
 
+func (x *SamplesSaved) GetOutcome() *RequestOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return nil
+}
+
+// RequestOutcome counts what became of the objects of a request, members among them.
+type RequestOutcome struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stored        uint64                 `protobuf:"varint,1,opt,name=stored,proto3" json:"stored,omitempty"`
+	Duplicates    uint64                 `protobuf:"varint,2,opt,name=duplicates,proto3" json:"duplicates,omitempty"`
+	Incomplete    uint64                 `protobuf:"varint,3,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
+	Deleted       uint64                 `protobuf:"varint,4,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestOutcome) Reset() {
+	*x = RequestOutcome{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestOutcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestOutcome) ProtoMessage() {}
+
+func (x *RequestOutcome) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestOutcome.ProtoReflect.Descriptor instead.
+func (*RequestOutcome) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RequestOutcome) GetStored() uint64 {
+	if x != nil {
+		return x.Stored
+	}
+	return 0
+}
+
+func (x *RequestOutcome) GetDuplicates() uint64 {
+	if x != nil {
+		return x.Duplicates
+	}
+	return 0
+}
+
+func (x *RequestOutcome) GetIncomplete() uint64 {
+	if x != nil {
+		return x.Incomplete
+	}
+	return 0
+}
+
+func (x *RequestOutcome) GetDeleted() uint64 {
+	if x != nil {
+		return x.Deleted
+	}
+	return 0
+}
+
 // PartSaved is a part of a payload that goes ahead of its object. Without an object that
 // names it, it means nothing. Class health.
 type PartSaved struct {
@@ -663,15 +741,17 @@ type PartSaved struct {
 	// 16 random bytes made by the producer.
 	Upload []byte `protobuf:"bytes,2,opt,name=upload,proto3" json:"upload,omitempty"`
 	// Parts are numbered from 0; one with a number that was there adds nothing.
-	Number        uint32 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
-	Chunk         *Chunk `protobuf:"bytes,4,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	Number uint32 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
+	Chunk  *Chunk `protobuf:"bytes,4,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	// The part was erased, and nothing else of it is there.
+	Erased        bool `protobuf:"varint,5,opt,name=erased,proto3" json:"erased,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PartSaved) Reset() {
 	*x = PartSaved{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[3]
+	mi := &file_healthledger_v1_event_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -683,7 +763,7 @@ func (x *PartSaved) String() string {
 func (*PartSaved) ProtoMessage() {}
 
 func (x *PartSaved) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[3]
+	mi := &file_healthledger_v1_event_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -696,7 +776,7 @@ func (x *PartSaved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartSaved.ProtoReflect.Descriptor instead.
 func (*PartSaved) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{3}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PartSaved) GetApp() uint64 {
@@ -727,20 +807,29 @@ func (x *PartSaved) GetChunk() *Chunk {
 	return nil
 }
 
+func (x *PartSaved) GetErased() bool {
+	if x != nil {
+		return x.Erased
+	}
+	return false
+}
+
 // SamplesDeleted takes back samples that the app has saved before. Class health.
 type SamplesDeleted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	App   uint64                 `protobuf:"varint,1,opt,name=app,proto3" json:"app,omitempty"`
 	// 16 random bytes made by the producer; a repeated one deletes nothing.
-	RequestId     []byte            `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	Deletions     []*DeletedSamples `protobuf:"bytes,3,rep,name=deletions,proto3" json:"deletions,omitempty"`
+	RequestId []byte            `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Deletions []*DeletedSamples `protobuf:"bytes,3,rep,name=deletions,proto3" json:"deletions,omitempty"`
+	// As in SamplesSaved.
+	Outcome       *RequestOutcome `protobuf:"bytes,4,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SamplesDeleted) Reset() {
 	*x = SamplesDeleted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[4]
+	mi := &file_healthledger_v1_event_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -752,7 +841,7 @@ func (x *SamplesDeleted) String() string {
 func (*SamplesDeleted) ProtoMessage() {}
 
 func (x *SamplesDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[4]
+	mi := &file_healthledger_v1_event_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -765,7 +854,7 @@ func (x *SamplesDeleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SamplesDeleted.ProtoReflect.Descriptor instead.
 func (*SamplesDeleted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{4}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SamplesDeleted) GetApp() uint64 {
@@ -789,22 +878,33 @@ func (x *SamplesDeleted) GetDeletions() []*DeletedSamples {
 	return nil
 }
 
+func (x *SamplesDeleted) GetOutcome() *RequestOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return nil
+}
+
 // DeletedSamples names samples of a type: by UUID, or else all that overlap [from, to).
 type DeletedSamples struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Type  uint32                 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`
+	// 0 if it is all types, which only the owner may name.
+	Type uint32 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`
 	// 16 bytes each.
 	Uuids [][]byte `protobuf:"bytes,2,rep,name=uuids,proto3" json:"uuids,omitempty"`
 	// Absent: from the first or to the last.
-	From          *int64 `protobuf:"varint,3,opt,name=from,proto3,oneof" json:"from,omitempty"`
-	To            *int64 `protobuf:"varint,4,opt,name=to,proto3,oneof" json:"to,omitempty"`
+	From *int64 `protobuf:"varint,3,opt,name=from,proto3,oneof" json:"from,omitempty"`
+	To   *int64 `protobuf:"varint,4,opt,name=to,proto3,oneof" json:"to,omitempty"`
+	// Only what this app has saved, which only the owner may name; 0: whoever has.
+	App           uint64 `protobuf:"varint,5,opt,name=app,proto3" json:"app,omitempty"`
+	AllTypes      bool   `protobuf:"varint,6,opt,name=all_types,json=allTypes,proto3" json:"all_types,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DeletedSamples) Reset() {
 	*x = DeletedSamples{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[5]
+	mi := &file_healthledger_v1_event_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -816,7 +916,7 @@ func (x *DeletedSamples) String() string {
 func (*DeletedSamples) ProtoMessage() {}
 
 func (x *DeletedSamples) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[5]
+	mi := &file_healthledger_v1_event_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -829,7 +929,7 @@ func (x *DeletedSamples) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletedSamples.ProtoReflect.Descriptor instead.
 func (*DeletedSamples) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{5}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DeletedSamples) GetType() uint32 {
@@ -860,6 +960,20 @@ func (x *DeletedSamples) GetTo() int64 {
 	return 0
 }
 
+func (x *DeletedSamples) GetApp() uint64 {
+	if x != nil {
+		return x.App
+	}
+	return 0
+}
+
+func (x *DeletedSamples) GetAllTypes() bool {
+	if x != nil {
+		return x.AllTypes
+	}
+	return false
+}
+
 // UpdatesSet says how often an app wants to be told of changes of a type. Class health.
 type UpdatesSet struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -872,7 +986,7 @@ type UpdatesSet struct {
 
 func (x *UpdatesSet) Reset() {
 	*x = UpdatesSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[6]
+	mi := &file_healthledger_v1_event_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -884,7 +998,7 @@ func (x *UpdatesSet) String() string {
 func (*UpdatesSet) ProtoMessage() {}
 
 func (x *UpdatesSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[6]
+	mi := &file_healthledger_v1_event_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -897,7 +1011,7 @@ func (x *UpdatesSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdatesSet.ProtoReflect.Descriptor instead.
 func (*UpdatesSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *UpdatesSet) GetApp() uint64 {
@@ -934,7 +1048,7 @@ type UpdatesAcked struct {
 
 func (x *UpdatesAcked) Reset() {
 	*x = UpdatesAcked{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[7]
+	mi := &file_healthledger_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -946,7 +1060,7 @@ func (x *UpdatesAcked) String() string {
 func (*UpdatesAcked) ProtoMessage() {}
 
 func (x *UpdatesAcked) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[7]
+	mi := &file_healthledger_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -959,7 +1073,7 @@ func (x *UpdatesAcked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdatesAcked.ProtoReflect.Descriptor instead.
 func (*UpdatesAcked) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *UpdatesAcked) GetApp() uint64 {
@@ -996,7 +1110,7 @@ type AuthorizationRequested struct {
 
 func (x *AuthorizationRequested) Reset() {
 	*x = AuthorizationRequested{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[8]
+	mi := &file_healthledger_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1008,7 +1122,7 @@ func (x *AuthorizationRequested) String() string {
 func (*AuthorizationRequested) ProtoMessage() {}
 
 func (x *AuthorizationRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[8]
+	mi := &file_healthledger_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1021,7 +1135,7 @@ func (x *AuthorizationRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizationRequested.ProtoReflect.Descriptor instead.
 func (*AuthorizationRequested) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AuthorizationRequested) GetApp() uint64 {
@@ -1062,7 +1176,7 @@ type ObjectsRequested struct {
 
 func (x *ObjectsRequested) Reset() {
 	*x = ObjectsRequested{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[9]
+	mi := &file_healthledger_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1074,7 +1188,7 @@ func (x *ObjectsRequested) String() string {
 func (*ObjectsRequested) ProtoMessage() {}
 
 func (x *ObjectsRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[9]
+	mi := &file_healthledger_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1087,7 +1201,7 @@ func (x *ObjectsRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectsRequested.ProtoReflect.Descriptor instead.
 func (*ObjectsRequested) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ObjectsRequested) GetApp() uint64 {
@@ -1138,7 +1252,7 @@ type SignedDecision struct {
 
 func (x *SignedDecision) Reset() {
 	*x = SignedDecision{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[10]
+	mi := &file_healthledger_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1150,7 +1264,7 @@ func (x *SignedDecision) String() string {
 func (*SignedDecision) ProtoMessage() {}
 
 func (x *SignedDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[10]
+	mi := &file_healthledger_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1163,7 +1277,7 @@ func (x *SignedDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedDecision.ProtoReflect.Descriptor instead.
 func (*SignedDecision) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SignedDecision) GetDecision() []byte {
@@ -1209,7 +1323,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[11]
+	mi := &file_healthledger_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1221,7 +1335,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[11]
+	mi := &file_healthledger_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1234,7 +1348,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Decision) GetNumber() uint64 {
@@ -1424,7 +1538,7 @@ type DeviceEnrolled struct {
 
 func (x *DeviceEnrolled) Reset() {
 	*x = DeviceEnrolled{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[12]
+	mi := &file_healthledger_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1436,7 +1550,7 @@ func (x *DeviceEnrolled) String() string {
 func (*DeviceEnrolled) ProtoMessage() {}
 
 func (x *DeviceEnrolled) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[12]
+	mi := &file_healthledger_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1449,7 +1563,7 @@ func (x *DeviceEnrolled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceEnrolled.ProtoReflect.Descriptor instead.
 func (*DeviceEnrolled) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DeviceEnrolled) GetSigningKey() []byte {
@@ -1478,7 +1592,7 @@ type KeyringReplaced struct {
 
 func (x *KeyringReplaced) Reset() {
 	*x = KeyringReplaced{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[13]
+	mi := &file_healthledger_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1490,7 +1604,7 @@ func (x *KeyringReplaced) String() string {
 func (*KeyringReplaced) ProtoMessage() {}
 
 func (x *KeyringReplaced) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[13]
+	mi := &file_healthledger_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1503,7 +1617,7 @@ func (x *KeyringReplaced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringReplaced.ProtoReflect.Descriptor instead.
 func (*KeyringReplaced) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *KeyringReplaced) GetHash() []byte {
@@ -1527,7 +1641,7 @@ type EpochsErased struct {
 
 func (x *EpochsErased) Reset() {
 	*x = EpochsErased{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[14]
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1539,7 +1653,7 @@ func (x *EpochsErased) String() string {
 func (*EpochsErased) ProtoMessage() {}
 
 func (x *EpochsErased) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[14]
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1552,7 +1666,7 @@ func (x *EpochsErased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EpochsErased.ProtoReflect.Descriptor instead.
 func (*EpochsErased) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *EpochsErased) GetErasure() uint64 {
@@ -1590,7 +1704,7 @@ type ErasedEpoch struct {
 
 func (x *ErasedEpoch) Reset() {
 	*x = ErasedEpoch{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1602,7 +1716,7 @@ func (x *ErasedEpoch) String() string {
 func (*ErasedEpoch) ProtoMessage() {}
 
 func (x *ErasedEpoch) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1615,7 +1729,7 @@ func (x *ErasedEpoch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasedEpoch.ProtoReflect.Descriptor instead.
 func (*ErasedEpoch) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ErasedEpoch) GetEpoch() uint64 {
@@ -1686,7 +1800,7 @@ type AppRegistered struct {
 
 func (x *AppRegistered) Reset() {
 	*x = AppRegistered{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[16]
+	mi := &file_healthledger_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1698,7 +1812,7 @@ func (x *AppRegistered) String() string {
 func (*AppRegistered) ProtoMessage() {}
 
 func (x *AppRegistered) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[16]
+	mi := &file_healthledger_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1711,7 +1825,7 @@ func (x *AppRegistered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRegistered.ProtoReflect.Descriptor instead.
 func (*AppRegistered) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AppRegistered) GetKey() string {
@@ -1769,7 +1883,7 @@ type CredentialReplaced struct {
 
 func (x *CredentialReplaced) Reset() {
 	*x = CredentialReplaced{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[17]
+	mi := &file_healthledger_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1781,7 +1895,7 @@ func (x *CredentialReplaced) String() string {
 func (*CredentialReplaced) ProtoMessage() {}
 
 func (x *CredentialReplaced) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[17]
+	mi := &file_healthledger_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1794,7 +1908,7 @@ func (x *CredentialReplaced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialReplaced.ProtoReflect.Descriptor instead.
 func (*CredentialReplaced) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CredentialReplaced) GetApp() uint64 {
@@ -1831,7 +1945,7 @@ type Explained struct {
 
 func (x *Explained) Reset() {
 	*x = Explained{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[18]
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1843,7 +1957,7 @@ func (x *Explained) String() string {
 func (*Explained) ProtoMessage() {}
 
 func (x *Explained) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[18]
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1856,7 +1970,7 @@ func (x *Explained) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explained.ProtoReflect.Descriptor instead.
 func (*Explained) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Explained) GetShare() bool {
@@ -1891,7 +2005,7 @@ type SharesDecided struct {
 
 func (x *SharesDecided) Reset() {
 	*x = SharesDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1903,7 +2017,7 @@ func (x *SharesDecided) String() string {
 func (*SharesDecided) ProtoMessage() {}
 
 func (x *SharesDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1916,7 +2030,7 @@ func (x *SharesDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharesDecided.ProtoReflect.Descriptor instead.
 func (*SharesDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SharesDecided) GetApp() uint64 {
@@ -1946,7 +2060,7 @@ type AppUpdated struct {
 
 func (x *AppUpdated) Reset() {
 	*x = AppUpdated{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1958,7 +2072,7 @@ func (x *AppUpdated) String() string {
 func (*AppUpdated) ProtoMessage() {}
 
 func (x *AppUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1971,7 +2085,7 @@ func (x *AppUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppUpdated.ProtoReflect.Descriptor instead.
 func (*AppUpdated) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AppUpdated) GetApp() uint64 {
@@ -2005,7 +2119,7 @@ type AppRemoved struct {
 
 func (x *AppRemoved) Reset() {
 	*x = AppRemoved{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2017,7 +2131,7 @@ func (x *AppRemoved) String() string {
 func (*AppRemoved) ProtoMessage() {}
 
 func (x *AppRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2030,7 +2144,7 @@ func (x *AppRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRemoved.ProtoReflect.Descriptor instead.
 func (*AppRemoved) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AppRemoved) GetApp() uint64 {
@@ -2050,7 +2164,7 @@ type PolicySet struct {
 
 func (x *PolicySet) Reset() {
 	*x = PolicySet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2062,7 +2176,7 @@ func (x *PolicySet) String() string {
 func (*PolicySet) ProtoMessage() {}
 
 func (x *PolicySet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2075,7 +2189,7 @@ func (x *PolicySet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicySet.ProtoReflect.Descriptor instead.
 func (*PolicySet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PolicySet) GetPlausibility() Plausibility {
@@ -2096,7 +2210,7 @@ type ShareGrant struct {
 
 func (x *ShareGrant) Reset() {
 	*x = ShareGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[23]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2108,7 +2222,7 @@ func (x *ShareGrant) String() string {
 func (*ShareGrant) ProtoMessage() {}
 
 func (x *ShareGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[23]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2121,7 +2235,7 @@ func (x *ShareGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareGrant.ProtoReflect.Descriptor instead.
 func (*ShareGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ShareGrant) GetType() uint32 {
@@ -2163,7 +2277,7 @@ type DecisionDetail struct {
 
 func (x *DecisionDetail) Reset() {
 	*x = DecisionDetail{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[24]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2175,7 +2289,7 @@ func (x *DecisionDetail) String() string {
 func (*DecisionDetail) ProtoMessage() {}
 
 func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[24]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2188,7 +2302,7 @@ func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionDetail.ProtoReflect.Descriptor instead.
 func (*DecisionDetail) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *DecisionDetail) GetNumber() uint64 {
@@ -2378,7 +2492,7 @@ type AppDescribed struct {
 
 func (x *AppDescribed) Reset() {
 	*x = AppDescribed{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[25]
+	mi := &file_healthledger_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2390,7 +2504,7 @@ func (x *AppDescribed) String() string {
 func (*AppDescribed) ProtoMessage() {}
 
 func (x *AppDescribed) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[25]
+	mi := &file_healthledger_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2403,7 +2517,7 @@ func (x *AppDescribed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppDescribed.ProtoReflect.Descriptor instead.
 func (*AppDescribed) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *AppDescribed) GetManifest() *Manifest {
@@ -2425,7 +2539,7 @@ type SourceOrderSet struct {
 
 func (x *SourceOrderSet) Reset() {
 	*x = SourceOrderSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[26]
+	mi := &file_healthledger_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2437,7 +2551,7 @@ func (x *SourceOrderSet) String() string {
 func (*SourceOrderSet) ProtoMessage() {}
 
 func (x *SourceOrderSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[26]
+	mi := &file_healthledger_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2450,7 +2564,7 @@ func (x *SourceOrderSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceOrderSet.ProtoReflect.Descriptor instead.
 func (*SourceOrderSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SourceOrderSet) GetType() uint32 {
@@ -2479,7 +2593,7 @@ type SourceName struct {
 
 func (x *SourceName) Reset() {
 	*x = SourceName{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[27]
+	mi := &file_healthledger_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2491,7 +2605,7 @@ func (x *SourceName) String() string {
 func (*SourceName) ProtoMessage() {}
 
 func (x *SourceName) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[27]
+	mi := &file_healthledger_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2504,7 +2618,7 @@ func (x *SourceName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceName.ProtoReflect.Descriptor instead.
 func (*SourceName) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SourceName) GetApp() string {
@@ -2531,7 +2645,7 @@ type PreferredUnitsSet struct {
 
 func (x *PreferredUnitsSet) Reset() {
 	*x = PreferredUnitsSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[28]
+	mi := &file_healthledger_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2543,7 +2657,7 @@ func (x *PreferredUnitsSet) String() string {
 func (*PreferredUnitsSet) ProtoMessage() {}
 
 func (x *PreferredUnitsSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[28]
+	mi := &file_healthledger_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2556,7 +2670,7 @@ func (x *PreferredUnitsSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreferredUnitsSet.ProtoReflect.Descriptor instead.
 func (*PreferredUnitsSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PreferredUnitsSet) GetUnits() []*TypeUnit {
@@ -2577,7 +2691,7 @@ type TypeUnit struct {
 
 func (x *TypeUnit) Reset() {
 	*x = TypeUnit{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[29]
+	mi := &file_healthledger_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2589,7 +2703,7 @@ func (x *TypeUnit) String() string {
 func (*TypeUnit) ProtoMessage() {}
 
 func (x *TypeUnit) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[29]
+	mi := &file_healthledger_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2602,7 +2716,7 @@ func (x *TypeUnit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TypeUnit.ProtoReflect.Descriptor instead.
 func (*TypeUnit) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TypeUnit) GetType() uint32 {
@@ -2629,7 +2743,7 @@ type OwnerDeleted struct {
 
 func (x *OwnerDeleted) Reset() {
 	*x = OwnerDeleted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[30]
+	mi := &file_healthledger_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2641,7 +2755,7 @@ func (x *OwnerDeleted) String() string {
 func (*OwnerDeleted) ProtoMessage() {}
 
 func (x *OwnerDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[30]
+	mi := &file_healthledger_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2654,7 +2768,7 @@ func (x *OwnerDeleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerDeleted.ProtoReflect.Descriptor instead.
 func (*OwnerDeleted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *OwnerDeleted) GetDeletions() []*DeletedSamples {
@@ -2680,7 +2794,7 @@ type ErasureOrdered struct {
 
 func (x *ErasureOrdered) Reset() {
 	*x = ErasureOrdered{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[31]
+	mi := &file_healthledger_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2692,7 +2806,7 @@ func (x *ErasureOrdered) String() string {
 func (*ErasureOrdered) ProtoMessage() {}
 
 func (x *ErasureOrdered) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[31]
+	mi := &file_healthledger_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2705,7 +2819,7 @@ func (x *ErasureOrdered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasureOrdered.ProtoReflect.Descriptor instead.
 func (*ErasureOrdered) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ErasureOrdered) GetHidden() uint64 {
@@ -2749,7 +2863,7 @@ type RetentionSet struct {
 
 func (x *RetentionSet) Reset() {
 	*x = RetentionSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	mi := &file_healthledger_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2761,7 +2875,7 @@ func (x *RetentionSet) String() string {
 func (*RetentionSet) ProtoMessage() {}
 
 func (x *RetentionSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	mi := &file_healthledger_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2774,7 +2888,7 @@ func (x *RetentionSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionSet.ProtoReflect.Descriptor instead.
 func (*RetentionSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RetentionSet) GetType() uint32 {
@@ -2802,7 +2916,7 @@ type ReadsDecided struct {
 
 func (x *ReadsDecided) Reset() {
 	*x = ReadsDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[33]
+	mi := &file_healthledger_v1_event_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2814,7 +2928,7 @@ func (x *ReadsDecided) String() string {
 func (*ReadsDecided) ProtoMessage() {}
 
 func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[33]
+	mi := &file_healthledger_v1_event_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2827,7 +2941,7 @@ func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadsDecided.ProtoReflect.Descriptor instead.
 func (*ReadsDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ReadsDecided) GetApp() uint64 {
@@ -2857,7 +2971,7 @@ type ReadGrant struct {
 
 func (x *ReadGrant) Reset() {
 	*x = ReadGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2869,7 +2983,7 @@ func (x *ReadGrant) String() string {
 func (*ReadGrant) ProtoMessage() {}
 
 func (x *ReadGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2882,7 +2996,7 @@ func (x *ReadGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadGrant.ProtoReflect.Descriptor instead.
 func (*ReadGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ReadGrant) GetType() uint32 {
@@ -2924,7 +3038,7 @@ type ObjectsDecided struct {
 
 func (x *ObjectsDecided) Reset() {
 	*x = ObjectsDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[35]
+	mi := &file_healthledger_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2936,7 +3050,7 @@ func (x *ObjectsDecided) String() string {
 func (*ObjectsDecided) ProtoMessage() {}
 
 func (x *ObjectsDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[35]
+	mi := &file_healthledger_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2949,7 +3063,7 @@ func (x *ObjectsDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectsDecided.ProtoReflect.Descriptor instead.
 func (*ObjectsDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{35}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ObjectsDecided) GetApp() uint64 {
@@ -3008,7 +3122,7 @@ type ObjectName struct {
 
 func (x *ObjectName) Reset() {
 	*x = ObjectName{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[36]
+	mi := &file_healthledger_v1_event_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3020,7 +3134,7 @@ func (x *ObjectName) String() string {
 func (*ObjectName) ProtoMessage() {}
 
 func (x *ObjectName) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[36]
+	mi := &file_healthledger_v1_event_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3033,7 +3147,7 @@ func (x *ObjectName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectName.ProtoReflect.Descriptor instead.
 func (*ObjectName) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{36}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ObjectName) GetApp() uint64 {
@@ -3068,7 +3182,7 @@ type Resealed struct {
 
 func (x *Resealed) Reset() {
 	*x = Resealed{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[37]
+	mi := &file_healthledger_v1_event_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3080,7 +3194,7 @@ func (x *Resealed) String() string {
 func (*Resealed) ProtoMessage() {}
 
 func (x *Resealed) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[37]
+	mi := &file_healthledger_v1_event_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3093,7 +3207,7 @@ func (x *Resealed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resealed.ProtoReflect.Descriptor instead.
 func (*Resealed) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{37}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Resealed) GetReseal() uint64 {
@@ -3151,7 +3265,7 @@ type AccessRecorded struct {
 
 func (x *AccessRecorded) Reset() {
 	*x = AccessRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[38]
+	mi := &file_healthledger_v1_event_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3163,7 +3277,7 @@ func (x *AccessRecorded) String() string {
 func (*AccessRecorded) ProtoMessage() {}
 
 func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[38]
+	mi := &file_healthledger_v1_event_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3176,7 +3290,7 @@ func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessRecorded.ProtoReflect.Descriptor instead.
 func (*AccessRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{38}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *AccessRecorded) GetApp() uint64 {
@@ -3240,7 +3354,7 @@ type AccessCounted struct {
 
 func (x *AccessCounted) Reset() {
 	*x = AccessCounted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[39]
+	mi := &file_healthledger_v1_event_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3252,7 +3366,7 @@ func (x *AccessCounted) String() string {
 func (*AccessCounted) ProtoMessage() {}
 
 func (x *AccessCounted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[39]
+	mi := &file_healthledger_v1_event_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3265,7 +3379,7 @@ func (x *AccessCounted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessCounted.ProtoReflect.Descriptor instead.
 func (*AccessCounted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{39}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *AccessCounted) GetApp() uint64 {
@@ -3296,7 +3410,7 @@ type AccessCount struct {
 
 func (x *AccessCount) Reset() {
 	*x = AccessCount{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[40]
+	mi := &file_healthledger_v1_event_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3308,7 +3422,7 @@ func (x *AccessCount) String() string {
 func (*AccessCount) ProtoMessage() {}
 
 func (x *AccessCount) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[40]
+	mi := &file_healthledger_v1_event_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3321,7 +3435,7 @@ func (x *AccessCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessCount.ProtoReflect.Descriptor instead.
 func (*AccessCount) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{40}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *AccessCount) GetType() uint32 {
@@ -3373,7 +3487,7 @@ type RefusalRecorded struct {
 
 func (x *RefusalRecorded) Reset() {
 	*x = RefusalRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[41]
+	mi := &file_healthledger_v1_event_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3385,7 +3499,7 @@ func (x *RefusalRecorded) String() string {
 func (*RefusalRecorded) ProtoMessage() {}
 
 func (x *RefusalRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[41]
+	mi := &file_healthledger_v1_event_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3398,7 +3512,7 @@ func (x *RefusalRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusalRecorded.ProtoReflect.Descriptor instead.
 func (*RefusalRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{41}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *RefusalRecorded) GetApp() uint64 {
@@ -3469,7 +3583,7 @@ type DisclosureGranted struct {
 
 func (x *DisclosureGranted) Reset() {
 	*x = DisclosureGranted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[42]
+	mi := &file_healthledger_v1_event_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3481,7 +3595,7 @@ func (x *DisclosureGranted) String() string {
 func (*DisclosureGranted) ProtoMessage() {}
 
 func (x *DisclosureGranted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[42]
+	mi := &file_healthledger_v1_event_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3494,7 +3608,7 @@ func (x *DisclosureGranted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureGranted.ProtoReflect.Descriptor instead.
 func (*DisclosureGranted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{42}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *DisclosureGranted) GetApp() uint64 {
@@ -3571,7 +3685,7 @@ type DisclosureRevoked struct {
 
 func (x *DisclosureRevoked) Reset() {
 	*x = DisclosureRevoked{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[43]
+	mi := &file_healthledger_v1_event_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3583,7 +3697,7 @@ func (x *DisclosureRevoked) String() string {
 func (*DisclosureRevoked) ProtoMessage() {}
 
 func (x *DisclosureRevoked) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[43]
+	mi := &file_healthledger_v1_event_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3596,7 +3710,7 @@ func (x *DisclosureRevoked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureRevoked.ProtoReflect.Descriptor instead.
 func (*DisclosureRevoked) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{43}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *DisclosureRevoked) GetGrant() uint64 {
@@ -3625,7 +3739,7 @@ type DisclosureBegun struct {
 
 func (x *DisclosureBegun) Reset() {
 	*x = DisclosureBegun{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[44]
+	mi := &file_healthledger_v1_event_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3637,7 +3751,7 @@ func (x *DisclosureBegun) String() string {
 func (*DisclosureBegun) ProtoMessage() {}
 
 func (x *DisclosureBegun) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[44]
+	mi := &file_healthledger_v1_event_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3650,7 +3764,7 @@ func (x *DisclosureBegun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureBegun.ProtoReflect.Descriptor instead.
 func (*DisclosureBegun) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{44}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *DisclosureBegun) GetId() []byte {
@@ -3712,7 +3826,7 @@ type DisclosureEnded struct {
 
 func (x *DisclosureEnded) Reset() {
 	*x = DisclosureEnded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[45]
+	mi := &file_healthledger_v1_event_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3724,7 +3838,7 @@ func (x *DisclosureEnded) String() string {
 func (*DisclosureEnded) ProtoMessage() {}
 
 func (x *DisclosureEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[45]
+	mi := &file_healthledger_v1_event_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3737,7 +3851,7 @@ func (x *DisclosureEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureEnded.ProtoReflect.Descriptor instead.
 func (*DisclosureEnded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{45}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *DisclosureEnded) GetId() []byte {
@@ -3779,7 +3893,7 @@ type DisclosureCount struct {
 
 func (x *DisclosureCount) Reset() {
 	*x = DisclosureCount{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[46]
+	mi := &file_healthledger_v1_event_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3791,7 +3905,7 @@ func (x *DisclosureCount) String() string {
 func (*DisclosureCount) ProtoMessage() {}
 
 func (x *DisclosureCount) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[46]
+	mi := &file_healthledger_v1_event_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3804,7 +3918,7 @@ func (x *DisclosureCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureCount.ProtoReflect.Descriptor instead.
 func (*DisclosureCount) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{46}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *DisclosureCount) GetType() uint32 {
@@ -3848,29 +3962,43 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x10refusal_recorded\x18\x0e \x01(\v2 .healthledger.v1.RefusalRecordedH\x00R\x0frefusalRecorded\x12P\n" +
 	"\x11objects_requested\x18\x0f \x01(\v2!.healthledger.v1.ObjectsRequestedH\x00R\x10objectsRequested\x127\n" +
 	"\bresealed\x18\x10 \x01(\v2\x19.healthledger.v1.ResealedH\x00R\bresealedB\x06\n" +
-	"\x04body\"\x98\x01\n" +
+	"\x04body\"\xd3\x01\n" +
 	"\fSamplesSaved\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\fR\trequestId\x12\x1d\n" +
 	"\n" +
 	"by_content\x18\x03 \x01(\bR\tbyContent\x128\n" +
-	"\acolumns\x18\x04 \x03(\v2\x1e.healthledger.v1.SampleColumnsR\acolumns\"{\n" +
+	"\acolumns\x18\x04 \x03(\v2\x1e.healthledger.v1.SampleColumnsR\acolumns\x129\n" +
+	"\aoutcome\x18\x05 \x01(\v2\x1f.healthledger.v1.RequestOutcomeR\aoutcome\"\x82\x01\n" +
+	"\x0eRequestOutcome\x12\x16\n" +
+	"\x06stored\x18\x01 \x01(\x04R\x06stored\x12\x1e\n" +
+	"\n" +
+	"duplicates\x18\x02 \x01(\x04R\n" +
+	"duplicates\x12\x1e\n" +
+	"\n" +
+	"incomplete\x18\x03 \x01(\x04R\n" +
+	"incomplete\x12\x18\n" +
+	"\adeleted\x18\x04 \x01(\x04R\adeleted\"\x93\x01\n" +
 	"\tPartSaved\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x16\n" +
 	"\x06upload\x18\x02 \x01(\fR\x06upload\x12\x16\n" +
 	"\x06number\x18\x03 \x01(\rR\x06number\x12,\n" +
-	"\x05chunk\x18\x04 \x01(\v2\x16.healthledger.v1.ChunkR\x05chunk\"\x80\x01\n" +
+	"\x05chunk\x18\x04 \x01(\v2\x16.healthledger.v1.ChunkR\x05chunk\x12\x16\n" +
+	"\x06erased\x18\x05 \x01(\bR\x06erased\"\xbb\x01\n" +
 	"\x0eSamplesDeleted\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\fR\trequestId\x12=\n" +
-	"\tdeletions\x18\x03 \x03(\v2\x1f.healthledger.v1.DeletedSamplesR\tdeletions\"x\n" +
+	"\tdeletions\x18\x03 \x03(\v2\x1f.healthledger.v1.DeletedSamplesR\tdeletions\x129\n" +
+	"\aoutcome\x18\x04 \x01(\v2\x1f.healthledger.v1.RequestOutcomeR\aoutcome\"\xa7\x01\n" +
 	"\x0eDeletedSamples\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x14\n" +
 	"\x05uuids\x18\x02 \x03(\fR\x05uuids\x12\x17\n" +
 	"\x04from\x18\x03 \x01(\x03H\x00R\x04from\x88\x01\x01\x12\x13\n" +
-	"\x02to\x18\x04 \x01(\x03H\x01R\x02to\x88\x01\x01B\a\n" +
+	"\x02to\x18\x04 \x01(\x03H\x01R\x02to\x88\x01\x01\x12\x10\n" +
+	"\x03app\x18\x05 \x01(\x04R\x03app\x12\x1b\n" +
+	"\tall_types\x18\x06 \x01(\bR\ballTypesB\a\n" +
 	"\x05_fromB\x05\n" +
 	"\x03_to\"l\n" +
 	"\n" +
@@ -4126,7 +4254,7 @@ func file_healthledger_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
+var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_healthledger_v1_event_proto_goTypes = []any{
 	(Frequency)(0),                 // 0: healthledger.v1.Frequency
 	(Plausibility)(0),              // 1: healthledger.v1.Plausibility
@@ -4135,118 +4263,121 @@ var file_healthledger_v1_event_proto_goTypes = []any{
 	(*EventList)(nil),              // 4: healthledger.v1.EventList
 	(*Event)(nil),                  // 5: healthledger.v1.Event
 	(*SamplesSaved)(nil),           // 6: healthledger.v1.SamplesSaved
-	(*PartSaved)(nil),              // 7: healthledger.v1.PartSaved
-	(*SamplesDeleted)(nil),         // 8: healthledger.v1.SamplesDeleted
-	(*DeletedSamples)(nil),         // 9: healthledger.v1.DeletedSamples
-	(*UpdatesSet)(nil),             // 10: healthledger.v1.UpdatesSet
-	(*UpdatesAcked)(nil),           // 11: healthledger.v1.UpdatesAcked
-	(*AuthorizationRequested)(nil), // 12: healthledger.v1.AuthorizationRequested
-	(*ObjectsRequested)(nil),       // 13: healthledger.v1.ObjectsRequested
-	(*SignedDecision)(nil),         // 14: healthledger.v1.SignedDecision
-	(*Decision)(nil),               // 15: healthledger.v1.Decision
-	(*DeviceEnrolled)(nil),         // 16: healthledger.v1.DeviceEnrolled
-	(*KeyringReplaced)(nil),        // 17: healthledger.v1.KeyringReplaced
-	(*EpochsErased)(nil),           // 18: healthledger.v1.EpochsErased
-	(*ErasedEpoch)(nil),            // 19: healthledger.v1.ErasedEpoch
-	(*AppRegistered)(nil),          // 20: healthledger.v1.AppRegistered
-	(*CredentialReplaced)(nil),     // 21: healthledger.v1.CredentialReplaced
-	(*Explained)(nil),              // 22: healthledger.v1.Explained
-	(*SharesDecided)(nil),          // 23: healthledger.v1.SharesDecided
-	(*AppUpdated)(nil),             // 24: healthledger.v1.AppUpdated
-	(*AppRemoved)(nil),             // 25: healthledger.v1.AppRemoved
-	(*PolicySet)(nil),              // 26: healthledger.v1.PolicySet
-	(*ShareGrant)(nil),             // 27: healthledger.v1.ShareGrant
-	(*DecisionDetail)(nil),         // 28: healthledger.v1.DecisionDetail
-	(*AppDescribed)(nil),           // 29: healthledger.v1.AppDescribed
-	(*SourceOrderSet)(nil),         // 30: healthledger.v1.SourceOrderSet
-	(*SourceName)(nil),             // 31: healthledger.v1.SourceName
-	(*PreferredUnitsSet)(nil),      // 32: healthledger.v1.PreferredUnitsSet
-	(*TypeUnit)(nil),               // 33: healthledger.v1.TypeUnit
-	(*OwnerDeleted)(nil),           // 34: healthledger.v1.OwnerDeleted
-	(*ErasureOrdered)(nil),         // 35: healthledger.v1.ErasureOrdered
-	(*RetentionSet)(nil),           // 36: healthledger.v1.RetentionSet
-	(*ReadsDecided)(nil),           // 37: healthledger.v1.ReadsDecided
-	(*ReadGrant)(nil),              // 38: healthledger.v1.ReadGrant
-	(*ObjectsDecided)(nil),         // 39: healthledger.v1.ObjectsDecided
-	(*ObjectName)(nil),             // 40: healthledger.v1.ObjectName
-	(*Resealed)(nil),               // 41: healthledger.v1.Resealed
-	(*AccessRecorded)(nil),         // 42: healthledger.v1.AccessRecorded
-	(*AccessCounted)(nil),          // 43: healthledger.v1.AccessCounted
-	(*AccessCount)(nil),            // 44: healthledger.v1.AccessCount
-	(*RefusalRecorded)(nil),        // 45: healthledger.v1.RefusalRecorded
-	(*DisclosureGranted)(nil),      // 46: healthledger.v1.DisclosureGranted
-	(*DisclosureRevoked)(nil),      // 47: healthledger.v1.DisclosureRevoked
-	(*DisclosureBegun)(nil),        // 48: healthledger.v1.DisclosureBegun
-	(*DisclosureEnded)(nil),        // 49: healthledger.v1.DisclosureEnded
-	(*DisclosureCount)(nil),        // 50: healthledger.v1.DisclosureCount
-	(*SampleColumns)(nil),          // 51: healthledger.v1.SampleColumns
-	(*Chunk)(nil),                  // 52: healthledger.v1.Chunk
-	(*Manifest)(nil),               // 53: healthledger.v1.Manifest
-	(*Recipient)(nil),              // 54: healthledger.v1.Recipient
+	(*RequestOutcome)(nil),         // 7: healthledger.v1.RequestOutcome
+	(*PartSaved)(nil),              // 8: healthledger.v1.PartSaved
+	(*SamplesDeleted)(nil),         // 9: healthledger.v1.SamplesDeleted
+	(*DeletedSamples)(nil),         // 10: healthledger.v1.DeletedSamples
+	(*UpdatesSet)(nil),             // 11: healthledger.v1.UpdatesSet
+	(*UpdatesAcked)(nil),           // 12: healthledger.v1.UpdatesAcked
+	(*AuthorizationRequested)(nil), // 13: healthledger.v1.AuthorizationRequested
+	(*ObjectsRequested)(nil),       // 14: healthledger.v1.ObjectsRequested
+	(*SignedDecision)(nil),         // 15: healthledger.v1.SignedDecision
+	(*Decision)(nil),               // 16: healthledger.v1.Decision
+	(*DeviceEnrolled)(nil),         // 17: healthledger.v1.DeviceEnrolled
+	(*KeyringReplaced)(nil),        // 18: healthledger.v1.KeyringReplaced
+	(*EpochsErased)(nil),           // 19: healthledger.v1.EpochsErased
+	(*ErasedEpoch)(nil),            // 20: healthledger.v1.ErasedEpoch
+	(*AppRegistered)(nil),          // 21: healthledger.v1.AppRegistered
+	(*CredentialReplaced)(nil),     // 22: healthledger.v1.CredentialReplaced
+	(*Explained)(nil),              // 23: healthledger.v1.Explained
+	(*SharesDecided)(nil),          // 24: healthledger.v1.SharesDecided
+	(*AppUpdated)(nil),             // 25: healthledger.v1.AppUpdated
+	(*AppRemoved)(nil),             // 26: healthledger.v1.AppRemoved
+	(*PolicySet)(nil),              // 27: healthledger.v1.PolicySet
+	(*ShareGrant)(nil),             // 28: healthledger.v1.ShareGrant
+	(*DecisionDetail)(nil),         // 29: healthledger.v1.DecisionDetail
+	(*AppDescribed)(nil),           // 30: healthledger.v1.AppDescribed
+	(*SourceOrderSet)(nil),         // 31: healthledger.v1.SourceOrderSet
+	(*SourceName)(nil),             // 32: healthledger.v1.SourceName
+	(*PreferredUnitsSet)(nil),      // 33: healthledger.v1.PreferredUnitsSet
+	(*TypeUnit)(nil),               // 34: healthledger.v1.TypeUnit
+	(*OwnerDeleted)(nil),           // 35: healthledger.v1.OwnerDeleted
+	(*ErasureOrdered)(nil),         // 36: healthledger.v1.ErasureOrdered
+	(*RetentionSet)(nil),           // 37: healthledger.v1.RetentionSet
+	(*ReadsDecided)(nil),           // 38: healthledger.v1.ReadsDecided
+	(*ReadGrant)(nil),              // 39: healthledger.v1.ReadGrant
+	(*ObjectsDecided)(nil),         // 40: healthledger.v1.ObjectsDecided
+	(*ObjectName)(nil),             // 41: healthledger.v1.ObjectName
+	(*Resealed)(nil),               // 42: healthledger.v1.Resealed
+	(*AccessRecorded)(nil),         // 43: healthledger.v1.AccessRecorded
+	(*AccessCounted)(nil),          // 44: healthledger.v1.AccessCounted
+	(*AccessCount)(nil),            // 45: healthledger.v1.AccessCount
+	(*RefusalRecorded)(nil),        // 46: healthledger.v1.RefusalRecorded
+	(*DisclosureGranted)(nil),      // 47: healthledger.v1.DisclosureGranted
+	(*DisclosureRevoked)(nil),      // 48: healthledger.v1.DisclosureRevoked
+	(*DisclosureBegun)(nil),        // 49: healthledger.v1.DisclosureBegun
+	(*DisclosureEnded)(nil),        // 50: healthledger.v1.DisclosureEnded
+	(*DisclosureCount)(nil),        // 51: healthledger.v1.DisclosureCount
+	(*SampleColumns)(nil),          // 52: healthledger.v1.SampleColumns
+	(*Chunk)(nil),                  // 53: healthledger.v1.Chunk
+	(*Manifest)(nil),               // 54: healthledger.v1.Manifest
+	(*Recipient)(nil),              // 55: healthledger.v1.Recipient
 }
 var file_healthledger_v1_event_proto_depIdxs = []int32{
 	5,  // 0: healthledger.v1.EventList.events:type_name -> healthledger.v1.Event
 	6,  // 1: healthledger.v1.Event.samples_saved:type_name -> healthledger.v1.SamplesSaved
-	14, // 2: healthledger.v1.Event.decision:type_name -> healthledger.v1.SignedDecision
-	42, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
-	7,  // 4: healthledger.v1.Event.part_saved:type_name -> healthledger.v1.PartSaved
-	8,  // 5: healthledger.v1.Event.samples_deleted:type_name -> healthledger.v1.SamplesDeleted
-	10, // 6: healthledger.v1.Event.updates_set:type_name -> healthledger.v1.UpdatesSet
-	11, // 7: healthledger.v1.Event.updates_acked:type_name -> healthledger.v1.UpdatesAcked
-	12, // 8: healthledger.v1.Event.authorization_requested:type_name -> healthledger.v1.AuthorizationRequested
-	43, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
-	48, // 10: healthledger.v1.Event.disclosure_begun:type_name -> healthledger.v1.DisclosureBegun
-	49, // 11: healthledger.v1.Event.disclosure_ended:type_name -> healthledger.v1.DisclosureEnded
-	45, // 12: healthledger.v1.Event.refusal_recorded:type_name -> healthledger.v1.RefusalRecorded
-	13, // 13: healthledger.v1.Event.objects_requested:type_name -> healthledger.v1.ObjectsRequested
-	41, // 14: healthledger.v1.Event.resealed:type_name -> healthledger.v1.Resealed
-	51, // 15: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
-	52, // 16: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
-	9,  // 17: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	0,  // 18: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
-	16, // 19: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
-	20, // 20: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
-	23, // 21: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
-	25, // 22: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
-	26, // 23: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
-	24, // 24: healthledger.v1.Decision.app_updated:type_name -> healthledger.v1.AppUpdated
-	21, // 25: healthledger.v1.Decision.credential_replaced:type_name -> healthledger.v1.CredentialReplaced
-	17, // 26: healthledger.v1.Decision.keyring_replaced:type_name -> healthledger.v1.KeyringReplaced
-	18, // 27: healthledger.v1.Decision.epochs_erased:type_name -> healthledger.v1.EpochsErased
-	19, // 28: healthledger.v1.EpochsErased.epochs:type_name -> healthledger.v1.ErasedEpoch
-	27, // 29: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
-	22, // 30: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
-	27, // 31: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
-	22, // 32: healthledger.v1.AppUpdated.explained:type_name -> healthledger.v1.Explained
-	1,  // 33: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
-	29, // 34: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
-	37, // 35: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
-	30, // 36: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
-	32, // 37: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
-	34, // 38: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
-	46, // 39: healthledger.v1.DecisionDetail.disclosure_granted:type_name -> healthledger.v1.DisclosureGranted
-	47, // 40: healthledger.v1.DecisionDetail.disclosure_revoked:type_name -> healthledger.v1.DisclosureRevoked
-	39, // 41: healthledger.v1.DecisionDetail.objects_decided:type_name -> healthledger.v1.ObjectsDecided
-	35, // 42: healthledger.v1.DecisionDetail.erasure_ordered:type_name -> healthledger.v1.ErasureOrdered
-	36, // 43: healthledger.v1.DecisionDetail.retention_set:type_name -> healthledger.v1.RetentionSet
-	53, // 44: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
-	31, // 45: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
-	33, // 46: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
-	9,  // 47: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	9,  // 48: healthledger.v1.ErasureOrdered.deletions:type_name -> healthledger.v1.DeletedSamples
-	38, // 49: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
-	3,  // 50: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
-	40, // 51: healthledger.v1.ObjectsDecided.revoked:type_name -> healthledger.v1.ObjectName
-	40, // 52: healthledger.v1.ObjectsDecided.granted:type_name -> healthledger.v1.ObjectName
-	2,  // 53: healthledger.v1.ObjectsDecided.own:type_name -> healthledger.v1.OwnObjects
-	44, // 54: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
-	54, // 55: healthledger.v1.DisclosureGranted.recipient:type_name -> healthledger.v1.Recipient
-	50, // 56: healthledger.v1.DisclosureEnded.counts:type_name -> healthledger.v1.DisclosureCount
-	57, // [57:57] is the sub-list for method output_type
-	57, // [57:57] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	15, // 2: healthledger.v1.Event.decision:type_name -> healthledger.v1.SignedDecision
+	43, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
+	8,  // 4: healthledger.v1.Event.part_saved:type_name -> healthledger.v1.PartSaved
+	9,  // 5: healthledger.v1.Event.samples_deleted:type_name -> healthledger.v1.SamplesDeleted
+	11, // 6: healthledger.v1.Event.updates_set:type_name -> healthledger.v1.UpdatesSet
+	12, // 7: healthledger.v1.Event.updates_acked:type_name -> healthledger.v1.UpdatesAcked
+	13, // 8: healthledger.v1.Event.authorization_requested:type_name -> healthledger.v1.AuthorizationRequested
+	44, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
+	49, // 10: healthledger.v1.Event.disclosure_begun:type_name -> healthledger.v1.DisclosureBegun
+	50, // 11: healthledger.v1.Event.disclosure_ended:type_name -> healthledger.v1.DisclosureEnded
+	46, // 12: healthledger.v1.Event.refusal_recorded:type_name -> healthledger.v1.RefusalRecorded
+	14, // 13: healthledger.v1.Event.objects_requested:type_name -> healthledger.v1.ObjectsRequested
+	42, // 14: healthledger.v1.Event.resealed:type_name -> healthledger.v1.Resealed
+	52, // 15: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
+	7,  // 16: healthledger.v1.SamplesSaved.outcome:type_name -> healthledger.v1.RequestOutcome
+	53, // 17: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
+	10, // 18: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	7,  // 19: healthledger.v1.SamplesDeleted.outcome:type_name -> healthledger.v1.RequestOutcome
+	0,  // 20: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
+	17, // 21: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
+	21, // 22: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
+	24, // 23: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
+	26, // 24: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
+	27, // 25: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
+	25, // 26: healthledger.v1.Decision.app_updated:type_name -> healthledger.v1.AppUpdated
+	22, // 27: healthledger.v1.Decision.credential_replaced:type_name -> healthledger.v1.CredentialReplaced
+	18, // 28: healthledger.v1.Decision.keyring_replaced:type_name -> healthledger.v1.KeyringReplaced
+	19, // 29: healthledger.v1.Decision.epochs_erased:type_name -> healthledger.v1.EpochsErased
+	20, // 30: healthledger.v1.EpochsErased.epochs:type_name -> healthledger.v1.ErasedEpoch
+	28, // 31: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
+	23, // 32: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
+	28, // 33: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
+	23, // 34: healthledger.v1.AppUpdated.explained:type_name -> healthledger.v1.Explained
+	1,  // 35: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
+	30, // 36: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
+	38, // 37: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
+	31, // 38: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
+	33, // 39: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
+	35, // 40: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
+	47, // 41: healthledger.v1.DecisionDetail.disclosure_granted:type_name -> healthledger.v1.DisclosureGranted
+	48, // 42: healthledger.v1.DecisionDetail.disclosure_revoked:type_name -> healthledger.v1.DisclosureRevoked
+	40, // 43: healthledger.v1.DecisionDetail.objects_decided:type_name -> healthledger.v1.ObjectsDecided
+	36, // 44: healthledger.v1.DecisionDetail.erasure_ordered:type_name -> healthledger.v1.ErasureOrdered
+	37, // 45: healthledger.v1.DecisionDetail.retention_set:type_name -> healthledger.v1.RetentionSet
+	54, // 46: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
+	32, // 47: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
+	34, // 48: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
+	10, // 49: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	10, // 50: healthledger.v1.ErasureOrdered.deletions:type_name -> healthledger.v1.DeletedSamples
+	39, // 51: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
+	3,  // 52: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
+	41, // 53: healthledger.v1.ObjectsDecided.revoked:type_name -> healthledger.v1.ObjectName
+	41, // 54: healthledger.v1.ObjectsDecided.granted:type_name -> healthledger.v1.ObjectName
+	2,  // 55: healthledger.v1.ObjectsDecided.own:type_name -> healthledger.v1.OwnObjects
+	45, // 56: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
+	55, // 57: healthledger.v1.DisclosureGranted.recipient:type_name -> healthledger.v1.Recipient
+	51, // 58: healthledger.v1.DisclosureEnded.counts:type_name -> healthledger.v1.DisclosureCount
+	59, // [59:59] is the sub-list for method output_type
+	59, // [59:59] is the sub-list for method input_type
+	59, // [59:59] is the sub-list for extension type_name
+	59, // [59:59] is the sub-list for extension extendee
+	0,  // [0:59] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_event_proto_init() }
@@ -4274,9 +4405,9 @@ func file_healthledger_v1_event_proto_init() {
 		(*Event_ObjectsRequested)(nil),
 		(*Event_Resealed)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[5].OneofWrappers = []any{}
-	file_healthledger_v1_event_proto_msgTypes[9].OneofWrappers = []any{}
-	file_healthledger_v1_event_proto_msgTypes[11].OneofWrappers = []any{
+	file_healthledger_v1_event_proto_msgTypes[6].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[10].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[12].OneofWrappers = []any{
 		(*Decision_DeviceEnrolled)(nil),
 		(*Decision_AppRegistered)(nil),
 		(*Decision_SharesDecided)(nil),
@@ -4287,7 +4418,7 @@ func file_healthledger_v1_event_proto_init() {
 		(*Decision_KeyringReplaced)(nil),
 		(*Decision_EpochsErased)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[24].OneofWrappers = []any{
+	file_healthledger_v1_event_proto_msgTypes[25].OneofWrappers = []any{
 		(*DecisionDetail_AppDescribed)(nil),
 		(*DecisionDetail_ReadsDecided)(nil),
 		(*DecisionDetail_SourceOrderSet)(nil),
@@ -4299,15 +4430,15 @@ func file_healthledger_v1_event_proto_init() {
 		(*DecisionDetail_ErasureOrdered)(nil),
 		(*DecisionDetail_RetentionSet)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[42].OneofWrappers = []any{}
-	file_healthledger_v1_event_proto_msgTypes[44].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[43].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[45].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_event_proto_rawDesc), len(file_healthledger_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   47,
+			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -80,7 +80,9 @@ type Sample struct {
 	// The payload went ahead, in parts.
 	Upload *Upload `protobuf:"bytes,13,opt,name=upload,proto3" json:"upload,omitempty"`
 	// On the way out: opens the payload for QueryPayload; empty: there is none.
-	PayloadToken  string `protobuf:"bytes,14,opt,name=payload_token,json=payloadToken,proto3" json:"payload_token,omitempty"`
+	PayloadToken string `protobuf:"bytes,14,opt,name=payload_token,json=payloadToken,proto3" json:"payload_token,omitempty"`
+	// In the log only: what an erasure has left. Neither sent nor given to anybody.
+	Ghost         *Ghost `protobuf:"bytes,33,opt,name=ghost,proto3" json:"ghost,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -371,6 +373,13 @@ func (x *Sample) GetPayloadToken() string {
 	return ""
 }
 
+func (x *Sample) GetGhost() *Ghost {
+	if x != nil {
+		return x.Ghost
+	}
+	return nil
+}
+
 type isSample_Object interface {
 	isSample_Object()
 }
@@ -471,6 +480,134 @@ func (*Sample_QuantitySeries) isSample_Object() {}
 
 func (*Sample_ImportedElement) isSample_Object() {}
 
+// Ghost is what an erasure leaves of a sample, beside its UUID, where columns have no place
+// for it: in the body of its row, and of a member in the body of its whole.
+type Ghost struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of a member: as in SampleColumns.
+	Erased uint64 `protobuf:"varint,1,opt,name=erased,proto3" json:"erased,omitempty"`
+	End    int64  `protobuf:"zigzag64,2,opt,name=end,proto3" json:"end,omitempty"`
+	// Of a correlation: the types of its members, in order, each with the rounded end of the
+	// last one.
+	Ends []*GhostEnd `protobuf:"bytes,3,rep,name=ends,proto3" json:"ends,omitempty"`
+	// Of a type that is granted object by object, and goes by a name of its own: that name or,
+	// if nobody knows it any more, another one in its place.
+	Object        string `protobuf:"bytes,4,opt,name=object,proto3" json:"object,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ghost) Reset() {
+	*x = Ghost{}
+	mi := &file_healthledger_v1_sample_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ghost) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ghost) ProtoMessage() {}
+
+func (x *Ghost) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_sample_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ghost.ProtoReflect.Descriptor instead.
+func (*Ghost) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_sample_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Ghost) GetErased() uint64 {
+	if x != nil {
+		return x.Erased
+	}
+	return 0
+}
+
+func (x *Ghost) GetEnd() int64 {
+	if x != nil {
+		return x.End
+	}
+	return 0
+}
+
+func (x *Ghost) GetEnds() []*GhostEnd {
+	if x != nil {
+		return x.Ends
+	}
+	return nil
+}
+
+func (x *Ghost) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+// GhostEnd says when the last member of a type ends.
+type GhostEnd struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Type          uint32                 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`
+	End           int64                  `protobuf:"zigzag64,2,opt,name=end,proto3" json:"end,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GhostEnd) Reset() {
+	*x = GhostEnd{}
+	mi := &file_healthledger_v1_sample_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GhostEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GhostEnd) ProtoMessage() {}
+
+func (x *GhostEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_sample_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GhostEnd.ProtoReflect.Descriptor instead.
+func (*GhostEnd) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_sample_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *GhostEnd) GetType() uint32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *GhostEnd) GetEnd() int64 {
+	if x != nil {
+		return x.End
+	}
+	return 0
+}
+
 // SampleColumns holds samples of one (type, unit, source) column by column, of
 // whatever kind.
 // It is the form in which samples lie in the log and the fast form of a save.
@@ -506,14 +643,22 @@ type SampleColumns struct {
 	// What a sample has beyond the columns: a serialized Sample with nothing but the
 	// object of its kind, `members`, `kept`, `payload` and `upload`. Empty bytes: nothing; empty
 	// column: none of the samples has anything.
-	Body          [][]byte `protobuf:"bytes,14,rep,name=body,proto3" json:"body,omitempty"`
+	Body [][]byte `protobuf:"bytes,14,rep,name=body,proto3" json:"body,omitempty"`
+	// In the log only: 0 for a sample that is there, 1 for one that was erased without a trace
+	// (it was never stored), k + 1 for one that erasure k took; empty: nothing is erased. Of what
+	// is erased the UUID remains and, in the body, members that are not; all else is zero.
+	Erased []uint64 `protobuf:"varint,15,rep,packed,name=erased,proto3" json:"erased,omitempty"`
+	// Of each sample that leaves a trace, in order: instead of its end, in microseconds, the
+	// greatest date from which anybody was allowed to read the type that is not after it; the
+	// least number if there is none.
+	ErasedEnd     []int64 `protobuf:"zigzag64,16,rep,packed,name=erased_end,json=erasedEnd,proto3" json:"erased_end,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SampleColumns) Reset() {
 	*x = SampleColumns{}
-	mi := &file_healthledger_v1_sample_proto_msgTypes[1]
+	mi := &file_healthledger_v1_sample_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -525,7 +670,7 @@ func (x *SampleColumns) String() string {
 func (*SampleColumns) ProtoMessage() {}
 
 func (x *SampleColumns) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_sample_proto_msgTypes[1]
+	mi := &file_healthledger_v1_sample_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -538,7 +683,7 @@ func (x *SampleColumns) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SampleColumns.ProtoReflect.Descriptor instead.
 func (*SampleColumns) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_sample_proto_rawDescGZIP(), []int{1}
+	return file_healthledger_v1_sample_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *SampleColumns) GetType() uint32 {
@@ -639,11 +784,25 @@ func (x *SampleColumns) GetBody() [][]byte {
 	return nil
 }
 
+func (x *SampleColumns) GetErased() []uint64 {
+	if x != nil {
+		return x.Erased
+	}
+	return nil
+}
+
+func (x *SampleColumns) GetErasedEnd() []int64 {
+	if x != nil {
+		return x.ErasedEnd
+	}
+	return nil
+}
+
 var File_healthledger_v1_sample_proto protoreflect.FileDescriptor
 
 const file_healthledger_v1_sample_proto_rawDesc = "" +
 	"\n" +
-	"\x1chealthledger/v1/sample.proto\x12\x0fhealthledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1chealthledger/v1/object.proto\x1a\x1dhealthledger/v1/payload.proto\x1a\x1bhealthledger/v1/value.proto\"\x90\x0e\n" +
+	"\x1chealthledger/v1/sample.proto\x12\x0fhealthledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1chealthledger/v1/object.proto\x1a\x1dhealthledger/v1/payload.proto\x1a\x1bhealthledger/v1/value.proto\"\xbe\x0e\n" +
 	"\x06Sample\x12\x12\n" +
 	"\x04uuid\x18\x01 \x01(\tR\x04uuid\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x120\n" +
@@ -678,9 +837,18 @@ const file_healthledger_v1_sample_proto_rawDesc = "" +
 	"\x04kept\x18\v \x03(\v2\x15.healthledger.v1.KeptR\x04kept\x120\n" +
 	"\apayload\x18\f \x03(\v2\x16.healthledger.v1.ChunkR\apayload\x12/\n" +
 	"\x06upload\x18\r \x01(\v2\x17.healthledger.v1.UploadR\x06upload\x12#\n" +
-	"\rpayload_token\x18\x0e \x01(\tR\fpayloadTokenB\b\n" +
+	"\rpayload_token\x18\x0e \x01(\tR\fpayloadToken\x12,\n" +
+	"\x05ghost\x18! \x01(\v2\x16.healthledger.v1.GhostR\x05ghostB\b\n" +
 	"\x06objectB\b\n" +
-	"\x06_value\"\x9a\x03\n" +
+	"\x06_value\"x\n" +
+	"\x05Ghost\x12\x16\n" +
+	"\x06erased\x18\x01 \x01(\x04R\x06erased\x12\x10\n" +
+	"\x03end\x18\x02 \x01(\x12R\x03end\x12-\n" +
+	"\x04ends\x18\x03 \x03(\v2\x19.healthledger.v1.GhostEndR\x04ends\x12\x16\n" +
+	"\x06object\x18\x04 \x01(\tR\x06object\"0\n" +
+	"\bGhostEnd\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\rR\x04type\x12\x10\n" +
+	"\x03end\x18\x02 \x01(\x12R\x03end\"\xd1\x03\n" +
 	"\rSampleColumns\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x12\n" +
 	"\x04unit\x18\x02 \x01(\tR\x04unit\x12/\n" +
@@ -696,7 +864,10 @@ const file_healthledger_v1_sample_proto_rawDesc = "" +
 	"\x04uuid\x18\v \x01(\fR\x04uuid\x125\n" +
 	"\bmetadata\x18\f \x03(\v2\x19.healthledger.v1.MetadataR\bmetadata\x12%\n" +
 	"\x0emetadata_index\x18\r \x03(\rR\rmetadataIndex\x12\x12\n" +
-	"\x04body\x18\x0e \x03(\fR\x04bodyB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
+	"\x04body\x18\x0e \x03(\fR\x04body\x12\x16\n" +
+	"\x06erased\x18\x0f \x03(\x04R\x06erased\x12\x1d\n" +
+	"\n" +
+	"erased_end\x18\x10 \x03(\x12R\terasedEndB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
 
 var (
 	file_healthledger_v1_sample_proto_rawDescOnce sync.Once
@@ -710,67 +881,71 @@ func file_healthledger_v1_sample_proto_rawDescGZIP() []byte {
 	return file_healthledger_v1_sample_proto_rawDescData
 }
 
-var file_healthledger_v1_sample_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_healthledger_v1_sample_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_healthledger_v1_sample_proto_goTypes = []any{
 	(*Sample)(nil),                // 0: healthledger.v1.Sample
-	(*SampleColumns)(nil),         // 1: healthledger.v1.SampleColumns
-	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
-	(*Source)(nil),                // 3: healthledger.v1.Source
-	(*MetadataEntry)(nil),         // 4: healthledger.v1.MetadataEntry
-	(*Workout)(nil),               // 5: healthledger.v1.Workout
-	(*WorkoutRoute)(nil),          // 6: healthledger.v1.WorkoutRoute
-	(*HeartbeatSeries)(nil),       // 7: healthledger.v1.HeartbeatSeries
-	(*Electrocardiogram)(nil),     // 8: healthledger.v1.Electrocardiogram
-	(*Audiogram)(nil),             // 9: healthledger.v1.Audiogram
-	(*StateOfMind)(nil),           // 10: healthledger.v1.StateOfMind
-	(*ScoredAssessment)(nil),      // 11: healthledger.v1.ScoredAssessment
-	(*VisionPrescription)(nil),    // 12: healthledger.v1.VisionPrescription
-	(*MedicationDoseEvent)(nil),   // 13: healthledger.v1.MedicationDoseEvent
-	(*Medication)(nil),            // 14: healthledger.v1.Medication
-	(*ActivitySummary)(nil),       // 15: healthledger.v1.ActivitySummary
-	(*Characteristic)(nil),        // 16: healthledger.v1.Characteristic
-	(*ClinicalRecord)(nil),        // 17: healthledger.v1.ClinicalRecord
-	(*Document)(nil),              // 18: healthledger.v1.Document
-	(*QuantitySeries)(nil),        // 19: healthledger.v1.QuantitySeries
-	(*ImportedElement)(nil),       // 20: healthledger.v1.ImportedElement
-	(*Kept)(nil),                  // 21: healthledger.v1.Kept
-	(*Chunk)(nil),                 // 22: healthledger.v1.Chunk
-	(*Upload)(nil),                // 23: healthledger.v1.Upload
-	(*Metadata)(nil),              // 24: healthledger.v1.Metadata
+	(*Ghost)(nil),                 // 1: healthledger.v1.Ghost
+	(*GhostEnd)(nil),              // 2: healthledger.v1.GhostEnd
+	(*SampleColumns)(nil),         // 3: healthledger.v1.SampleColumns
+	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*Source)(nil),                // 5: healthledger.v1.Source
+	(*MetadataEntry)(nil),         // 6: healthledger.v1.MetadataEntry
+	(*Workout)(nil),               // 7: healthledger.v1.Workout
+	(*WorkoutRoute)(nil),          // 8: healthledger.v1.WorkoutRoute
+	(*HeartbeatSeries)(nil),       // 9: healthledger.v1.HeartbeatSeries
+	(*Electrocardiogram)(nil),     // 10: healthledger.v1.Electrocardiogram
+	(*Audiogram)(nil),             // 11: healthledger.v1.Audiogram
+	(*StateOfMind)(nil),           // 12: healthledger.v1.StateOfMind
+	(*ScoredAssessment)(nil),      // 13: healthledger.v1.ScoredAssessment
+	(*VisionPrescription)(nil),    // 14: healthledger.v1.VisionPrescription
+	(*MedicationDoseEvent)(nil),   // 15: healthledger.v1.MedicationDoseEvent
+	(*Medication)(nil),            // 16: healthledger.v1.Medication
+	(*ActivitySummary)(nil),       // 17: healthledger.v1.ActivitySummary
+	(*Characteristic)(nil),        // 18: healthledger.v1.Characteristic
+	(*ClinicalRecord)(nil),        // 19: healthledger.v1.ClinicalRecord
+	(*Document)(nil),              // 20: healthledger.v1.Document
+	(*QuantitySeries)(nil),        // 21: healthledger.v1.QuantitySeries
+	(*ImportedElement)(nil),       // 22: healthledger.v1.ImportedElement
+	(*Kept)(nil),                  // 23: healthledger.v1.Kept
+	(*Chunk)(nil),                 // 24: healthledger.v1.Chunk
+	(*Upload)(nil),                // 25: healthledger.v1.Upload
+	(*Metadata)(nil),              // 26: healthledger.v1.Metadata
 }
 var file_healthledger_v1_sample_proto_depIdxs = []int32{
-	2,  // 0: healthledger.v1.Sample.start:type_name -> google.protobuf.Timestamp
-	2,  // 1: healthledger.v1.Sample.end:type_name -> google.protobuf.Timestamp
-	3,  // 2: healthledger.v1.Sample.source:type_name -> healthledger.v1.Source
-	4,  // 3: healthledger.v1.Sample.metadata:type_name -> healthledger.v1.MetadataEntry
-	2,  // 4: healthledger.v1.Sample.created:type_name -> google.protobuf.Timestamp
-	5,  // 5: healthledger.v1.Sample.workout:type_name -> healthledger.v1.Workout
-	6,  // 6: healthledger.v1.Sample.workout_route:type_name -> healthledger.v1.WorkoutRoute
-	7,  // 7: healthledger.v1.Sample.heartbeat_series:type_name -> healthledger.v1.HeartbeatSeries
-	8,  // 8: healthledger.v1.Sample.electrocardiogram:type_name -> healthledger.v1.Electrocardiogram
-	9,  // 9: healthledger.v1.Sample.audiogram:type_name -> healthledger.v1.Audiogram
-	10, // 10: healthledger.v1.Sample.state_of_mind:type_name -> healthledger.v1.StateOfMind
-	11, // 11: healthledger.v1.Sample.scored_assessment:type_name -> healthledger.v1.ScoredAssessment
-	12, // 12: healthledger.v1.Sample.vision_prescription:type_name -> healthledger.v1.VisionPrescription
-	13, // 13: healthledger.v1.Sample.medication_dose_event:type_name -> healthledger.v1.MedicationDoseEvent
-	14, // 14: healthledger.v1.Sample.medication:type_name -> healthledger.v1.Medication
-	15, // 15: healthledger.v1.Sample.activity_summary:type_name -> healthledger.v1.ActivitySummary
-	16, // 16: healthledger.v1.Sample.characteristic:type_name -> healthledger.v1.Characteristic
-	17, // 17: healthledger.v1.Sample.clinical_record:type_name -> healthledger.v1.ClinicalRecord
-	18, // 18: healthledger.v1.Sample.document:type_name -> healthledger.v1.Document
-	19, // 19: healthledger.v1.Sample.quantity_series:type_name -> healthledger.v1.QuantitySeries
-	20, // 20: healthledger.v1.Sample.imported_element:type_name -> healthledger.v1.ImportedElement
+	4,  // 0: healthledger.v1.Sample.start:type_name -> google.protobuf.Timestamp
+	4,  // 1: healthledger.v1.Sample.end:type_name -> google.protobuf.Timestamp
+	5,  // 2: healthledger.v1.Sample.source:type_name -> healthledger.v1.Source
+	6,  // 3: healthledger.v1.Sample.metadata:type_name -> healthledger.v1.MetadataEntry
+	4,  // 4: healthledger.v1.Sample.created:type_name -> google.protobuf.Timestamp
+	7,  // 5: healthledger.v1.Sample.workout:type_name -> healthledger.v1.Workout
+	8,  // 6: healthledger.v1.Sample.workout_route:type_name -> healthledger.v1.WorkoutRoute
+	9,  // 7: healthledger.v1.Sample.heartbeat_series:type_name -> healthledger.v1.HeartbeatSeries
+	10, // 8: healthledger.v1.Sample.electrocardiogram:type_name -> healthledger.v1.Electrocardiogram
+	11, // 9: healthledger.v1.Sample.audiogram:type_name -> healthledger.v1.Audiogram
+	12, // 10: healthledger.v1.Sample.state_of_mind:type_name -> healthledger.v1.StateOfMind
+	13, // 11: healthledger.v1.Sample.scored_assessment:type_name -> healthledger.v1.ScoredAssessment
+	14, // 12: healthledger.v1.Sample.vision_prescription:type_name -> healthledger.v1.VisionPrescription
+	15, // 13: healthledger.v1.Sample.medication_dose_event:type_name -> healthledger.v1.MedicationDoseEvent
+	16, // 14: healthledger.v1.Sample.medication:type_name -> healthledger.v1.Medication
+	17, // 15: healthledger.v1.Sample.activity_summary:type_name -> healthledger.v1.ActivitySummary
+	18, // 16: healthledger.v1.Sample.characteristic:type_name -> healthledger.v1.Characteristic
+	19, // 17: healthledger.v1.Sample.clinical_record:type_name -> healthledger.v1.ClinicalRecord
+	20, // 18: healthledger.v1.Sample.document:type_name -> healthledger.v1.Document
+	21, // 19: healthledger.v1.Sample.quantity_series:type_name -> healthledger.v1.QuantitySeries
+	22, // 20: healthledger.v1.Sample.imported_element:type_name -> healthledger.v1.ImportedElement
 	0,  // 21: healthledger.v1.Sample.members:type_name -> healthledger.v1.Sample
-	21, // 22: healthledger.v1.Sample.kept:type_name -> healthledger.v1.Kept
-	22, // 23: healthledger.v1.Sample.payload:type_name -> healthledger.v1.Chunk
-	23, // 24: healthledger.v1.Sample.upload:type_name -> healthledger.v1.Upload
-	3,  // 25: healthledger.v1.SampleColumns.source:type_name -> healthledger.v1.Source
-	24, // 26: healthledger.v1.SampleColumns.metadata:type_name -> healthledger.v1.Metadata
-	27, // [27:27] is the sub-list for method output_type
-	27, // [27:27] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	23, // 22: healthledger.v1.Sample.kept:type_name -> healthledger.v1.Kept
+	24, // 23: healthledger.v1.Sample.payload:type_name -> healthledger.v1.Chunk
+	25, // 24: healthledger.v1.Sample.upload:type_name -> healthledger.v1.Upload
+	1,  // 25: healthledger.v1.Sample.ghost:type_name -> healthledger.v1.Ghost
+	2,  // 26: healthledger.v1.Ghost.ends:type_name -> healthledger.v1.GhostEnd
+	5,  // 27: healthledger.v1.SampleColumns.source:type_name -> healthledger.v1.Source
+	26, // 28: healthledger.v1.SampleColumns.metadata:type_name -> healthledger.v1.Metadata
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_sample_proto_init() }
@@ -805,7 +980,7 @@ func file_healthledger_v1_sample_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_sample_proto_rawDesc), len(file_healthledger_v1_sample_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
