@@ -28,6 +28,9 @@ const (
 	// MaxBlocks is the most blocks of one body.
 	MaxBlocks = 1 << 14
 
+	// maxLeft bounds what an erasure may leave of a body. It is a padded length.
+	maxLeft = 1 << 20
+
 	bodyVersion = 1
 
 	// Below this size what compression saves is eaten by the padding.
@@ -51,6 +54,14 @@ var (
 //
 // Errors: ErrBodyTooLarge.
 func EncodeBody(dst []byte, blocks [][]byte) ([]byte, error) {
+	return encodeBody(dst, blocks, MaxBody)
+}
+
+// EncodeLeft is EncodeBody of what an erasure has left of a body. It may need more room than
+// the body did, since it is no segment by itself.
+func EncodeLeft(blocks [][]byte) ([]byte, error) { return encodeBody(nil, blocks, maxLeft) }
+
+func encodeBody(dst []byte, blocks [][]byte, limit int) ([]byte, error) {
 	if len(blocks) == 0 {
 		return nil, errors.New("encode body: no blocks")
 	}
@@ -70,9 +81,9 @@ func EncodeBody(dst []byte, blocks [][]byte) ([]byte, error) {
 	dst = append(dst, bodyVersion)
 	for _, block := range blocks {
 		dst = appendBlock(dst, block)
-		if len(dst)-start > MaxBody {
+		if len(dst)-start > limit {
 			clear(dst[start:])
-			return nil, fmt.Errorf("encode body: %w: more than %d bytes", ErrBodyTooLarge, MaxBody)
+			return nil, fmt.Errorf("encode body: %w: more than %d bytes", ErrBodyTooLarge, limit)
 		}
 	}
 	return append(dst, make([]byte, paddedLength(len(dst)-start)-(len(dst)-start))...), nil
@@ -105,15 +116,22 @@ func appendBlock(dst, block []byte) []byte {
 // plain's memory. Anything that EncodeBody cannot have made, a padding that is not zero
 // among it, is ErrBodyMalformed.
 func DecodeBody(plain []byte) ([][]byte, error) {
-	blocks, err := decodeBody(plain)
+	return decodeWithin(plain, MaxBody)
+}
+
+// DecodeLeft is DecodeBody of what EncodeLeft has made.
+func DecodeLeft(plain []byte) ([][]byte, error) { return decodeWithin(plain, maxLeft) }
+
+func decodeWithin(plain []byte, limit int) ([][]byte, error) {
+	blocks, err := decodeBody(plain, limit)
 	if err != nil {
 		return nil, fmt.Errorf("decode body: %w: %s", ErrBodyMalformed, err)
 	}
 	return blocks, nil
 }
 
-func decodeBody(plain []byte) ([][]byte, error) {
-	if len(plain) > MaxBody {
+func decodeBody(plain []byte, limit int) ([][]byte, error) {
+	if len(plain) > limit {
 		return nil, fmt.Errorf("%d bytes", len(plain))
 	}
 	if len(plain) == 0 || plain[0] != bodyVersion {

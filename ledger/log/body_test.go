@@ -344,3 +344,34 @@ func BenchmarkBody(b *testing.B) {
 		})
 	}
 }
+
+// What is left of a body may have more bytes than a segment takes, and no more than its bound.
+func TestWhatIsLeftOfABodyMayBeLarger(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	noise := func(n int) []byte {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(random.Uint32())
+		}
+		return b
+	}
+	for size, fits := range map[int]bool{100: true, MaxBody + 1: true, maxLeft - 6: true, maxLeft: false} {
+		blocks := [][]byte{noise(size)}
+		body, err := EncodeLeft(blocks)
+		if !fits {
+			if !errors.Is(err, ErrBodyTooLarge) {
+				t.Errorf("%d bytes: %v", size, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := DecodeLeft(body); err != nil || !bytes.Equal(got[0], blocks[0]) {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+		if _, err := DecodeBody(body); (err == nil) != (size < MaxBody) {
+			t.Errorf("%d bytes as a segment: %v", size, err)
+		}
+	}
+}

@@ -86,6 +86,15 @@ func temporaryName(path string) string {
 	return filepath.Join(folder, "."+base+"."+hex.EncodeToString(random[:])+temporarySuffix)
 }
 
+// temporaryOf returns the name that a temporary file was to get, of others "".
+func temporaryOf(name string) string {
+	if !isTemporary(name) {
+		return ""
+	}
+	name = strings.TrimSuffix(strings.TrimPrefix(name, "."), temporarySuffix)
+	return strings.TrimSuffix(name, filepath.Ext(name))
+}
+
 func isTemporary(name string) bool {
 	return strings.HasPrefix(name, ".") && strings.HasSuffix(name, temporarySuffix)
 }
@@ -141,27 +150,33 @@ func openFolder(path string, lock int) (*os.File, error) {
 // all the same, since an earlier call may have been interrupted before that.
 //
 // What copy-on-write filesystems, snapshots and remapped flash cells keep is beyond it.
-func destroyFile(path string) error {
-	folder, err := openFolder(filepath.Dir(path), syscall.LOCK_SH)
+func destroyFile(path string) error { return destroyFiles(filepath.Dir(path), filepath.Base(path)) }
+
+// destroyFiles is destroyFile of many files of a folder.
+func destroyFiles(path string, bases ...string) error {
+	folder, err := openFolder(path, syscall.LOCK_SH)
 	if err != nil {
-		return fmt.Errorf("destroy %s: %w", filepath.Base(path), err)
+		return fmt.Errorf("destroy files of %s: %w", filepath.Base(path), err)
 	}
 	defer folder.Close()
 	names, err := folder.Readdirnames(-1)
 	if err != nil {
-		return fmt.Errorf("destroy %s: %w", filepath.Base(path), err)
+		return fmt.Errorf("destroy files of %s: %w", filepath.Base(path), err)
 	}
-	base := filepath.Base(path)
+	destroyed := make(map[string]bool, len(bases))
+	for _, base := range bases {
+		destroyed[base] = true
+	}
 	for _, name := range names {
-		if name != base && !(isTemporary(name) && strings.HasPrefix(name, "."+base+".")) {
+		if !destroyed[name] && !destroyed[temporaryOf(name)] {
 			continue
 		}
-		if err := overwrite(filepath.Join(filepath.Dir(path), name)); err != nil {
-			return fmt.Errorf("destroy %s: %w", base, err)
+		if err := overwrite(filepath.Join(path, name)); err != nil {
+			return fmt.Errorf("destroy %s: %w", name, err)
 		}
 	}
 	if err := folder.Sync(); err != nil {
-		return fmt.Errorf("destroy %s: sync folder: %w", base, err)
+		return fmt.Errorf("destroy files of %s: sync folder: %w", filepath.Base(path), err)
 	}
 	return nil
 }

@@ -36,6 +36,7 @@ const (
 //	keyring                         the store's keys, private ones encrypted
 //	keyring.<hash>, keyring.old     while it is being replaced
 //	epochs/<class>-<epoch>          an epoch's root key, wrapped to its recipients
+//	epochs/resealed-<number>        a root key of what erasures have left, wrapped likewise
 //	view.key                        the view's key, encrypted
 //
 // Every Put is atomic and on the disk when it returns. What is destroyed here is erased.
@@ -117,32 +118,57 @@ func (d *KeyDirectory) PutWrap(class seal.Class, epoch uint64, wrap []byte) erro
 	return createFile(filepath.Join(d.path, wrapFile(class, epoch)), wrap)
 }
 
-// DestroyWrap erases an epoch. It is no error when the wrap is gone already.
-func (d *KeyDirectory) DestroyWrap(class seal.Class, epoch uint64) error {
-	return destroyFile(filepath.Join(d.path, wrapFile(class, epoch)))
+// DestroyWraps erases epochs of a class. It is no error when wraps are gone already.
+func (d *KeyDirectory) DestroyWraps(class seal.Class, epochs ...uint64) error {
+	paths := make([]string, len(epochs))
+	for i, epoch := range epochs {
+		paths[i] = filepath.Base(wrapFile(class, epoch))
+	}
+	return destroyFiles(filepath.Join(d.path, epochsFolder), paths...)
 }
 
 // LastEpoch returns the highest epoch of a class that has a wrap, or 0. Epochs count
 // from 1.
 func (d *KeyDirectory) LastEpoch(class seal.Class) (uint64, error) {
+	last := uint64(0)
+	err := d.wraps(func(c string, epoch uint64) {
+		if c == class.String() {
+			last = max(last, epoch)
+		}
+	})
+	return last, err
+}
+
+// Wraps returns the epochs of a class that have a wrap, in no order.
+func (d *KeyDirectory) Wraps(class seal.Class) ([]uint64, error) {
+	var epochs []uint64
+	err := d.wraps(func(c string, epoch uint64) {
+		if c == class.String() {
+			epochs = append(epochs, epoch)
+		}
+	})
+	return epochs, err
+}
+
+// wraps calls fn with every wrap.
+func (d *KeyDirectory) wraps(fn func(class string, epoch uint64)) error {
 	folder, err := os.Open(filepath.Join(d.path, epochsFolder))
 	if err != nil {
-		return 0, fmt.Errorf("list epochs: %w", err)
+		return fmt.Errorf("list epochs: %w", err)
 	}
 	defer folder.Close()
-	last := uint64(0)
 	for {
 		names, err := folder.Readdirnames(4096)
 		for _, name := range names {
-			if c, epoch, ok := parseWrapFile(name); ok && c == class.String() {
-				last = max(last, epoch)
+			if c, epoch, ok := parseWrapFile(name); ok {
+				fn(c, epoch)
 			}
 		}
 		if errors.Is(err, io.EOF) {
-			return last, nil
+			return nil
 		}
 		if err != nil {
-			return 0, fmt.Errorf("list epochs: %w", err)
+			return fmt.Errorf("list epochs: %w", err)
 		}
 	}
 }

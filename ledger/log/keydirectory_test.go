@@ -100,7 +100,7 @@ func TestKeyDirectoryKeepsWhatItWasGiven(t *testing.T) {
 					wraps[w] = b
 				}
 			case 2:
-				err = d.DestroyWrap(w.class, w.epoch)
+				err = d.DestroyWraps(w.class, w.epoch)
 				delete(wraps, w)
 			case 3:
 				err = d.PutKeyring(b)
@@ -204,7 +204,7 @@ func TestDestroyOverwritesInPlace(t *testing.T) {
 		"wrap": {
 			"epochs/health-0000000000000005",
 			func(d *KeyDirectory) error { return d.PutWrap(seal.Health, 5, secret) },
-			func(d *KeyDirectory) error { return d.DestroyWrap(seal.Health, 5) },
+			func(d *KeyDirectory) error { return d.DestroyWraps(seal.Health, 5) },
 		},
 		"view key": {
 			"view.key",
@@ -257,7 +257,7 @@ func TestDestroyingOneEpochLeavesTheOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := d.DestroyWrap(seal.Health, 1); err != nil {
+	if err := d.DestroyWraps(seal.Health, 1); err != nil {
 		t.Fatal(err)
 	}
 	for epoch := uint64(2); epoch <= 20; epoch++ {
@@ -365,6 +365,30 @@ func BenchmarkOpenWith100kEpochs(b *testing.B) {
 		}
 		if last, err := d.LastEpoch(seal.Health); err != nil || last != 100_000 {
 			b.Fatal(last, err)
+		}
+	}
+}
+
+// Destroying many wraps leaves none of them, no interrupted write of them, and all others.
+func TestManyWrapsAreDestroyedAtOnce(t *testing.T) {
+	d, path := newKeyDirectory(t)
+	for epoch := range uint64(5) {
+		for _, class := range []seal.Class{seal.Health, seal.Management, seal.Resealed} {
+			ok(t, d.PutWrap(class, epoch+1, []byte("wrap")))
+		}
+	}
+	put(t, filepath.Join(path, "epochs/.health-0000000000000002.0123456789abcdef.tmp"), []byte("wrap"))
+	put(t, filepath.Join(path, "epochs/.health-0000000000000003.0123456789abcdef.tmp"), []byte("wrap"))
+	ok(t, d.DestroyWraps(seal.Health, 1, 2, 4, 99))
+	for class, want := range map[seal.Class][]uint64{seal.Health: {3, 5}, seal.Management: {1, 2, 3, 4, 5}, seal.Resealed: {1, 2, 3, 4, 5}} {
+		got, err := d.Wraps(class)
+		if slices.Sort(got); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%v: %v, %v", class, got, err)
+		}
+	}
+	for name, there := range map[string]bool{"epochs/.health-0000000000000002.0123456789abcdef.tmp": false, "epochs/.health-0000000000000003.0123456789abcdef.tmp": true} {
+		if _, err := os.Stat(filepath.Join(path, name)); (err == nil) != there {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -67,6 +67,12 @@ Who destroys an epoch's wrap has erased the epoch, in every copy of the log: the
 root exists nowhere else. This is why copies of the key directory are kept apart
 from copies of the log.
 
+What is to be kept of such an epoch is sealed again first ([NewReseal]): by the
+projector, which alone can open it, under a root of its own that is wrapped to the
+store's key and lies in the key directory as well. The daemon appends the result
+like anything else and sees ciphertext only. To its reader ([Opener.OpenResealed])
+it stands for the segment that it was made of.
+
 # Unlocking
 
 The passphrase reaches the projector through the daemon as ciphertext: the
@@ -93,6 +99,7 @@ tests read the process's own memory and look for all of these.
 	epoch.go     the ratchet and the writer (wrap.go: the wrap file)
 	segment.go   the form of a segment, and its signature
 	opener.go    the reader
+	reseal.go    what an erasure leaves
 	offer.go     the passphrase on its way
 	box.go       small things under a symmetric key
 	token.go     what callers carry away and bring back

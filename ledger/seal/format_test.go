@@ -310,3 +310,16 @@ func FuzzWords(f *testing.F) {
 		}
 	})
 }
+
+func TestResealedFormat(t *testing.T) {
+	r := &Reseal{store: exampleStore, number: 7, epoch: exampleEpoch, root: secretOf(exampleRoot)}
+	defer r.Destroy()
+	sealed, err := r.Seal(exampleSequence, examplePlaintext)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := golden.Bytes(t, "resealed", func() []byte { return sealed }); !bytes.Equal(sealed, want) {
+		t.Errorf("got %x, want %x", sealed, want)
+	}
+	golden.OnPage(t, "what is sealed again", sealed)
+}

@@ -422,8 +422,11 @@ func TestClassesAndStoresHaveOneName(t *testing.T) {
 			t.Errorf("%v: %v, %v", c, got, err)
 		}
 	}
-	if _, err := ParseClass("class(4)"); err == nil || Class(4).String() != "class(4)" {
-		t.Error("class 4 has a name")
+	if _, err := ParseClass(Resealed.String()); err == nil || Resealed.String() != "resealed" {
+		t.Error("a segment can be of class resealed")
+	}
+	if _, err := ParseClass("class(5)"); err == nil || Class(5).String() != "class(5)" {
+		t.Error("class 5 has a name")
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		var id StoreID

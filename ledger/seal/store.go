@@ -52,13 +52,16 @@ const (
 	Management Class = 2
 	// Open segments are signed and readable by anyone.
 	Open Class = 3
+	// Resealed is no class of segments: its wraps hold the keys of what erasures have left
+	// of segments of class health.
+	Resealed Class = 4
 )
 
-var classNames = [...]string{Health: "health", Management: "management", Open: "open"}
+var classNames = [...]string{Health: "health", Management: "management", Open: "open", Resealed: "resealed"}
 
-// String returns "health", "management" or "open".
+// String returns "health", "management", "open" or "resealed".
 func (c Class) String() string {
-	if c.valid() {
+	if c >= Health && c <= Resealed {
 		return classNames[c]
 	}
 	return fmt.Sprintf("class(%d)", uint8(c))

@@ -34,6 +34,8 @@ const (
 	labelStep            = "healthledger/v1 step\x00"
 	labelSegmentKey      = "healthledger/v1 segment key\x00"
 	labelSegment         = "healthledger/v1 segment\x00"
+	labelResealed        = "healthledger/v1 resealed\x00"
+	labelResealedKey     = "healthledger/v1 resealed key\x00"
 	labelKeyring         = "healthledger/v1 keyring\x00"
 	labelPassphraseBox   = "healthledger/v1 passphrase box\x00"
 	labelRecoveryBox     = "healthledger/v1 recovery box\x00"
