@@ -38,12 +38,12 @@ type accessFilter struct {
 	first, last int64 // minutes
 }
 
-func (o *openStore) accessFilter(req *pb.AccessFilter) (*accessFilter, error) {
+func (p *projection) accessFilter(req *pb.AccessFilter) (*accessFilter, error) {
 	f := &accessFilter{
 		all: req.GetApp() == "" && !req.GetOwner(), apps: map[uint64]bool{0: req.GetOwner()}, types: map[uint32]bool{},
 		first: math.MinInt64, last: math.MaxInt64,
 	}
-	numbers, err := o.numbersOf(req.GetApp())
+	numbers, err := p.numbersOf(req.GetApp())
 	if err != nil {
 		return nil, err
 	}
@@ -67,11 +67,11 @@ func (o *openStore) accessFilter(req *pb.AccessFilter) (*accessFilter, error) {
 }
 
 // numbersOf are those of all apps that ever had a bundle id; no bundle id has none.
-func (o *openStore) numbersOf(bundleID string) ([]uint64, error) {
+func (p *projection) numbersOf(bundleID string) ([]uint64, error) {
 	if bundleID == "" {
 		return nil, nil
 	}
-	numbers := o.state.NumbersOf(bundleID)
+	numbers := p.state.NumbersOf(bundleID)
 	if len(numbers) == 0 {
 		return nil, &query.ArgumentError{Field: "app", Value: bundleID, Why: "there has never been such an app"}
 	}
@@ -89,8 +89,8 @@ func minuteTime(minute int64) *timestamppb.Timestamp {
 }
 
 // accesses goes through the entries that a filter holds, the newest first.
-func (o *openStore) accesses(ctx context.Context, f *accessFilter, after []byte, yield func(a *view.Access, held bool) (more bool)) error {
-	snapshot, err := o.view.Snapshot()
+func (p *projection) accesses(ctx context.Context, f *accessFilter, after []byte, yield func(a *view.Access, held bool) (more bool)) error {
+	snapshot, err := p.view.Snapshot()
 	if err != nil {
 		return err
 	}
@@ -105,18 +105,18 @@ func (o *openStore) accesses(ctx context.Context, f *accessFilter, after []byte,
 }
 
 // listAccess returns a page of the access log.
-func (o *openStore) listAccess(ctx context.Context, reader *pb.Reader, req *pb.ListAccessRequest) (*pb.ListAccessResponse, error) {
+func (p *projection) listAccess(ctx context.Context, reader *pb.Reader, req *pb.ListAccessRequest) (*pb.ListAccessResponse, error) {
 	if reader.GetApp() != 0 {
 		return nil, errNotOwner
 	}
 	if req.GetRefused() {
-		return o.listRefusals(ctx, req)
+		return p.listRefusals(ctx, req)
 	}
-	f, err := o.accessFilter(req.GetFilter())
+	f, err := p.accessFilter(req.GetFilter())
 	if err != nil {
 		return nil, err
 	}
-	after, err := o.openOwnerToken(accessContext, req.GetPageToken())
+	after, err := p.openOwnerToken(accessContext, req.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
@@ -124,21 +124,21 @@ func (o *openStore) listAccess(ctx context.Context, reader *pb.Reader, req *pb.L
 	page := &pb.ListAccessResponse{}
 	var last view.Access
 	seen, more := 0, false
-	err = o.accesses(ctx, f, after, func(a *view.Access, held bool) bool {
+	err = p.accesses(ctx, f, after, func(a *view.Access, held bool) bool {
 		if more = len(page.Accesses) == limit || seen == maxAccessesSeen; more {
 			return false
 		}
 		seen++
 		last = *a
 		if held {
-			page.Accesses = append(page.Accesses, o.accessOf(a))
+			page.Accesses = append(page.Accesses, p.accessOf(a))
 		}
 		return true
 	})
 	if err != nil || !more {
 		return page, err
 	}
-	page.NextPageToken, err = o.sealOwnerToken(accessContext, last.Position())
+	page.NextPageToken, err = p.sealOwnerToken(accessContext, last.Position())
 	return page, err
 }
 
@@ -151,18 +151,18 @@ func accessLimit(req *pb.ListAccessRequest) int {
 }
 
 // sealOwnerToken makes a page token of one of the owner's lists.
-func (o *openStore) sealOwnerToken(list string, position []byte) (string, error) {
-	token, err := pageTokens{o.tokenKey}.Seal([]byte(list), position)
+func (p *projection) sealOwnerToken(list string, position []byte) (string, error) {
+	token, err := pageTokens{p.tokenKey}.Seal([]byte(list), position)
 	return base64.RawURLEncoding.EncodeToString(token), err
 }
 
-func (o *openStore) openOwnerToken(list, text string) ([]byte, error) {
+func (p *projection) openOwnerToken(list, text string) ([]byte, error) {
 	if text == "" {
 		return nil, nil
 	}
 	token, err := base64.RawURLEncoding.DecodeString(text)
 	if err == nil {
-		token, err = pageTokens{o.tokenKey}.Open([]byte(list), token)
+		token, err = pageTokens{p.tokenKey}.Open([]byte(list), token)
 	}
 	if err != nil {
 		return nil, &query.ArgumentError{Field: "page_token", Why: "it is not a page token of this list"}
@@ -170,9 +170,9 @@ func (o *openStore) openOwnerToken(list, text string) ([]byte, error) {
 	return token, nil
 }
 
-func (o *openStore) accessOf(a *view.Access) *pb.Access {
+func (p *projection) accessOf(a *view.Access) *pb.Access {
 	access := &pb.Access{Type: typeName(a.Type), Operation: a.Operation, Minute: minuteTime(a.Minute)}
-	access.BundleId, access.Purposes = o.readerOf(a.App, a.Minute)
+	access.BundleId, access.Purposes = p.readerOf(a.App, a.Minute)
 	if a.Known {
 		access.Count = &a.Count
 	}
@@ -186,31 +186,31 @@ func (o *openStore) accessOf(a *view.Access) *pb.Access {
 }
 
 // readerOf names an app, a removed one too, and its purposes in a minute; nothing: the owner.
-func (o *openStore) readerOf(app uint64, minute int64) (bundleID string, purposes []string) {
-	if a, ok := o.state.AppByNumber(app); ok {
+func (p *projection) readerOf(app uint64, minute int64) (bundleID string, purposes []string) {
+	if a, ok := p.state.AppByNumber(app); ok {
 		begun := time.Unix(minute*60, 0)
 		purposes = a.PurposesIn(begun.UnixMicro(), begun.Add(time.Minute).UnixMicro())
 	}
-	return o.nameOf(app), purposes
+	return p.nameOf(app), purposes
 }
 
 // nameOf is the bundle id of an app, of a removed one too; of the owner there is none.
-func (o *openStore) nameOf(app uint64) string {
+func (p *projection) nameOf(app uint64) string {
 	if app == 0 {
 		return ""
 	}
-	if a, ok := o.state.AppByNumber(app); ok {
+	if a, ok := p.state.AppByNumber(app); ok {
 		return a.BundleID()
 	}
 	return fmt.Sprintf("app %d", app)
 }
 
 // summarizeAccess counts by app, type, operation and purposes.
-func (o *openStore) summarizeAccess(ctx context.Context, reader *pb.Reader, req *pb.SummarizeAccessRequest) (*pb.SummarizeAccessResponse, error) {
+func (p *projection) summarizeAccess(ctx context.Context, reader *pb.Reader, req *pb.SummarizeAccessRequest) (*pb.SummarizeAccessResponse, error) {
 	if reader.GetApp() != 0 {
 		return nil, errNotOwner
 	}
-	f, err := o.accessFilter(req.GetFilter())
+	f, err := p.accessFilter(req.GetFilter())
 	if err != nil {
 		return nil, err
 	}
@@ -222,11 +222,11 @@ func (o *openStore) summarizeAccess(ctx context.Context, reader *pb.Reader, req 
 	}
 	sums := map[what]*pb.AccessSummary{}
 	first := map[what]int64{}
-	err = o.accesses(ctx, f, nil, func(a *view.Access, held bool) bool {
+	err = p.accesses(ctx, f, nil, func(a *view.Access, held bool) bool {
 		if !held {
 			return true
 		}
-		bundleID, purposes := o.readerOf(a.App, a.Minute)
+		bundleID, purposes := p.readerOf(a.App, a.Minute)
 		w := what{a.App, a.Type, a.Operation, strings.Join(purposes, " ")}
 		s := sums[w]
 		if s == nil {

@@ -17,16 +17,23 @@ import (
 
 // ReadRequests lists what apps have asked for and the owner has not answered.
 func (s *service) ReadRequests(ctx context.Context, req *pb.ReadRequestsRequest) (*pb.ReadRequestsResponse, error) {
-	open, _, err := s.scope(ctx, nil, req.GetSequence())
+	resp := &pb.ReadRequestsResponse{}
+	err := s.using(ctx, req.GetSequence(), func(_ *openStore, p *projection) (err error) {
+		resp.Requests, err = p.pendingRequests()
+		return err
+	})
+	if err != nil {
+		return nil, s.refuse("read requests", err)
+	}
+	return resp, nil
+}
+
+func (p *projection) pendingRequests() (requests []*pb.PendingRequest, err error) {
+	asked, objects, err := p.asked()
 	if err != nil {
 		return nil, err
 	}
-	asked, objects, err := open.asked()
-	if err != nil {
-		return nil, s.refuse(open, "read requests", err)
-	}
-	resp := &pb.ReadRequestsResponse{}
-	for _, app := range open.state.Apps() {
+	for _, app := range p.state.Apps() {
 		request := pending(app, asked)
 		request.Objects = pendingObjects(app, objects)
 		if len(request.GetShare())+len(request.GetRead())+len(request.GetObjects()) == 0 {
@@ -37,13 +44,13 @@ func (s *service) ReadRequests(ctx context.Context, req *pb.ReadRequestsRequest)
 				request.Asked = o.GetAsked()
 			}
 		}
-		resp.Requests = append(resp.Requests, request)
+		requests = append(requests, request)
 	}
-	return resp, nil
+	return requests, nil
 }
 
-func (o *openStore) asked() (asked []view.Asked, objects []view.AskedObjects, err error) {
-	snapshot, err := o.view.Snapshot()
+func (p *projection) asked() (asked []view.Asked, objects []view.AskedObjects, err error) {
+	snapshot, err := p.view.Snapshot()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -111,8 +118,8 @@ func pending(app *authz.App, asked []view.Asked) *pb.PendingRequest {
 }
 
 // requestStatus says whether an app would be asking for anything that is not answered.
-func (o *openStore) requestStatus(reader *pb.Reader, req *pb.GetRequestStatusRequest) (*pb.GetRequestStatusResponse, error) {
-	app, ok := o.state.AppByNumber(reader.GetApp())
+func (p *projection) requestStatus(reader *pb.Reader, req *pb.GetRequestStatusRequest) (*pb.GetRequestStatusResponse, error) {
+	app, ok := p.state.AppByNumber(reader.GetApp())
 	if !ok {
 		return nil, errors.New("no such app")
 	}

@@ -31,7 +31,7 @@ func newAsker(t *testing.T, h *house, s *service, manifest *pb.Manifest) *asker 
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.app, _ = open.state.AppByBundle(a.id)
+	a.app, _ = open.live.state.AppByBundle(a.id)
 	return a
 }
 
@@ -151,7 +151,7 @@ func TestRequiredClinicalTypesAreAllOrNone(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, name := range append(slices.Clone(required), "vitalSignRecord") {
-			if _, ok := open.state.Scope(a.app.Number).Access(codeOf(t, name)).Since(999, ""); ok {
+			if _, ok := open.live.state.Scope(a.app.Number).Access(codeOf(t, name)).Since(999, ""); ok {
 				names = append(names, name)
 			}
 		}
@@ -209,8 +209,8 @@ func TestAnotherPolicyAsksAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		app, _ := open.state.AppByNumber(a.app.Number)
-		_, ok := open.state.Scope(app.Number).Access(codeOf(t, "stepCount")).Since(999, "")
+		app, _ := open.live.state.AppByNumber(a.app.Number)
+		_, ok := open.live.state.Scope(app.Number).Access(codeOf(t, "stepCount")).Since(999, "")
 		// The daemon, which cannot open the manifest, knows the same of what may be written.
 		outside, _ := h.store.State().AppByNumber(a.app.Number)
 		if app.Share(codeOf(t, "bodyMass")) != want || outside.Share(codeOf(t, "bodyMass")) != want || ok != reads {

@@ -16,9 +16,9 @@ import (
 func (o *openStore) changes(ctx context.Context, reader *pb.Reader, r *pb.QueryChangesRequest) (*pb.QueryChangesResponse, error) {
 	var answer *pb.QueryChangesResponse
 	r = proto.CloneOf(r)
-	err := o.await(ctx, time.Duration(r.GetWaitMs())*time.Millisecond, func() (bool, time.Time, error) {
+	err := o.await(ctx, time.Duration(r.GetWaitMs())*time.Millisecond, func(p *projection) (bool, time.Time, error) {
 		var err error
-		if answer, err = o.engine.Changes(ctx, o.scope(reader), r); err == nil {
+		if answer, err = p.engine.Changes(ctx, p.scope(reader), r); err == nil {
 			r.Anchor, r.FromNow = answer.GetAnchor(), false
 		}
 		return len(answer.GetSamples())+len(answer.GetDeleted()) > 0, time.Time{}, err

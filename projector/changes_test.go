@@ -3,7 +3,6 @@ package projector
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -63,7 +62,7 @@ func TestAnchorsSurviveARebuild(t *testing.T) {
 	if err := s.shutdown(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll(filepath.Join(config.GetDirectory(), "view")); err != nil {
+	if err := os.RemoveAll(viewIn(t, config.GetDirectory())); err != nil {
 		t.Fatal(err)
 	}
 	payloads = h.payloads(t)

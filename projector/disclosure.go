@@ -24,25 +24,15 @@ import (
 // handOver answers a query of an export to a third party, with what its grant holds as of
 // now and the export has said that it takes of it.
 func (s *service) handOver(ctx context.Context, req *pb.ReadRequest) (*pb.ReadResponse, error) {
-	open, _, err := s.scope(ctx, req.GetReader(), req.GetSequence())
-	if err != nil {
-		return nil, err
-	}
-	h := handing{open: open, begun: req.GetReader().GetDisclosure()}
-	if h.grant, h.scope, err = open.state.Disclose(h.begun.GetGrant(), time.Now().UnixMicro()); err != nil {
-		return nil, noDisclosure(err)
-	}
+	h := handing{begun: req.GetReader().GetDisclosure()}
 	var answer proto.Message
-	switch query := req.GetQuery().(type) {
-	case *pb.ReadRequest_Samples:
-		answer, err = h.samples(ctx, query.Samples)
-	case *pb.ReadRequest_Payload:
-		answer, err = h.payload(ctx, query.Payload)
-	default:
-		err = errors.New("it is not handed over")
-	}
+	err := s.using(ctx, req.GetSequence(), func(_ *openStore, p *projection) (err error) {
+		h.projection = p
+		answer, err = h.answer(ctx, req)
+		return err
+	})
 	if err != nil {
-		return nil, s.refuse(open, fmt.Sprintf("hand over %T", req.GetQuery()), err)
+		return nil, s.refuse(fmt.Sprintf("hand over %T", req.GetQuery()), err)
 	}
 	encoded, err := proto.Marshal(answer)
 	if err != nil {
@@ -57,12 +47,26 @@ func noDisclosure(err error) error {
 
 // handing is one query of an export to a third party.
 type handing struct {
-	open  *openStore
+	*projection
 	grant *authz.Disclosure
 	scope authz.Scope
 	// begun is what stands in the log of the export.
 	begun  *pb.DisclosureBegun
 	counts []*pb.DisclosureCount
+}
+
+func (h *handing) answer(ctx context.Context, req *pb.ReadRequest) (answer proto.Message, err error) {
+	if h.grant, h.scope, err = h.state.Disclose(h.begun.GetGrant(), time.Now().UnixMicro()); err != nil {
+		return nil, err
+	}
+	switch query := req.GetQuery().(type) {
+	case *pb.ReadRequest_Samples:
+		return h.samples(ctx, query.Samples)
+	case *pb.ReadRequest_Payload:
+		return h.payload(ctx, query.Payload)
+	default:
+		return nil, errors.New("it is not handed over")
+	}
 }
 
 // period is what is in both the grant and the export.
@@ -95,7 +99,7 @@ func (h *handing) samples(ctx context.Context, req *pb.QuerySamplesRequest) (*pb
 	inside := proto.CloneOf(req)
 	inside.Match = pb.PeriodMatch_PERIOD_MATCH_STRICT
 	inside.From, inside.To = timeOrNone(from, math.MinInt64), timeOrNone(to, math.MaxInt64)
-	answer, err := h.open.engine.Samples(ctx, h.scope, inside)
+	answer, err := h.engine.Samples(ctx, h.scope, inside)
 	if err != nil {
 		return nil, err
 	}
@@ -125,15 +129,15 @@ func (h *handing) payload(ctx context.Context, req *pb.QueryPayloadRequest) (*pb
 	if err := h.names("type", req.GetType()); err != nil {
 		return nil, err
 	}
-	return h.open.engine.Payload(ctx, h.scope, req)
+	return h.engine.Payload(ctx, h.scope, req)
 }
 
 // openExport says what an export under a grant takes of it.
-func (o *openStore) openExport(reader *pb.Reader, req *pb.OpenExportRequest) (*pb.DisclosureBegun, error) {
+func (p *projection) openExport(reader *pb.Reader, req *pb.OpenExportRequest) (*pb.DisclosureBegun, error) {
 	if reader.GetApp() != 0 {
 		return nil, errNotOwner
 	}
-	grant, _, err := o.state.Disclose(req.GetDisclosure(), time.Now().UnixMicro())
+	grant, _, err := p.state.Disclose(req.GetDisclosure(), time.Now().UnixMicro())
 	if err != nil {
 		return nil, err
 	}
@@ -179,18 +183,18 @@ func chosen(names []string, granted []uint32) (codes []uint32, err error) {
 }
 
 // listDisclosures returns the grants.
-func (o *openStore) listDisclosures(reader *pb.Reader) (*pb.ListDisclosuresResponse, error) {
+func (p *projection) listDisclosures(reader *pb.Reader) (*pb.ListDisclosuresResponse, error) {
 	if reader.GetApp() != 0 {
 		return nil, errNotOwner
 	}
 	answer := &pb.ListDisclosuresResponse{}
 	now := time.Now().UnixMicro()
-	for _, d := range o.state.Disclosures() {
+	for _, d := range p.state.Disclosures() {
 		grant := &pb.DisclosureGrant{
 			Number: d.Number, Recipient: d.Recipient, Types: typeNames(d.Types), From: timeOrNone(d.From, math.MinInt64), To: timeOrNone(d.To, math.MaxInt64),
 			Purpose: d.Purpose, Statement: d.Statement, Granted: health.Timestamp(d.Granted), Expires: health.Timestamp(d.Expires),
 		}
-		grant.BundleId = o.nameOf(d.App)
+		grant.BundleId = p.nameOf(d.App)
 		if at, why := d.EndedBy(now); why != "" {
 			grant.Ended, grant.WhyEnded = health.Timestamp(at), why
 		}
@@ -208,16 +212,16 @@ const (
 )
 
 // accountDisclosures returns a page of what was handed over.
-func (o *openStore) accountDisclosures(ctx context.Context, reader *pb.Reader, req *pb.AccountDisclosuresRequest) (*pb.AccountDisclosuresResponse, error) {
+func (p *projection) accountDisclosures(ctx context.Context, reader *pb.Reader, req *pb.AccountDisclosuresRequest) (*pb.AccountDisclosuresResponse, error) {
 	if reader.GetApp() != 0 {
 		return nil, errNotOwner
 	}
-	after, err := o.openOwnerToken(accountContext, req.GetPageToken())
+	after, err := p.openOwnerToken(accountContext, req.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
 	f := req.GetFilter()
-	apps, err := o.numbersOf(f.GetApp())
+	apps, err := p.numbersOf(f.GetApp())
 	if err != nil {
 		return nil, err
 	}
@@ -226,12 +230,12 @@ func (o *openStore) accountDisclosures(ctx context.Context, reader *pb.Reader, r
 		return nil, err
 	}
 	grants := map[uint64]*authz.Disclosure{}
-	for _, d := range o.state.Disclosures() {
+	for _, d := range p.state.Disclosures() {
 		if (f.GetApp() == "" || slices.Contains(apps, d.App)) && (f.GetRecipient() == "" || f.GetRecipient() == d.Recipient.GetName()) {
 			grants[d.Number] = d
 		}
 	}
-	snapshot, err := o.view.Snapshot()
+	snapshot, err := p.view.Snapshot()
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +249,7 @@ func (o *openStore) accountDisclosures(ctx context.Context, reader *pb.Reader, r
 		seen++
 		last = d.Position()
 		if grant := grants[d.Begun.GetGrant()]; grant != nil {
-			entry := o.disclosureOf(grant, d)
+			entry := p.disclosureOf(grant, d)
 			page.Disclosures = append(page.Disclosures, entry)
 			size += proto.Size(entry)
 		}
@@ -254,17 +258,17 @@ func (o *openStore) accountDisclosures(ctx context.Context, reader *pb.Reader, r
 	if err = errors.Join(err, ctx.Err(), snapshot.Close()); err != nil || !more {
 		return page, err
 	}
-	page.NextPageToken, err = o.sealOwnerToken(accountContext, last)
+	page.NextPageToken, err = p.sealOwnerToken(accountContext, last)
 	return page, err
 }
 
 // disclosureOf says of a disclosure all that an accounting needs.
-func (o *openStore) disclosureOf(grant *authz.Disclosure, d *view.Disclosure) *pb.Disclosure {
+func (p *projection) disclosureOf(grant *authz.Disclosure, d *view.Disclosure) *pb.Disclosure {
 	entry := &pb.Disclosure{
 		Time: health.Timestamp(d.Begun.GetTime()), Grant: grant.Number, Recipient: grant.Recipient, Types: typeNames(d.Begun.GetTypes()),
 		Purpose: grant.Purpose, Statement: grant.Statement, Outcome: pb.DisclosureOutcome_DISCLOSURE_OUTCOME_UNKNOWN,
 	}
-	entry.BundleId = o.nameOf(grant.App)
+	entry.BundleId = p.nameOf(grant.App)
 	if d.Begun.From != nil {
 		entry.From = health.Timestamp(d.Begun.GetFrom())
 	}

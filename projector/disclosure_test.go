@@ -59,7 +59,7 @@ func (s *service) handedOver(t *testing.T, begun *pb.DisclosureBegun, types ...s
 
 func TestWhatIsHandedOverIsWhatTheGrantHolds(t *testing.T) {
 	h, s, _ := disclosing(t)
-	number, _ := s.open.state.Head()
+	number, _ := s.open.live.state.Head()
 	begun, err := s.openExport(t, &pb.OpenExportRequest{Disclosure: number})
 	if err != nil || len(begun.GetTypes()) != 3 {
 		t.Fatal(begun, err)
@@ -112,7 +112,7 @@ func TestWhatIsHandedOverIsWhatTheGrantHolds(t *testing.T) {
 
 func TestNothingElseIsHandedOver(t *testing.T) {
 	h, s, granted := disclosing(t)
-	number, _ := s.open.state.Head()
+	number, _ := s.open.live.state.Head()
 	for field, req := range map[string]*pb.OpenExportRequest{
 		"disclosure": {Disclosure: number - 1},
 		"types[0]":   {Disclosure: number, Types: []string{"bloodPressureDiastolic"}},
@@ -159,7 +159,7 @@ func TestNothingElseIsHandedOver(t *testing.T) {
 // Years that no time has are no times, where the owner says from when to when.
 func TestPeriodsOfTheOwnersListsAreTimes(t *testing.T) {
 	_, s, _ := disclosing(t)
-	number, _ := s.open.state.Head()
+	number, _ := s.open.live.state.Head()
 	never := &timestamppb.Timestamp{Seconds: 1 << 50}
 	for _, field := range []string{"from", "to"} {
 		filter, export := &pb.AccessFilter{From: never}, &pb.OpenExportRequest{Disclosure: number, From: never}

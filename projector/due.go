@@ -13,11 +13,11 @@ import (
 func (o *openStore) due(ctx context.Context, reader *pb.Reader, r *pb.DueRequest) (*pb.DueResponse, error) {
 	resp := &pb.DueResponse{}
 	wait := time.Duration(r.GetWaitMs()) * time.Millisecond
-	err := o.await(ctx, wait, func() (bool, time.Time, error) {
+	err := o.await(ctx, wait, func(p *projection) (bool, time.Time, error) {
 		apps := []uint64{reader.GetApp()}
 		if reader.GetApp() == 0 {
 			apps = apps[:0]
-			for _, a := range o.state.Apps() {
+			for _, a := range p.state.Apps() {
 				apps = append(apps, a.Number)
 			}
 		}
@@ -26,7 +26,7 @@ func (o *openStore) due(ctx context.Context, reader *pb.Reader, r *pb.DueRequest
 			now = time.Now().UnixMicro()
 		}
 		for _, app := range apps {
-			updates, more, err := o.engine.Due(o.state.Scope(app), now)
+			updates, more, err := p.engine.Due(p.state.Scope(app), now)
 			if err != nil {
 				return false, time.Time{}, err
 			}

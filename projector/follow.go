@@ -133,6 +133,13 @@ func (f *follower) Applied() (uint64, error) {
 	return f.applied, f.fault
 }
 
+// Target returns how far the log has grown, as far as is known.
+func (f *follower) Target() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.target
+}
+
 // Changed returns a channel that is closed when the view may contain more.
 func (f *follower) Changed() <-chan struct{} {
 	f.mu.Lock()

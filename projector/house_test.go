@@ -237,7 +237,7 @@ func (h *house) config(t testing.TB, s *server, folder string) *pb.ProjectorConf
 // begin makes a service that has not opened the store.
 func begin(t testing.TB, config *pb.ProjectorConfig) *service {
 	t.Helper()
-	s, err := newService(t.Context(), config, slog.New(slog.DiscardHandler))
+	s, err := newService(config, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,13 +9,13 @@ import (
 )
 
 // listObjects shows the owner what can be granted to an app object by object.
-func (o *openStore) listObjects(ctx context.Context, reader *pb.Reader, req *pb.ListObjectsRequest) (*pb.ListObjectsResponse, error) {
+func (p *projection) listObjects(ctx context.Context, reader *pb.Reader, req *pb.ListObjectsRequest) (*pb.ListObjectsResponse, error) {
 	if reader.GetApp() != 0 {
 		return nil, errNotOwner
 	}
-	app, ok := o.state.AppByBundle(req.GetBundleId())
+	app, ok := p.state.AppByBundle(req.GetBundleId())
 	if !ok {
 		return nil, &query.ArgumentError{Field: "bundle_id", Value: req.GetBundleId(), Why: authz.ErrNoApp.Error()}
 	}
-	return o.engine.Objects(ctx, o.state.OwnerScope(), o.state.Scope(app.Number), req)
+	return p.engine.Objects(ctx, p.state.OwnerScope(), p.state.Scope(app.Number), req)
 }

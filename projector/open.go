@@ -3,23 +3,16 @@ package projector
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"sync"
-	"sync/atomic"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/nats-io/nats.go"
 
-	"healthledger/authz"
 	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
 	"healthledger/projector/cryptfs"
-	"healthledger/projector/query"
 	"healthledger/projector/view"
 	"healthledger/proto/client"
 	pb "healthledger/proto/healthledger/v1"
@@ -27,27 +20,24 @@ import (
 
 // openStore is everything an unlocked store consists of.
 type openStore struct {
-	keys     *seal.OwnerKeys
-	state    *authz.State
-	opener   *seal.Opener
-	viewKey  *seal.Secret
-	files    *cryptfs.FS
-	view     *view.View
-	engine   *query.Engine
-	tokenKey *seal.Secret
-	conn     *nats.Conn
-	follower *follower
+	config    *pb.ProjectorConfig
+	store     seal.StoreID
+	keys      *seal.OwnerKeys
+	directory *log.KeyDirectory
+	tokenKey  *seal.Secret
+	conn      *nats.Conn
+	logger    *slog.Logger
 
 	stop context.CancelFunc
 	done sync.WaitGroup
-	// ending is closed when the store is being closed.
-	ending <-chan struct{}
+	// ctx ends when the store is being closed.
+	ctx context.Context
+	// building lets one at a time make a view beside the live one.
+	building sync.Mutex
 
-	// discard removes the view for good; at close, if it turned out to be damaged.
-	discard func() error
-	damaged atomic.Bool
-
-	mu      sync.Mutex
+	mu sync.Mutex
+	// live is the view that readers are answered from.
+	live    *projection
 	target  uint64
 	root    []byte
 	checked bool
@@ -76,28 +66,24 @@ func readKeyring(config *pb.ProjectorConfig, store seal.StoreID) (*seal.Keyring,
 
 // openAll opens the view, which is made anew when it is missing, damaged or of
 // another format, and connects to the log. It owns the keys on success.
-func openAll(ctx context.Context, config *pb.ProjectorConfig, store seal.StoreID, keys *seal.OwnerKeys, directory *log.KeyDirectory, logger *slog.Logger) (*openStore, error) {
-	o := &openStore{keys: keys, state: authz.NewState(verifier{config.GetOwnerKey(), store}, true)}
-	o.opener = keys.Opener(store, directory)
+func openAll(config *pb.ProjectorConfig, store seal.StoreID, keys *seal.OwnerKeys, directory *log.KeyDirectory, logger *slog.Logger) (*openStore, error) {
+	o := &openStore{config: config, store: store, keys: keys, directory: directory, logger: logger}
+	o.ctx, o.stop = context.WithCancel(context.Background())
 	o.tokenKey = keys.Derive("page token")
 	var err error
 	if o.conn, err = connectLog(config); err != nil {
 		o.release()
 		return nil, fmt.Errorf("connect to the log: %w", err)
 	}
-	folder := filepath.Join(config.GetDirectory(), "view")
-	o.discard = func() error { return discardView(folder, directory) }
-	reader := log.NewGuestReader(o.conn, store)
-	err = o.openView(folder, reader, store, directory)
+	o.live, err = o.openLive()
 	if damage(err) || errors.Is(err, seal.ErrBox) {
 		logger.Warn("the view is rebuilt", "error", err)
-		o.forgetView()
-		if err := o.discard(); err != nil {
+		// Its key first: whatever is left of the files then means nothing.
+		if err := directory.DestroyViewKey(); err != nil {
 			o.release()
 			return nil, err
 		}
-		o.state = authz.NewState(verifier{config.GetOwnerKey(), store}, true)
-		err = o.openView(folder, reader, store, directory)
+		o.live, err = o.openLive()
 	}
 	if err != nil {
 		o.release()
@@ -131,72 +117,6 @@ func (v verifier) VerifyDecision(decision, signature []byte) error {
 	return seal.VerifyDecision(v.owner, v.store, decision, signature)
 }
 
-func (o *openStore) openView(folder string, reader *log.Reader, store seal.StoreID, directory *log.KeyDirectory) error {
-	var err error
-	if o.viewKey, err = viewKey(o.keys, store, folder, directory); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return err
-	}
-	if o.files, err = cryptfs.New(vfs.Default, o.viewKey.Bytes(), seal.Do); err != nil {
-		return err
-	}
-	if o.view, err = view.Open(o.files, folder, view.Options{AppKey: func(number uint64) string { return o.app(number).Key }}); err != nil {
-		return err
-	}
-	if o.follower, err = newFollower(store, reader, o.opener, o.state, o.view); err != nil {
-		return errors.Join(err, o.view.Close())
-	}
-	o.engine = query.New(o.view, query.Options{
-		Tokens:      pageTokens{o.tokenKey},
-		BundleID:    func(number uint64) string { return o.app(number).BundleID() },
-		SourceOrder: o.state.SourceOrder,
-	})
-	return nil
-}
-
-// viewKey returns the key of the view. It is random and lies in the key directory,
-// encrypted under a key that only an unlocked store has; without one the old view
-// cannot be read, so it is removed and a new key made.
-func viewKey(keys *seal.OwnerKeys, store seal.StoreID, folder string, directory *log.KeyDirectory) (*seal.Secret, error) {
-	wrapping := keys.Derive("view key")
-	defer wrapping.Destroy()
-	label := "view key of " + store.String()
-	boxed, err := directory.ViewKey()
-	if rest, _ := os.ReadDir(folder); err == nil && len(rest) == 0 {
-		// A key serves one view only: with it, files of the one that is gone would pass.
-		err = log.ErrNoViewKey
-	}
-	if err == nil {
-		return seal.UnboxSecret(wrapping, label, boxed)
-	}
-	if !errors.Is(err, log.ErrNoViewKey) {
-		return nil, err
-	}
-	if err := os.RemoveAll(folder); err != nil {
-		return nil, err
-	}
-	key := seal.NewSecret(32)
-	if _, err := rand.Read(key.Bytes()); err != nil {
-		return nil, err
-	}
-	boxed, err = seal.Box(wrapping, label, key.Bytes())
-	if err != nil {
-		return nil, err
-	}
-	return key, directory.PutViewKey(boxed)
-}
-
-// discardView removes the view, its key first: whatever is left of the files then
-// means nothing.
-func discardView(folder string, directory *log.KeyDirectory) error {
-	if err := directory.DestroyViewKey(); err != nil {
-		return err
-	}
-	return os.RemoveAll(folder)
-}
-
 // pageTokens seals page tokens, so that they tell nothing and cannot be made up.
 type pageTokens struct{ key *seal.Secret }
 
@@ -211,28 +131,28 @@ func (t pageTokens) Open(context, token []byte) ([]byte, error) {
 // follow starts to follow the log. Apps may read when the view contains it up to the
 // target and its Merkle root there is the daemon's.
 func (o *openStore) follow(target uint64, root []byte) {
-	ctx, cancel := context.WithCancel(context.Background())
-	o.stop, o.ending, o.target, o.root = cancel, ctx.Done(), target, root
-	o.follower.Watch(target)
-	applied, _ := o.follower.Applied()
+	p := o.live
+	o.target, o.root = target, root
+	p.follower.Watch(target)
+	applied, _ := p.follower.Applied()
 	if applied == target {
-		o.check()
+		o.check(p)
 	}
-	o.done.Go(func() { o.follower.Run(ctx) })
+	p.run()
 	if applied < target {
-		o.follower.Extend(target)
+		p.follower.Extend(target)
 		o.done.Go(func() {
-			if o.follower.Wait(ctx, target) == nil {
-				o.check()
+			if p.follower.Wait(o.ctx, target) == nil {
+				o.check(p)
 			}
 		})
 	}
 }
 
-func (o *openStore) check() {
+func (o *openStore) check(p *projection) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if root := o.follower.Root(); !bytes.Equal(root[:], o.root) {
+	if root := p.follower.Root(); !bytes.Equal(root[:], o.root) {
 		o.verdict = fmt.Errorf("%w: the log is not the one the daemon wrote: its root differs at segment %d", seal.ErrTampered, o.target)
 		return
 	}
@@ -245,51 +165,44 @@ func (o *openStore) ready() (bool, error) {
 	return o.checked, o.verdict
 }
 
-func (o *openStore) close() error {
-	if o.stop != nil {
-		o.stop()
+// with runs what needs the live view, which is not closed before it returns.
+func (o *openStore) with(run func(p *projection) error) error {
+	o.mu.Lock()
+	p := o.live
+	p.users++
+	o.mu.Unlock()
+	defer func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if p.users--; p.users == 0 && p.retired != nil {
+			close(p.retired)
+		}
+	}()
+	err := run(p)
+	if damage(err) {
+		p.damaged.Store(true)
 	}
+	return err
+}
+
+func (o *openStore) close() error {
+	o.stop()
 	o.done.Wait()
-	_, fault := o.follower.Applied()
-	err := o.view.Close()
-	if o.damaged.Load() || damage(fault) || damage(err) {
+	o.building.Lock() // for good
+	err := o.live.close()
+	if damage(err) {
 		// The next unlock rebuilds it.
-		err = o.discard()
+		err = errors.Join(o.directory.DestroyViewKey(), o.removeViews(""))
 	}
 	o.release()
 	return err
 }
 
 func (o *openStore) release() {
+	o.stop()
 	if o.conn != nil {
 		o.conn.Close()
 	}
-	if o.opener != nil {
-		o.opener.Destroy()
-	}
-	o.forgetView()
-	if o.tokenKey != nil {
-		o.tokenKey.Destroy()
-	}
+	o.tokenKey.Destroy()
 	o.keys.Destroy()
-}
-
-// forgetView forgets the keys of the view.
-func (o *openStore) forgetView() {
-	if o.files != nil {
-		o.files.Close()
-	}
-	if o.viewKey != nil {
-		o.viewKey.Destroy()
-	}
-	o.files, o.viewKey = nil, nil
-}
-
-// app returns an app of which there is something in the log, removed ones too; an empty
-// one if the owner never registered it.
-func (o *openStore) app(number uint64) *authz.App {
-	if a, ok := o.state.AppByNumber(number); ok {
-		return a
-	}
-	return &authz.App{}
 }

@@ -8,18 +8,18 @@ import (
 )
 
 // outcome is what became of a request of the reader's own; nothing, if there was none.
-func (o *openStore) outcome(reader *pb.Reader, req *pb.Outcome) (*pb.QueryOutcomeResponse, error) {
+func (p *projection) outcome(reader *pb.Reader, req *pb.Outcome) (*pb.QueryOutcomeResponse, error) {
 	if reader.GetApp() == 0 {
-		return o.outcomeOf(0, view.OwnerRequest(int(req.GetDecision())))
+		return p.outcomeOf(0, view.OwnerRequest(int(req.GetDecision())))
 	}
 	if len(req.GetRequestId()) != 16 {
 		return nil, errors.New("the id of a request has 16 bytes")
 	}
-	return o.outcomeOf(reader.GetApp(), [16]byte(req.GetRequestId()))
+	return p.outcomeOf(reader.GetApp(), [16]byte(req.GetRequestId()))
 }
 
-func (o *openStore) outcomeOf(app uint64, request [16]byte) (*pb.QueryOutcomeResponse, error) {
-	snapshot, err := o.view.Snapshot()
+func (p *projection) outcomeOf(app uint64, request [16]byte) (*pb.QueryOutcomeResponse, error) {
+	snapshot, err := p.view.Snapshot()
 	if err != nil {
 		return nil, err
 	}

@@ -19,13 +19,9 @@ func (s *service) Read(ctx context.Context, req *pb.ReadRequest) (*pb.ReadRespon
 	if req.GetReader().GetDisclosure() != nil {
 		return s.handOver(ctx, req)
 	}
-	open, scope, err := s.scope(ctx, req.GetReader(), req.GetSequence())
+	answer, err := s.answer(ctx, req)
 	if err != nil {
-		return nil, err
-	}
-	answer, err := open.answer(ctx, scope, req)
-	if err != nil {
-		return nil, s.refuse(open, fmt.Sprintf("read %T", req.GetQuery()), err)
+		return nil, s.refuse(fmt.Sprintf("read %T", req.GetQuery()), err)
 	}
 	encoded, err := proto.Marshal(answer)
 	if err != nil {
@@ -34,73 +30,83 @@ func (s *service) Read(ctx context.Context, req *pb.ReadRequest) (*pb.ReadRespon
 	return &pb.ReadResponse{Answer: encoded}, nil
 }
 
+// answer has a query answered. One that waits for something to happen does not hold on to the
+// view that it was asked of: another may take its place meanwhile.
+func (s *service) answer(ctx context.Context, req *pb.ReadRequest) (answer proto.Message, err error) {
+	var open *openStore
+	err = s.using(ctx, req.GetSequence(), func(o *openStore, p *projection) (err error) {
+		open = o
+		if !waits(req) {
+			answer, err = p.answer(ctx, req)
+		}
+		return err
+	})
+	if err != nil || answer != nil {
+		return answer, err
+	}
+	if query := req.GetChanges(); query != nil {
+		return open.changes(ctx, req.GetReader(), query)
+	}
+	return open.due(ctx, req.GetReader(), req.GetDue())
+}
+
+func waits(req *pb.ReadRequest) bool { return req.GetChanges() != nil || req.GetDue() != nil }
+
 // answer has one kind of query answered.
-func (o *openStore) answer(ctx context.Context, scope authz.Scope, req *pb.ReadRequest) (proto.Message, error) {
+func (p *projection) answer(ctx context.Context, req *pb.ReadRequest) (proto.Message, error) {
+	scope := p.scope(req.GetReader())
 	switch query := req.GetQuery().(type) {
 	case *pb.ReadRequest_Samples:
-		return o.engine.Samples(ctx, scope, query.Samples)
-	case *pb.ReadRequest_Changes:
-		return o.changes(ctx, req.GetReader(), query.Changes)
+		return p.engine.Samples(ctx, scope, query.Samples)
 	case *pb.ReadRequest_Statistics:
-		return o.engine.Statistics(ctx, scope, query.Statistics)
+		return p.engine.Statistics(ctx, scope, query.Statistics)
 	case *pb.ReadRequest_Payload:
-		return o.engine.Payload(ctx, scope, query.Payload)
+		return p.engine.Payload(ctx, scope, query.Payload)
 	case *pb.ReadRequest_Sources:
-		return o.engine.Sources(ctx, scope, query.Sources)
+		return p.engine.Sources(ctx, scope, query.Sources)
 	case *pb.ReadRequest_PreferredUnits:
-		return o.preferredUnits(req.GetReader(), query.PreferredUnits)
+		return p.preferredUnits(req.GetReader(), query.PreferredUnits)
 	case *pb.ReadRequest_Outcome:
-		return o.outcome(req.GetReader(), query.Outcome)
+		return p.outcome(req.GetReader(), query.Outcome)
 	case *pb.ReadRequest_RequestStatus:
-		return o.requestStatus(req.GetReader(), query.RequestStatus)
-	case *pb.ReadRequest_Due:
-		return o.due(ctx, req.GetReader(), query.Due)
+		return p.requestStatus(req.GetReader(), query.RequestStatus)
 	case *pb.ReadRequest_Access:
-		return o.listAccess(ctx, req.GetReader(), query.Access)
+		return p.listAccess(ctx, req.GetReader(), query.Access)
 	case *pb.ReadRequest_AccessSummary:
-		return o.summarizeAccess(ctx, req.GetReader(), query.AccessSummary)
+		return p.summarizeAccess(ctx, req.GetReader(), query.AccessSummary)
 	case *pb.ReadRequest_Disclosures:
-		return o.listDisclosures(req.GetReader())
+		return p.listDisclosures(req.GetReader())
 	case *pb.ReadRequest_Account:
-		return o.accountDisclosures(ctx, req.GetReader(), query.Account)
+		return p.accountDisclosures(ctx, req.GetReader(), query.Account)
 	case *pb.ReadRequest_OpenExport:
-		return o.openExport(req.GetReader(), query.OpenExport)
+		return p.openExport(req.GetReader(), query.OpenExport)
 	case *pb.ReadRequest_Objects:
-		return o.listObjects(ctx, req.GetReader(), query.Objects)
+		return p.listObjects(ctx, req.GetReader(), query.Objects)
 	default:
 		return nil, errors.New("unknown query")
 	}
 }
 
-// scope waits until the view contains the log up to a sequence and returns what the
-// reader may see of it.
-func (s *service) scope(ctx context.Context, reader *pb.Reader, sequence uint64) (*openStore, authz.Scope, error) {
+// using waits until the view contains the log up to a sequence, and runs what needs it.
+func (s *service) using(ctx context.Context, sequence uint64, run func(o *openStore, p *projection) error) error {
 	open, err := s.opened()
 	if err != nil {
-		return nil, authz.Scope{}, err
+		return err
 	}
-	open.follower.Extend(sequence)
-	if err := open.follower.Wait(ctx, sequence); err != nil {
-		return nil, authz.Scope{}, s.lost(err)
-	}
-	return open, open.scope(reader), nil
+	return open.with(func(p *projection) error {
+		p.follower.Extend(sequence)
+		if err := p.follower.Wait(ctx, sequence); err != nil {
+			return s.lost(err)
+		}
+		return run(open, p)
+	})
 }
 
-// scope returns what a reader may see as of now.
-func (o *openStore) scope(reader *pb.Reader) authz.Scope {
-	switch {
-	case reader.GetDisclosure() != nil:
-		return authz.Scope{} // handOver makes one
-	case reader.GetApp() == 0:
-		return o.state.OwnerScope()
-	}
-	return o.state.Scope(reader.GetApp())
-}
-
-// refuse turns an error of the query engine into the error of the call.
-func (s *service) refuse(open *openStore, operation string, err error) error {
-	if damage(err) {
-		open.damaged.Store(true)
+// refuse turns an error of the query engine into the error of the call. One that is that
+// already stays.
+func (s *service) refuse(operation string, err error) error {
+	if rpc.Reason(err) != "" {
+		return err
 	}
 	if errors.Is(err, authz.ErrNoDisclosure) {
 		return noDisclosure(err)

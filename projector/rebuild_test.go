@@ -14,16 +14,27 @@ import (
 	"healthledger/proto/rpc"
 )
 
-func viewFiles(t testing.TB, folder string) []string {
+// viewIn returns the folder of the only view of a store.
+func viewIn(t testing.TB, store string) string {
 	t.Helper()
-	entries, err := os.ReadDir(filepath.Join(folder, "view"))
+	folders, err := filepath.Glob(filepath.Join(store, viewPrefix+"*"))
+	if err != nil || len(folders) != 1 {
+		t.Fatal("views:", folders, err)
+	}
+	return folders[0]
+}
+
+func viewFiles(t testing.TB, store string) []string {
+	t.Helper()
+	folder := viewIn(t, store)
+	entries, err := os.ReadDir(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var names []string
 	for _, e := range entries {
 		if e.Type().IsRegular() {
-			names = append(names, filepath.Join(folder, "view", e.Name()))
+			names = append(names, filepath.Join(folder, e.Name()))
 		}
 	}
 	return names
@@ -82,7 +93,7 @@ func TestDamagedViewIsRebuilt(t *testing.T) {
 		if info.Size() > 0 {
 			t.Run("flip "+name, func(t *testing.T) {
 				check(t, func(folder string) {
-					path := filepath.Join(folder, "view", name)
+					path := filepath.Join(viewIn(t, folder), name)
 					b, err := os.ReadFile(path)
 					if err != nil {
 						t.Fatal(err)
@@ -95,7 +106,7 @@ func TestDamagedViewIsRebuilt(t *testing.T) {
 			})
 			t.Run("cut "+name, func(t *testing.T) {
 				check(t, func(folder string) {
-					if err := os.Truncate(filepath.Join(folder, "view", name), random.Int64N(info.Size())); err != nil {
+					if err := os.Truncate(filepath.Join(viewIn(t, folder), name), random.Int64N(info.Size())); err != nil {
 						t.Fatal(err)
 					}
 				})
@@ -103,7 +114,7 @@ func TestDamagedViewIsRebuilt(t *testing.T) {
 		}
 		t.Run("delete "+name, func(t *testing.T) {
 			check(t, func(folder string) {
-				if err := os.Remove(filepath.Join(folder, "view", name)); err != nil {
+				if err := os.Remove(filepath.Join(viewIn(t, folder), name)); err != nil {
 					t.Fatal(err)
 				}
 			})
@@ -139,7 +150,7 @@ func TestDamagedViewIsRebuilt(t *testing.T) {
 		var store string
 		check(t, func(folder string) {
 			store = folder
-			if err := os.RemoveAll(filepath.Join(folder, "view")); err != nil {
+			if err := os.RemoveAll(viewIn(t, folder)); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -175,7 +186,7 @@ func TestPageTokensSurviveARebuild(t *testing.T) {
 	if err := s.shutdown(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll(filepath.Join(config.GetDirectory(), "view")); err != nil {
+	if err := os.RemoveAll(viewIn(t, config.GetDirectory())); err != nil {
 		t.Fatal(err)
 	}
 	s = open(t, config, payloads)

@@ -16,7 +16,7 @@ import (
 const refusalContext = "refusals"
 
 // listRefusals returns a page of what was refused.
-func (o *openStore) listRefusals(ctx context.Context, req *pb.ListAccessRequest) (*pb.ListAccessResponse, error) {
+func (p *projection) listRefusals(ctx context.Context, req *pb.ListAccessRequest) (*pb.ListAccessResponse, error) {
 	filter := req.GetFilter()
 	if len(filter.GetTypes()) > 0 {
 		return nil, &query.ArgumentError{Field: "types", Value: filter.GetTypes()[0], Why: "what was refused is not listed by type"}
@@ -25,11 +25,11 @@ func (o *openStore) listRefusals(ctx context.Context, req *pb.ListAccessRequest)
 	if err != nil {
 		return nil, err
 	}
-	after, err := o.openOwnerToken(refusalContext, req.GetPageToken())
+	after, err := p.openOwnerToken(refusalContext, req.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
-	snapshot, err := o.view.Snapshot()
+	snapshot, err := p.view.Snapshot()
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (o *openStore) listRefusals(ctx context.Context, req *pb.ListAccessRequest)
 		}
 		seen++
 		last = r.Position()
-		if one := o.refusalOf(r); refusalHeld(filter, r, one) {
+		if one := p.refusalOf(r); refusalHeld(filter, r, one) {
 			page.Refusals = append(page.Refusals, one)
 		}
 		return true
@@ -50,7 +50,7 @@ func (o *openStore) listRefusals(ctx context.Context, req *pb.ListAccessRequest)
 	if err = errors.Join(err, ctx.Err(), snapshot.Err(), snapshot.Close()); err != nil || !more {
 		return page, err
 	}
-	page.NextPageToken, err = o.sealOwnerToken(refusalContext, last)
+	page.NextPageToken, err = p.sealOwnerToken(refusalContext, last)
 	return page, err
 }
 
@@ -58,13 +58,13 @@ func refusalHeld(f *pb.AccessFilter, r *view.Refusal, one *pb.Refusal) bool {
 	return f.GetApp() == "" && !f.GetOwner() || f.GetOwner() && r.GetApp() == 0 || f.GetApp() != "" && f.GetApp() == one.GetBundleId()
 }
 
-func (o *openStore) refusalOf(r *view.Refusal) *pb.Refusal {
+func (p *projection) refusalOf(r *view.Refusal) *pb.Refusal {
 	one := &pb.Refusal{
 		BundleId: r.GetBundleId(), Operation: r.GetOperation(), Time: timestamppb.New(time.UnixMicro(r.Time)),
 		Field: r.GetField(), Value: r.GetValue(), Why: r.GetWhy(),
 	}
 	if r.GetApp() != 0 {
-		one.BundleId = o.nameOf(r.GetApp())
+		one.BundleId = p.nameOf(r.GetApp())
 	}
 	return one
 }

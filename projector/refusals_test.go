@@ -96,7 +96,7 @@ func TestAccessHasThePurposesOfItsTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app, _ := open.state.AppByBundle("org.example.a")
+	app, _ := open.live.state.AppByBundle("org.example.a")
 	now := minuteOf(time.Now())
 	h.asks(t, app.Number, "stepCount", "samples", now-5, 2)
 	h.asks(t, app.Number, "stepCount", "samples", now+5, 1)

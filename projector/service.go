@@ -25,7 +25,6 @@ type service struct {
 	config *pb.ProjectorConfig
 	store  seal.StoreID
 	logger *slog.Logger
-	ctx    context.Context
 
 	mu     sync.Mutex
 	offers []*seal.Offer
@@ -35,12 +34,12 @@ type service struct {
 // maxOffers is how many owners may be about to send a passphrase; the oldest gives way.
 const maxOffers = 16
 
-func newService(ctx context.Context, config *pb.ProjectorConfig, logger *slog.Logger) (*service, error) {
+func newService(config *pb.ProjectorConfig, logger *slog.Logger) (*service, error) {
 	store, err := seal.ParseStoreID(config.GetStore())
 	if err != nil {
 		return nil, fmt.Errorf("projector: %w", err)
 	}
-	return &service{ctx: ctx, config: config, store: store, logger: logger}, nil
+	return &service{config: config, store: store, logger: logger}, nil
 }
 
 // Offer makes a key for one passphrase.
@@ -81,12 +80,12 @@ func (s *service) Open(_ context.Context, req *pb.OpenRequest) (*pb.OpenResponse
 		keys.Destroy()
 		return &pb.OpenResponse{}, nil
 	}
-	open, err := openAll(s.ctx, s.config, s.store, keys, directory, s.logger)
+	open, err := openAll(s.config, s.store, keys, directory, s.logger)
 	if err != nil {
 		keys.Destroy()
 		return nil, s.internal("open view", err)
 	}
-	if applied, _ := open.follower.Applied(); applied > req.GetTarget() {
+	if applied, _ := open.live.follower.Applied(); applied > req.GetTarget() {
 		open.close()
 		return nil, rpc.Error(connect.CodeDataLoss, &pb.ErrorDetail{Reason: rpc.ReasonDataLoss},
 			"the view contains %d segments, the log only %d: the log was cut short", applied, req.GetTarget())
@@ -115,31 +114,39 @@ func (s *service) Advance(ctx context.Context, req *pb.AdvanceRequest) (*pb.Adva
 	if err != nil {
 		return nil, err
 	}
-	open.follower.Extend(req.GetSequence())
-	if req.GetWait() {
-		if err := open.follower.Wait(ctx, req.GetSequence()); err != nil {
-			return nil, s.lost(err)
+	resp := &pb.AdvanceResponse{}
+	err = open.with(func(p *projection) error {
+		p.follower.Extend(req.GetSequence())
+		if req.GetWait() {
+			if err := p.follower.Wait(ctx, req.GetSequence()); err != nil {
+				return s.lost(err)
+			}
 		}
-	}
-	applied, fault := open.follower.Applied()
-	counts := open.view.Counts()
-	resp := &pb.AdvanceResponse{Applied: applied, Samples: counts.Samples, Duplicates: counts.Duplicates, Incomplete: counts.Incomplete}
-	ready, verdict := open.ready()
-	resp.Ready = ready
-	if err := errors.Join(fault, verdict); err != nil {
-		resp.Fault = err.Error()
-	}
-	return resp, nil
+		applied, fault := p.follower.Applied()
+		counts := p.view.Counts()
+		resp.Applied, resp.Samples, resp.Duplicates, resp.Incomplete = applied, counts.Samples, counts.Duplicates, counts.Incomplete
+		ready, verdict := open.ready()
+		resp.Ready = ready
+		if err := errors.Join(fault, verdict); err != nil {
+			resp.Fault = err.Error()
+		}
+		return nil
+	})
+	return resp, err
 }
 
 // ReadApps lists the apps with what they may do.
 func (s *service) ReadApps(ctx context.Context, req *pb.ReadAppsRequest) (*pb.ReadAppsResponse, error) {
-	open, _, err := s.scope(ctx, nil, req.GetSequence())
-	if err != nil {
-		return nil, err
-	}
 	resp := &pb.ReadAppsResponse{}
-	for _, a := range open.state.Apps() {
+	err := s.using(ctx, req.GetSequence(), func(_ *openStore, p *projection) error {
+		resp.Apps = p.apps()
+		return nil
+	})
+	return resp, err
+}
+
+func (p *projection) apps() (apps []*pb.App) {
+	for _, a := range p.state.Apps() {
 		app := &pb.App{
 			Manifest: a.Manifest, Key: a.Key, Importer: a.Importer,
 			Registered: timestamppb.New(time.UnixMicro(a.Registered)),
@@ -163,9 +170,9 @@ func (s *service) ReadApps(ctx context.Context, req *pb.ReadAppsRequest) (*pb.Re
 		slices.SortFunc(app.Objects, func(a, b *pb.AppObjects) int { return strings.Compare(a.GetType(), b.GetType()) })
 		slices.Sort(app.Share)
 		slices.SortFunc(app.Read, func(a, b *pb.AppRead) int { return strings.Compare(a.GetType(), b.GetType()) })
-		resp.Apps = append(resp.Apps, app)
+		apps = append(apps, app)
 	}
-	return resp, nil
+	return apps
 }
 
 func typeName(code uint32) string {

@@ -16,13 +16,18 @@ import (
 
 // SignDecision writes and signs the next decision.
 func (s *service) SignDecision(ctx context.Context, req *pb.SignDecisionRequest) (*pb.SignDecisionResponse, error) {
-	open, _, err := s.scope(ctx, nil, req.GetSequence())
-	if err != nil {
-		return nil, err
-	}
-	author := &authz.Author{State: open.state, Signer: signer{open.keys, s.store}, Random: rand.Reader}
+	var resp *pb.SignDecisionResponse
+	err := s.using(ctx, req.GetSequence(), func(o *openStore, p *projection) (err error) {
+		resp, err = s.signDecision(o, p, req)
+		return err
+	})
+	return resp, err
+}
+
+func (s *service) signDecision(o *openStore, p *projection, req *pb.SignDecisionRequest) (*pb.SignDecisionResponse, error) {
+	author := &authz.Author{State: p.state, Signer: signer{o.keys, s.store}, Random: rand.Reader}
 	if change := req.GetChangePassphrase(); change != nil {
-		return s.changePassphrase(author, open.keys, change)
+		return s.changePassphrase(author, o.keys, change)
 	}
 	decision, err := write(author, time.Now().UnixMicro(), req)
 	var draft *authz.DraftError

@@ -73,7 +73,7 @@ func TestPreferredUnitsTellThatAnAppHasAskedAndNoMore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app, _ := open.state.AppByBundle("org.example.a")
+	app, _ := open.live.state.AppByBundle("org.example.a")
 	h.decide(t, s, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_SetPreferredUnits{SetPreferredUnits: &pb.PreferredUnitsSet{
 		Units: []*pb.TypeUnit{{Type: codeOf(t, "bodyMass"), Unit: "lb"}, {Type: codeOf(t, "height"), Unit: "ft"}},
 	}}})

@@ -12,7 +12,7 @@ import (
 const maxUnits = 1000
 
 // preferredUnits answers in the order asked.
-func (o *openStore) preferredUnits(reader *pb.Reader, req *pb.QueryPreferredUnitsRequest) (*pb.QueryPreferredUnitsResponse, error) {
+func (p *projection) preferredUnits(reader *pb.Reader, req *pb.QueryPreferredUnitsRequest) (*pb.QueryPreferredUnitsResponse, error) {
 	if len(req.GetTypes()) > maxUnits {
 		return nil, &query.ArgumentError{Field: "types", Why: "more than " + strconv.Itoa(maxUnits)}
 	}
@@ -26,7 +26,7 @@ func (o *openStore) preferredUnits(reader *pb.Reader, req *pb.QueryPreferredUnit
 		if t.Kind != catalog.Quantity {
 			return nil, &query.ArgumentError{Field: field, Value: name, Why: "not a quantity type"}
 		}
-		unit := o.state.PreferredUnit(reader.GetApp(), t.Code)
+		unit := p.state.PreferredUnit(reader.GetApp(), t.Code)
 		if unit == "" {
 			unit = t.Unit
 		}

@@ -12,13 +12,20 @@ const pace = 20 * time.Millisecond
 // await asks until there is an answer, or for as long as the caller waits: now, after
 // commits, and when there may be an answer without one, which ask returns (zero: never).
 // A view that has stopped following the log has nothing to wait for.
-func (o *openStore) await(ctx context.Context, wait time.Duration, ask func() (done bool, again time.Time, err error)) error {
+func (o *openStore) await(ctx context.Context, wait time.Duration, ask func(p *projection) (done bool, again time.Time, err error)) error {
 	began := time.Now()
 	for {
-		changed := o.follower.Changed()
-		_, fault := o.follower.Applied()
-		done, again, err := ask()
-		if done || err != nil || fault != nil || time.Since(began) >= wait {
+		var changed <-chan struct{}
+		var done bool
+		var again time.Time
+		err := o.with(func(p *projection) (err error) {
+			changed = p.follower.Changed()
+			_, fault := p.follower.Applied()
+			done, again, err = ask(p)
+			done = done || fault != nil
+			return err
+		})
+		if done || err != nil || time.Since(began) >= wait {
 			return err
 		}
 		until := began.Add(wait)
@@ -45,7 +52,7 @@ func (o *openStore) pause(ctx context.Context, changed <-chan struct{}, atMost t
 	case <-timer.C:
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-o.ending:
+	case <-o.ctx.Done():
 		return context.Canceled
 	}
 	return nil

@@ -179,7 +179,11 @@ func (w *twin) lock() {
 
 // forgetView makes the next unlock build the view anew.
 func (w *twin) forgetView() {
-	if err := os.RemoveAll(filepath.Join(w.house.dir, "stores", w.id, "view")); err != nil {
+	views, err := filepath.Glob(filepath.Join(w.house.dir, "stores", w.id, "view-*"))
+	if err != nil || len(views) != 1 {
+		w.t.Fatal("views:", views, err)
+	}
+	if err := os.RemoveAll(views[0]); err != nil {
 		w.t.Fatal(err)
 	}
 }

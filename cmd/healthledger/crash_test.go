@@ -222,7 +222,7 @@ func TestProjectorKilledInCatchUpEndsInTheSameView(t *testing.T) {
 		t.Errorf("the view did not survive: %s", said)
 	}
 	s.serve()
-	views, err := filepath.Glob(filepath.Join(s.dir, "stores", "*", "view"))
+	views, err := filepath.Glob(filepath.Join(s.dir, "stores", "*", "view-*"))
 	if err != nil || len(views) != 1 {
 		t.Fatalf("views: %v %v", views, err)
 	}

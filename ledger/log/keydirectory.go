@@ -39,6 +39,7 @@ const (
 //	epochs/resealed-<number>        a root key of what erasures have left, wrapped likewise
 //	view.key                        the view's key, encrypted
 //
+// Beside them lie the folders of views, view-<hash>; the view's key says which is the live one.
 // Every Put is atomic and on the disk when it returns. What is destroyed here is erased.
 // It may be used by several goroutines and processes at once.
 type KeyDirectory struct {

@@ -65,7 +65,7 @@ func (p *program) serve(flags ...string) (stop func(), err error) {
 }
 
 func (p *program) viewSize() (int64, error) {
-	views, err := filepath.Glob(filepath.Join(p.dir, "stores", "*", "view"))
+	views, err := filepath.Glob(filepath.Join(p.dir, "stores", "*", "view-*"))
 	if err != nil || len(views) != 1 {
 		return 0, fmt.Errorf("%d views in %s", len(views), p.dir)
 	}

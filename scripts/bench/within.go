@@ -78,7 +78,11 @@ func (w *within) openView(passphrase []byte) error {
 	}
 	w.closers = append(w.closers, files.Close)
 	w.state = authz.NewState(ownerOf{w.store.Keyring().OwnerKey(), w.store.ID()}, true)
-	if w.view, err = view.Open(files, filepath.Join(w.store.Path(), "view"), view.Options{AppKey: w.appKey}); err != nil {
+	views, err := filepath.Glob(filepath.Join(w.store.Path(), "view-*"))
+	if err != nil || len(views) != 1 {
+		return fmt.Errorf("%d views in %s", len(views), w.store.Path())
+	}
+	if w.view, err = view.Open(files, views[0], view.Options{AppKey: w.appKey}); err != nil {
 		return err
 	}
 	w.closers = append(w.closers, func() { _ = w.view.Close() })
