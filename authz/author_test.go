@@ -148,6 +148,29 @@ func TestPolicyIsOneOfTwo(t *testing.T) {
 	}
 }
 
+// A deletion that no view can apply would end the log there for good.
+func TestDeletionsThatNoViewTakesAreNotDecided(t *testing.T) {
+	for name, c := range map[string]struct {
+		deletion *pb.DeletedSamples
+		want     error
+	}{
+		"a pair":              {&pb.DeletedSamples{Type: 1 << 16}, ErrForged},
+		"no UUID":             {&pb.DeletedSamples{Type: 1, Uuids: [][]byte{{1}}}, ErrForged},
+		"a type of all types": {&pb.DeletedSamples{Type: 1, AllTypes: true}, ErrForged},
+		"all types":           {&pb.DeletedSamples{AllTypes: true, App: 7}, nil},
+	} {
+		state := NewState(anna, true)
+		author := &Author{State: state, Signer: anna, Random: rand.Reader}
+		d, err := author.DeleteSamples(1, &pb.OwnerDeleted{Deletions: []*pb.DeletedSamples{c.deletion}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := state.Decide(d.GetDecision(), d.GetDetail()); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestTheLastKeyringThatWasDecidedCounts(t *testing.T) {
 	for _, details := range []bool{false, true} {
 		state := NewState(anna, details)

@@ -344,7 +344,7 @@ func setReads(d *pb.Decision, a *App, grants []*pb.ReadGrant) error {
 
 // isNoDeletion tells that no view takes a deletion, which would end the log there for all.
 func isNoDeletion(d *pb.DeletedSamples) bool {
-	return d.GetType() > math.MaxUint16 || slices.ContainsFunc(d.GetUuids(), func(id []byte) bool { return len(id) != 16 })
+	return d.GetType() > math.MaxUint16 || d.GetAllTypes() && d.GetType() != 0 || slices.ContainsFunc(d.GetUuids(), func(id []byte) bool { return len(id) != 16 })
 }
 
 // Device returns the daemon that is enrolled to write the log, nil before there is one.

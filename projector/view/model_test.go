@@ -131,7 +131,8 @@ func (m *model) remove(deleted *pb.SamplesDeleted) {
 	for _, d := range deleted.GetDeletions() {
 		for _, o := range slices.Clone(m.objects) {
 			switch s := &o.sample; {
-			case o.typeCode != d.GetType() || deleted.GetApp() != 0 && deleted.GetApp() != o.app:
+			case o.typeCode != d.GetType() && !d.GetAllTypes() || deleted.GetApp() != 0 && deleted.GetApp() != o.app:
+			case d.GetApp() != 0 && d.GetApp() != o.app:
 			case len(d.GetUuids()) > 0:
 				if slices.ContainsFunc(d.GetUuids(), func(id []byte) bool { return [16]byte(id) == o.uuid }) {
 					m.delete(o)

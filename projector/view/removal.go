@@ -3,6 +3,7 @@ package view
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sort"
@@ -35,27 +36,67 @@ type removal struct {
 // halfOpen is the period [from, to).
 type halfOpen struct{ from, to int64 }
 
-// removals groups what deletions name by type.
+// periodOf returns the period of a deletion, which may hold nothing.
+func periodOf(d *pb.DeletedSamples) halfOpen {
+	p := halfOpen{math.MinInt64, math.MaxInt64}
+	if d.From != nil {
+		p.from = d.GetFrom()
+	}
+	if d.To != nil {
+		p.to = d.GetTo()
+	}
+	return p
+}
+
+// holds says whether a sample overlaps the period. One without a length is where it starts,
+// and one that ends where the period begins is outside.
+func (p halfOpen) holds(start, end int64) bool {
+	return p.from < p.to && start < p.to && (end > p.from || start >= p.from)
+}
+
+// Overlaps says whether a sample overlaps the period of a deletion.
+func Overlaps(d *pb.DeletedSamples, start, end int64) bool { return periodOf(d).holds(start, end) }
+
+// removals groups what deletions name by app and type.
 func (b *Batch) removals(app uint64, deletions []*pb.DeletedSamples) ([]*removal, error) {
 	var all []*removal
-	of := map[uint32]*removal{}
+	of := map[appType]*removal{}
 	for _, d := range deletions {
-		if isPair(d.GetType()) {
+		if isPair(d.GetType()) || d.GetAllTypes() && d.GetType() != 0 || app != 0 && (d.GetAllTypes() || d.GetApp() != 0) {
 			return nil, fmt.Errorf("%w: a deletion of no type", ErrEvent)
 		}
-		r := of[d.GetType()]
-		if r == nil {
-			r = &removal{
-				batch: b, app: app, typeCode: d.GetType(),
-				derived: map[rowID]struct{}{}, spans: map[draftKey][]Span{}, correlations: map[Locator][]objectRow{},
-			}
-			of[d.GetType()], all = r, append(all, r)
+		types := []uint32{d.GetType()}
+		if d.GetAllTypes() {
+			types = b.types()
 		}
-		if err := r.add(d); err != nil {
-			return nil, err
+		for _, typeCode := range types {
+			key := appType{max(app, d.GetApp()), typeCode}
+			r := of[key]
+			if r == nil {
+				r = &removal{
+					batch: b, app: key.app, typeCode: typeCode,
+					derived: map[rowID]struct{}{}, spans: map[draftKey][]Span{}, correlations: map[Locator][]objectRow{},
+				}
+				of[key], all = r, append(all, r)
+			}
+			if err := r.add(d); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return all, nil
+}
+
+// types are all of which there ever were samples.
+func (b *Batch) types() []uint32 {
+	there := map[uint32]struct{}{}
+	for code := range b.view.current.directory {
+		there[ownType(code)] = struct{}{}
+	}
+	for key := range b.drafts {
+		there[ownType(key.typeCode)] = struct{}{}
+	}
+	return slices.Sorted(maps.Keys(there))
 }
 
 // add adds what a deletion names: UUIDs or, without any, a period.
@@ -69,14 +110,7 @@ func (r *removal) add(d *pb.DeletedSamples) error {
 	if len(d.GetUuids()) > 0 {
 		return nil
 	}
-	p := halfOpen{math.MinInt64, math.MaxInt64}
-	if d.From != nil {
-		p.from = d.GetFrom()
-	}
-	if d.To != nil {
-		p.to = d.GetTo()
-	}
-	if p.from < p.to {
+	if p := periodOf(d); p.from < p.to {
 		r.periods = append(r.periods, p)
 	}
 	return nil
@@ -126,7 +160,7 @@ func (r *removal) overlaps(s *Sample) bool {
 		}
 		return 1
 	})
-	return i < len(r.periods) && (s.End > r.periods[i].from || s.Start >= r.periods[i].from)
+	return i < len(r.periods) && r.periods[i].holds(s.Start, s.End)
 }
 
 // codes are the type codes under which samples of the type lie.

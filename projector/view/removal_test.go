@@ -25,6 +25,12 @@ func drawRemoval(t *rapid.T, log []logged) *pb.Event {
 	}
 	for range rapid.IntRange(1, 2).Draw(t, "deletions") {
 		one := &pb.DeletedSamples{Type: rapid.SampledFrom([]uint32{1, 2, 13, 14, 300, 2001, 2102, 2401, 2502, 2604, 2607, 2701, 2801, 9999}).Draw(t, "type")}
+		if d.App == 0 && rapid.Bool().Draw(t, "of one app") {
+			one.App = rapid.Uint64Range(1, 3).Draw(t, "whose")
+		}
+		if d.App == 0 && rapid.IntRange(0, 4).Draw(t, "all types") == 0 {
+			one.Type, one.AllTypes = 0, true
+		}
 		if rapid.Bool().Draw(t, "by UUID") {
 			for range rapid.IntRange(1, 3).Draw(t, "UUIDs") {
 				one.Uuids = append(one.Uuids, drawUUID(t, log, d.App, one.Type))
@@ -68,6 +74,8 @@ func TestMalformedDeletionsAreRefused(t *testing.T) {
 		"app":        {RequestId: make([]byte, 16)},
 		"uuid":       {App: 1, RequestId: make([]byte, 16), Deletions: []*pb.DeletedSamples{{Type: 1, Uuids: [][]byte{{1}}}}},
 		"type":       {App: 1, RequestId: make([]byte, 16), Deletions: []*pb.DeletedSamples{{Type: Pair(2001, 13)}}},
+		"all types":  {App: 1, RequestId: make([]byte, 16), Deletions: []*pb.DeletedSamples{{AllTypes: true}}},
+		"of an app":  {App: 1, RequestId: make([]byte, 16), Deletions: []*pb.DeletedSamples{{Type: 1, App: 1}}},
 	} {
 		v := openView(t, vfs.NewMem())
 		b := v.Begin()
