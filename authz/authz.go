@@ -45,8 +45,9 @@ type State struct {
 	mu     sync.RWMutex
 	number uint64
 	head   []byte
-	device *pb.DeviceEnrolled
-	policy pb.Plausibility
+	// Every daemon that was enrolled; the last one writes.
+	devices []*pb.DeviceEnrolled
+	policy  pb.Plausibility
 	// SHA-256 of the keyring; nil: still the first one.
 	keyring []byte
 	apps    map[uint64]*App
@@ -89,7 +90,7 @@ func (s *State) Decide(d *pb.SignedDecision, detail []byte) error {
 		return err
 	}
 	if device := decision.GetDeviceEnrolled(); device != nil {
-		s.device = device
+		s.devices = append(s.devices, device)
 	}
 	if policy := decision.GetPolicySet(); policy != nil {
 		s.policy = policy.GetPlausibility()
@@ -351,7 +352,17 @@ func isNoDeletion(d *pb.DeletedSamples) bool {
 func (s *State) Device() *pb.DeviceEnrolled {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.device
+	if len(s.devices) == 0 {
+		return nil
+	}
+	return s.devices[len(s.devices)-1]
+}
+
+// Devices returns every daemon that was ever enrolled, the last one at the end.
+func (s *State) Devices() []*pb.DeviceEnrolled {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Clone(s.devices)
 }
 
 // Plausibility returns what becomes of values that are not plausible: a warning, unless

@@ -39,6 +39,8 @@ type appender struct {
 	epochs    *epochs
 	head      *headFile
 	now       func() time.Time
+	// use makes a device key the one that segments are signed with.
+	use func(device *seal.DeviceKey)
 	// learn is told of every decision that the log has, before anybody is answered.
 	learn func(d *pb.SignedDecision) error
 	// appended is called after every acknowledged segment, before its callers are answered.
@@ -77,6 +79,9 @@ type pending struct {
 	event []byte
 	// check, if there is one, has the last word before the event is sealed.
 	check func() error
+	// enrols, if the event is the enrolment of a device key: it signs the segment, and all
+	// after it.
+	enrols *seal.DeviceKey
 	// signed, if the event is a decision: its number and hash go into the head.
 	signed       *pb.SignedDecision
 	decision     uint64
@@ -150,6 +155,14 @@ func (a *appender) Close() {
 	<-a.done
 }
 
+// rebase says what the last decision in the log is, to an appender that has not written yet.
+func (a *appender) rebase(at head) {
+	// The loop takes the lock before it looks at what it has to write.
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.at = at
+}
+
 func (a *appender) run() {
 	defer close(a.done)
 	for range a.wake {
@@ -180,7 +193,7 @@ func (a *appender) take() []*pending {
 	class, size := a.waiting[0].class, 0
 	var batch, rest []*pending
 	for _, p := range a.waiting {
-		if p.class == class && (size == 0 || size+len(p.event) <= maxGather) {
+		if p.class == class && p.enrols == a.waiting[0].enrols && (size == 0 || size+len(p.event) <= maxGather) {
 			batch, size = append(batch, p), size+len(p.event)
 		} else {
 			rest = append(rest, p)
@@ -235,7 +248,7 @@ func (a *appender) write(batch []*pending) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("append store %s: %w", a.store, err)
 	}
-	payload, err := a.seal(batch[0].class, a.at.tree.Size()+1, body)
+	payload, err := a.seal(batch[0], a.at.tree.Size()+1, body)
 	if err != nil {
 		return 0, fmt.Errorf("append store %s: %w", a.store, err)
 	}
@@ -290,6 +303,9 @@ func (a *appender) acknowledge(payload []byte, batch []*pending) {
 			// It was checked, so this cannot be; if it is, nobody knows any more who may write.
 			a.failed = fmt.Errorf("append store %s: %w: %w", a.store, ErrUnwritable, err)
 		}
+		if p.enrols != nil {
+			a.use(p.enrols)
+		}
 	}
 	// The log has the segment; a head that cannot be written only detects less.
 	_ = a.head.Write(a.at)
@@ -298,11 +314,11 @@ func (a *appender) acknowledge(payload []byte, batch []*pending) {
 
 const publishTimeout = 30 * time.Second
 
-func (a *appender) seal(class seal.Class, sequence uint64, body []byte) ([]byte, error) {
-	if class == seal.Open {
-		return seal.SealOpen(a.store, sequence, a.device, nil, body)
+func (a *appender) seal(p *pending, sequence uint64, body []byte) ([]byte, error) {
+	if p.class == seal.Open {
+		return seal.SealOpen(a.store, sequence, cmp.Or(p.enrols, a.device), nil, body)
 	}
-	epoch, err := a.epochs.current(class, a.now())
+	epoch, err := a.epochs.current(p.class, a.now())
 	if err != nil {
 		return nil, err
 	}

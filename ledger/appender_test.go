@@ -111,7 +111,7 @@ func newBench(t testing.TB, p *scripted, store seal.StoreID, device *seal.Device
 
 func (b *bench) close() {
 	b.Close()
-	b.epochs.destroy()
+	b.epochs.renew(nil)
 	b.opener.Destroy()
 	_ = b.head.Close()
 }

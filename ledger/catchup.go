@@ -39,21 +39,25 @@ func (s *Store) catchUp(ctx context.Context, at *head) error {
 	}
 	s.state = s.replayDecisions()
 	inLog := known.decision
-	if n, _ := s.state.Head(); n < known.decision || n < uint64(len(s.decisions.list)) {
-		// The cache is behind, or not ours: the log has them all.
+	if n, _ := s.state.Head(); known.decision == 0 || n < known.decision || n < uint64(len(s.decisions.list)) {
+		// The cache is behind, or nothing vouches for it: the log has them all.
 		s.state, at.tree, inLog = s.newState(), tree.Tree{}, 0
 		if err := s.decisions.Reset(); err != nil {
 			return err
 		}
 	}
-	opener := s.device.Opener(s.id, s.directory)
+	p := &place{number: inLog, device: s.deviceAt(inLog)}
+	opener := s.devices.opener(s.id, s.directory)
 	defer opener.Destroy()
 	err = s.reader.Read(ctx, at.tree.Size()+1, last, func(e log.Entry) error {
 		at.tree.Append(tree.Leaf(e.Payload))
 		if e.Sequence == known.tree.Size() && at.tree != known.tree {
 			return fmt.Errorf("%w: the log is not the one that was acknowledged up to segment %d", seal.ErrTampered, e.Sequence)
 		}
-		if err := s.readDecisions(opener, e, e.Sequence > known.tree.Size(), &inLog); err != nil {
+		if s.unknown {
+			return nil
+		}
+		if err := s.readDecisions(opener, e, e.Sequence > known.tree.Size(), p); err != nil {
 			return fmt.Errorf("segment %d: %w", e.Sequence, err)
 		}
 		return nil
@@ -64,15 +68,37 @@ func (s *Store) catchUp(ctx context.Context, at *head) error {
 	if err != nil {
 		return err
 	}
+	if s.unknown {
+		s.state = s.newState()
+		return s.decisions.Reset()
+	}
 	number, hash := s.state.Head()
 	switch {
 	case number < known.decision || number == known.decision && !bytes.Equal(hash, known.decisionHash):
 		return fmt.Errorf("%w: decision %d was acknowledged, the log has %d", ErrDataLoss, known.decision, number)
-	case number > inLog:
-		return fmt.Errorf("%w: decision %d was made, the log ends with %d", ErrDataLoss, number, inLog)
+	case number > p.number:
+		return fmt.Errorf("%w: decision %d was made, the log ends with %d", ErrDataLoss, number, p.number)
 	}
 	at.decision, at.decisionHash = number, hash
 	return nil
+}
+
+// place is how far the decisions of a log were read: the last one, and the device that is
+// enrolled there.
+type place struct {
+	number uint64
+	device *pb.DeviceEnrolled
+}
+
+// deviceAt returns the device that is enrolled after a decision of the cache.
+func (s *Store) deviceAt(number uint64) (device *pb.DeviceEnrolled) {
+	for _, d := range s.decisions.list[:number] {
+		decision := &pb.Decision{}
+		if proto.Unmarshal(d.GetDecision(), decision) == nil && decision.GetDeviceEnrolled() != nil {
+			device = decision.GetDeviceEnrolled()
+		}
+	}
+	return device
 }
 
 func (s *Store) newState() *authz.State {
@@ -92,24 +118,46 @@ func (s *Store) replayDecisions() *authz.State {
 
 // readDecisions takes the decisions of a segment, each of which must be the one after
 // the last in the log. What cannot be verified is tampering. Of a segment of class
-// health a locked daemon knows the signature at most.
-func (s *Store) readDecisions(opener *seal.Opener, e log.Entry, fresh bool, last *uint64) error {
+// health a locked daemon knows the signature at most. One of class management that was
+// sealed to another device's key, or to one that is gone, makes the decisions unknown.
+func (s *Store) readDecisions(opener deviceOpener, e log.Entry, fresh bool, p *place) error {
 	segment, err := seal.ParseSegment(e.Payload)
 	if err != nil {
 		return err
 	}
-	if fresh || segment.Class != seal.Health {
-		if err := segment.Verify(s.id, e.Sequence, s.device.SigningKey()); err != nil {
+	switch {
+	case segment.Class == seal.Open:
+		// It may enrol the device that has signed it, so that is checked afterwards.
+		if err := s.takeDecisions(segment.Body, p); err != nil {
 			return err
 		}
-	}
-	if segment.Class == seal.Health {
+		return p.verify(segment, s.id, e.Sequence)
+	case segment.Class == seal.Health && !fresh:
 		return nil
 	}
-	body, err := opener.Open(segment, e.Sequence, nil)
+	if err := p.verify(segment, s.id, e.Sequence); err != nil || segment.Class == seal.Health {
+		return err
+	}
+	body, err := opener.Open(segment, e.Sequence)
+	if errors.Is(err, seal.ErrNotRecipient) {
+		s.unknown = true
+		return nil
+	}
 	if err != nil {
 		return err
 	}
+	return s.takeDecisions(body, p)
+}
+
+// verify checks that the enrolled device has signed a segment.
+func (p *place) verify(segment seal.Segment, store seal.StoreID, sequence uint64) error {
+	if p.device == nil {
+		return fmt.Errorf("%w: no device is enrolled before it", seal.ErrTampered)
+	}
+	return segment.Verify(store, sequence, p.device.GetSigningKey())
+}
+
+func (s *Store) takeDecisions(body []byte, p *place) error {
 	blocks, err := log.DecodeBody(body)
 	if err != nil {
 		return err
@@ -121,7 +169,7 @@ func (s *Store) readDecisions(opener *seal.Opener, e log.Entry, fresh bool, last
 		}
 		for _, event := range events {
 			if d := event.GetDecision(); d != nil {
-				if err := s.readDecision(d, last); err != nil {
+				if err := s.readDecision(d, p); err != nil {
 					return fmt.Errorf("%w: %w", seal.ErrTampered, err)
 				}
 			}
@@ -130,22 +178,26 @@ func (s *Store) readDecisions(opener *seal.Opener, e log.Entry, fresh bool, last
 	return nil
 }
 
-func (s *Store) readDecision(d *pb.SignedDecision, last *uint64) error {
+func (s *Store) readDecision(d *pb.SignedDecision, p *place) error {
 	decision := &pb.Decision{}
 	if err := proto.Unmarshal(d.GetDecision(), decision); err != nil {
 		return errors.New("malformed decision")
 	}
 	number := decision.GetNumber()
-	if number != *last+1 {
-		return fmt.Errorf("%w: decision %d comes after decision %d", authz.ErrForged, number, *last)
+	if number != p.number+1 {
+		return fmt.Errorf("%w: decision %d comes after decision %d", authz.ErrForged, number, p.number)
 	}
-	*last = number
 	if known, _ := s.state.Head(); number > known {
-		return s.learn(d)
-	}
-	// The cache has it already.
-	if !bytes.Equal(d.GetDecision(), s.decisions.list[number-1].GetDecision()) {
+		if err := s.learn(d); err != nil {
+			return err
+		}
+	} else if !bytes.Equal(d.GetDecision(), s.decisions.list[number-1].GetDecision()) {
+		// The cache has it already.
 		return fmt.Errorf("%w: decision %d is another than it was", authz.ErrForged, number)
+	}
+	p.number = number
+	if device := decision.GetDeviceEnrolled(); device != nil {
+		p.device = device
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/mod/sumdb/note"
 
@@ -18,13 +19,30 @@ var ErrNoSegment = errors.New("the log has no such segment")
 
 // checkpointKey returns the key that checks a daemon's checkpoints of a store, and its
 // text. Its name is the origin of the checkpoints.
-func checkpointKey(device *seal.DeviceKey, store seal.StoreID) (note.Verifier, string, error) {
-	text, err := note.NewEd25519VerifierKey("healthledger/"+store.String(), device.SigningKey())
+func checkpointKey(signingKey []byte, store seal.StoreID) (note.Verifier, string, error) {
+	text, err := note.NewEd25519VerifierKey("healthledger/"+store.String(), signingKey)
 	if err != nil {
 		return nil, "", err
 	}
 	verifier, err := note.NewVerifier(text)
 	return verifier, text, err
+}
+
+// openCheckpoint returns the checkpoint of a store that any of these devices has signed.
+// The error is tree.ErrCheckpoint.
+func openCheckpoint(signed []byte, store seal.StoreID, devices []*pb.DeviceEnrolled) (tree.Checkpoint, error) {
+	err := fmt.Errorf("%w: no device is enrolled", tree.ErrCheckpoint)
+	for _, device := range slices.Backward(devices) {
+		verifier, _, keyErr := checkpointKey(device.GetSigningKey(), store)
+		if keyErr != nil {
+			continue
+		}
+		var c tree.Checkpoint
+		if c, err = tree.OpenCheckpoint(signed, verifier); err == nil {
+			return c, nil
+		}
+	}
+	return tree.Checkpoint{}, err
 }
 
 // Checkpoint signs the log as it has been acknowledged, and returns the key that checks
@@ -35,12 +53,13 @@ func (s *Store) Checkpoint() (*pb.SignCheckpointResponse, error) {
 }
 
 func (s *Store) sign(size uint64, root tree.Hash) (*pb.SignCheckpointResponse, error) {
-	verifier, key, err := checkpointKey(s.device, s.id)
+	device := s.key()
+	verifier, key, err := checkpointKey(device.SigningKey(), s.id)
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint of store %s: %w", s.id, err)
 	}
 	// A note begins with its origin, which no other message begins with that a device signs.
-	signed, err := tree.Checkpoint{Origin: verifier.Name(), Size: size, Root: root}.Sign(verifier, s.device.Sign)
+	signed, err := tree.Checkpoint{Origin: verifier.Name(), Size: size, Root: root}.Sign(verifier, device.Sign)
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint of store %s: %w", s.id, err)
 	}
@@ -72,11 +91,7 @@ func (s *Store) ProveSegment(ctx context.Context, sequence uint64) (*pb.ProveLog
 // Errors: tree.ErrCheckpoint, seal.ErrTampered where it does not, and what leaves of the
 // log are lost.
 func (s *Store) ProveConsistency(ctx context.Context, signed []byte) (*pb.ProveLogResponse, error) {
-	verifier, _, err := checkpointKey(s.device, s.id)
-	if err != nil {
-		return nil, fmt.Errorf("prove store %s: %w", s.id, err)
-	}
-	old, err := tree.OpenCheckpoint(signed, verifier)
+	old, err := openCheckpoint(signed, s.id, s.state.Devices())
 	if err != nil {
 		return nil, fmt.Errorf("prove store %s: %w", s.id, err)
 	}

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -55,6 +56,16 @@ func parseDecisions(content []byte) (list []*pb.SignedDecision, intact int) {
 	}
 }
 
+// readDecisions returns what is intact of a cache that somebody may be writing.
+func readDecisions(path string) []*pb.SignedDecision {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil
+	}
+	list, _ := parseDecisions(content)
+	return list
+}
+
 // Add appends a decision and syncs.
 func (c *decisionCache) Add(d *pb.SignedDecision) error {
 	if _, err := protodelim.MarshalTo(c.file, d); err != nil {
@@ -75,6 +86,24 @@ func (c *decisionCache) Reset() error {
 		return err
 	}
 	*c = *fresh
+	return nil
+}
+
+// Fill puts decisions in the place of what is there, and syncs once.
+func (c *decisionCache) Fill(list []*pb.SignedDecision) error {
+	if err := c.Reset(); err != nil {
+		return err
+	}
+	w := bufio.NewWriter(c.file)
+	for _, d := range list {
+		if _, err := protodelim.MarshalTo(w, d); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(w.Flush(), c.file.Sync()); err != nil {
+		return err
+	}
+	c.list = list
 	return nil
 }
 

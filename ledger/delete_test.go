@@ -159,11 +159,11 @@ func TestReceiptIsGoodForItsAppInItsStoreAlone(t *testing.T) {
 		t.Error(got, err)
 	}
 	elsewhere := h.house.store()
-	update, err := h.ledger.device.TokenKey("update").Seal(h.live().tokenContext(app), make([]byte, 24))
+	update, err := h.live().key().TokenKey("update").Seal(h.live().tokenContext(app), make([]byte, 24))
 	if err != nil {
 		t.Fatal(err)
 	}
-	short, err := h.live().receipts.Seal(h.live().tokenContext(app), make([]byte, 23))
+	short, err := h.live().writer.Load().receipts.Seal(h.live().tokenContext(app), make([]byte, 23))
 	if err != nil {
 		t.Fatal(err)
 	}

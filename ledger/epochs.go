@@ -56,9 +56,11 @@ func (e *epochs) current(class seal.Class, now time.Time) (*seal.Epoch, error) {
 	return epoch, nil
 }
 
-func (e *epochs) destroy() {
+// renew ends the epochs that are being written, and names the recipients of the next ones.
+func (e *epochs) renew(recipients map[seal.Class][][]byte) {
 	for _, w := range e.open {
 		w.epoch.Destroy()
 	}
-	e.open = nil
+	clear(e.open)
+	e.recipients = recipients
 }

@@ -293,7 +293,7 @@ func (h *home) events() []located {
 		if err != nil {
 			return err
 		}
-		if err := segment.Verify(h.id, e.Sequence, h.ledger.device.SigningKey()); err != nil {
+		if err := segment.Verify(h.id, e.Sequence, h.ledger.Device().GetSigningKey()); err != nil {
 			return err
 		}
 		body, err := opener.Open(segment, e.Sequence, nil)

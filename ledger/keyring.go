@@ -57,8 +57,7 @@ func (s *Store) useKeyring(hash []byte) error {
 
 // settleKeyring brings the key directory to what the log says: a decision may have been the
 // last thing before a crash, or have never come into the log.
-func (s *Store) settleKeyring() error {
-	hash := s.state.Keyring()
+func (s *Store) settleKeyring(hash []byte) error {
 	if hash == nil {
 		return s.directory.DropKeyrings()
 	}

@@ -3,7 +3,7 @@
 //
 // A Ledger is a data directory:
 //
-//	device.key           the daemon's keys (ledger/seal)
+//	device.key           the daemon's keys (ledger/seal); device.key.next while they are replaced
 //	pins/<store>         the public keys of each store as they were at init
 //	stores/<store>/      key directory (ledger/log), head, decisions, view
 //	jetstream/           the logs, kept by the embedded NATS server
@@ -56,7 +56,7 @@ type Ledger struct {
 	appender *nats.Conn
 	logger   *slog.Logger
 	now      func() time.Time
-	device   *seal.DeviceKey
+	devices  *devices
 
 	mu     sync.RWMutex
 	stores map[seal.StoreID]*Store
@@ -77,7 +77,7 @@ func Open(ctx context.Context, c Config) (*Ledger, error) {
 		}
 	}
 	var err error
-	if l.device, err = openDevice(filepath.Join(l.dir, "device.key")); err != nil {
+	if l.devices, err = openDevices(l.dir); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
 	ids, err := Stores(l.dir)
@@ -92,6 +92,10 @@ func Open(ctx context.Context, c Config) (*Ledger, error) {
 			continue
 		}
 		l.stores[id] = s
+	}
+	if err := l.settleDevices(); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("open ledger: %w", err)
 	}
 	return l, nil
 }
@@ -113,32 +117,6 @@ func Stores(dir string) ([]seal.StoreID, error) {
 	}
 	return ids, nil
 }
-
-func openDevice(path string) (*seal.DeviceKey, error) {
-	content, err := os.ReadFile(path)
-	if err == nil {
-		defer clear(content)
-		return seal.ParseDeviceKey(content)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	device, err := seal.NewDeviceKey()
-	if err != nil {
-		return nil, err
-	}
-	encoded := device.Encode()
-	defer encoded.Destroy()
-	return device, log.WriteFile(path, encoded.Bytes())
-}
-
-// Device returns the public keys that an owner enrols.
-func (l *Ledger) Device() *pb.DeviceEnrolled {
-	return &pb.DeviceEnrolled{SigningKey: l.device.SigningKey(), SealingKey: l.device.SealingKey()}
-}
-
-// DeviceSecret derives a secret of the daemon for a purpose.
-func (l *Ledger) DeviceSecret(label string) *seal.Secret { return l.device.Derive(label) }
 
 func (l *Ledger) storePath(id seal.StoreID) string {
 	return filepath.Join(l.dir, "stores", id.String())
@@ -176,7 +154,7 @@ func (l *Ledger) Create(ctx context.Context, req *pb.CreateStoreRequest) (*Store
 		return nil, fmt.Errorf("create store %s: %w", id, fs.ErrExist)
 	}
 	s := &Store{
-		id: id, path: l.storePath(id), keyring: keyring, device: l.device, now: l.now, admin: l.admin,
+		id: id, path: l.storePath(id), keyring: keyring, devices: l.devices, now: l.now, admin: l.admin,
 		reader: log.NewReader(l.appender, id), changed: make(chan struct{}),
 	}
 	if err := l.fill(ctx, s, req); err != nil {
@@ -206,16 +184,16 @@ func (l *Ledger) fill(ctx context.Context, s *Store, req *pb.CreateStoreRequest)
 	if s.decisions, err = openDecisions(filepath.Join(s.path, "decisions")); err != nil {
 		return err
 	}
-	s.startAppender(l, at)
+	s.startAppender(l, at, l.devices.newest())
 	for i, d := range req.GetDecisions() {
 		if _, err := s.Decide(ctx, d); err != nil {
 			return err
 		}
-		if i == 0 && !s.enrolled() {
+		if i == 0 && !s.Enrolled() {
 			return ErrNotEnrolled
 		}
 	}
-	if !s.enrolled() {
+	if !s.Enrolled() {
 		return ErrNotEnrolled
 	}
 	return log.WriteFile(l.pinPath(s.id), pinOf(s.keyring))
@@ -254,5 +232,5 @@ func (l *Ledger) Close() {
 		s.Close()
 	}
 	l.stores = nil
-	l.device.Destroy()
+	l.devices.close()
 }

@@ -17,13 +17,13 @@ type Receipt struct {
 
 // receipt is the text of a receipt, good for this app in this store.
 func (s *Store) receipt(app *authz.App, sequence uint64, requestID []byte) (string, error) {
-	return s.receipts.Seal(s.tokenContext(app), Receipt{sequence, [16]byte(requestID)}.appendTo(nil))
+	return s.writer.Load().receipts.Seal(s.tokenContext(app), Receipt{sequence, [16]byte(requestID)}.appendTo(nil))
 }
 
 // Receipt opens the text of a receipt. The error is seal.ErrToken for what is not a
 // receipt of the app's.
 func (s *Store) Receipt(app *authz.App, text string) (Receipt, error) {
-	plain, err := s.receipts.Open(s.tokenContext(app), text)
+	plain, err := s.writer.Load().receipts.Open(s.tokenContext(app), text)
 	if err != nil {
 		return Receipt{}, err
 	}

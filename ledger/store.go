@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -48,9 +49,8 @@ type Store struct {
 	directory *log.KeyDirectory
 	admin     jetstream.JetStream
 	reader    *log.Reader
-	device    *seal.DeviceKey
-	receipts  *seal.TokenKey
-	updates   *seal.TokenKey
+	devices   *devices
+	writer    atomic.Pointer[writer]
 	state     *authz.State
 	decisions *decisionCache
 	head      *headFile
@@ -60,7 +60,9 @@ type Store struct {
 
 	deciding sync.Mutex
 
-	mu       sync.Mutex
+	mu sync.Mutex
+	// unknown: this daemon does not know what the owner has decided (see Adopt).
+	unknown  bool
 	sequence uint64
 	root     tree.Hash
 	changed  chan struct{}
@@ -110,7 +112,7 @@ func (v verifier) VerifyDecision(decision, signature []byte) error {
 // open reads what the daemon remembers of the store and catches up with the log.
 func (l *Ledger) open(ctx context.Context, id seal.StoreID) (*Store, error) {
 	s := &Store{
-		id: id, path: l.storePath(id), device: l.device, now: l.now, admin: l.admin,
+		id: id, path: l.storePath(id), devices: l.devices, now: l.now, admin: l.admin,
 		reader: log.NewReader(l.appender, id), changed: make(chan struct{}),
 	}
 	if err := s.openKeys(l.pinPath(id)); err != nil {
@@ -130,12 +132,19 @@ func (l *Ledger) open(ctx context.Context, id seal.StoreID) (*Store, error) {
 		s.Close()
 		return nil, fmt.Errorf("open store %s: %w", id, err)
 	}
-	if err := s.settleKeyring(); err != nil {
-		s.Close()
-		return nil, fmt.Errorf("open store %s: %w", id, err)
+	if !s.unknown {
+		if err := s.settleKeyring(s.state.Keyring()); err != nil {
+			s.Close()
+			return nil, fmt.Errorf("open store %s: %w", id, err)
+		}
 	}
 	s.appended(at)
-	s.startAppender(l, at)
+	key := s.devices.find(s.state.Device())
+	if key == nil {
+		// The one to be enrolled.
+		key = s.devices.newest()
+	}
+	s.startAppender(l, at, key)
 	return s, nil
 }
 
@@ -161,32 +170,45 @@ func (s *Store) openKeys(pinPath string) error {
 	return nil
 }
 
-func (s *Store) startAppender(l *Ledger, at head) {
-	s.receipts, s.updates = s.device.TokenKey("receipt"), s.device.TokenKey("update")
-	s.epochs = &epochs{
-		store: s.id, directory: s.directory, open: map[seal.Class]*writing{},
-		recipients: map[seal.Class][][]byte{
-			seal.Health:     {s.keyring.StoreKey()},
-			seal.Management: {s.keyring.StoreKey(), s.device.SealingKey()},
-		},
-	}
+// writer is the device key that a log is written with, and the keys that are derived of it.
+type writer struct {
+	device            *seal.DeviceKey
+	receipts, updates *seal.TokenKey
+	// before is the one that this one has taken the place of.
+	before *writer
+}
+
+func newWriter(device *seal.DeviceKey, before *writer) *writer {
+	return &writer{device: device, receipts: device.TokenKey("receipt"), updates: device.TokenKey("update"), before: before}
+}
+
+// key returns the device key that the log is written with.
+func (s *Store) key() *seal.DeviceKey { return s.writer.Load().device }
+
+func (s *Store) startAppender(l *Ledger, at head, key *seal.DeviceKey) {
+	s.writer.Store(newWriter(key, nil))
+	s.epochs = &epochs{store: s.id, directory: s.directory, open: map[seal.Class]*writing{}}
 	s.appender = &appender{
-		store: s.id, device: s.device, publisher: log.NewPublisher(l.appender, s.id), epochs: s.epochs,
+		store: s.id, publisher: log.NewPublisher(l.appender, s.id), epochs: s.epochs,
 		head: s.head, now: s.now, wake: make(chan struct{}, 1), done: make(chan struct{}), at: at,
 	}
+	s.appender.use = func(device *seal.DeviceKey) {
+		if device != s.key() {
+			s.writer.Store(newWriter(device, s.writer.Load()))
+		}
+		s.appender.device = device
+		s.epochs.renew(map[seal.Class][][]byte{
+			seal.Health:     {s.keyring.StoreKey()},
+			seal.Management: {s.keyring.StoreKey(), device.SealingKey()},
+		})
+	}
+	s.appender.use(key)
 	s.appender.learn, s.appender.appended = s.acknowledged, s.appended
 	go s.appender.run()
 }
 
-// enrolled tells whether the owner has made this daemon the writer.
-func (s *Store) enrolled() bool {
-	return isDevice(s.state.Device(), s.device)
-}
-
-// isDevice tells whether an enrolment is of a device key.
-func isDevice(d *pb.DeviceEnrolled, device *seal.DeviceKey) bool {
-	return d != nil && bytes.Equal(d.GetSigningKey(), device.SigningKey()) && bytes.Equal(d.GetSealingKey(), device.SealingKey())
-}
+// Enrolled tells whether the owner has made this daemon the writer of the log.
+func (s *Store) Enrolled() bool { return s.devices.find(s.state.Device()) != nil }
 
 // Record appends events of class health about an app (0: the owner), in one segment if
 // they fit one, and returns the sequence of the last.
@@ -196,7 +218,7 @@ func (s *Store) Record(ctx context.Context, app uint64, events ...*pb.Event) (ui
 
 // recordIf is Record of events that a check, if there is one, lets into the log.
 func (s *Store) recordIf(ctx context.Context, app uint64, check func() error, events ...*pb.Event) (uint64, error) {
-	if !s.enrolled() {
+	if !s.Enrolled() {
 		return 0, ErrNotEnrolled
 	}
 	ps := make([]*pending, len(events))
@@ -242,13 +264,15 @@ func (s *Store) Decide(ctx context.Context, d *pb.NewDecision) (uint64, error) {
 	if err := proto.Unmarshal(signed.GetDecision(), decision); err != nil {
 		return 0, err
 	}
-	class := seal.Management
+	class, enrols := seal.Management, (*seal.DeviceKey)(nil)
 	if device := decision.GetDeviceEnrolled(); device != nil {
 		// What this daemon signs after that, nobody would take.
-		if !isDevice(device, s.device) {
+		if enrols = s.devices.find(device); enrols == nil {
 			return 0, ErrNotEnrolled
 		}
 		class = seal.Open
+	} else if !s.Enrolled() {
+		return 0, ErrNotEnrolled
 	}
 	if replaced := decision.GetKeyringReplaced(); replaced != nil {
 		if err := s.stageKeyring(d.GetKeyring(), replaced.GetHash()); err != nil {
@@ -263,7 +287,7 @@ func (s *Store) Decide(ctx context.Context, d *pb.NewDecision) (uint64, error) {
 	}
 	hash := sha256.Sum256(signed.GetDecision())
 	sequence, err := s.record(ctx, &pending{
-		class: class, check: check, signed: signed, decision: decision.GetNumber(), decisionHash: hash[:],
+		class: class, check: check, enrols: enrols, signed: signed, decision: decision.GetNumber(), decisionHash: hash[:],
 	}, &pb.Event{Body: &pb.Event_Decision{Decision: signed}})
 	if err == nil && decision.GetKeyringReplaced() != nil {
 		err = s.useKeyring(decision.GetKeyringReplaced().GetHash())
@@ -275,9 +299,11 @@ func (s *Store) Decide(ctx context.Context, d *pb.NewDecision) (uint64, error) {
 func (s *Store) Close() {
 	if s.appender != nil {
 		s.appender.Close()
-		s.epochs.destroy()
-		s.receipts.Destroy()
-		s.updates.Destroy()
+		s.epochs.renew(nil)
+		for w := s.writer.Load(); w != nil; w = w.before {
+			w.receipts.Destroy()
+			w.updates.Destroy()
+		}
 	}
 	if s.decisions != nil {
 		s.decisions.Close()

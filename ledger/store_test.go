@@ -341,7 +341,7 @@ func TestOwnSegmentBehindTheHeadIsTaken(t *testing.T) {
 	h := newHome(t)
 	h.reopen(func() {
 		h.publish(func(sequence uint64) []byte {
-			device, err := openDevice(filepath.Join(h.dir, "device.key"))
+			device, err := readDevice(filepath.Join(h.dir, "device.key"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -501,7 +501,7 @@ func TestDaemonCannotOpenHealthSegments(t *testing.T) {
 	h := newHome(t)
 	h.save(0)
 	s := h.live()
-	opener := s.device.Opener(h.id, s.directory)
+	opener := s.key().Opener(h.id, s.directory)
 	defer opener.Destroy()
 	sequence, _, _ := s.Head()
 	e, err := s.Reader().Get(t.Context(), sequence)

@@ -71,7 +71,7 @@ func anyApp(*authz.App) error { return nil }
 // Update is what an app is told: that a type has changed, up to the segment with this
 // sequence, which only the daemon finds in the token.
 func (s *Store) Update(app *authz.App, t *catalog.Type, sequence uint64) (*pb.Update, error) {
-	token, err := s.updates.Seal(s.tokenContext(app), appendUpdate(nil, t.Code, sequence))
+	token, err := s.writer.Load().updates.Seal(s.tokenContext(app), appendUpdate(nil, t.Code, sequence))
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (s *Store) Update(app *authz.App, t *catalog.Type, sequence uint64) (*pb.Up
 }
 
 func (s *Store) openUpdate(app *authz.App, token string) (code uint32, sequence uint64, err error) {
-	plain, err := s.updates.Open(s.tokenContext(app), token)
+	plain, err := s.writer.Load().updates.Open(s.tokenContext(app), token)
 	if err != nil {
 		return 0, 0, err
 	}

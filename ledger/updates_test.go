@@ -81,7 +81,7 @@ func TestUpdateTokensAreGoodForTheirAppInItsStoreAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	short, err := h.live().updates.Seal(h.live().tokenContext(app), make([]byte, 11))
+	short, err := h.live().writer.Load().updates.Seal(h.live().tokenContext(app), make([]byte, 11))
 	if err != nil {
 		t.Fatal(err)
 	}

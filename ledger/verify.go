@@ -39,7 +39,8 @@ const maxFaults = 1000
 // it finds. It opens what a locked daemon may open, and holds no key between steps.
 type Verification struct {
 	id        seal.StoreID
-	device    *seal.DeviceKey
+	owner     verifier
+	devices   *devices
 	directory *log.KeyDirectory
 	reader    *log.Reader
 
@@ -55,6 +56,14 @@ type Verification struct {
 	// whole: every segment so far is a leaf of the tree.
 	whole bool
 	state *authz.State
+	// enrolled is the device that has to sign the next segment, by which decision.
+	enrolled   *pb.DeviceEnrolled
+	enrolledBy uint64
+	// remembered are the decisions that the daemon has in its cache. They stand for those in
+	// segments that were sealed to a key that it does not have any more.
+	remembered []*pb.SignedDecision
+	// hidden: there are such segments.
+	hidden bool
 	// chained: every decision so far follows the one before.
 	chained bool
 	sealed  map[seal.Class]sealedAt
@@ -91,15 +100,13 @@ func (l *Ledger) verify(ctx context.Context, id seal.StoreID, checkpoint []byte)
 		return nil, fmt.Errorf("%w: the pin cannot be read", ErrDataLoss)
 	}
 	v := &Verification{
-		id: id, device: l.device, reader: log.NewReader(l.appender, id), next: 1, whole: true, chained: true,
-		state: authz.NewState(verifier{pin.GetOwnerKey(), id}, false), sealed: map[seal.Class]sealedAt{},
+		id: id, devices: l.devices, reader: log.NewReader(l.appender, id), next: 1, whole: true, chained: true,
+		owner: verifier{pin.GetOwnerKey(), id}, sealed: map[seal.Class]sealedAt{},
 	}
+	v.state = authz.NewState(v.owner, false)
+	v.remembered = readDecisions(filepath.Join(l.storePath(id), "decisions"))
 	if len(checkpoint) > 0 {
-		key, _, err := checkpointKey(l.device, id)
-		if err != nil {
-			return nil, err
-		}
-		against, err := tree.OpenCheckpoint(checkpoint, key)
+		against, err := openCheckpoint(checkpoint, id, v.signers())
 		if err != nil {
 			return nil, err
 		}
@@ -116,6 +123,17 @@ func (l *Ledger) verify(ctx context.Context, id seal.StoreID, checkpoint []byte)
 	}
 	v.checkKeyring(pinned)
 	return v, nil
+}
+
+// signers are the devices that may have signed a checkpoint: this daemon, and those before it.
+func (v *Verification) signers() []*pb.DeviceEnrolled {
+	state := authz.NewState(v.owner, false)
+	for _, d := range v.remembered {
+		if state.Decide(d, nil) != nil {
+			break
+		}
+	}
+	return append(state.Devices(), v.devices.public()...)
 }
 
 func (v *Verification) checkKeyring(pinned []byte) {
@@ -165,7 +183,7 @@ var errPause = errors.New("pause")
 // Step goes on for about as long as it is told to, and reports whether that was the end.
 // An error says nothing about the log: it can be stepped again.
 func (v *Verification) Step(ctx context.Context, period time.Duration) (bool, error) {
-	opener := v.device.Opener(v.id, v.directory)
+	opener := v.devices.opener(v.id, v.directory)
 	defer opener.Destroy()
 	for until := time.Now().Add(period); v.next <= v.end; {
 		err := v.reader.Read(ctx, v.next, v.end, func(e log.Entry) error {

@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 
+	"google.golang.org/protobuf/proto"
+
 	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
 	"healthledger/ledger/tree"
+	pb "healthledger/proto/healthledger/v1"
 )
 
 // segment checks one segment: its leaf, its form and signature, its place among those of
 // its class, its key, and the decisions in it.
-func (v *Verification) segment(opener *seal.Opener, e log.Entry) {
+func (v *Verification) segment(opener deviceOpener, e log.Entry) {
 	if v.whole {
 		v.tree.Append(tree.Leaf(e.Payload))
 		v.compare(e.Sequence)
@@ -22,8 +25,11 @@ func (v *Verification) segment(opener *seal.Opener, e log.Entry) {
 		v.fault(faultDamaged, e.Sequence, e.Sequence, "it is no segment")
 		return
 	}
-	if err := segment.Verify(v.id, e.Sequence, v.device.SigningKey()); err != nil {
-		v.fault(faultDamaged, e.Sequence, e.Sequence, "this daemon has not signed it for this place")
+	if segment.Class == seal.Open {
+		v.enrol(segment.Body)
+	}
+	if v.enrolled == nil || segment.Verify(v.id, e.Sequence, v.enrolled.GetSigningKey()) != nil {
+		v.fault(faultDamaged, e.Sequence, e.Sequence, "the daemon that was enrolled has not signed it for this place")
 		return
 	}
 	if segment.Class != seal.Open && !v.checkSealing(segment, e.Sequence) || segment.Class == seal.Health {
@@ -78,8 +84,12 @@ func (v *Verification) checkWrap(segment seal.Segment) string {
 
 // decisions checks that the decisions in a segment follow one another. After one that
 // does not, none can.
-func (v *Verification) decisions(opener *seal.Opener, segment seal.Segment, sequence uint64) {
-	body, err := opener.Open(segment, sequence, nil)
+func (v *Verification) decisions(opener deviceOpener, segment seal.Segment, sequence uint64) {
+	body, err := opener.Open(segment, sequence)
+	if errors.Is(err, seal.ErrNotRecipient) {
+		v.hidden = true
+		return
+	}
 	if err != nil {
 		v.fault(faultDamaged, sequence, sequence, "it does not open")
 		return
@@ -96,9 +106,57 @@ func (v *Verification) decisions(opener *seal.Opener, segment seal.Segment, sequ
 			return
 		}
 		for _, event := range events {
-			if d := event.GetDecision(); d != nil && v.chained && v.state.Decide(d, nil) != nil {
+			if d := event.GetDecision(); d != nil && v.chained && v.decide(d) != nil {
 				v.chained = false
 				v.fault(faultDecision, sequence, sequence, "a decision that does not follow the one before; later ones cannot be checked")
+			}
+		}
+	}
+}
+
+// decide takes the next decision. Those before it that stand in hidden segments are taken from
+// what the daemon remembers.
+func (v *Verification) decide(d *pb.SignedDecision) error {
+	decision := &pb.Decision{}
+	if err := proto.Unmarshal(d.GetDecision(), decision); err != nil {
+		return err
+	}
+	v.recall(decision.GetNumber() - 1)
+	if number, _ := v.state.Head(); v.hidden && number+1 < decision.GetNumber() {
+		// Those between are known to nobody here before the owner has unlocked.
+		v.chained = false
+		return nil
+	}
+	return v.state.Decide(d, nil)
+}
+
+// recall takes remembered decisions up to a number.
+func (v *Verification) recall(to uint64) {
+	for v.hidden {
+		number, _ := v.state.Head()
+		if number >= min(to, uint64(len(v.remembered))) || v.state.Decide(v.remembered[number], nil) != nil {
+			return
+		}
+	}
+}
+
+// enrol looks for the enrolment of a device, which stands in the open. The segment with it is
+// the first that the device signs. An older enrolment again means nothing.
+func (v *Verification) enrol(body []byte) {
+	blocks, err := log.DecodeBody(body)
+	if err != nil {
+		return
+	}
+	for _, block := range blocks {
+		events, err := log.Events(block)
+		if err != nil {
+			return
+		}
+		for _, event := range events {
+			d, decision := event.GetDecision(), &pb.Decision{}
+			if proto.Unmarshal(d.GetDecision(), decision) == nil && decision.GetDeviceEnrolled() != nil &&
+				decision.GetNumber() > v.enrolledBy && v.owner.VerifyDecision(d.GetDecision(), d.GetSignature()) == nil {
+				v.enrolled, v.enrolledBy = decision.GetDeviceEnrolled(), decision.GetNumber()
 			}
 		}
 	}
@@ -117,9 +175,12 @@ func (v *Verification) finish() {
 			v.fault(faultCheckpoint, 1, v.against.Size, "cannot be compared: segments are missing")
 		}
 	}
+	if v.known != nil {
+		v.recall(v.known.decision)
+	}
 	number, hash := v.state.Head()
 	switch {
-	case !v.chained || v.known == nil:
+	case !v.chained || v.known == nil || v.hidden && len(v.remembered) == 0:
 	case number < v.known.decision:
 		v.fault(faultDecision, 0, 0, fmt.Sprintf("decision %d was acknowledged, the log has %d", v.known.decision, number))
 	case number == v.known.decision && !bytes.Equal(hash, v.known.decisionHash):
@@ -127,8 +188,5 @@ func (v *Verification) finish() {
 	}
 	if hash := v.state.Keyring(); v.chained && hash != nil && v.keyring != nil && !v.isKeyring(hash) {
 		v.fault(faultKey, 0, 0, ErrOldKeyring.Error())
-	}
-	if d := v.state.Device(); v.chained && !isDevice(d, v.device) {
-		v.fault(faultDecision, 0, 0, ErrNotEnrolled.Error())
 	}
 }

@@ -94,7 +94,7 @@ func TestSoundLogVerifies(t *testing.T) {
 // for, of an epoch whose wrap is not in the key directory.
 func (h *home) sealed(epoch uint64, sequences ...uint64) map[uint64][]byte {
 	h.t.Helper()
-	device, err := openDevice(filepath.Join(h.dir, "device.key"))
+	device, err := readDevice(filepath.Join(h.dir, "device.key"))
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func (h *home) sealed(epoch uint64, sequences ...uint64) map[uint64][]byte {
 
 // decided makes a segment of the store's own daemon with the first decision once more.
 func (h *home) decided(sequence uint64) []byte {
-	device, err := openDevice(filepath.Join(h.dir, "device.key"))
+	device, err := readDevice(filepath.Join(h.dir, "device.key"))
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestVerifyNamesEachFault(t *testing.T) {
 			if err := h.js().DeleteStream(h.t.Context(), log.StreamName(h.id)); err != nil {
 				h.t.Fatal(err)
 			}
-		}, []*pb.LogFault{fault("missing", 1, 8, 8), fault("decision", 0, 0, 0), fault("decision", 0, 0, 0)}},
+		}, []*pb.LogFault{fault("missing", 1, 8, 8), fault("decision", 0, 0, 0)}},
 		"decision lost": {func(h *home) {
 			h.setHead(func(at *head) { at.decision++ })
 		}, []*pb.LogFault{fault("decision", 0, 0, 0)}},

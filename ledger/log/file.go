@@ -144,15 +144,15 @@ func openFolder(path string, lock int) (*os.File, error) {
 	return folder, nil
 }
 
-// destroyFile makes the content of a file unreadable: overwritten in place, synced,
+// DestroyFile makes the content of a file unreadable: overwritten in place, synced,
 // unlinked, folder synced. The temporary files of interrupted writes of the same path are
 // destroyed with it. A file that is not there is destroyed already; the folder is synced
 // all the same, since an earlier call may have been interrupted before that.
 //
 // What copy-on-write filesystems, snapshots and remapped flash cells keep is beyond it.
-func destroyFile(path string) error { return destroyFiles(filepath.Dir(path), filepath.Base(path)) }
+func DestroyFile(path string) error { return destroyFiles(filepath.Dir(path), filepath.Base(path)) }
 
-// destroyFiles is destroyFile of many files of a folder.
+// destroyFiles is DestroyFile of many files of a folder.
 func destroyFiles(path string, bases ...string) error {
 	folder, err := openFolder(path, syscall.LOCK_SH)
 	if err != nil {

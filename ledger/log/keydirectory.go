@@ -191,7 +191,7 @@ func (d *KeyDirectory) PutViewKey(key []byte) error {
 // DestroyViewKey makes every copy of the view unreadable. It is no error when the key is
 // gone already.
 func (d *KeyDirectory) DestroyViewKey() error {
-	return destroyFile(filepath.Join(d.path, viewKeyFile))
+	return DestroyFile(filepath.Join(d.path, viewKeyFile))
 }
 
 func (d *KeyDirectory) read(name string, missing error) ([]byte, error) {

@@ -96,7 +96,7 @@ func (d *KeyDirectory) dropKeyring(name string) error {
 		return fmt.Errorf("drop %s: %w", name, err)
 	}
 	if !os.SameFile(file, current) {
-		return destroyFile(path)
+		return DestroyFile(path)
 	}
 	if err := removeAny(path); err != nil {
 		return fmt.Errorf("drop %s: %w", name, err)
