@@ -56,7 +56,7 @@ func (s *Store) adopt(decisions []*pb.SignedDecision) error {
 	if at.decision, at.decisionHash = state.Head(); at.decision == 0 {
 		return errors.New("there are none")
 	}
-	if err := s.settleKeyring(state.Keyring()); err != nil {
+	if err := s.settleKeys(state); err != nil {
 		return err
 	}
 	if err := s.decisions.Fill(decisions); err != nil {

@@ -133,7 +133,7 @@ func (l *Ledger) open(ctx context.Context, id seal.StoreID) (*Store, error) {
 		return nil, fmt.Errorf("open store %s: %w", id, err)
 	}
 	if !s.unknown {
-		if err := s.settleKeyring(s.state.Keyring()); err != nil {
+		if err := s.settleKeys(s.state); err != nil {
 			s.Close()
 			return nil, fmt.Errorf("open store %s: %w", id, err)
 		}
@@ -147,6 +147,10 @@ func (l *Ledger) open(ctx context.Context, id seal.StoreID) (*Store, error) {
 	s.startAppender(l, at, key)
 	return s, nil
 }
+
+// settleKeys brings the key directory to what the decisions say. While they are unknown nothing
+// of it may be touched: it destroys.
+func (s *Store) settleKeys(state *authz.State) error { return s.settleKeyring(state.Keyring()) }
 
 func (s *Store) openKeys(pinPath string) error {
 	var err error
