@@ -48,6 +48,8 @@ type Verification struct {
 	known *head
 	// against is a checkpoint that was kept elsewhere, nil: none.
 	against *tree.Checkpoint
+	// keys are the store's as they are pinned.
+	keys seal.PublicKeys
 	// keyring is the file in use, nil: it cannot be read.
 	keyring []byte
 
@@ -102,6 +104,7 @@ func (l *Ledger) verify(ctx context.Context, id seal.StoreID, checkpoint []byte)
 	v := &Verification{
 		id: id, devices: l.devices, reader: log.NewReader(l.appender, id), next: 1, whole: true, chained: true,
 		owner: verifier{pin.GetOwnerKey(), id}, sealed: map[seal.Class]sealedAt{},
+		keys: seal.PublicKeys{Store: id, StoreKey: pin.GetStoreKey(), OwnerKey: pin.GetOwnerKey()},
 	}
 	v.state = authz.NewState(v.owner, false)
 	v.remembered = readDecisions(filepath.Join(l.storePath(id), "decisions"))

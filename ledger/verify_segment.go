@@ -76,7 +76,7 @@ func (v *Verification) checkWrap(segment seal.Segment) string {
 		return "is missing"
 	case err != nil:
 		return "cannot be read"
-	case segment.CheckWrap(wrap, v.id) != nil:
+	case segment.CheckWrap(wrap, v.keys) != nil:
 		return "is another than when it was written"
 	}
 	return ""

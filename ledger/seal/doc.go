@@ -73,6 +73,15 @@ store's key and lies in the key directory as well. The daemon appends the result
 like anything else and sees ciphertext only. To its reader ([Opener.OpenResealed])
 it stands for the segment that it was made of.
 
+# Other keys
+
+An owner who fears that somebody has the keys gives the store others
+([Keyring.Rekey]), which the same passphrase and words open. The root of every
+epoch is wrapped to them ([Rewrap]), and the old wraps are destroyed. Segments name
+the wrap that their epoch began with; the new one says under the owner's signature
+that it stands for that ([Segment.CheckWrap]). The decision about it is signed by the
+old key and by the new one ([SignRekeying]); the decisions after it by the new one.
+
 # Unlocking
 
 The passphrase reaches the projector through the daemon as ciphertext: the
@@ -95,6 +104,7 @@ tests read the process's own memory and look for all of these.
 	store.go     names: StoreID, Class
 	keyring.go   the keyring file: passphrase and recovery (words.go)
 	owner.go     the owner's keys and decisions
+	rekey.go     other keys for a store
 	device.go    the daemon's key
 	epoch.go     the ratchet and the writer (wrap.go: the wrap file)
 	segment.go   the form of a segment, and its signature

@@ -171,6 +171,74 @@ func TestKeyringFormat(t *testing.T) {
 	}
 }
 
+// The example's store with other keys: the same passphrase and words, and its wrap for them.
+func TestRekeyedFormats(t *testing.T) {
+	before := mustParse(golden.Bytes(t, "keyring", nil))
+	old, err := before.Open([]byte("example"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Destroy()
+	device := exampleDevice(t)
+	defer device.Destroy()
+	first, err := newWrap(exampleStore, Management, exampleEpoch, secretOf(exampleRoot), [][]byte{old.public.StoreKey, device.SealingKey()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wrap []byte
+	content := golden.Bytes(t, "keyring-rekeyed", func() []byte {
+		content, keys, err := before.Rekey([]byte("example"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer keys.Destroy()
+		if wrap, err = Rewrap(first, Management, exampleEpoch, old, keys, device.SealingKey()); err != nil {
+			t.Fatal(err)
+		}
+		return content
+	})
+	wrap = golden.Bytes(t, "rewrap", func() []byte { return wrap })
+	after := mustParse(content)
+	keys, err := after.Open([]byte("example"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer keys.Destroy()
+	if !after.Succeeds(before) {
+		t.Error("it does not succeed the example")
+	}
+	if err := CheckWrap(wrap, keys.public, Management, exampleEpoch); err != nil {
+		t.Error(err)
+	}
+	root, err := openWrap(wrap, exampleStore, Management, exampleEpoch, keys.sealing, keys.public.StoreKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Destroy()
+	origin := WrapOrigin(wrap)
+	end := len(wrap) - len(rewrapSignatureTag) - signatureSize
+	golden.OnPage(t, "head of the rewrap", wrap[:bytes.Index(wrap, recipientOf(mustWrap(t, wrap), keys.public.StoreKey).Recipient)+hashSize])
+	golden.OnPage(t, "origin of the rewrap", origin[:])
+	golden.OnPage(t, "end of the rewrap", wrap[end:])
+	hash := after.Hash()
+	r := &pb.StoreRekeyed{Keyring: hash[:]}
+	SignRekeying(keys, before.OwnerKey(), bytes.Repeat([]byte{7}, hashSize), r)
+	accepted := golden.Bytes(t, "rekeying", func() []byte { return r.Accepted })
+	if !bytes.Equal(r.Accepted, accepted) {
+		t.Errorf("accepted by %x, want %x", r.Accepted, accepted)
+	}
+	golden.OnPage(t, "acceptance", accepted)
+}
+
+func mustWrap(t testing.TB, content []byte) *pb.EpochWrap {
+	t.Helper()
+	wrap, err := parseWrap(content, exampleStore, Management, exampleEpoch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wrap
+}
+
 func TestOfferFormat(t *testing.T) {
 	private := bytes.Repeat([]byte{4}, keySize)
 	public, err := publicKeyOf(secretOf(private))
@@ -215,6 +283,7 @@ func TestBoxFormat(t *testing.T) {
 
 func FuzzParseKeyring(f *testing.F) {
 	f.Add(golden.Bytes(f, "keyring", nil))
+	f.Add(golden.Bytes(f, "keyring-rekeyed", nil))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		k, err := ParseKeyring(content)
 		if err != nil {
@@ -223,9 +292,9 @@ func FuzzParseKeyring(f *testing.F) {
 		if k.cost.check() != nil || len(k.StoreKey()) != publicKeySize {
 			t.Error("a keyring that must not parse")
 		}
-		// Whatever parses was signed, so it is the example itself.
-		if !bytes.Equal(content, golden.Bytes(t, "keyring", nil)) {
-			t.Errorf("a second keyring parses: %x", content)
+		// Whatever parses was signed, so it is one of the examples.
+		if !bytes.Equal(content, golden.Bytes(t, "keyring", nil)) && !bytes.Equal(content, golden.Bytes(t, "keyring-rekeyed", nil)) {
+			t.Errorf("another keyring parses: %x", content)
 		}
 	})
 }
@@ -258,7 +327,9 @@ func FuzzParseSegment(f *testing.F) {
 
 func FuzzEpochWrap(f *testing.F) {
 	f.Add(golden.Bytes(f, "wrap", nil))
+	f.Add(golden.Bytes(f, "rewrap", nil))
 	device := exampleDevice(f)
+	keys := mustParse(golden.Bytes(f, "keyring-rekeyed", nil)).PublicKeys()
 	f.Fuzz(func(t *testing.T, content []byte) {
 		wrap, err := parseWrap(content, exampleStore, Management, exampleEpoch)
 		if err != nil {
@@ -272,6 +343,10 @@ func FuzzEpochWrap(f *testing.F) {
 			t.Error("another root")
 		}
 		root.Destroy()
+		// What stands for another file was signed, so it is the example.
+		if err := CheckWrap(content, keys, Management, exampleEpoch); err == nil && wrap.Version == rewrapVersion && !bytes.Equal(content, golden.Bytes(t, "rewrap", nil)) {
+			t.Errorf("another wrap is sound: %x", content)
+		}
 	})
 }
 

@@ -21,13 +21,16 @@ var ErrWrongPassphrase = errors.New("wrong passphrase")
 
 const (
 	keyringVersion = 1
+	// rekeyedVersion is of a keyring whose store did not begin with its keys.
+	rekeyedVersion = 2
 	maxKeyring     = 16 << 10
 	saltSize       = 16
 	privateSize    = 2 * keySize // sealing key, signing seed
 
-	// The signature is the last field of the file, so that what it signs is
-	// every byte before: tag of field 9, length, 64 bytes.
-	signatureTag = "\x4a\x40"
+	// The signature is at the end of the file, so that what it signs is every
+	// byte before: tag of field 9, length, 64 bytes; of a wrap file field 7.
+	signatureTag       = "\x4a\x40"
+	rewrapSignatureTag = "\x3a\x40"
 )
 
 // Cost is what one try of a passphrase costs: the parameters of Argon2id (RFC
@@ -100,19 +103,22 @@ func NewKeyring(store StoreID, passphrase []byte, cost Cost) (keyring []byte, wo
 	}
 	recovery.Destroy()
 
-	keyring, err = keys.keyring(recoveryKey, passphrase, cost)
+	keyring, err = keys.keyring(recoveryKey, nil, passphrase, cost)
 	return
 }
 
 // keyring writes the keys to a keyring file, encrypted under the passphrase and to the
-// recovery key.
-func (k *OwnerKeys) keyring(recoveryKey, passphrase []byte, cost Cost) ([]byte, error) {
+// recovery key. The first owner's key is nil in a store that began with these keys.
+func (k *OwnerKeys) keyring(recoveryKey, first, passphrase []byte, cost Cost) ([]byte, error) {
 	file := &pb.Keyring{
 		Version: keyringVersion, Store: k.public.Store[:],
-		StoreKey: k.public.StoreKey, OwnerKey: k.public.OwnerKey, RecoveryKey: recoveryKey,
+		StoreKey: k.public.StoreKey, OwnerKey: k.public.OwnerKey, RecoveryKey: recoveryKey, FirstOwnerKey: first,
 		Argon2: &pb.Argon2{Salt: make([]byte, saltSize), Time: cost.Time, MemoryKib: cost.MemoryKiB, Threads: uint32(cost.Threads)},
 	}
 	rand.Read(file.Argon2.Salt)
+	if first != nil {
+		file.Version = rekeyedVersion
+	}
 	private := NewSecret(privateSize)
 	defer private.Destroy()
 	copy(private.Bytes(), k.sealing.Bytes())
@@ -146,7 +152,12 @@ func ParseKeyring(content []byte) (*Keyring, error) {
 	if len(content) > maxKeyring || proto.Unmarshal(content, file) != nil {
 		return malformed("a malformed message")
 	}
-	if file.Version != keyringVersion {
+	first := 0
+	switch file.Version {
+	case keyringVersion:
+	case rekeyedVersion:
+		first = ed25519.PublicKeySize
+	default:
 		return malformed("an unknown version")
 	}
 	if len(file.ProtoReflect().GetUnknown())+len(file.GetArgon2().ProtoReflect().GetUnknown()) > 0 {
@@ -155,6 +166,7 @@ func ParseKeyring(content []byte) (*Keyring, error) {
 	k := &Keyring{file: file, hash: sha256.Sum256(content)}
 	if copy(k.store[:], file.Store) != len(file.Store) || len(file.Store) != len(k.store) ||
 		len(file.StoreKey) != publicKeySize || len(file.OwnerKey) != ed25519.PublicKeySize || len(file.RecoveryKey) != publicKeySize ||
+		len(file.FirstOwnerKey) != first ||
 		len(file.GetArgon2().GetSalt()) != saltSize ||
 		len(file.PassphraseBox) != privateSize+BoxOverhead || len(file.RecoveryBox) != privateSize+hpkeOverhead ||
 		len(file.Signature) != signatureSize {
@@ -183,6 +195,20 @@ func (k *Keyring) StoreKey() []byte { return k.file.StoreKey }
 
 // OwnerKey returns the public key that verifies the owner's signatures.
 func (k *Keyring) OwnerKey() ed25519.PublicKey { return k.file.OwnerKey }
+
+// FirstOwnerKey returns the public key that verifies the owner's first decisions, up to that which
+// gave the store other keys.
+func (k *Keyring) FirstOwnerKey() ed25519.PublicKey {
+	if k.file.Version == rekeyedVersion {
+		return k.file.FirstOwnerKey
+	}
+	return k.OwnerKey()
+}
+
+// PublicKeys returns the store's public keys.
+func (k *Keyring) PublicKeys() PublicKeys {
+	return PublicKeys{Store: k.store, StoreKey: k.StoreKey(), OwnerKey: k.OwnerKey()}
+}
 
 // RecoveryKey returns the MLKEM768X25519 public key derived from the recovery
 // words.
@@ -215,7 +241,7 @@ func (k *Keyring) Rewrap(keys *OwnerKeys, passphrase []byte) ([]byte, error) {
 	if keys.public.Store != k.store || !bytes.Equal(keys.public.StoreKey, k.file.StoreKey) || !keys.public.OwnerKey.Equal(k.OwnerKey()) {
 		return nil, fmt.Errorf("change the passphrase of %v: the keys are another keyring's", k.store)
 	}
-	keyring, err := keys.keyring(k.file.RecoveryKey, passphrase, k.cost)
+	keyring, err := keys.keyring(k.file.RecoveryKey, k.file.FirstOwnerKey, passphrase, k.cost)
 	if err != nil {
 		return nil, fmt.Errorf("change the passphrase of %v: %w", k.store, err)
 	}
@@ -307,5 +333,6 @@ func binding(file *pb.Keyring) string {
 	binary.BigEndian.PutUint32(cost[4:], file.Argon2.MemoryKib)
 	binary.BigEndian.PutUint32(cost[8:], file.Argon2.Threads)
 	h.Write(cost[:])
+	h.Write(file.FirstOwnerKey) // in version 2 alone
 	return string(h.Sum(nil))
 }

@@ -1,7 +1,6 @@
 package seal
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"slices"
 	"sync"
@@ -118,7 +117,7 @@ func (o *Opener) position(seg Segment) (*position, error) {
 	if err != nil {
 		return nil, err
 	}
-	if sha256.Sum256(wrap) != seg.WrapHash {
+	if WrapOrigin(wrap) != seg.WrapHash {
 		return nil, fmt.Errorf("its key file is another than when it was written: %w", ErrTampered)
 	}
 	root, err := openWrap(wrap, o.store, seg.Class, seg.Epoch, o.private, o.public)

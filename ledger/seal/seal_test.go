@@ -524,15 +524,16 @@ func TestWrapOfASegmentIsCheckedWithoutAKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	wrap := d[wrapName{Health, 3}]
-	if err := s.CheckWrap(wrap, h.store); err != nil {
+	keys := h.owner.PublicKeys()
+	if err := s.CheckWrap(wrap, keys); err != nil {
 		t.Error(err)
 	}
-	if err := s.CheckWrap(wrap, StoreID{}); !errors.Is(err, ErrTampered) {
+	if err := s.CheckWrap(wrap, PublicKeys{StoreKey: keys.StoreKey}); !errors.Is(err, ErrTampered) {
 		t.Errorf("in another store: %v", err)
 	}
 	changed := bytes.Clone(wrap)
 	changed[len(changed)-1] ^= 1
-	if err := s.CheckWrap(changed, h.store); !errors.Is(err, ErrTampered) {
+	if err := s.CheckWrap(changed, keys); !errors.Is(err, ErrTampered) {
 		t.Errorf("changed: %v", err)
 	}
 }

@@ -30,6 +30,7 @@ const (
 // the beginning of another. They are part of the formats and never change.
 const (
 	labelEpoch           = "healthledger/v1 epoch\x00"
+	labelRewrap          = "healthledger/v1 rewrap\x00"
 	labelChain           = "healthledger/v1 chain\x00"
 	labelStep            = "healthledger/v1 step\x00"
 	labelSegmentKey      = "healthledger/v1 segment key\x00"
@@ -41,6 +42,7 @@ const (
 	labelRecoveryBox     = "healthledger/v1 recovery box\x00"
 	labelRecoveryKey     = "healthledger/v1 recovery key\x00"
 	labelDecision        = "healthledger/v1 decision\x00"
+	labelRekeying        = "healthledger/v1 rekeying\x00"
 	labelOffer           = "healthledger/v1 offer\x00"
 	labelBox             = "healthledger/v1 box\x00"
 	labelToken           = "healthledger/v1 token\x00"

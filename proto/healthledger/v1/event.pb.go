@@ -1316,6 +1316,7 @@ type Decision struct {
 	//	*Decision_CredentialReplaced
 	//	*Decision_KeyringReplaced
 	//	*Decision_EpochsErased
+	//	*Decision_StoreRekeyed
 	Body          isDecision_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1467,6 +1468,15 @@ func (x *Decision) GetEpochsErased() *EpochsErased {
 	return nil
 }
 
+func (x *Decision) GetStoreRekeyed() *StoreRekeyed {
+	if x != nil {
+		if x, ok := x.Body.(*Decision_StoreRekeyed); ok {
+			return x.StoreRekeyed
+		}
+	}
+	return nil
+}
+
 type isDecision_Body interface {
 	isDecision_Body()
 }
@@ -1507,6 +1517,10 @@ type Decision_EpochsErased struct {
 	EpochsErased *EpochsErased `protobuf:"bytes,13,opt,name=epochs_erased,json=epochsErased,proto3,oneof"`
 }
 
+type Decision_StoreRekeyed struct {
+	StoreRekeyed *StoreRekeyed `protobuf:"bytes,15,opt,name=store_rekeyed,json=storeRekeyed,proto3,oneof"`
+}
+
 func (*Decision_DeviceEnrolled) isDecision_Body() {}
 
 func (*Decision_AppRegistered) isDecision_Body() {}
@@ -1524,6 +1538,8 @@ func (*Decision_CredentialReplaced) isDecision_Body() {}
 func (*Decision_KeyringReplaced) isDecision_Body() {}
 
 func (*Decision_EpochsErased) isDecision_Body() {}
+
+func (*Decision_StoreRekeyed) isDecision_Body() {}
 
 // DeviceEnrolled makes a daemon the writer of the log.
 type DeviceEnrolled struct {
@@ -1627,6 +1643,82 @@ func (x *KeyringReplaced) GetHash() []byte {
 	return nil
 }
 
+// StoreRekeyed gives the store other keys. The key that it was signed with before signs it, and
+// no decision after it.
+type StoreRekeyed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 of the keyring file, which holds the new private keys under the same passphrase and
+	// to the same recovery words.
+	Keyring []byte `protobuf:"bytes,1,opt,name=keyring,proto3" json:"keyring,omitempty"`
+	// MLKEM768X25519 public key to which epochs are wrapped from now on.
+	StoreKey []byte `protobuf:"bytes,2,opt,name=store_key,json=storeKey,proto3" json:"store_key,omitempty"`
+	// Ed25519 public key that verifies the owner's next decisions.
+	OwnerKey []byte `protobuf:"bytes,3,opt,name=owner_key,json=ownerKey,proto3" json:"owner_key,omitempty"`
+	// Ed25519 by owner_key over where this stands in the chain and all of the above, described in
+	// ledger/seal/FORMAT.md: the new key takes over from the old one.
+	Accepted      []byte `protobuf:"bytes,4,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreRekeyed) Reset() {
+	*x = StoreRekeyed{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreRekeyed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreRekeyed) ProtoMessage() {}
+
+func (x *StoreRekeyed) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreRekeyed.ProtoReflect.Descriptor instead.
+func (*StoreRekeyed) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *StoreRekeyed) GetKeyring() []byte {
+	if x != nil {
+		return x.Keyring
+	}
+	return nil
+}
+
+func (x *StoreRekeyed) GetStoreKey() []byte {
+	if x != nil {
+		return x.StoreKey
+	}
+	return nil
+}
+
+func (x *StoreRekeyed) GetOwnerKey() []byte {
+	if x != nil {
+		return x.OwnerKey
+	}
+	return nil
+}
+
+func (x *StoreRekeyed) GetAccepted() []byte {
+	if x != nil {
+		return x.Accepted
+	}
+	return nil
+}
+
 // EpochsErased destroys the keys of epochs of class health. What is left of their segments lies
 // before it in the log, sealed again.
 type EpochsErased struct {
@@ -1641,7 +1733,7 @@ type EpochsErased struct {
 
 func (x *EpochsErased) Reset() {
 	*x = EpochsErased{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1653,7 +1745,7 @@ func (x *EpochsErased) String() string {
 func (*EpochsErased) ProtoMessage() {}
 
 func (x *EpochsErased) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1666,7 +1758,7 @@ func (x *EpochsErased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EpochsErased.ProtoReflect.Descriptor instead.
 func (*EpochsErased) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *EpochsErased) GetErasure() uint64 {
@@ -1704,7 +1796,7 @@ type ErasedEpoch struct {
 
 func (x *ErasedEpoch) Reset() {
 	*x = ErasedEpoch{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[16]
+	mi := &file_healthledger_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1716,7 +1808,7 @@ func (x *ErasedEpoch) String() string {
 func (*ErasedEpoch) ProtoMessage() {}
 
 func (x *ErasedEpoch) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[16]
+	mi := &file_healthledger_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1729,7 +1821,7 @@ func (x *ErasedEpoch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasedEpoch.ProtoReflect.Descriptor instead.
 func (*ErasedEpoch) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ErasedEpoch) GetEpoch() uint64 {
@@ -1800,7 +1892,7 @@ type AppRegistered struct {
 
 func (x *AppRegistered) Reset() {
 	*x = AppRegistered{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[17]
+	mi := &file_healthledger_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1812,7 +1904,7 @@ func (x *AppRegistered) String() string {
 func (*AppRegistered) ProtoMessage() {}
 
 func (x *AppRegistered) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[17]
+	mi := &file_healthledger_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1825,7 +1917,7 @@ func (x *AppRegistered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRegistered.ProtoReflect.Descriptor instead.
 func (*AppRegistered) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AppRegistered) GetKey() string {
@@ -1883,7 +1975,7 @@ type CredentialReplaced struct {
 
 func (x *CredentialReplaced) Reset() {
 	*x = CredentialReplaced{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[18]
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1895,7 +1987,7 @@ func (x *CredentialReplaced) String() string {
 func (*CredentialReplaced) ProtoMessage() {}
 
 func (x *CredentialReplaced) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[18]
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1908,7 +2000,7 @@ func (x *CredentialReplaced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialReplaced.ProtoReflect.Descriptor instead.
 func (*CredentialReplaced) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CredentialReplaced) GetApp() uint64 {
@@ -1945,7 +2037,7 @@ type Explained struct {
 
 func (x *Explained) Reset() {
 	*x = Explained{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1957,7 +2049,7 @@ func (x *Explained) String() string {
 func (*Explained) ProtoMessage() {}
 
 func (x *Explained) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1970,7 +2062,7 @@ func (x *Explained) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explained.ProtoReflect.Descriptor instead.
 func (*Explained) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Explained) GetShare() bool {
@@ -2005,7 +2097,7 @@ type SharesDecided struct {
 
 func (x *SharesDecided) Reset() {
 	*x = SharesDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2017,7 +2109,7 @@ func (x *SharesDecided) String() string {
 func (*SharesDecided) ProtoMessage() {}
 
 func (x *SharesDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2030,7 +2122,7 @@ func (x *SharesDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharesDecided.ProtoReflect.Descriptor instead.
 func (*SharesDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SharesDecided) GetApp() uint64 {
@@ -2060,7 +2152,7 @@ type AppUpdated struct {
 
 func (x *AppUpdated) Reset() {
 	*x = AppUpdated{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2072,7 +2164,7 @@ func (x *AppUpdated) String() string {
 func (*AppUpdated) ProtoMessage() {}
 
 func (x *AppUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2085,7 +2177,7 @@ func (x *AppUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppUpdated.ProtoReflect.Descriptor instead.
 func (*AppUpdated) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AppUpdated) GetApp() uint64 {
@@ -2119,7 +2211,7 @@ type AppRemoved struct {
 
 func (x *AppRemoved) Reset() {
 	*x = AppRemoved{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2131,7 +2223,7 @@ func (x *AppRemoved) String() string {
 func (*AppRemoved) ProtoMessage() {}
 
 func (x *AppRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2144,7 +2236,7 @@ func (x *AppRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRemoved.ProtoReflect.Descriptor instead.
 func (*AppRemoved) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AppRemoved) GetApp() uint64 {
@@ -2164,7 +2256,7 @@ type PolicySet struct {
 
 func (x *PolicySet) Reset() {
 	*x = PolicySet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[23]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2176,7 +2268,7 @@ func (x *PolicySet) String() string {
 func (*PolicySet) ProtoMessage() {}
 
 func (x *PolicySet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[23]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2189,7 +2281,7 @@ func (x *PolicySet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicySet.ProtoReflect.Descriptor instead.
 func (*PolicySet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PolicySet) GetPlausibility() Plausibility {
@@ -2210,7 +2302,7 @@ type ShareGrant struct {
 
 func (x *ShareGrant) Reset() {
 	*x = ShareGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[24]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2222,7 +2314,7 @@ func (x *ShareGrant) String() string {
 func (*ShareGrant) ProtoMessage() {}
 
 func (x *ShareGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[24]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2235,7 +2327,7 @@ func (x *ShareGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareGrant.ProtoReflect.Descriptor instead.
 func (*ShareGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ShareGrant) GetType() uint32 {
@@ -2277,7 +2369,7 @@ type DecisionDetail struct {
 
 func (x *DecisionDetail) Reset() {
 	*x = DecisionDetail{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[25]
+	mi := &file_healthledger_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2289,7 +2381,7 @@ func (x *DecisionDetail) String() string {
 func (*DecisionDetail) ProtoMessage() {}
 
 func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[25]
+	mi := &file_healthledger_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2302,7 +2394,7 @@ func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionDetail.ProtoReflect.Descriptor instead.
 func (*DecisionDetail) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DecisionDetail) GetNumber() uint64 {
@@ -2492,7 +2584,7 @@ type AppDescribed struct {
 
 func (x *AppDescribed) Reset() {
 	*x = AppDescribed{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[26]
+	mi := &file_healthledger_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2504,7 +2596,7 @@ func (x *AppDescribed) String() string {
 func (*AppDescribed) ProtoMessage() {}
 
 func (x *AppDescribed) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[26]
+	mi := &file_healthledger_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2517,7 +2609,7 @@ func (x *AppDescribed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppDescribed.ProtoReflect.Descriptor instead.
 func (*AppDescribed) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *AppDescribed) GetManifest() *Manifest {
@@ -2539,7 +2631,7 @@ type SourceOrderSet struct {
 
 func (x *SourceOrderSet) Reset() {
 	*x = SourceOrderSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[27]
+	mi := &file_healthledger_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2551,7 +2643,7 @@ func (x *SourceOrderSet) String() string {
 func (*SourceOrderSet) ProtoMessage() {}
 
 func (x *SourceOrderSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[27]
+	mi := &file_healthledger_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2564,7 +2656,7 @@ func (x *SourceOrderSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceOrderSet.ProtoReflect.Descriptor instead.
 func (*SourceOrderSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SourceOrderSet) GetType() uint32 {
@@ -2593,7 +2685,7 @@ type SourceName struct {
 
 func (x *SourceName) Reset() {
 	*x = SourceName{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[28]
+	mi := &file_healthledger_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2605,7 +2697,7 @@ func (x *SourceName) String() string {
 func (*SourceName) ProtoMessage() {}
 
 func (x *SourceName) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[28]
+	mi := &file_healthledger_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2618,7 +2710,7 @@ func (x *SourceName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceName.ProtoReflect.Descriptor instead.
 func (*SourceName) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SourceName) GetApp() string {
@@ -2645,7 +2737,7 @@ type PreferredUnitsSet struct {
 
 func (x *PreferredUnitsSet) Reset() {
 	*x = PreferredUnitsSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[29]
+	mi := &file_healthledger_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2657,7 +2749,7 @@ func (x *PreferredUnitsSet) String() string {
 func (*PreferredUnitsSet) ProtoMessage() {}
 
 func (x *PreferredUnitsSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[29]
+	mi := &file_healthledger_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2670,7 +2762,7 @@ func (x *PreferredUnitsSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreferredUnitsSet.ProtoReflect.Descriptor instead.
 func (*PreferredUnitsSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PreferredUnitsSet) GetUnits() []*TypeUnit {
@@ -2691,7 +2783,7 @@ type TypeUnit struct {
 
 func (x *TypeUnit) Reset() {
 	*x = TypeUnit{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[30]
+	mi := &file_healthledger_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2703,7 +2795,7 @@ func (x *TypeUnit) String() string {
 func (*TypeUnit) ProtoMessage() {}
 
 func (x *TypeUnit) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[30]
+	mi := &file_healthledger_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2716,7 +2808,7 @@ func (x *TypeUnit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TypeUnit.ProtoReflect.Descriptor instead.
 func (*TypeUnit) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TypeUnit) GetType() uint32 {
@@ -2743,7 +2835,7 @@ type OwnerDeleted struct {
 
 func (x *OwnerDeleted) Reset() {
 	*x = OwnerDeleted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[31]
+	mi := &file_healthledger_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2755,7 +2847,7 @@ func (x *OwnerDeleted) String() string {
 func (*OwnerDeleted) ProtoMessage() {}
 
 func (x *OwnerDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[31]
+	mi := &file_healthledger_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2768,7 +2860,7 @@ func (x *OwnerDeleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerDeleted.ProtoReflect.Descriptor instead.
 func (*OwnerDeleted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *OwnerDeleted) GetDeletions() []*DeletedSamples {
@@ -2794,7 +2886,7 @@ type ErasureOrdered struct {
 
 func (x *ErasureOrdered) Reset() {
 	*x = ErasureOrdered{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	mi := &file_healthledger_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2806,7 +2898,7 @@ func (x *ErasureOrdered) String() string {
 func (*ErasureOrdered) ProtoMessage() {}
 
 func (x *ErasureOrdered) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	mi := &file_healthledger_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2819,7 +2911,7 @@ func (x *ErasureOrdered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasureOrdered.ProtoReflect.Descriptor instead.
 func (*ErasureOrdered) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ErasureOrdered) GetHidden() uint64 {
@@ -2863,7 +2955,7 @@ type RetentionSet struct {
 
 func (x *RetentionSet) Reset() {
 	*x = RetentionSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[33]
+	mi := &file_healthledger_v1_event_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2875,7 +2967,7 @@ func (x *RetentionSet) String() string {
 func (*RetentionSet) ProtoMessage() {}
 
 func (x *RetentionSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[33]
+	mi := &file_healthledger_v1_event_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2888,7 +2980,7 @@ func (x *RetentionSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionSet.ProtoReflect.Descriptor instead.
 func (*RetentionSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *RetentionSet) GetType() uint32 {
@@ -2916,7 +3008,7 @@ type ReadsDecided struct {
 
 func (x *ReadsDecided) Reset() {
 	*x = ReadsDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2928,7 +3020,7 @@ func (x *ReadsDecided) String() string {
 func (*ReadsDecided) ProtoMessage() {}
 
 func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2941,7 +3033,7 @@ func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadsDecided.ProtoReflect.Descriptor instead.
 func (*ReadsDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ReadsDecided) GetApp() uint64 {
@@ -2971,7 +3063,7 @@ type ReadGrant struct {
 
 func (x *ReadGrant) Reset() {
 	*x = ReadGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[35]
+	mi := &file_healthledger_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2983,7 +3075,7 @@ func (x *ReadGrant) String() string {
 func (*ReadGrant) ProtoMessage() {}
 
 func (x *ReadGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[35]
+	mi := &file_healthledger_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2996,7 +3088,7 @@ func (x *ReadGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadGrant.ProtoReflect.Descriptor instead.
 func (*ReadGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{35}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ReadGrant) GetType() uint32 {
@@ -3038,7 +3130,7 @@ type ObjectsDecided struct {
 
 func (x *ObjectsDecided) Reset() {
 	*x = ObjectsDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[36]
+	mi := &file_healthledger_v1_event_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3050,7 +3142,7 @@ func (x *ObjectsDecided) String() string {
 func (*ObjectsDecided) ProtoMessage() {}
 
 func (x *ObjectsDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[36]
+	mi := &file_healthledger_v1_event_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3063,7 +3155,7 @@ func (x *ObjectsDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectsDecided.ProtoReflect.Descriptor instead.
 func (*ObjectsDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{36}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ObjectsDecided) GetApp() uint64 {
@@ -3122,7 +3214,7 @@ type ObjectName struct {
 
 func (x *ObjectName) Reset() {
 	*x = ObjectName{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[37]
+	mi := &file_healthledger_v1_event_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3134,7 +3226,7 @@ func (x *ObjectName) String() string {
 func (*ObjectName) ProtoMessage() {}
 
 func (x *ObjectName) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[37]
+	mi := &file_healthledger_v1_event_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3147,7 +3239,7 @@ func (x *ObjectName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectName.ProtoReflect.Descriptor instead.
 func (*ObjectName) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{37}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ObjectName) GetApp() uint64 {
@@ -3182,7 +3274,7 @@ type Resealed struct {
 
 func (x *Resealed) Reset() {
 	*x = Resealed{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[38]
+	mi := &file_healthledger_v1_event_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3194,7 +3286,7 @@ func (x *Resealed) String() string {
 func (*Resealed) ProtoMessage() {}
 
 func (x *Resealed) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[38]
+	mi := &file_healthledger_v1_event_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3207,7 +3299,7 @@ func (x *Resealed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resealed.ProtoReflect.Descriptor instead.
 func (*Resealed) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{38}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Resealed) GetReseal() uint64 {
@@ -3265,7 +3357,7 @@ type AccessRecorded struct {
 
 func (x *AccessRecorded) Reset() {
 	*x = AccessRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[39]
+	mi := &file_healthledger_v1_event_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3277,7 +3369,7 @@ func (x *AccessRecorded) String() string {
 func (*AccessRecorded) ProtoMessage() {}
 
 func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[39]
+	mi := &file_healthledger_v1_event_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3290,7 +3382,7 @@ func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessRecorded.ProtoReflect.Descriptor instead.
 func (*AccessRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{39}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *AccessRecorded) GetApp() uint64 {
@@ -3354,7 +3446,7 @@ type AccessCounted struct {
 
 func (x *AccessCounted) Reset() {
 	*x = AccessCounted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[40]
+	mi := &file_healthledger_v1_event_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3366,7 +3458,7 @@ func (x *AccessCounted) String() string {
 func (*AccessCounted) ProtoMessage() {}
 
 func (x *AccessCounted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[40]
+	mi := &file_healthledger_v1_event_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3379,7 +3471,7 @@ func (x *AccessCounted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessCounted.ProtoReflect.Descriptor instead.
 func (*AccessCounted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{40}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *AccessCounted) GetApp() uint64 {
@@ -3410,7 +3502,7 @@ type AccessCount struct {
 
 func (x *AccessCount) Reset() {
 	*x = AccessCount{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[41]
+	mi := &file_healthledger_v1_event_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3422,7 +3514,7 @@ func (x *AccessCount) String() string {
 func (*AccessCount) ProtoMessage() {}
 
 func (x *AccessCount) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[41]
+	mi := &file_healthledger_v1_event_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3435,7 +3527,7 @@ func (x *AccessCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessCount.ProtoReflect.Descriptor instead.
 func (*AccessCount) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{41}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *AccessCount) GetType() uint32 {
@@ -3487,7 +3579,7 @@ type RefusalRecorded struct {
 
 func (x *RefusalRecorded) Reset() {
 	*x = RefusalRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[42]
+	mi := &file_healthledger_v1_event_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3499,7 +3591,7 @@ func (x *RefusalRecorded) String() string {
 func (*RefusalRecorded) ProtoMessage() {}
 
 func (x *RefusalRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[42]
+	mi := &file_healthledger_v1_event_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3512,7 +3604,7 @@ func (x *RefusalRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusalRecorded.ProtoReflect.Descriptor instead.
 func (*RefusalRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{42}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *RefusalRecorded) GetApp() uint64 {
@@ -3583,7 +3675,7 @@ type DisclosureGranted struct {
 
 func (x *DisclosureGranted) Reset() {
 	*x = DisclosureGranted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[43]
+	mi := &file_healthledger_v1_event_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3595,7 +3687,7 @@ func (x *DisclosureGranted) String() string {
 func (*DisclosureGranted) ProtoMessage() {}
 
 func (x *DisclosureGranted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[43]
+	mi := &file_healthledger_v1_event_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3608,7 +3700,7 @@ func (x *DisclosureGranted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureGranted.ProtoReflect.Descriptor instead.
 func (*DisclosureGranted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{43}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *DisclosureGranted) GetApp() uint64 {
@@ -3685,7 +3777,7 @@ type DisclosureRevoked struct {
 
 func (x *DisclosureRevoked) Reset() {
 	*x = DisclosureRevoked{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[44]
+	mi := &file_healthledger_v1_event_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3697,7 +3789,7 @@ func (x *DisclosureRevoked) String() string {
 func (*DisclosureRevoked) ProtoMessage() {}
 
 func (x *DisclosureRevoked) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[44]
+	mi := &file_healthledger_v1_event_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3710,7 +3802,7 @@ func (x *DisclosureRevoked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureRevoked.ProtoReflect.Descriptor instead.
 func (*DisclosureRevoked) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{44}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *DisclosureRevoked) GetGrant() uint64 {
@@ -3739,7 +3831,7 @@ type DisclosureBegun struct {
 
 func (x *DisclosureBegun) Reset() {
 	*x = DisclosureBegun{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[45]
+	mi := &file_healthledger_v1_event_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3751,7 +3843,7 @@ func (x *DisclosureBegun) String() string {
 func (*DisclosureBegun) ProtoMessage() {}
 
 func (x *DisclosureBegun) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[45]
+	mi := &file_healthledger_v1_event_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3764,7 +3856,7 @@ func (x *DisclosureBegun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureBegun.ProtoReflect.Descriptor instead.
 func (*DisclosureBegun) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{45}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *DisclosureBegun) GetId() []byte {
@@ -3826,7 +3918,7 @@ type DisclosureEnded struct {
 
 func (x *DisclosureEnded) Reset() {
 	*x = DisclosureEnded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[46]
+	mi := &file_healthledger_v1_event_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3838,7 +3930,7 @@ func (x *DisclosureEnded) String() string {
 func (*DisclosureEnded) ProtoMessage() {}
 
 func (x *DisclosureEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[46]
+	mi := &file_healthledger_v1_event_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3851,7 +3943,7 @@ func (x *DisclosureEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureEnded.ProtoReflect.Descriptor instead.
 func (*DisclosureEnded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{46}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *DisclosureEnded) GetId() []byte {
@@ -3893,7 +3985,7 @@ type DisclosureCount struct {
 
 func (x *DisclosureCount) Reset() {
 	*x = DisclosureCount{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[47]
+	mi := &file_healthledger_v1_event_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3905,7 +3997,7 @@ func (x *DisclosureCount) String() string {
 func (*DisclosureCount) ProtoMessage() {}
 
 func (x *DisclosureCount) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[47]
+	mi := &file_healthledger_v1_event_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3918,7 +4010,7 @@ func (x *DisclosureCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureCount.ProtoReflect.Descriptor instead.
 func (*DisclosureCount) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{47}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *DisclosureCount) GetType() uint32 {
@@ -4024,7 +4116,7 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x03_to\"J\n" +
 	"\x0eSignedDecision\x12\x1a\n" +
 	"\bdecision\x18\x01 \x01(\fR\bdecision\x12\x1c\n" +
-	"\tsignature\x18\x02 \x01(\fR\tsignature\"\x83\x06\n" +
+	"\tsignature\x18\x02 \x01(\fR\tsignature\"\xc9\x06\n" +
 	"\bDecision\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x1a\n" +
 	"\bprevious\x18\x02 \x01(\fR\bprevious\x12\x12\n" +
@@ -4043,7 +4135,8 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"appUpdated\x12V\n" +
 	"\x13credential_replaced\x18\v \x01(\v2#.healthledger.v1.CredentialReplacedH\x00R\x12credentialReplaced\x12M\n" +
 	"\x10keyring_replaced\x18\f \x01(\v2 .healthledger.v1.KeyringReplacedH\x00R\x0fkeyringReplaced\x12D\n" +
-	"\repochs_erased\x18\r \x01(\v2\x1d.healthledger.v1.EpochsErasedH\x00R\fepochsErasedB\x06\n" +
+	"\repochs_erased\x18\r \x01(\v2\x1d.healthledger.v1.EpochsErasedH\x00R\fepochsErased\x12D\n" +
+	"\rstore_rekeyed\x18\x0f \x01(\v2\x1d.healthledger.v1.StoreRekeyedH\x00R\fstoreRekeyedB\x06\n" +
 	"\x04body\"R\n" +
 	"\x0eDeviceEnrolled\x12\x1f\n" +
 	"\vsigning_key\x18\x01 \x01(\fR\n" +
@@ -4051,7 +4144,12 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\vsealing_key\x18\x02 \x01(\fR\n" +
 	"sealingKey\"%\n" +
 	"\x0fKeyringReplaced\x12\x12\n" +
-	"\x04hash\x18\x01 \x01(\fR\x04hash\"^\n" +
+	"\x04hash\x18\x01 \x01(\fR\x04hash\"~\n" +
+	"\fStoreRekeyed\x12\x18\n" +
+	"\akeyring\x18\x01 \x01(\fR\akeyring\x12\x1b\n" +
+	"\tstore_key\x18\x02 \x01(\fR\bstoreKey\x12\x1b\n" +
+	"\towner_key\x18\x03 \x01(\fR\bownerKey\x12\x1a\n" +
+	"\baccepted\x18\x04 \x01(\fR\baccepted\"^\n" +
 	"\fEpochsErased\x12\x18\n" +
 	"\aerasure\x18\x01 \x01(\x04R\aerasure\x124\n" +
 	"\x06epochs\x18\x02 \x03(\v2\x1c.healthledger.v1.ErasedEpochR\x06epochs\"\xbb\x01\n" +
@@ -4254,7 +4352,7 @@ func file_healthledger_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_healthledger_v1_event_proto_goTypes = []any{
 	(Frequency)(0),                 // 0: healthledger.v1.Frequency
 	(Plausibility)(0),              // 1: healthledger.v1.Plausibility
@@ -4275,109 +4373,111 @@ var file_healthledger_v1_event_proto_goTypes = []any{
 	(*Decision)(nil),               // 16: healthledger.v1.Decision
 	(*DeviceEnrolled)(nil),         // 17: healthledger.v1.DeviceEnrolled
 	(*KeyringReplaced)(nil),        // 18: healthledger.v1.KeyringReplaced
-	(*EpochsErased)(nil),           // 19: healthledger.v1.EpochsErased
-	(*ErasedEpoch)(nil),            // 20: healthledger.v1.ErasedEpoch
-	(*AppRegistered)(nil),          // 21: healthledger.v1.AppRegistered
-	(*CredentialReplaced)(nil),     // 22: healthledger.v1.CredentialReplaced
-	(*Explained)(nil),              // 23: healthledger.v1.Explained
-	(*SharesDecided)(nil),          // 24: healthledger.v1.SharesDecided
-	(*AppUpdated)(nil),             // 25: healthledger.v1.AppUpdated
-	(*AppRemoved)(nil),             // 26: healthledger.v1.AppRemoved
-	(*PolicySet)(nil),              // 27: healthledger.v1.PolicySet
-	(*ShareGrant)(nil),             // 28: healthledger.v1.ShareGrant
-	(*DecisionDetail)(nil),         // 29: healthledger.v1.DecisionDetail
-	(*AppDescribed)(nil),           // 30: healthledger.v1.AppDescribed
-	(*SourceOrderSet)(nil),         // 31: healthledger.v1.SourceOrderSet
-	(*SourceName)(nil),             // 32: healthledger.v1.SourceName
-	(*PreferredUnitsSet)(nil),      // 33: healthledger.v1.PreferredUnitsSet
-	(*TypeUnit)(nil),               // 34: healthledger.v1.TypeUnit
-	(*OwnerDeleted)(nil),           // 35: healthledger.v1.OwnerDeleted
-	(*ErasureOrdered)(nil),         // 36: healthledger.v1.ErasureOrdered
-	(*RetentionSet)(nil),           // 37: healthledger.v1.RetentionSet
-	(*ReadsDecided)(nil),           // 38: healthledger.v1.ReadsDecided
-	(*ReadGrant)(nil),              // 39: healthledger.v1.ReadGrant
-	(*ObjectsDecided)(nil),         // 40: healthledger.v1.ObjectsDecided
-	(*ObjectName)(nil),             // 41: healthledger.v1.ObjectName
-	(*Resealed)(nil),               // 42: healthledger.v1.Resealed
-	(*AccessRecorded)(nil),         // 43: healthledger.v1.AccessRecorded
-	(*AccessCounted)(nil),          // 44: healthledger.v1.AccessCounted
-	(*AccessCount)(nil),            // 45: healthledger.v1.AccessCount
-	(*RefusalRecorded)(nil),        // 46: healthledger.v1.RefusalRecorded
-	(*DisclosureGranted)(nil),      // 47: healthledger.v1.DisclosureGranted
-	(*DisclosureRevoked)(nil),      // 48: healthledger.v1.DisclosureRevoked
-	(*DisclosureBegun)(nil),        // 49: healthledger.v1.DisclosureBegun
-	(*DisclosureEnded)(nil),        // 50: healthledger.v1.DisclosureEnded
-	(*DisclosureCount)(nil),        // 51: healthledger.v1.DisclosureCount
-	(*SampleColumns)(nil),          // 52: healthledger.v1.SampleColumns
-	(*Chunk)(nil),                  // 53: healthledger.v1.Chunk
-	(*Manifest)(nil),               // 54: healthledger.v1.Manifest
-	(*Recipient)(nil),              // 55: healthledger.v1.Recipient
+	(*StoreRekeyed)(nil),           // 19: healthledger.v1.StoreRekeyed
+	(*EpochsErased)(nil),           // 20: healthledger.v1.EpochsErased
+	(*ErasedEpoch)(nil),            // 21: healthledger.v1.ErasedEpoch
+	(*AppRegistered)(nil),          // 22: healthledger.v1.AppRegistered
+	(*CredentialReplaced)(nil),     // 23: healthledger.v1.CredentialReplaced
+	(*Explained)(nil),              // 24: healthledger.v1.Explained
+	(*SharesDecided)(nil),          // 25: healthledger.v1.SharesDecided
+	(*AppUpdated)(nil),             // 26: healthledger.v1.AppUpdated
+	(*AppRemoved)(nil),             // 27: healthledger.v1.AppRemoved
+	(*PolicySet)(nil),              // 28: healthledger.v1.PolicySet
+	(*ShareGrant)(nil),             // 29: healthledger.v1.ShareGrant
+	(*DecisionDetail)(nil),         // 30: healthledger.v1.DecisionDetail
+	(*AppDescribed)(nil),           // 31: healthledger.v1.AppDescribed
+	(*SourceOrderSet)(nil),         // 32: healthledger.v1.SourceOrderSet
+	(*SourceName)(nil),             // 33: healthledger.v1.SourceName
+	(*PreferredUnitsSet)(nil),      // 34: healthledger.v1.PreferredUnitsSet
+	(*TypeUnit)(nil),               // 35: healthledger.v1.TypeUnit
+	(*OwnerDeleted)(nil),           // 36: healthledger.v1.OwnerDeleted
+	(*ErasureOrdered)(nil),         // 37: healthledger.v1.ErasureOrdered
+	(*RetentionSet)(nil),           // 38: healthledger.v1.RetentionSet
+	(*ReadsDecided)(nil),           // 39: healthledger.v1.ReadsDecided
+	(*ReadGrant)(nil),              // 40: healthledger.v1.ReadGrant
+	(*ObjectsDecided)(nil),         // 41: healthledger.v1.ObjectsDecided
+	(*ObjectName)(nil),             // 42: healthledger.v1.ObjectName
+	(*Resealed)(nil),               // 43: healthledger.v1.Resealed
+	(*AccessRecorded)(nil),         // 44: healthledger.v1.AccessRecorded
+	(*AccessCounted)(nil),          // 45: healthledger.v1.AccessCounted
+	(*AccessCount)(nil),            // 46: healthledger.v1.AccessCount
+	(*RefusalRecorded)(nil),        // 47: healthledger.v1.RefusalRecorded
+	(*DisclosureGranted)(nil),      // 48: healthledger.v1.DisclosureGranted
+	(*DisclosureRevoked)(nil),      // 49: healthledger.v1.DisclosureRevoked
+	(*DisclosureBegun)(nil),        // 50: healthledger.v1.DisclosureBegun
+	(*DisclosureEnded)(nil),        // 51: healthledger.v1.DisclosureEnded
+	(*DisclosureCount)(nil),        // 52: healthledger.v1.DisclosureCount
+	(*SampleColumns)(nil),          // 53: healthledger.v1.SampleColumns
+	(*Chunk)(nil),                  // 54: healthledger.v1.Chunk
+	(*Manifest)(nil),               // 55: healthledger.v1.Manifest
+	(*Recipient)(nil),              // 56: healthledger.v1.Recipient
 }
 var file_healthledger_v1_event_proto_depIdxs = []int32{
 	5,  // 0: healthledger.v1.EventList.events:type_name -> healthledger.v1.Event
 	6,  // 1: healthledger.v1.Event.samples_saved:type_name -> healthledger.v1.SamplesSaved
 	15, // 2: healthledger.v1.Event.decision:type_name -> healthledger.v1.SignedDecision
-	43, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
+	44, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
 	8,  // 4: healthledger.v1.Event.part_saved:type_name -> healthledger.v1.PartSaved
 	9,  // 5: healthledger.v1.Event.samples_deleted:type_name -> healthledger.v1.SamplesDeleted
 	11, // 6: healthledger.v1.Event.updates_set:type_name -> healthledger.v1.UpdatesSet
 	12, // 7: healthledger.v1.Event.updates_acked:type_name -> healthledger.v1.UpdatesAcked
 	13, // 8: healthledger.v1.Event.authorization_requested:type_name -> healthledger.v1.AuthorizationRequested
-	44, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
-	49, // 10: healthledger.v1.Event.disclosure_begun:type_name -> healthledger.v1.DisclosureBegun
-	50, // 11: healthledger.v1.Event.disclosure_ended:type_name -> healthledger.v1.DisclosureEnded
-	46, // 12: healthledger.v1.Event.refusal_recorded:type_name -> healthledger.v1.RefusalRecorded
+	45, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
+	50, // 10: healthledger.v1.Event.disclosure_begun:type_name -> healthledger.v1.DisclosureBegun
+	51, // 11: healthledger.v1.Event.disclosure_ended:type_name -> healthledger.v1.DisclosureEnded
+	47, // 12: healthledger.v1.Event.refusal_recorded:type_name -> healthledger.v1.RefusalRecorded
 	14, // 13: healthledger.v1.Event.objects_requested:type_name -> healthledger.v1.ObjectsRequested
-	42, // 14: healthledger.v1.Event.resealed:type_name -> healthledger.v1.Resealed
-	52, // 15: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
+	43, // 14: healthledger.v1.Event.resealed:type_name -> healthledger.v1.Resealed
+	53, // 15: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
 	7,  // 16: healthledger.v1.SamplesSaved.outcome:type_name -> healthledger.v1.RequestOutcome
-	53, // 17: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
+	54, // 17: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
 	10, // 18: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
 	7,  // 19: healthledger.v1.SamplesDeleted.outcome:type_name -> healthledger.v1.RequestOutcome
 	0,  // 20: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
 	17, // 21: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
-	21, // 22: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
-	24, // 23: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
-	26, // 24: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
-	27, // 25: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
-	25, // 26: healthledger.v1.Decision.app_updated:type_name -> healthledger.v1.AppUpdated
-	22, // 27: healthledger.v1.Decision.credential_replaced:type_name -> healthledger.v1.CredentialReplaced
+	22, // 22: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
+	25, // 23: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
+	27, // 24: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
+	28, // 25: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
+	26, // 26: healthledger.v1.Decision.app_updated:type_name -> healthledger.v1.AppUpdated
+	23, // 27: healthledger.v1.Decision.credential_replaced:type_name -> healthledger.v1.CredentialReplaced
 	18, // 28: healthledger.v1.Decision.keyring_replaced:type_name -> healthledger.v1.KeyringReplaced
-	19, // 29: healthledger.v1.Decision.epochs_erased:type_name -> healthledger.v1.EpochsErased
-	20, // 30: healthledger.v1.EpochsErased.epochs:type_name -> healthledger.v1.ErasedEpoch
-	28, // 31: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
-	23, // 32: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
-	28, // 33: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
-	23, // 34: healthledger.v1.AppUpdated.explained:type_name -> healthledger.v1.Explained
-	1,  // 35: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
-	30, // 36: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
-	38, // 37: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
-	31, // 38: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
-	33, // 39: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
-	35, // 40: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
-	47, // 41: healthledger.v1.DecisionDetail.disclosure_granted:type_name -> healthledger.v1.DisclosureGranted
-	48, // 42: healthledger.v1.DecisionDetail.disclosure_revoked:type_name -> healthledger.v1.DisclosureRevoked
-	40, // 43: healthledger.v1.DecisionDetail.objects_decided:type_name -> healthledger.v1.ObjectsDecided
-	36, // 44: healthledger.v1.DecisionDetail.erasure_ordered:type_name -> healthledger.v1.ErasureOrdered
-	37, // 45: healthledger.v1.DecisionDetail.retention_set:type_name -> healthledger.v1.RetentionSet
-	54, // 46: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
-	32, // 47: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
-	34, // 48: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
-	10, // 49: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	10, // 50: healthledger.v1.ErasureOrdered.deletions:type_name -> healthledger.v1.DeletedSamples
-	39, // 51: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
-	3,  // 52: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
-	41, // 53: healthledger.v1.ObjectsDecided.revoked:type_name -> healthledger.v1.ObjectName
-	41, // 54: healthledger.v1.ObjectsDecided.granted:type_name -> healthledger.v1.ObjectName
-	2,  // 55: healthledger.v1.ObjectsDecided.own:type_name -> healthledger.v1.OwnObjects
-	45, // 56: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
-	55, // 57: healthledger.v1.DisclosureGranted.recipient:type_name -> healthledger.v1.Recipient
-	51, // 58: healthledger.v1.DisclosureEnded.counts:type_name -> healthledger.v1.DisclosureCount
-	59, // [59:59] is the sub-list for method output_type
-	59, // [59:59] is the sub-list for method input_type
-	59, // [59:59] is the sub-list for extension type_name
-	59, // [59:59] is the sub-list for extension extendee
-	0,  // [0:59] is the sub-list for field type_name
+	20, // 29: healthledger.v1.Decision.epochs_erased:type_name -> healthledger.v1.EpochsErased
+	19, // 30: healthledger.v1.Decision.store_rekeyed:type_name -> healthledger.v1.StoreRekeyed
+	21, // 31: healthledger.v1.EpochsErased.epochs:type_name -> healthledger.v1.ErasedEpoch
+	29, // 32: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
+	24, // 33: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
+	29, // 34: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
+	24, // 35: healthledger.v1.AppUpdated.explained:type_name -> healthledger.v1.Explained
+	1,  // 36: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
+	31, // 37: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
+	39, // 38: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
+	32, // 39: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
+	34, // 40: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
+	36, // 41: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
+	48, // 42: healthledger.v1.DecisionDetail.disclosure_granted:type_name -> healthledger.v1.DisclosureGranted
+	49, // 43: healthledger.v1.DecisionDetail.disclosure_revoked:type_name -> healthledger.v1.DisclosureRevoked
+	41, // 44: healthledger.v1.DecisionDetail.objects_decided:type_name -> healthledger.v1.ObjectsDecided
+	37, // 45: healthledger.v1.DecisionDetail.erasure_ordered:type_name -> healthledger.v1.ErasureOrdered
+	38, // 46: healthledger.v1.DecisionDetail.retention_set:type_name -> healthledger.v1.RetentionSet
+	55, // 47: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
+	33, // 48: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
+	35, // 49: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
+	10, // 50: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	10, // 51: healthledger.v1.ErasureOrdered.deletions:type_name -> healthledger.v1.DeletedSamples
+	40, // 52: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
+	3,  // 53: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
+	42, // 54: healthledger.v1.ObjectsDecided.revoked:type_name -> healthledger.v1.ObjectName
+	42, // 55: healthledger.v1.ObjectsDecided.granted:type_name -> healthledger.v1.ObjectName
+	2,  // 56: healthledger.v1.ObjectsDecided.own:type_name -> healthledger.v1.OwnObjects
+	46, // 57: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
+	56, // 58: healthledger.v1.DisclosureGranted.recipient:type_name -> healthledger.v1.Recipient
+	52, // 59: healthledger.v1.DisclosureEnded.counts:type_name -> healthledger.v1.DisclosureCount
+	60, // [60:60] is the sub-list for method output_type
+	60, // [60:60] is the sub-list for method input_type
+	60, // [60:60] is the sub-list for extension type_name
+	60, // [60:60] is the sub-list for extension extendee
+	0,  // [0:60] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_event_proto_init() }
@@ -4417,8 +4517,9 @@ func file_healthledger_v1_event_proto_init() {
 		(*Decision_CredentialReplaced)(nil),
 		(*Decision_KeyringReplaced)(nil),
 		(*Decision_EpochsErased)(nil),
+		(*Decision_StoreRekeyed)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[25].OneofWrappers = []any{
+	file_healthledger_v1_event_proto_msgTypes[26].OneofWrappers = []any{
 		(*DecisionDetail_AppDescribed)(nil),
 		(*DecisionDetail_ReadsDecided)(nil),
 		(*DecisionDetail_SourceOrderSet)(nil),
@@ -4430,15 +4531,15 @@ func file_healthledger_v1_event_proto_init() {
 		(*DecisionDetail_ErasureOrdered)(nil),
 		(*DecisionDetail_RetentionSet)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[43].OneofWrappers = []any{}
-	file_healthledger_v1_event_proto_msgTypes[45].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[44].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[46].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_event_proto_rawDesc), len(file_healthledger_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   48,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

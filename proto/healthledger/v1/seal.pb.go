@@ -39,8 +39,11 @@ type Keyring struct {
 	PassphraseBox []byte `protobuf:"bytes,7,opt,name=passphrase_box,json=passphraseBox,proto3" json:"passphrase_box,omitempty"`
 	// HPKE to recovery_key of the private keys.
 	RecoveryBox []byte `protobuf:"bytes,8,opt,name=recovery_box,json=recoveryBox,proto3" json:"recovery_box,omitempty"`
-	// Ed25519 by owner_key over all of the above.
-	Signature     []byte `protobuf:"bytes,9,opt,name=signature,proto3" json:"signature,omitempty"`
+	// Ed25519 by owner_key over everything else. It stands at the end.
+	Signature []byte `protobuf:"bytes,9,opt,name=signature,proto3" json:"signature,omitempty"`
+	// Ed25519 public key with which the owner signed the first decisions, in a store that has
+	// been given other keys since (version 2).
+	FirstOwnerKey []byte `protobuf:"bytes,10,opt,name=first_owner_key,json=firstOwnerKey,proto3" json:"first_owner_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -138,6 +141,13 @@ func (x *Keyring) GetSignature() []byte {
 	return nil
 }
 
+func (x *Keyring) GetFirstOwnerKey() []byte {
+	if x != nil {
+		return x.FirstOwnerKey
+	}
+	return nil
+}
+
 // Argon2 holds the parameters of Argon2id (RFC 9106).
 type Argon2 struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -210,12 +220,17 @@ func (x *Argon2) GetThreads() uint32 {
 // EpochWrap is the file that holds the root key of an epoch, wrapped to each
 // recipient of its class. Whoever destroys it erases the epoch.
 type EpochWrap struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
-	Store         []byte                 `protobuf:"bytes,2,opt,name=store,proto3" json:"store,omitempty"`
-	Class         uint32                 `protobuf:"varint,3,opt,name=class,proto3" json:"class,omitempty"`
-	Epoch         uint64                 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Keys          []*WrappedKey          `protobuf:"bytes,5,rep,name=keys,proto3" json:"keys,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	Store   []byte                 `protobuf:"bytes,2,opt,name=store,proto3" json:"store,omitempty"`
+	Class   uint32                 `protobuf:"varint,3,opt,name=class,proto3" json:"class,omitempty"`
+	Epoch   uint64                 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Keys    []*WrappedKey          `protobuf:"bytes,5,rep,name=keys,proto3" json:"keys,omitempty"`
+	// SHA-256 of the wrap that the epoch began with, which its segments name, in one that was
+	// made when the store got other keys (version 2).
+	Origin []byte `protobuf:"bytes,6,opt,name=origin,proto3" json:"origin,omitempty"`
+	// Ed25519 by the owner over all of the above, then.
+	Signature     []byte `protobuf:"bytes,7,opt,name=signature,proto3" json:"signature,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -285,6 +300,20 @@ func (x *EpochWrap) GetKeys() []*WrappedKey {
 	return nil
 }
 
+func (x *EpochWrap) GetOrigin() []byte {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
+}
+
+func (x *EpochWrap) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
 // WrappedKey is a root key encrypted to one recipient.
 type WrappedKey struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -344,7 +373,7 @@ var File_healthledger_v1_seal_proto protoreflect.FileDescriptor
 
 const file_healthledger_v1_seal_proto_rawDesc = "" +
 	"\n" +
-	"\x1ahealthledger/v1/seal.proto\x12\x0fhealthledger.v1\"\xaf\x02\n" +
+	"\x1ahealthledger/v1/seal.proto\x12\x0fhealthledger.v1\"\xd7\x02\n" +
 	"\aKeyring\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x14\n" +
 	"\x05store\x18\x02 \x01(\fR\x05store\x12\x1b\n" +
@@ -354,19 +383,23 @@ const file_healthledger_v1_seal_proto_rawDesc = "" +
 	"\x06argon2\x18\x06 \x01(\v2\x17.healthledger.v1.Argon2R\x06argon2\x12%\n" +
 	"\x0epassphrase_box\x18\a \x01(\fR\rpassphraseBox\x12!\n" +
 	"\frecovery_box\x18\b \x01(\fR\vrecoveryBox\x12\x1c\n" +
-	"\tsignature\x18\t \x01(\fR\tsignature\"i\n" +
+	"\tsignature\x18\t \x01(\fR\tsignature\x12&\n" +
+	"\x0ffirst_owner_key\x18\n" +
+	" \x01(\fR\rfirstOwnerKey\"i\n" +
 	"\x06Argon2\x12\x12\n" +
 	"\x04salt\x18\x01 \x01(\fR\x04salt\x12\x12\n" +
 	"\x04time\x18\x02 \x01(\rR\x04time\x12\x1d\n" +
 	"\n" +
 	"memory_kib\x18\x03 \x01(\rR\tmemoryKib\x12\x18\n" +
-	"\athreads\x18\x04 \x01(\rR\athreads\"\x98\x01\n" +
+	"\athreads\x18\x04 \x01(\rR\athreads\"\xce\x01\n" +
 	"\tEpochWrap\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x14\n" +
 	"\x05store\x18\x02 \x01(\fR\x05store\x12\x14\n" +
 	"\x05class\x18\x03 \x01(\rR\x05class\x12\x14\n" +
 	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\x12/\n" +
-	"\x04keys\x18\x05 \x03(\v2\x1b.healthledger.v1.WrappedKeyR\x04keys\"B\n" +
+	"\x04keys\x18\x05 \x03(\v2\x1b.healthledger.v1.WrappedKeyR\x04keys\x12\x16\n" +
+	"\x06origin\x18\x06 \x01(\fR\x06origin\x12\x1c\n" +
+	"\tsignature\x18\a \x01(\fR\tsignature\"B\n" +
 	"\n" +
 	"WrappedKey\x12\x1c\n" +
 	"\trecipient\x18\x01 \x01(\fR\trecipient\x12\x16\n" +
