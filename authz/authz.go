@@ -34,17 +34,22 @@ var ErrForged = errors.New("not the owner's next decision")
 // Verifier checks that a decision carries its owner's signature.
 type Verifier interface {
 	VerifyDecision(decision, signature []byte) error
+	// Rekeyed returns the verifier of the decisions after the one that gives the store other
+	// keys, if these have agreed to follow on the decision with the hash previous.
+	Rekeyed(previous []byte, r *pb.StoreRekeyed) (Verifier, error)
 }
 
 // State is what a chain of decisions amounts to. It is safe for concurrent use;
 // the *App values it returns are never changed afterwards.
 type State struct {
-	verifier Verifier
-	details  bool
+	details bool
 
-	mu     sync.RWMutex
-	number uint64
-	head   []byte
+	mu sync.RWMutex
+	// Of the next decision.
+	verifier  Verifier
+	rekeyings []*pb.StoreRekeyed
+	number    uint64
+	head      []byte
 	// Every daemon that was enrolled; the last one writes.
 	devices []*pb.DeviceEnrolled
 	policy  pb.Plausibility
@@ -89,14 +94,16 @@ func (s *State) Decide(d *pb.SignedDecision, detail []byte) error {
 	if err != nil {
 		return err
 	}
+	next, err := s.successor(decision)
+	if err != nil {
+		return err
+	}
+	s.rekey(decision, next)
 	if device := decision.GetDeviceEnrolled(); device != nil {
 		s.devices = append(s.devices, device)
 	}
 	if policy := decision.GetPolicySet(); policy != nil {
 		s.policy = policy.GetPlausibility()
-	}
-	if keyring := decision.GetKeyringReplaced(); keyring != nil {
-		s.keyring = keyring.GetHash()
 	}
 	if touched != nil {
 		s.apps[touched.Number], s.byKey[touched.Key] = touched, touched
@@ -132,12 +139,18 @@ func (s *State) Check(d *pb.SignedDecision, detail []byte) error {
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	_, err = s.follow(decision, parsed)
+	if _, err = s.follow(decision, parsed); err != nil {
+		return err
+	}
+	_, err = s.successor(decision)
 	return err
 }
 
 func (s *State) verify(d *pb.SignedDecision, detail []byte, details bool) (*pb.Decision, *pb.DecisionDetail, error) {
-	if err := s.verifier.VerifyDecision(d.GetDecision(), d.GetSignature()); err != nil {
+	s.mu.RLock()
+	verifier := s.verifier
+	s.mu.RUnlock()
+	if err := verifier.VerifyDecision(d.GetDecision(), d.GetSignature()); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrForged, err)
 	}
 	decision, parsed := &pb.Decision{}, &pb.DecisionDetail{}

@@ -35,6 +35,16 @@ func (o owner) VerifyDecision(decision, signature []byte) error {
 	return nil
 }
 
+// accept agrees to follow on another owner, after a decision.
+func (o owner) accept(from owner, previous []byte, r *pb.StoreRekeyed) {
+	r.OwnerKey, r.Accepted = []byte(o), o.SignDecision(slices.Concat([]byte(from), previous, r.GetKeyring()))
+}
+
+func (o owner) Rekeyed(previous []byte, r *pb.StoreRekeyed) (Verifier, error) {
+	next := owner(r.GetOwnerKey())
+	return next, next.VerifyDecision(slices.Concat([]byte(o), previous, r.GetKeyring()), r.GetAccepted())
+}
+
 const anna = owner("anna")
 
 // model is what a chain amounts to, the obvious way.
@@ -665,7 +675,11 @@ func drawAnyDecision(r *rapid.T, state *State) (*pb.SignedDecision, []byte) {
 	number, head := state.Head()
 	app := rapid.Uint64Range(0, number+2).Draw(r, "app")
 	d := &pb.Decision{Number: number + 1, Previous: head}
-	switch rapid.IntRange(0, 8).Draw(r, "body") {
+	switch rapid.IntRange(0, 9).Draw(r, "body") {
+	case 9:
+		rekeyed := &pb.StoreRekeyed{Keyring: drawHash(r)}
+		owner("berta").accept(anna, rapid.SampledFrom([][]byte{head, nil}).Draw(r, "after"), rekeyed)
+		d.Body = &pb.Decision_StoreRekeyed{StoreRekeyed: rekeyed}
 	case 0:
 		d.Body = &pb.Decision_DeviceEnrolled{DeviceEnrolled: &pb.DeviceEnrolled{SigningKey: []byte("other")}}
 	case 1:

@@ -109,6 +109,11 @@ func (v verifier) VerifyDecision(decision, signature []byte) error {
 	return seal.VerifyDecision(v.owner, v.store, decision, signature)
 }
 
+// Rekeyed implements authz.Verifier.
+func (v verifier) Rekeyed(previous []byte, r *pb.StoreRekeyed) (authz.Verifier, error) {
+	return verifier{r.GetOwnerKey(), v.store}, seal.VerifyRekeying(v.owner, v.store, previous, r)
+}
+
 // open reads what the daemon remembers of the store and catches up with the log.
 func (l *Ledger) open(ctx context.Context, id seal.StoreID) (*Store, error) {
 	s := &Store{

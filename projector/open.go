@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"healthledger/authz"
 	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
 	"healthledger/projector/cryptfs"
@@ -115,6 +116,11 @@ type verifier struct {
 
 func (v verifier) VerifyDecision(decision, signature []byte) error {
 	return seal.VerifyDecision(v.owner, v.store, decision, signature)
+}
+
+// Rekeyed implements authz.Verifier.
+func (v verifier) Rekeyed(previous []byte, r *pb.StoreRekeyed) (authz.Verifier, error) {
+	return verifier{r.GetOwnerKey(), v.store}, seal.VerifyRekeying(v.owner, v.store, previous, r)
 }
 
 // pageTokens seals page tokens, so that they tell nothing and cannot be made up.

@@ -34,6 +34,8 @@ func (s signer) VerifyDecision(decision, signature []byte) error {
 	return seal.VerifyDecision(s.owner, s.store, decision, signature)
 }
 
+func (s signer) Rekeyed([]byte, *pb.StoreRekeyed) (authz.Verifier, error) { return s, nil }
+
 // author writes the decisions of the front's owner.
 func (f *front) author(t *testing.T) *authz.Author {
 	t.Helper()

@@ -35,6 +35,8 @@ type trusting struct{}
 
 func (trusting) VerifyDecision([]byte, []byte) error { return nil }
 
+func (trusting) Rekeyed([]byte, *pb.StoreRekeyed) (authz.Verifier, error) { return trusting{}, nil }
+
 // grants makes the scopes of three apps.
 func grants(t testing.TB, reads map[uint64][]*pb.ReadGrant) *authz.State {
 	t.Helper()

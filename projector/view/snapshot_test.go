@@ -16,6 +16,8 @@ type trusting struct{}
 
 func (trusting) VerifyDecision([]byte, []byte) error { return nil }
 
+func (trusting) Rekeyed([]byte, *pb.StoreRekeyed) (authz.Verifier, error) { return trusting{}, nil }
+
 // since makes the scope of an app that may read type 1 since a time.
 func since(t testing.TB, time int64) authz.Scope {
 	t.Helper()

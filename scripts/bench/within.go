@@ -136,6 +136,10 @@ func (o ownerOf) VerifyDecision(decision, signature []byte) error {
 	return seal.VerifyDecision(o.key, o.store, decision, signature)
 }
 
+func (o ownerOf) Rekeyed(previous []byte, r *pb.StoreRekeyed) (authz.Verifier, error) {
+	return ownerOf{r.GetOwnerKey(), o.store}, seal.VerifyRekeying(o.key, o.store, previous, r)
+}
+
 // boxes are page tokens.
 type boxes struct{ key *seal.Secret }
 
