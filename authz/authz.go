@@ -109,7 +109,7 @@ func (s *State) Decide(d *pb.SignedDecision, detail []byte) error {
 		s.apps[touched.Number], s.byKey[touched.Key] = touched, touched
 	}
 	s.prefer(parsed)
-	s.erase(decision, parsed)
+	s.erase(d, decision, parsed)
 	s.disclose(decision, parsed, touched)
 	sum := sha256.Sum256(d.GetDecision())
 	s.number, s.head = decision.GetNumber(), sum[:]

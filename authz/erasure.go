@@ -15,6 +15,8 @@ type Erasure struct {
 	Decision uint64
 	Time     int64
 	Epochs   []*pb.ErasedEpoch
+	// Signed is the decision.
+	Signed *pb.SignedDecision
 	// Order says what was erased; nil in a state without details.
 	Order *pb.ErasureOrdered
 }
@@ -95,9 +97,9 @@ func checkRetention(d *pb.Decision, set *pb.RetentionSet) error {
 }
 
 // erase applies a decision that was checked. It needs mu.
-func (s *State) erase(d *pb.Decision, detail *pb.DecisionDetail) {
+func (s *State) erase(signed *pb.SignedDecision, d *pb.Decision, detail *pb.DecisionDetail) {
 	if erased := d.GetEpochsErased(); erased != nil {
-		s.erasures = append(s.erasures, &Erasure{d.GetNumber(), d.GetTime(), erased.GetEpochs(), detail.GetErasureOrdered()})
+		s.erasures = append(s.erasures, &Erasure{d.GetNumber(), d.GetTime(), erased.GetEpochs(), signed, detail.GetErasureOrdered()})
 		for _, e := range erased.GetEpochs() {
 			s.erased[e.GetEpoch()] = e
 		}

@@ -92,6 +92,10 @@ type pending struct {
 	answered chan struct{}
 }
 
+// endOfEpoch is the class of what is no event, but ends the epoch of class health that is
+// being written.
+const endOfEpoch seal.Class = 0
+
 // A segment takes at most so much before compression. Together with MaxSegment it
 // bounds the work that is lost when a segment turns out too large.
 const maxGather = 4 << 20
@@ -241,6 +245,10 @@ func admitted(batch []*pending) []*pending {
 }
 
 func (a *appender) write(batch []*pending) (uint64, error) {
+	if batch[0].class == endOfEpoch {
+		a.epochs.end(seal.Health)
+		return a.at.tree.Size(), nil
+	}
 	body, err := log.EncodeBody(nil, blocks(batch))
 	if errors.Is(err, log.ErrBodyTooLarge) {
 		return 0, ErrTooLarge

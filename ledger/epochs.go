@@ -56,6 +56,14 @@ func (e *epochs) current(class seal.Class, now time.Time) (*seal.Epoch, error) {
 	return epoch, nil
 }
 
+// end makes the next segment of a class the first of a new epoch.
+func (e *epochs) end(class seal.Class) {
+	if w := e.open[class]; w != nil {
+		w.epoch.Destroy()
+		delete(e.open, class)
+	}
+}
+
 // renew ends the epochs that are being written, and names the recipients of the next ones.
 func (e *epochs) renew(recipients map[seal.Class][][]byte) {
 	for _, w := range e.open {

@@ -155,7 +155,9 @@ func (l *Ledger) open(ctx context.Context, id seal.StoreID) (*Store, error) {
 
 // settleKeys brings the key directory to what the decisions say. While they are unknown nothing
 // of it may be touched: it destroys.
-func (s *Store) settleKeys(state *authz.State) error { return s.settleKeyring(state.Keyring()) }
+func (s *Store) settleKeys(state *authz.State) error {
+	return errors.Join(s.settleKeyring(state.Keyring()), s.settleErasures(state))
+}
 
 func (s *Store) openKeys(pinPath string) error {
 	var err error
@@ -258,7 +260,7 @@ func (s *Store) encode(p *pending, event *pb.Event) (err error) {
 // Decide appends a decision of the owner, its detail first: without the decision
 // that names it a detail means nothing. It returns the sequence to wait for.
 // Errors: authz.ErrForged, ErrNotEnrolled for the enrolment of another daemon,
-// ErrKeyringPending, and those of an append.
+// ErrKeyringPending, ErrErasurePending, and those of an append.
 func (s *Store) Decide(ctx context.Context, d *pb.NewDecision) (uint64, error) {
 	s.deciding.Lock()
 	defer s.deciding.Unlock()
@@ -288,6 +290,11 @@ func (s *Store) Decide(ctx context.Context, d *pb.NewDecision) (uint64, error) {
 			return 0, err
 		}
 	}
+	if erased := decision.GetEpochsErased(); erased != nil {
+		if err := s.checkErasure(erased); err != nil {
+			return 0, err
+		}
+	}
 	if len(d.GetDetail()) > 0 {
 		detail := &pb.Event{Body: &pb.Event_DecisionDetail{DecisionDetail: d.GetDetail()}}
 		if _, err := s.record(ctx, &pending{class: seal.Health, check: check}, detail); err != nil {
@@ -298,8 +305,14 @@ func (s *Store) Decide(ctx context.Context, d *pb.NewDecision) (uint64, error) {
 	sequence, err := s.record(ctx, &pending{
 		class: class, check: check, enrols: enrols, signed: signed, decision: decision.GetNumber(), decisionHash: hash[:],
 	}, &pb.Event{Body: &pb.Event_Decision{Decision: signed}})
-	if err == nil && decision.GetKeyringReplaced() != nil {
+	switch {
+	case err != nil:
+	case decision.GetKeyringReplaced() != nil:
 		err = s.useKeyring(decision.GetKeyringReplaced().GetHash())
+	case decision.GetEpochsErased() != nil:
+		if err = s.settleErasures(s.state); err != nil {
+			err = fmt.Errorf("%w: %w", ErrErasurePending, err)
+		}
 	}
 	return sequence, err
 }

@@ -62,6 +62,10 @@ func (v *Verification) checkSealing(segment seal.Segment, sequence uint64) bool 
 		now.key = v.checkWrap(segment)
 	}
 	v.sealed[segment.Class] = now
+	if now.key == keyMissing && segment.Class == seal.Health {
+		v.absent(segment, sequence)
+		return false
+	}
 	if now.key != "" {
 		v.fault(faultKey, sequence, sequence, fmt.Sprintf("the key of %s epoch %d %s", segment.Class, segment.Epoch, now.key))
 	}
@@ -73,7 +77,7 @@ func (v *Verification) checkWrap(segment seal.Segment) string {
 	wrap, err := v.directory.Wrap(segment.Class, segment.Epoch)
 	switch {
 	case errors.Is(err, log.ErrNoWrap):
-		return "is missing"
+		return keyMissing
 	case err != nil:
 		return "cannot be read"
 	case segment.CheckWrap(wrap, v.keys) != nil:
@@ -178,6 +182,7 @@ func (v *Verification) finish() {
 	if v.known != nil {
 		v.recall(v.known.decision)
 	}
+	v.checkErasures()
 	number, hash := v.state.Head()
 	switch {
 	case !v.chained || v.known == nil || v.hidden && len(v.remembered) == 0:

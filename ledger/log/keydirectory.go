@@ -109,21 +109,21 @@ func (d *KeyDirectory) PutKeyring(keyring []byte) error {
 
 // Wrap returns the wrapped key of an epoch, or ErrNoWrap.
 func (d *KeyDirectory) Wrap(class seal.Class, epoch uint64) ([]byte, error) {
-	return d.read(wrapFile(class, epoch), ErrNoWrap)
+	return d.read(WrapFile(class, epoch), ErrNoWrap)
 }
 
 // PutWrap adds the wrapped key of an epoch. It is on the disk when PutWrap returns, so
 // that segments may be sealed from it. A wrap is never replaced: when there is one, the
 // error matches fs.ErrExist.
 func (d *KeyDirectory) PutWrap(class seal.Class, epoch uint64, wrap []byte) error {
-	return createFile(filepath.Join(d.path, wrapFile(class, epoch)), wrap)
+	return createFile(filepath.Join(d.path, WrapFile(class, epoch)), wrap)
 }
 
 // DestroyWraps erases epochs of a class. It is no error when wraps are gone already.
 func (d *KeyDirectory) DestroyWraps(class seal.Class, epochs ...uint64) error {
 	paths := make([]string, len(epochs))
 	for i, epoch := range epochs {
-		paths[i] = filepath.Base(wrapFile(class, epoch))
+		paths[i] = filepath.Base(WrapFile(class, epoch))
 	}
 	return destroyFiles(filepath.Join(d.path, epochsFolder), paths...)
 }
@@ -216,7 +216,8 @@ func (d *KeyDirectory) read(name string, missing error) ([]byte, error) {
 // epochDigits are those of a uint64 in hexadecimal, so that names sort like epochs.
 const epochDigits = 16
 
-func wrapFile(class seal.Class, epoch uint64) string {
+// WrapFile names the file of a wrap in a key directory.
+func WrapFile(class seal.Class, epoch uint64) string {
 	return filepath.Join(epochsFolder, fmt.Sprintf("%s-%0*x", class, epochDigits, epoch))
 }
 

@@ -354,7 +354,7 @@ func TestWriteFileReplacesWhole(t *testing.T) {
 func BenchmarkOpenWith100kEpochs(b *testing.B) {
 	d, path := newKeyDirectory(b)
 	for epoch := range uint64(100_000) {
-		if err := os.WriteFile(filepath.Join(d.path, wrapFile(seal.Health, epoch+1)), nil, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(d.path, WrapFile(seal.Health, epoch+1)), nil, 0o600); err != nil {
 			b.Fatal(err)
 		}
 	}

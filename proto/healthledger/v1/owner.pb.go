@@ -2489,6 +2489,254 @@ func (x *DeleteSamplesResponse) GetDeleted() uint64 {
 	return 0
 }
 
+type ProveErasuresRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProveErasuresRequest) Reset() {
+	*x = ProveErasuresRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProveErasuresRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProveErasuresRequest) ProtoMessage() {}
+
+func (x *ProveErasuresRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProveErasuresRequest.ProtoReflect.Descriptor instead.
+func (*ProveErasuresRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{45}
+}
+
+type ProveErasuresResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Erasures []*Erasure             `protobuf:"bytes,1,rep,name=erasures,proto3" json:"erasures,omitempty"`
+	// Ed25519 public key that signed the decisions.
+	OwnerKey      []byte `protobuf:"bytes,2,opt,name=owner_key,json=ownerKey,proto3" json:"owner_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProveErasuresResponse) Reset() {
+	*x = ProveErasuresResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProveErasuresResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProveErasuresResponse) ProtoMessage() {}
+
+func (x *ProveErasuresResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProveErasuresResponse.ProtoReflect.Descriptor instead.
+func (*ProveErasuresResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *ProveErasuresResponse) GetErasures() []*Erasure {
+	if x != nil {
+		return x.Erasures
+	}
+	return nil
+}
+
+func (x *ProveErasuresResponse) GetOwnerKey() []byte {
+	if x != nil {
+		return x.OwnerKey
+	}
+	return nil
+}
+
+// Erasure is an erasure with what proves it.
+type Erasure struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Number uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Time   *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	// An EpochsErased.
+	Decision *SignedDecision `protobuf:"bytes,3,opt,name=decision,proto3" json:"decision,omitempty"`
+	Keys     []*ErasureKey   `protobuf:"bytes,4,rep,name=keys,proto3" json:"keys,omitempty"`
+	// Only with a session: what was erased, and how many samples.
+	Deletions     []*Deletion `protobuf:"bytes,5,rep,name=deletions,proto3" json:"deletions,omitempty"`
+	Samples       uint64      `protobuf:"varint,6,opt,name=samples,proto3" json:"samples,omitempty"`
+	ByPolicy      bool        `protobuf:"varint,7,opt,name=by_policy,json=byPolicy,proto3" json:"by_policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Erasure) Reset() {
+	*x = Erasure{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Erasure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Erasure) ProtoMessage() {}
+
+func (x *Erasure) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Erasure.ProtoReflect.Descriptor instead.
+func (*Erasure) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *Erasure) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Erasure) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Erasure) GetDecision() *SignedDecision {
+	if x != nil {
+		return x.Decision
+	}
+	return nil
+}
+
+func (x *Erasure) GetKeys() []*ErasureKey {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *Erasure) GetDeletions() []*Deletion {
+	if x != nil {
+		return x.Deletions
+	}
+	return nil
+}
+
+func (x *Erasure) GetSamples() uint64 {
+	if x != nil {
+		return x.Samples
+	}
+	return 0
+}
+
+func (x *Erasure) GetByPolicy() bool {
+	if x != nil {
+		return x.ByPolicy
+	}
+	return false
+}
+
+// ErasureKey is a key that an erasure destroys.
+type ErasureKey struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its file in the key directory, and in copies of that.
+	File string `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	// SHA-256 in hex of what was in it.
+	WrapHash string `protobuf:"bytes,2,opt,name=wrap_hash,json=wrapHash,proto3" json:"wrap_hash,omitempty"`
+	// There is no such file any more.
+	Destroyed     bool `protobuf:"varint,3,opt,name=destroyed,proto3" json:"destroyed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErasureKey) Reset() {
+	*x = ErasureKey{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasureKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasureKey) ProtoMessage() {}
+
+func (x *ErasureKey) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasureKey.ProtoReflect.Descriptor instead.
+func (*ErasureKey) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *ErasureKey) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *ErasureKey) GetWrapHash() string {
+	if x != nil {
+		return x.WrapHash
+	}
+	return ""
+}
+
+func (x *ErasureKey) GetDestroyed() bool {
+	if x != nil {
+		return x.Destroyed
+	}
+	return false
+}
+
 // AccessFilter chooses entries of the access log; an empty one chooses all.
 type AccessFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2507,7 +2755,7 @@ type AccessFilter struct {
 
 func (x *AccessFilter) Reset() {
 	*x = AccessFilter{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2519,7 +2767,7 @@ func (x *AccessFilter) String() string {
 func (*AccessFilter) ProtoMessage() {}
 
 func (x *AccessFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2532,7 +2780,7 @@ func (x *AccessFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessFilter.ProtoReflect.Descriptor instead.
 func (*AccessFilter) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{45}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *AccessFilter) GetApp() string {
@@ -2585,7 +2833,7 @@ type ListAccessRequest struct {
 
 func (x *ListAccessRequest) Reset() {
 	*x = ListAccessRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2597,7 +2845,7 @@ func (x *ListAccessRequest) String() string {
 func (*ListAccessRequest) ProtoMessage() {}
 
 func (x *ListAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2610,7 +2858,7 @@ func (x *ListAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessRequest.ProtoReflect.Descriptor instead.
 func (*ListAccessRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{46}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ListAccessRequest) GetFilter() *AccessFilter {
@@ -2655,7 +2903,7 @@ type ListAccessResponse struct {
 
 func (x *ListAccessResponse) Reset() {
 	*x = ListAccessResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2667,7 +2915,7 @@ func (x *ListAccessResponse) String() string {
 func (*ListAccessResponse) ProtoMessage() {}
 
 func (x *ListAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2680,7 +2928,7 @@ func (x *ListAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessResponse.ProtoReflect.Descriptor instead.
 func (*ListAccessResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{47}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListAccessResponse) GetAccesses() []*Access {
@@ -2726,7 +2974,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2738,7 +2986,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2751,7 +2999,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{48}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Refusal) GetBundleId() string {
@@ -2822,7 +3070,7 @@ type Access struct {
 
 func (x *Access) Reset() {
 	*x = Access{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2834,7 +3082,7 @@ func (x *Access) String() string {
 func (*Access) ProtoMessage() {}
 
 func (x *Access) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2847,7 +3095,7 @@ func (x *Access) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Access.ProtoReflect.Descriptor instead.
 func (*Access) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{49}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Access) GetBundleId() string {
@@ -2915,7 +3163,7 @@ type SummarizeAccessRequest struct {
 
 func (x *SummarizeAccessRequest) Reset() {
 	*x = SummarizeAccessRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2927,7 +3175,7 @@ func (x *SummarizeAccessRequest) String() string {
 func (*SummarizeAccessRequest) ProtoMessage() {}
 
 func (x *SummarizeAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2940,7 +3188,7 @@ func (x *SummarizeAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeAccessRequest.ProtoReflect.Descriptor instead.
 func (*SummarizeAccessRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{50}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *SummarizeAccessRequest) GetFilter() *AccessFilter {
@@ -2960,7 +3208,7 @@ type SummarizeAccessResponse struct {
 
 func (x *SummarizeAccessResponse) Reset() {
 	*x = SummarizeAccessResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2972,7 +3220,7 @@ func (x *SummarizeAccessResponse) String() string {
 func (*SummarizeAccessResponse) ProtoMessage() {}
 
 func (x *SummarizeAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2985,7 +3233,7 @@ func (x *SummarizeAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeAccessResponse.ProtoReflect.Descriptor instead.
 func (*SummarizeAccessResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{51}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *SummarizeAccessResponse) GetSummaries() []*AccessSummary {
@@ -3017,7 +3265,7 @@ type AccessSummary struct {
 
 func (x *AccessSummary) Reset() {
 	*x = AccessSummary{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3029,7 +3277,7 @@ func (x *AccessSummary) String() string {
 func (*AccessSummary) ProtoMessage() {}
 
 func (x *AccessSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3042,7 +3290,7 @@ func (x *AccessSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessSummary.ProtoReflect.Descriptor instead.
 func (*AccessSummary) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{52}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *AccessSummary) GetBundleId() string {
@@ -3113,7 +3361,7 @@ type ListLogRequest struct {
 
 func (x *ListLogRequest) Reset() {
 	*x = ListLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3125,7 +3373,7 @@ func (x *ListLogRequest) String() string {
 func (*ListLogRequest) ProtoMessage() {}
 
 func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3138,7 +3386,7 @@ func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogRequest.ProtoReflect.Descriptor instead.
 func (*ListLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{53}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ListLogRequest) GetFrom() uint64 {
@@ -3166,7 +3414,7 @@ type ListLogResponse struct {
 
 func (x *ListLogResponse) Reset() {
 	*x = ListLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3178,7 +3426,7 @@ func (x *ListLogResponse) String() string {
 func (*ListLogResponse) ProtoMessage() {}
 
 func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3191,7 +3439,7 @@ func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogResponse.ProtoReflect.Descriptor instead.
 func (*ListLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{54}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListLogResponse) GetSegments() []*SegmentInfo {
@@ -3226,7 +3474,7 @@ type SegmentInfo struct {
 
 func (x *SegmentInfo) Reset() {
 	*x = SegmentInfo{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3238,7 +3486,7 @@ func (x *SegmentInfo) String() string {
 func (*SegmentInfo) ProtoMessage() {}
 
 func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3251,7 +3499,7 @@ func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SegmentInfo.ProtoReflect.Descriptor instead.
 func (*SegmentInfo) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{55}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *SegmentInfo) GetSequence() uint64 {
@@ -3311,7 +3559,7 @@ type SignCheckpointRequest struct {
 
 func (x *SignCheckpointRequest) Reset() {
 	*x = SignCheckpointRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3323,7 +3571,7 @@ func (x *SignCheckpointRequest) String() string {
 func (*SignCheckpointRequest) ProtoMessage() {}
 
 func (x *SignCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3336,7 +3584,7 @@ func (x *SignCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*SignCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{56}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{60}
 }
 
 type SignCheckpointResponse struct {
@@ -3351,7 +3599,7 @@ type SignCheckpointResponse struct {
 
 func (x *SignCheckpointResponse) Reset() {
 	*x = SignCheckpointResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3363,7 +3611,7 @@ func (x *SignCheckpointResponse) String() string {
 func (*SignCheckpointResponse) ProtoMessage() {}
 
 func (x *SignCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3376,7 +3624,7 @@ func (x *SignCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*SignCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{57}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *SignCheckpointResponse) GetCheckpoint() string {
@@ -3405,7 +3653,7 @@ type ProveLogRequest struct {
 
 func (x *ProveLogRequest) Reset() {
 	*x = ProveLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3417,7 +3665,7 @@ func (x *ProveLogRequest) String() string {
 func (*ProveLogRequest) ProtoMessage() {}
 
 func (x *ProveLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3430,7 +3678,7 @@ func (x *ProveLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveLogRequest.ProtoReflect.Descriptor instead.
 func (*ProveLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{58}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ProveLogRequest) GetSequence() uint64 {
@@ -3464,7 +3712,7 @@ type ProveLogResponse struct {
 
 func (x *ProveLogResponse) Reset() {
 	*x = ProveLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3476,7 +3724,7 @@ func (x *ProveLogResponse) String() string {
 func (*ProveLogResponse) ProtoMessage() {}
 
 func (x *ProveLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3489,7 +3737,7 @@ func (x *ProveLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveLogResponse.ProtoReflect.Descriptor instead.
 func (*ProveLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{59}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ProveLogResponse) GetCheckpoint() string {
@@ -3540,7 +3788,7 @@ type VerifyLogRequest struct {
 
 func (x *VerifyLogRequest) Reset() {
 	*x = VerifyLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3552,7 +3800,7 @@ func (x *VerifyLogRequest) String() string {
 func (*VerifyLogRequest) ProtoMessage() {}
 
 func (x *VerifyLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3565,7 +3813,7 @@ func (x *VerifyLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLogRequest.ProtoReflect.Descriptor instead.
 func (*VerifyLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{60}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *VerifyLogRequest) GetRun() string {
@@ -3605,7 +3853,7 @@ type VerifyLogResponse struct {
 
 func (x *VerifyLogResponse) Reset() {
 	*x = VerifyLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3617,7 +3865,7 @@ func (x *VerifyLogResponse) String() string {
 func (*VerifyLogResponse) ProtoMessage() {}
 
 func (x *VerifyLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3630,7 +3878,7 @@ func (x *VerifyLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLogResponse.ProtoReflect.Descriptor instead.
 func (*VerifyLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{61}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *VerifyLogResponse) GetRun() string {
@@ -3706,7 +3954,7 @@ type LogFault struct {
 
 func (x *LogFault) Reset() {
 	*x = LogFault{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3718,7 +3966,7 @@ func (x *LogFault) String() string {
 func (*LogFault) ProtoMessage() {}
 
 func (x *LogFault) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3731,7 +3979,7 @@ func (x *LogFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogFault.ProtoReflect.Descriptor instead.
 func (*LogFault) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{62}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *LogFault) GetFrom() uint64 {
@@ -3920,7 +4168,24 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x14DeleteSamplesRequest\x127\n" +
 	"\tdeletions\x18\x01 \x03(\v2\x19.healthledger.v1.DeletionR\tdeletions\"1\n" +
 	"\x15DeleteSamplesResponse\x12\x18\n" +
-	"\adeleted\x18\x01 \x01(\x04R\adeleted\"\xa8\x01\n" +
+	"\adeleted\x18\x01 \x01(\x04R\adeleted\"\x16\n" +
+	"\x14ProveErasuresRequest\"j\n" +
+	"\x15ProveErasuresResponse\x124\n" +
+	"\berasures\x18\x01 \x03(\v2\x18.healthledger.v1.ErasureR\berasures\x12\x1b\n" +
+	"\towner_key\x18\x02 \x01(\fR\bownerKey\"\xaf\x02\n" +
+	"\aErasure\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12;\n" +
+	"\bdecision\x18\x03 \x01(\v2\x1f.healthledger.v1.SignedDecisionR\bdecision\x12/\n" +
+	"\x04keys\x18\x04 \x03(\v2\x1b.healthledger.v1.ErasureKeyR\x04keys\x127\n" +
+	"\tdeletions\x18\x05 \x03(\v2\x19.healthledger.v1.DeletionR\tdeletions\x12\x18\n" +
+	"\asamples\x18\x06 \x01(\x04R\asamples\x12\x1b\n" +
+	"\tby_policy\x18\a \x01(\bR\bbyPolicy\"[\n" +
+	"\n" +
+	"ErasureKey\x12\x12\n" +
+	"\x04file\x18\x01 \x01(\tR\x04file\x12\x1b\n" +
+	"\twrap_hash\x18\x02 \x01(\tR\bwrapHash\x12\x1c\n" +
+	"\tdestroyed\x18\x03 \x01(\bR\tdestroyed\"\xa8\x01\n" +
 	"\fAccessFilter\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\bR\x05owner\x12\x14\n" +
@@ -4075,7 +4340,7 @@ func file_healthledger_v1_owner_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_owner_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
+var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 67)
 var file_healthledger_v1_owner_proto_goTypes = []any{
 	(LockState)(0),                     // 0: healthledger.v1.LockState
 	(*CreateStoreRequest)(nil),         // 1: healthledger.v1.CreateStoreRequest
@@ -4123,171 +4388,180 @@ var file_healthledger_v1_owner_proto_goTypes = []any{
 	(*SetPreferredUnitsResponse)(nil),  // 43: healthledger.v1.SetPreferredUnitsResponse
 	(*DeleteSamplesRequest)(nil),       // 44: healthledger.v1.DeleteSamplesRequest
 	(*DeleteSamplesResponse)(nil),      // 45: healthledger.v1.DeleteSamplesResponse
-	(*AccessFilter)(nil),               // 46: healthledger.v1.AccessFilter
-	(*ListAccessRequest)(nil),          // 47: healthledger.v1.ListAccessRequest
-	(*ListAccessResponse)(nil),         // 48: healthledger.v1.ListAccessResponse
-	(*Refusal)(nil),                    // 49: healthledger.v1.Refusal
-	(*Access)(nil),                     // 50: healthledger.v1.Access
-	(*SummarizeAccessRequest)(nil),     // 51: healthledger.v1.SummarizeAccessRequest
-	(*SummarizeAccessResponse)(nil),    // 52: healthledger.v1.SummarizeAccessResponse
-	(*AccessSummary)(nil),              // 53: healthledger.v1.AccessSummary
-	(*ListLogRequest)(nil),             // 54: healthledger.v1.ListLogRequest
-	(*ListLogResponse)(nil),            // 55: healthledger.v1.ListLogResponse
-	(*SegmentInfo)(nil),                // 56: healthledger.v1.SegmentInfo
-	(*SignCheckpointRequest)(nil),      // 57: healthledger.v1.SignCheckpointRequest
-	(*SignCheckpointResponse)(nil),     // 58: healthledger.v1.SignCheckpointResponse
-	(*ProveLogRequest)(nil),            // 59: healthledger.v1.ProveLogRequest
-	(*ProveLogResponse)(nil),           // 60: healthledger.v1.ProveLogResponse
-	(*VerifyLogRequest)(nil),           // 61: healthledger.v1.VerifyLogRequest
-	(*VerifyLogResponse)(nil),          // 62: healthledger.v1.VerifyLogResponse
-	(*LogFault)(nil),                   // 63: healthledger.v1.LogFault
-	(*SignedDecision)(nil),             // 64: healthledger.v1.SignedDecision
-	(Plausibility)(0),                  // 65: healthledger.v1.Plausibility
-	(*timestamppb.Timestamp)(nil),      // 66: google.protobuf.Timestamp
-	(*Manifest)(nil),                   // 67: healthledger.v1.Manifest
-	(*ShareGrant)(nil),                 // 68: healthledger.v1.ShareGrant
-	(*ReadGrant)(nil),                  // 69: healthledger.v1.ReadGrant
-	(*Predicate)(nil),                  // 70: healthledger.v1.Predicate
-	(*ObjectName)(nil),                 // 71: healthledger.v1.ObjectName
-	(*Sample)(nil),                     // 72: healthledger.v1.Sample
-	(OwnObjects)(0),                    // 73: healthledger.v1.OwnObjects
-	(*SourceName)(nil),                 // 74: healthledger.v1.SourceName
-	(*PreferredUnit)(nil),              // 75: healthledger.v1.PreferredUnit
-	(*Deletion)(nil),                   // 76: healthledger.v1.Deletion
-	(*GrantDisclosureRequest)(nil),     // 77: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 78: healthledger.v1.RevokeDisclosureRequest
-	(*ListDisclosuresRequest)(nil),     // 79: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 80: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 81: healthledger.v1.OpenExportRequest
-	(*CloseExportRequest)(nil),         // 82: healthledger.v1.CloseExportRequest
-	(*GrantDisclosureResponse)(nil),    // 83: healthledger.v1.GrantDisclosureResponse
-	(*RevokeDisclosureResponse)(nil),   // 84: healthledger.v1.RevokeDisclosureResponse
-	(*ListDisclosuresResponse)(nil),    // 85: healthledger.v1.ListDisclosuresResponse
-	(*AccountDisclosuresResponse)(nil), // 86: healthledger.v1.AccountDisclosuresResponse
-	(*OpenExportResponse)(nil),         // 87: healthledger.v1.OpenExportResponse
-	(*CloseExportResponse)(nil),        // 88: healthledger.v1.CloseExportResponse
+	(*ProveErasuresRequest)(nil),       // 46: healthledger.v1.ProveErasuresRequest
+	(*ProveErasuresResponse)(nil),      // 47: healthledger.v1.ProveErasuresResponse
+	(*Erasure)(nil),                    // 48: healthledger.v1.Erasure
+	(*ErasureKey)(nil),                 // 49: healthledger.v1.ErasureKey
+	(*AccessFilter)(nil),               // 50: healthledger.v1.AccessFilter
+	(*ListAccessRequest)(nil),          // 51: healthledger.v1.ListAccessRequest
+	(*ListAccessResponse)(nil),         // 52: healthledger.v1.ListAccessResponse
+	(*Refusal)(nil),                    // 53: healthledger.v1.Refusal
+	(*Access)(nil),                     // 54: healthledger.v1.Access
+	(*SummarizeAccessRequest)(nil),     // 55: healthledger.v1.SummarizeAccessRequest
+	(*SummarizeAccessResponse)(nil),    // 56: healthledger.v1.SummarizeAccessResponse
+	(*AccessSummary)(nil),              // 57: healthledger.v1.AccessSummary
+	(*ListLogRequest)(nil),             // 58: healthledger.v1.ListLogRequest
+	(*ListLogResponse)(nil),            // 59: healthledger.v1.ListLogResponse
+	(*SegmentInfo)(nil),                // 60: healthledger.v1.SegmentInfo
+	(*SignCheckpointRequest)(nil),      // 61: healthledger.v1.SignCheckpointRequest
+	(*SignCheckpointResponse)(nil),     // 62: healthledger.v1.SignCheckpointResponse
+	(*ProveLogRequest)(nil),            // 63: healthledger.v1.ProveLogRequest
+	(*ProveLogResponse)(nil),           // 64: healthledger.v1.ProveLogResponse
+	(*VerifyLogRequest)(nil),           // 65: healthledger.v1.VerifyLogRequest
+	(*VerifyLogResponse)(nil),          // 66: healthledger.v1.VerifyLogResponse
+	(*LogFault)(nil),                   // 67: healthledger.v1.LogFault
+	(*SignedDecision)(nil),             // 68: healthledger.v1.SignedDecision
+	(Plausibility)(0),                  // 69: healthledger.v1.Plausibility
+	(*timestamppb.Timestamp)(nil),      // 70: google.protobuf.Timestamp
+	(*Manifest)(nil),                   // 71: healthledger.v1.Manifest
+	(*ShareGrant)(nil),                 // 72: healthledger.v1.ShareGrant
+	(*ReadGrant)(nil),                  // 73: healthledger.v1.ReadGrant
+	(*Predicate)(nil),                  // 74: healthledger.v1.Predicate
+	(*ObjectName)(nil),                 // 75: healthledger.v1.ObjectName
+	(*Sample)(nil),                     // 76: healthledger.v1.Sample
+	(OwnObjects)(0),                    // 77: healthledger.v1.OwnObjects
+	(*SourceName)(nil),                 // 78: healthledger.v1.SourceName
+	(*PreferredUnit)(nil),              // 79: healthledger.v1.PreferredUnit
+	(*Deletion)(nil),                   // 80: healthledger.v1.Deletion
+	(*GrantDisclosureRequest)(nil),     // 81: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 82: healthledger.v1.RevokeDisclosureRequest
+	(*ListDisclosuresRequest)(nil),     // 83: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 84: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 85: healthledger.v1.OpenExportRequest
+	(*CloseExportRequest)(nil),         // 86: healthledger.v1.CloseExportRequest
+	(*GrantDisclosureResponse)(nil),    // 87: healthledger.v1.GrantDisclosureResponse
+	(*RevokeDisclosureResponse)(nil),   // 88: healthledger.v1.RevokeDisclosureResponse
+	(*ListDisclosuresResponse)(nil),    // 89: healthledger.v1.ListDisclosuresResponse
+	(*AccountDisclosuresResponse)(nil), // 90: healthledger.v1.AccountDisclosuresResponse
+	(*OpenExportResponse)(nil),         // 91: healthledger.v1.OpenExportResponse
+	(*CloseExportResponse)(nil),        // 92: healthledger.v1.CloseExportResponse
 }
 var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	3,  // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
-	64, // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
+	68, // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
 	0,  // 2: healthledger.v1.StatusResponse.state:type_name -> healthledger.v1.LockState
-	65, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
-	66, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
+	69, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
+	70, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
 	0,  // 5: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
-	67, // 6: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	67, // 7: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	71, // 6: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	71, // 7: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
 	24, // 8: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
-	67, // 9: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
-	66, // 10: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
+	71, // 9: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
+	70, // 10: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
 	26, // 11: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
-	66, // 12: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
+	70, // 12: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
 	25, // 13: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
-	66, // 14: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
+	70, // 14: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
 	29, // 15: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	67, // 16: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
-	66, // 17: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
+	71, // 16: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
+	70, // 17: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
 	30, // 18: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
-	66, // 19: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
-	66, // 20: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
-	66, // 21: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
-	68, // 22: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
-	69, // 23: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
-	66, // 24: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
-	66, // 25: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
-	70, // 26: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
+	70, // 19: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
+	70, // 20: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
+	70, // 21: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
+	72, // 22: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
+	73, // 23: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
+	70, // 24: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
+	70, // 25: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
+	74, // 26: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
 	35, // 27: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
-	71, // 28: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
-	72, // 29: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
-	71, // 30: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
-	71, // 31: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
-	73, // 32: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
-	65, // 33: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
-	74, // 34: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
-	75, // 35: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
-	76, // 36: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
-	66, // 37: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
-	66, // 38: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
-	46, // 39: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	50, // 40: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
-	49, // 41: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
-	66, // 42: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	66, // 43: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
-	66, // 44: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
-	66, // 45: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
-	46, // 46: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	53, // 47: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
-	66, // 48: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
-	66, // 49: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
-	56, // 50: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
-	66, // 51: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
-	63, // 52: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
-	1,  // 53: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
-	4,  // 54: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
-	6,  // 55: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
-	8,  // 56: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
-	12, // 57: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
-	10, // 58: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
-	14, // 59: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
-	18, // 60: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
-	16, // 61: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
-	20, // 62: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
-	22, // 63: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
-	27, // 64: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
-	31, // 65: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
-	33, // 66: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
-	36, // 67: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
-	38, // 68: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
-	40, // 69: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
-	42, // 70: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
-	44, // 71: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
-	47, // 72: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
-	51, // 73: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
-	77, // 74: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
-	78, // 75: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
-	79, // 76: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
-	80, // 77: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
-	81, // 78: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
-	82, // 79: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
-	54, // 80: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	57, // 81: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
-	59, // 82: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
-	61, // 83: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
-	2,  // 84: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	5,  // 85: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	7,  // 86: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	9,  // 87: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	13, // 88: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	11, // 89: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
-	15, // 90: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	19, // 91: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
-	17, // 92: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
-	21, // 93: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	23, // 94: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	28, // 95: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
-	32, // 96: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	34, // 97: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
-	37, // 98: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
-	39, // 99: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
-	41, // 100: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
-	43, // 101: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
-	45, // 102: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
-	48, // 103: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
-	52, // 104: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
-	83, // 105: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
-	84, // 106: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
-	85, // 107: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
-	86, // 108: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
-	87, // 109: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
-	88, // 110: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
-	55, // 111: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	58, // 112: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
-	60, // 113: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
-	62, // 114: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
-	84, // [84:115] is the sub-list for method output_type
-	53, // [53:84] is the sub-list for method input_type
-	53, // [53:53] is the sub-list for extension type_name
-	53, // [53:53] is the sub-list for extension extendee
-	0,  // [0:53] is the sub-list for field type_name
+	75, // 28: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
+	76, // 29: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
+	75, // 30: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
+	75, // 31: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
+	77, // 32: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
+	69, // 33: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
+	78, // 34: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
+	79, // 35: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
+	80, // 36: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
+	48, // 37: healthledger.v1.ProveErasuresResponse.erasures:type_name -> healthledger.v1.Erasure
+	70, // 38: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
+	68, // 39: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
+	49, // 40: healthledger.v1.Erasure.keys:type_name -> healthledger.v1.ErasureKey
+	80, // 41: healthledger.v1.Erasure.deletions:type_name -> healthledger.v1.Deletion
+	70, // 42: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
+	70, // 43: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
+	50, // 44: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	54, // 45: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
+	53, // 46: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
+	70, // 47: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	70, // 48: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
+	70, // 49: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
+	70, // 50: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
+	50, // 51: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	57, // 52: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
+	70, // 53: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
+	70, // 54: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
+	60, // 55: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
+	70, // 56: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
+	67, // 57: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
+	1,  // 58: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
+	4,  // 59: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
+	6,  // 60: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
+	8,  // 61: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
+	12, // 62: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
+	10, // 63: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
+	14, // 64: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
+	18, // 65: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
+	16, // 66: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
+	20, // 67: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
+	22, // 68: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
+	27, // 69: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
+	31, // 70: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
+	33, // 71: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
+	36, // 72: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
+	38, // 73: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
+	40, // 74: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
+	42, // 75: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
+	44, // 76: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
+	51, // 77: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
+	55, // 78: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
+	81, // 79: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
+	82, // 80: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
+	83, // 81: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
+	84, // 82: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
+	85, // 83: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
+	86, // 84: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
+	58, // 85: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	61, // 86: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
+	63, // 87: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
+	65, // 88: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
+	2,  // 89: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	5,  // 90: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	7,  // 91: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	9,  // 92: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	13, // 93: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	11, // 94: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
+	15, // 95: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	19, // 96: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
+	17, // 97: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
+	21, // 98: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	23, // 99: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	28, // 100: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
+	32, // 101: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	34, // 102: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
+	37, // 103: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
+	39, // 104: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	41, // 105: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
+	43, // 106: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
+	45, // 107: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
+	52, // 108: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
+	56, // 109: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
+	87, // 110: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
+	88, // 111: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
+	89, // 112: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
+	90, // 113: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
+	91, // 114: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
+	92, // 115: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
+	59, // 116: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	62, // 117: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
+	64, // 118: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
+	66, // 119: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
+	89, // [89:120] is the sub-list for method output_type
+	58, // [58:89] is the sub-list for method input_type
+	58, // [58:58] is the sub-list for extension type_name
+	58, // [58:58] is the sub-list for extension extendee
+	0,  // [0:58] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_owner_proto_init() }
@@ -4301,14 +4575,14 @@ func file_healthledger_v1_owner_proto_init() {
 	file_healthledger_v1_health_proto_init()
 	file_healthledger_v1_predicate_proto_init()
 	file_healthledger_v1_sample_proto_init()
-	file_healthledger_v1_owner_proto_msgTypes[49].OneofWrappers = []any{}
+	file_healthledger_v1_owner_proto_msgTypes[53].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_owner_proto_rawDesc), len(file_healthledger_v1_owner_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   63,
+			NumMessages:   67,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,71 @@
+package ledger
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+
+	"healthledger/ledger/log"
+	"healthledger/ledger/seal"
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// keyMissing is what is wrong with a key that is not in the key directory. Of class health
+// that is right where a decision, which comes later, has erased the epoch.
+const keyMissing = "is missing"
+
+// absentKey is a key of class health that is missing.
+type absentKey struct {
+	epoch    uint64
+	wrapHash [32]byte
+	segments *pb.LogFault
+}
+
+// absent notes a segment whose key is missing.
+func (v *Verification) absent(segment seal.Segment, sequence uint64) {
+	if n := len(v.absents); n > 0 {
+		if last := &v.absents[n-1]; last.epoch == segment.Epoch && last.wrapHash == segment.WrapHash {
+			last.segments.To, last.segments.Segments = sequence, last.segments.GetSegments()+1
+			return
+		}
+	}
+	f := &pb.LogFault{
+		From: sequence, To: sequence, Segments: 1, Kind: faultKey, Why: fmt.Sprintf("the key of health epoch %d %s", segment.Epoch, keyMissing),
+	}
+	v.absents, v.faults = append(v.absents, absentKey{segment.Epoch, segment.WrapHash, f}), append(v.faults, f)
+}
+
+// checkErasures compares the keys that are missing with those that the owner has destroyed.
+func (v *Verification) checkErasures() {
+	right := map[*pb.LogFault]bool{}
+	for _, a := range v.absents {
+		e, erased := v.state.Erased(a.epoch)
+		right[a.segments] = erased && bytes.Equal(e.GetWrapHash(), a.wrapHash[:])
+	}
+	v.faults = slices.DeleteFunc(v.faults, func(f *pb.LogFault) bool { return right[f] })
+	if n := len(v.faults) - maxFaults; n > 0 {
+		v.faults, v.more = v.faults[:maxFaults], v.more+uint64(n)
+	}
+	v.absents = nil
+	for _, erasure := range v.state.Erasures() {
+		for _, e := range erasure.Epochs {
+			if now, _ := v.state.Erased(e.GetEpoch()); now == e {
+				v.checkErased(e)
+			}
+		}
+	}
+}
+
+// checkErased checks that the key of an epoch is destroyed, and that of what is left of it is
+// there.
+func (v *Verification) checkErased(e *pb.ErasedEpoch) {
+	if _, err := v.directory.Wrap(seal.Health, e.GetEpoch()); !errors.Is(err, log.ErrNoWrap) {
+		v.fault(faultKey, 0, 0, fmt.Sprintf("the key of health epoch %d was erased and is there again", e.GetEpoch()))
+	}
+	wrap, err := v.directory.Wrap(seal.Resealed, e.GetReseal())
+	if sum := sha256.Sum256(wrap); err != nil || !bytes.Equal(sum[:], e.GetResealHash()) {
+		v.fault(faultKey, e.GetFirst(), e.GetLast(), fmt.Sprintf("the key of what is left of health epoch %d is missing or another", e.GetEpoch()))
+	}
+}
