@@ -42,16 +42,25 @@ func (b *Batch) aboutOf(o *incoming) about {
 	if !ok || !t.PerObject {
 		return about{}
 	}
-	id := o.sample.UUID
-	if !o.sample.HasUUID {
-		deriver := health.NewDeriver(b.column.request, b.view.appKey(b.column.app), o.typeCode)
-		id = deriver.UUID(o.sample.Index)
-	}
+	id := b.view.uuidOf(b.column.request, b.column.app, o.typeCode, &o.sample)
 	what := about{object: health.ObjectName(t, o.origin.source, id, o.body)}
-	if t.GrantedThrough().Kind != catalog.UserAnnotated {
+	if !isNamed(t) {
 		what.period = string(appendPeriod(nil, o.sample.Start, o.sample.End))
 	}
 	return what
+}
+
+// isNamed says whether objects of a type that is granted object by object go by a name of
+// their own, and not by their UUID.
+func isNamed(t *catalog.Type) bool { return t.GrantedThrough().Kind == catalog.UserAnnotated }
+
+// uuidOf returns the UUID of a sample that a request brought.
+func (v *View) uuidOf(request [16]byte, app uint64, typeCode uint32, s *Sample) [16]byte {
+	if s.HasUUID {
+		return s.UUID
+	}
+	deriver := health.NewDeriver(request, v.appKey(app), typeCode)
+	return deriver.UUID(s.Index)
 }
 
 // sourceAbout returns the source under which an object lies.

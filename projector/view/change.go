@@ -58,7 +58,9 @@ func (b *Batch) noteChange(d *draft, ranges *endRanges, end int64) {
 		d.rangesOf = b.sequence
 	}
 	if number := dayOf(end); ranges.extend(number, end) {
-		d.day(number).changed = b.sequence
+		// An erasure may have set it to a later one.
+		one := d.day(number)
+		one.changed = max(one.changed, b.sequence)
 	}
 }
 

@@ -142,7 +142,7 @@ func goldenLog() []logged {
 	part := &pb.PartSaved{App: 7, Upload: upload, Chunk: &pb.Chunk{Beats: &pb.Beats{Offset: []int64{5, 900_000}, AfterGap: []uint32{1}}}}
 	log = append(log, logged{70_000, 1, &pb.Event{Body: &pb.Event_PartSaved{PartSaved: part}}})
 	log = append(log, logged{70_000, 2, event(7, 3, false, goldenObjects(upload)...)})
-	return slices.Concat(log, goldenUpdates(), goldenAsking(), goldenRemovals(), goldenAccess(), goldenDisclosures(), goldenRefusals())
+	return slices.Concat(log, goldenUpdates(), goldenAsking(), goldenRemovals(), goldenAccess(), goldenDisclosures(), goldenRefusals(), goldenGhosts())
 }
 
 // goldenRemovals delete a sample with a UUID of its own, one without and with metadata, a
@@ -159,6 +159,41 @@ func goldenRemovals() []logged {
 			&pb.DeletedSamples{Type: 2001, To: proto.Int64(8)})},
 		{70_002, 1, deleted(0, owner[:], &pb.DeletedSamples{Type: 2502})},
 	}
+}
+
+// goldenGhosts are what erasures have left: of plain samples, of a correlation with a member
+// that remains, of a member, of objects that are granted alone; and a part of an upload.
+func goldenGhosts() []logged {
+	bound := int64(1_600_000_000_000_000)
+	body := func(s *pb.Sample) []byte {
+		b, err := health.AppendBody(nil, s)
+		if err != nil {
+			panic(err)
+		}
+		return b
+	}
+	value := 80.0
+	member := &pb.Sample{Type: "bloodPressureDiastolic", Unit: "mmHg", Value: &value, Start: health.Timestamp(bound + 70), End: health.Timestamp(bound + 71)}
+	gone := func(end int64) *pb.Sample {
+		return &pb.Sample{Type: "bloodPressureSystolic", Uuid: "6ba7b810-9dad-41d1-80b4-00c04fd43001", Ghost: &pb.Ghost{Erased: 2, End: &end}}
+	}
+	ends := []*pb.GhostEnd{{Type: 13, End: bound}, {Type: 14, End: math.MinInt64}}
+	return []logged{{70_003, 0, &pb.Event{Time: 1_700_000_000_000_000, Body: &pb.Event_SamplesSaved{SamplesSaved: &pb.SamplesSaved{
+		App: 7, RequestId: bytes.Repeat([]byte{5}, 16), Outcome: &pb.RequestOutcome{Stored: 6, Duplicates: 1}, Columns: []*pb.SampleColumns{
+			{
+				Type: 300, Unit: "count/min", Source: someSources[5], Tick: 1, Start: []int64{0, bound + 90, 0}, Mantissa: []int64{0, 61, 0},
+				Uuid: []byte("erased UUID 0001still there 0001erased UUID 0002"), Erased: []uint64{2, 0, 1}, ErasedEnd: []int64{bound},
+			},
+			{Type: 2001, Tick: 1, Start: []int64{0, bound + 70}, Erased: []uint64{3, 0}, ErasedEnd: []int64{bound}, Body: [][]byte{
+				body(&pb.Sample{Ghost: &pb.Ghost{Ends: ends}, Members: []*pb.Sample{member}}),
+				body(&pb.Sample{Members: []*pb.Sample{gone(bound), member}}),
+			}},
+			{Type: mustType("visionPrescription"), Source: someSources[3], Tick: 1, Start: []int64{0}, Erased: []uint64{2}, ErasedEnd: []int64{math.MinInt64}},
+			{Type: mustType("medicationDoseEvent"), Tick: 1, Start: []int64{0, 0}, Erased: []uint64{2, 2}, ErasedEnd: []int64{bound, bound}, Body: [][]byte{
+				body(&pb.Sample{Ghost: &pb.Ghost{Object: "c1"}}), body(&pb.Sample{Ghost: &pb.Ghost{Alias: []byte("0123456789abcdef")}}),
+			}},
+		},
+	}}}}, {70_003, 1, &pb.Event{Body: &pb.Event_PartSaved{PartSaved: &pb.PartSaved{App: 7, Erased: true}}}}}
 }
 
 // goldenUpdates are subscriptions without and with an acknowledgement, and one that ended.
@@ -285,7 +320,7 @@ func TestRowsAreTheGoldenOnes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := b.Commit(Cursor{Sequence: 70_002, Tree: []byte("tree")}); err != nil {
+	if err := b.Commit(Cursor{Sequence: 70_003, Tree: []byte("tree")}); err != nil {
 		t.Fatal(err)
 	}
 	got := strings.Join(dump(t, v), "\n") + "\n"

@@ -142,6 +142,8 @@ func openView(t testing.TB, files vfs.FS) *View {
 	if err != nil {
 		t.Fatal(err)
 	}
+	v.SetErasure(1, 70_300)
+	v.SetErasure(2, 70_301)
 	return v
 }
 

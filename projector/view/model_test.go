@@ -263,6 +263,7 @@ func (m *model) add(o *modelObject, body *pb.Sample) (modelRef, bool) {
 	items, complete := m.items(o.app, body)
 	if !complete {
 		m.counts.Incomplete++
+		m.passMembers(body)
 		return modelRef{}, false
 	}
 	o.items = items
@@ -270,6 +271,7 @@ func (m *model) add(o *modelObject, body *pb.Sample) (modelRef, bool) {
 	same := o.sample.HasUUID && m.uuids[uuid] != nil
 	if same || before != nil && !o.implied && o.version <= before.version {
 		m.counts.Duplicates += 1 + uint64(len(body.GetMembers()))
+		m.passMembers(body)
 		if o.identity != "" {
 			return modelRef{identity: o.identity}, true
 		}
@@ -309,6 +311,12 @@ func (m *model) add(o *modelObject, body *pb.Sample) (modelRef, bool) {
 		return modelRef{identity: o.identity}, true
 	}
 	return modelRef{object: o}, true
+}
+
+func (m *model) passMembers(body *pb.Sample) {
+	for _, member := range body.GetMembers() {
+		m.next[mustType(member.GetType())]++
+	}
 }
 
 func (m *model) addMembers(o *modelObject, body *pb.Sample) {

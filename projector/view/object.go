@@ -56,7 +56,7 @@ func (b *Batch) saveObject(o *incoming) (reference, bool, error) {
 	}
 	if !complete {
 		b.counts.Incomplete++
-		return reference{}, false, nil
+		return reference{}, false, b.passMembers(o.body)
 	}
 	o.identity = b.identityOf(o)
 	before, at, there, err := b.byName(o)
@@ -65,6 +65,9 @@ func (b *Batch) saveObject(o *incoming) (reference, bool, error) {
 	}
 	if there {
 		b.counts.Duplicates += 1 + uint64(len(o.body.GetMembers()))
+		if err := b.passMembers(o.body); err != nil {
+			return reference{}, false, err
+		}
 		return at, at.named || at.row.Type == o.typeCode, nil
 	}
 	if err := b.saveMembers(o); err != nil {
@@ -108,6 +111,12 @@ func (b *Batch) byName(o *incoming) (before *known, at reference, there bool, er
 // saveMembers adds the members of an object as samples of their own.
 func (b *Batch) saveMembers(o *incoming) error {
 	for _, m := range o.body.GetMembers() {
+		if m.GetGhost() != nil {
+			if err := b.saveGhostMember(o, m); err != nil {
+				return err
+			}
+			continue
+		}
 		member, err := b.member(o, m)
 		if err != nil {
 			return err
@@ -123,6 +132,19 @@ func (b *Batch) saveMembers(o *incoming) error {
 		if isCorrelation(o.typeCode) {
 			o.pair(member.typeCode, member.sample.End)
 		}
+	}
+	return nil
+}
+
+// passMembers counts the members of an object that is left out: what index a member has says
+// where it came in the request, and not what became of others.
+func (b *Batch) passMembers(body *pb.Sample) error {
+	for _, m := range body.GetMembers() {
+		t, ok := catalog.Lookup(m.GetType())
+		if !ok {
+			return fmt.Errorf("%w: a malformed member", ErrEvent)
+		}
+		b.column.memberIndex(t.Code)
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	pb "healthledger/proto/healthledger/v1"
 )
 
 // Outcome is what became of a request. It counts objects, members among them.
@@ -15,15 +17,19 @@ type Outcome struct {
 	Stored, Duplicates, Incomplete, Deleted uint64
 }
 
-// putRequest notes where a request was applied and what it did, given the counts before.
-func (b *Batch) putRequest(request named, before Counts) {
+// putRequest notes where a request was applied and what it did, given the counts before. If
+// an erasure has taken something of it, or of what it deleted, the outcome came with the event.
+func (b *Batch) putRequest(request named, before Counts, given *pb.RequestOutcome) {
 	now := &b.counts
-	// What the request has stored and replaced itself was stored.
-	stored := (now.Samples + now.Replaced + now.Deleted) - (before.Samples + before.Replaced + before.Deleted)
+	if given == nil {
+		given = &pb.RequestOutcome{
+			// What the request has stored and replaced itself was stored.
+			Stored:     (now.Samples + now.Replaced + now.Deleted) - (before.Samples + before.Replaced + before.Deleted),
+			Duplicates: now.Duplicates - before.Duplicates, Incomplete: now.Incomplete - before.Incomplete, Deleted: now.Deleted - before.Deleted,
+		}
+	}
 	b.value = appendOrdered(appendOrdered(b.value[:0], b.sequence), uint64(b.event))
-	for _, n := range [...]uint64{
-		stored, now.Duplicates - before.Duplicates, now.Incomplete - before.Incomplete, now.Deleted - before.Deleted,
-	} {
+	for _, n := range [...]uint64{given.GetStored(), given.GetDuplicates(), given.GetIncomplete(), given.GetDeleted()} {
 		b.value = binary.AppendUvarint(b.value, n)
 	}
 	b.key = appendObjectKey(b.key[:0], familyRequest, request.app, &request.id)

@@ -29,6 +29,9 @@ type payload struct {
 
 // savePart keeps a part of a payload that goes ahead of its object.
 func (b *Batch) savePart(p *pb.PartSaved) error {
+	if p.GetErased() {
+		return nil
+	}
 	if len(p.GetUpload()) != 16 || health.Items(p.GetChunk()) == 0 {
 		return fmt.Errorf("%w: a part of nothing", ErrEvent)
 	}

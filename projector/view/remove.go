@@ -14,7 +14,7 @@ func (b *Batch) remove(deleted *pb.SamplesDeleted) error {
 		return fmt.Errorf("%w: a deletion of nobody", ErrEvent)
 	}
 	request := named{app: deleted.GetApp(), id: [16]byte(deleted.GetRequestId())}
-	_, err := b.removeAll(request, deleted.GetDeletions())
+	_, err := b.removeAll(request, deleted.GetDeletions(), deleted.GetOutcome())
 	return err
 }
 
@@ -23,7 +23,7 @@ func (b *Batch) remove(deleted *pb.SamplesDeleted) error {
 // request of app 0: see OwnerRequest. A number that was seen before deletes nothing.
 func (b *Batch) DeleteForOwner(sequence uint64, event int, number int, d []*pb.DeletedSamples) (deleted uint64, err error) {
 	if err = b.advance(sequence, event); err == nil {
-		deleted, err = b.removeAll(named{id: OwnerRequest(number)}, d)
+		deleted, err = b.removeAll(named{id: OwnerRequest(number)}, d, nil)
 	}
 	if err != nil {
 		b.err = err
@@ -39,7 +39,7 @@ func OwnerRequest(number int) (id [16]byte) {
 }
 
 // removeAll deletes what the deletions of a request name; those of app 0 are the owner's.
-func (b *Batch) removeAll(request named, deletions []*pb.DeletedSamples) (uint64, error) {
+func (b *Batch) removeAll(request named, deletions []*pb.DeletedSamples, given *pb.RequestOutcome) (uint64, error) {
 	seen, err := b.seenRequest(request)
 	if err != nil || seen {
 		return 0, err
@@ -57,7 +57,7 @@ func (b *Batch) removeAll(request named, deletions []*pb.DeletedSamples) (uint64
 			return 0, err
 		}
 	}
-	b.putRequest(request, before)
+	b.putRequest(request, before, given)
 	return b.counts.Deleted - before.Deleted, nil
 }
 

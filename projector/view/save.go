@@ -34,7 +34,7 @@ func (b *Batch) save(time int64, saved *pb.SamplesSaved) error {
 		}
 	}
 	b.putDerived(request)
-	b.putRequest(request, before)
+	b.putRequest(request, before, saved.GetOutcome())
 	return nil
 }
 
@@ -155,7 +155,7 @@ func (c *column) open(count int) {
 
 func (b *Batch) saveColumn(c *pb.SampleColumns) error {
 	count := health.Count(c)
-	for _, n := range [...]int{len(c.GetMetadataIndex()), len(c.GetBody())} {
+	for _, n := range [...]int{len(c.GetMetadataIndex()), len(c.GetBody()), len(c.GetErased())} {
 		if n != 0 && n != count {
 			return fmt.Errorf("%w: %d samples with a column of %d", ErrEvent, count, n)
 		}
@@ -169,7 +169,15 @@ func (b *Batch) saveColumn(c *pb.SampleColumns) error {
 	if b.column.relaxed = nil; b.column.byContent {
 		b.column.relaxed = b.relaxed(c.GetType(), o, true)
 	}
+	erased, ends := c.GetErased(), c.GetErasedEnd()
 	for i, row := range health.Rows(c) {
+		if len(erased) > 0 && erased[i] > 0 {
+			var err error
+			if ends, err = b.saveGhostRow(o, c, i, first+uint32(i), &row, ends); err != nil {
+				return err
+			}
+			continue
+		}
 		if row.End < row.Start {
 			return fmt.Errorf("%w: a sample that ends before it starts", ErrEvent)
 		}

@@ -34,7 +34,7 @@ import (
 
 // formatVersion is the version of everything FORMAT.md describes. A view of another
 // version is rebuilt.
-const formatVersion = 8
+const formatVersion = 9
 
 var (
 	// ErrFormat is wrapped by errors that say a view is of another version or damaged.

@@ -69,6 +69,9 @@ func (pk *packer) row(s *pb.Sample, row *Row) (*catalog.Type, *FieldError) {
 	if s.PayloadToken != "" {
 		return nil, refuse("payloadToken", "", whyLedger)
 	}
+	if s.Ghost != nil {
+		return nil, refuse("ghost", "", whyLedger)
+	}
 	t, ok := catalog.Lookup(s.Type)
 	if !ok {
 		return nil, refuse("type", s.Type, "no such type")

@@ -118,7 +118,7 @@ func TestEveryCorruptionOfABodyIsRefused(t *testing.T) {
 
 func TestBodiesHoldNothingOfTheColumns(t *testing.T) {
 	for what, body := range map[string]*pb.Sample{
-		"uuid": {Uuid: "x"}, "start": {Start: at(0)}, "value": {Value: num(0)}, "token": {PayloadToken: "x"}, "nothing": {},
+		"uuid": {Uuid: "x"}, "start": {Start: at(0)}, "value": {Value: num(0)}, "token": {PayloadToken: "x"}, "ghost": {Ghost: &pb.Ghost{}}, "nothing": {},
 	} {
 		columns, err := health.Columns([]*pb.Sample{whole["workout"]()}, health.Policy{})
 		if err != nil {

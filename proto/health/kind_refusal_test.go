@@ -71,6 +71,8 @@ func TestRefusedWorkouts(t *testing.T) {
 		"member's unit":      {"workout", func(s *pb.Sample) { s.Members[0].Unit = "kg" }, "members[0].unit", "kg", "not compatible", false},
 		"member's token":     {"workout", func(s *pb.Sample) { s.Members[0].PayloadToken = "x" }, "members[0].payloadToken", "", "set by the ledger", false},
 		"token":              {"workout", func(s *pb.Sample) { s.PayloadToken = "x" }, "payloadToken", "", "set by the ledger", false},
+		"member's ghost":     {"workout", func(s *pb.Sample) { s.Members[0].Ghost = &pb.Ghost{} }, "members[0].ghost", "", "set by the ledger", false},
+		"ghost":              {"workout", func(s *pb.Sample) { s.Ghost = &pb.Ghost{Erased: 1} }, "ghost", "", "set by the ledger", false},
 		"no object":          {"workout", func(s *pb.Sample) { s.Object = nil }, "workout", "", "missing", false},
 		"other object":       {"workout", func(s *pb.Sample) { s.Object = whole["gad7"]().Object }, "scoredAssessment", "", "not what a workout has", false},
 		"a value":            {"workout", func(s *pb.Sample) { s.Value = num(1) }, "value", "1", "have no value", false},

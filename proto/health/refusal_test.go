@@ -212,6 +212,8 @@ func TestRefusedColumnsNameTheField(t *testing.T) {
 	}{
 		"empty":               {func(c *pb.SampleColumns) { proto.Reset(c) }, 0, "start"},
 		"unknown field":       {func(c *pb.SampleColumns) { unknownField(c) }, 0, "columns"},
+		"erased":              {func(c *pb.SampleColumns) { c.Erased = make([]uint64, 4) }, 0, "erased"},
+		"erased end":          {func(c *pb.SampleColumns) { c.ErasedEnd = []int64{0} }, 0, "erased"},
 		"type":                {func(c *pb.SampleColumns) { c.Type = 0 }, 0, "type"},
 		"unit of none":        {func(c *pb.SampleColumns) { c.Type = 2001 }, 0, "unit"},
 		"read-only":           {func(c *pb.SampleColumns) { c.Type, c.Unit = 2, "min" }, 0, "type"},

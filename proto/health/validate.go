@@ -39,6 +39,9 @@ func validateColumns(c *pb.SampleColumns, p Policy) *FieldError {
 	if hasUnknown(c) {
 		return refuse("columns", "", whyUnknown)
 	}
+	if len(c.Erased)+len(c.ErasedEnd) > 0 {
+		return refuse("erased", "", whyLedger)
+	}
 	t, ok := catalog.ByCode(c.Type)
 	if !ok {
 		return refuse("type", strconv.FormatUint(uint64(c.Type), 10), "no type has this code")

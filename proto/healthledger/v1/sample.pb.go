@@ -484,15 +484,20 @@ func (*Sample_ImportedElement) isSample_Object() {}
 // for it: in the body of its row, and of a member in the body of its whole.
 type Ghost struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Of a member: as in SampleColumns.
+	// Of a member: as in SampleColumns. A member also keeps its type and its source.
 	Erased uint64 `protobuf:"varint,1,opt,name=erased,proto3" json:"erased,omitempty"`
-	End    int64  `protobuf:"zigzag64,2,opt,name=end,proto3" json:"end,omitempty"`
+	// Of a member that the whole had: as in SampleColumns, also where nothing else is left.
+	End *int64 `protobuf:"zigzag64,2,opt,name=end,proto3,oneof" json:"end,omitempty"`
+	// Of a member that a version replaces which is not erased: what both are known by, as the
+	// view hashes it.
+	Identity []byte `protobuf:"bytes,3,opt,name=identity,proto3" json:"identity,omitempty"`
 	// Of a correlation: the types of its members, in order, each with the rounded end of the
 	// last one.
-	Ends []*GhostEnd `protobuf:"bytes,3,rep,name=ends,proto3" json:"ends,omitempty"`
+	Ends []*GhostEnd `protobuf:"bytes,4,rep,name=ends,proto3" json:"ends,omitempty"`
 	// Of a type that is granted object by object, and goes by a name of its own: that name or,
-	// if nobody knows it any more, another one in its place.
-	Object        string `protobuf:"bytes,4,opt,name=object,proto3" json:"object,omitempty"`
+	// if nothing else has it any more, 16 bytes that stand for it.
+	Object        string `protobuf:"bytes,5,opt,name=object,proto3" json:"object,omitempty"`
+	Alias         []byte `protobuf:"bytes,6,opt,name=alias,proto3" json:"alias,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -535,10 +540,17 @@ func (x *Ghost) GetErased() uint64 {
 }
 
 func (x *Ghost) GetEnd() int64 {
-	if x != nil {
-		return x.End
+	if x != nil && x.End != nil {
+		return *x.End
 	}
 	return 0
+}
+
+func (x *Ghost) GetIdentity() []byte {
+	if x != nil {
+		return x.Identity
+	}
+	return nil
 }
 
 func (x *Ghost) GetEnds() []*GhostEnd {
@@ -553,6 +565,13 @@ func (x *Ghost) GetObject() string {
 		return x.Object
 	}
 	return ""
+}
+
+func (x *Ghost) GetAlias() []byte {
+	if x != nil {
+		return x.Alias
+	}
+	return nil
 }
 
 // GhostEnd says when the last member of a type ends.
@@ -840,12 +859,15 @@ const file_healthledger_v1_sample_proto_rawDesc = "" +
 	"\rpayload_token\x18\x0e \x01(\tR\fpayloadToken\x12,\n" +
 	"\x05ghost\x18! \x01(\v2\x16.healthledger.v1.GhostR\x05ghostB\b\n" +
 	"\x06objectB\b\n" +
-	"\x06_value\"x\n" +
+	"\x06_value\"\xb7\x01\n" +
 	"\x05Ghost\x12\x16\n" +
-	"\x06erased\x18\x01 \x01(\x04R\x06erased\x12\x10\n" +
-	"\x03end\x18\x02 \x01(\x12R\x03end\x12-\n" +
-	"\x04ends\x18\x03 \x03(\v2\x19.healthledger.v1.GhostEndR\x04ends\x12\x16\n" +
-	"\x06object\x18\x04 \x01(\tR\x06object\"0\n" +
+	"\x06erased\x18\x01 \x01(\x04R\x06erased\x12\x15\n" +
+	"\x03end\x18\x02 \x01(\x12H\x00R\x03end\x88\x01\x01\x12\x1a\n" +
+	"\bidentity\x18\x03 \x01(\fR\bidentity\x12-\n" +
+	"\x04ends\x18\x04 \x03(\v2\x19.healthledger.v1.GhostEndR\x04ends\x12\x16\n" +
+	"\x06object\x18\x05 \x01(\tR\x06object\x12\x14\n" +
+	"\x05alias\x18\x06 \x01(\fR\x05aliasB\x06\n" +
+	"\x04_end\"0\n" +
 	"\bGhostEnd\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x10\n" +
 	"\x03end\x18\x02 \x01(\x12R\x03end\"\xd1\x03\n" +
@@ -974,6 +996,7 @@ func file_healthledger_v1_sample_proto_init() {
 		(*Sample_QuantitySeries)(nil),
 		(*Sample_ImportedElement)(nil),
 	}
+	file_healthledger_v1_sample_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
