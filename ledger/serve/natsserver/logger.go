@@ -14,6 +14,8 @@ import (
 // event is kept. Tracing, which would print payloads, is never switched on.
 type journal struct {
 	log *slog.Logger
+	// broke is called when a stream stops taking writes.
+	broke func()
 
 	mu    sync.Mutex
 	fatal string
@@ -68,8 +70,14 @@ func (j *journal) Noticef(format string, v ...any) { j.print(slog.LevelDebug, fo
 // Warnf implements server.Logger.
 func (j *journal) Warnf(format string, v ...any) { j.print(slog.LevelWarn, format, v) }
 
-// Errorf implements server.Logger.
-func (j *journal) Errorf(format string, v ...any) { j.print(slog.LevelError, format, v) }
+// Errorf implements server.Logger. That a stream refuses writes from now on is told here
+// and to nobody else.
+func (j *journal) Errorf(format string, v ...any) {
+	j.print(slog.LevelError, format, v)
+	if strings.HasSuffix(format, " critical write error: %v") {
+		j.broke()
+	}
+}
 
 // Fatalf implements server.Logger. The server calls it where its own program
 // would exit; Start turns it into an error.

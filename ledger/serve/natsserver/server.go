@@ -25,7 +25,6 @@ import (
 	"math"
 	"net"
 	"os"
-	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -90,6 +89,7 @@ type Options struct {
 // Server is a running NATS server.
 type Server struct {
 	nats *server.Server
+	dir  string
 	gate *gate
 	lock *os.File
 	log  *slog.Logger
@@ -98,6 +98,7 @@ type Server struct {
 	own map[Kind][2]string
 
 	journal   *journal
+	mender    *mender
 	listening atomic.Bool
 	shutdown  sync.Once
 }
@@ -129,12 +130,14 @@ func start(opts Options) (*Server, error) {
 		return nil, fmt.Errorf("store directory %s: %w", opts.StoreDir, err)
 	}
 	s := &Server{
+		dir:  opts.StoreDir,
 		gate: &gate{authenticate: opts.Authenticate, authenticateNKey: opts.AuthenticateNKey, accounts: map[string]*server.Account{}, grants: map[string]grant{}},
 		lock: lock,
 		log:  opts.Logger,
 		own:  map[Kind][2]string{},
 	}
-	s.journal = &journal{log: opts.Logger}
+	s.mender = newMender(s)
+	s.journal = &journal{log: opts.Logger, broke: s.mender.Broke}
 	serverOptions := serverOptions(opts.StoreDir, host, port, s.gate)
 	serverOptions.TLSConfig = opts.TLS
 	s.nats, err = server.NewServer(serverOptions)
@@ -144,6 +147,7 @@ func start(opts Options) (*Server, error) {
 	}
 	s.nats.SetLoggerV2(s.journal, false, false, false)
 	s.nats.Start()
+	go s.mender.run()
 	if err := s.ready(); err != nil {
 		s.Shutdown()
 		return nil, err
@@ -234,19 +238,8 @@ func (s *Server) ready() error {
 		}
 		s.gate.accounts[name] = account
 	}
-	// Streams are recovered side by side: it is mostly waiting for the disk.
-	tasks := make(chan func())
-	for range 4 * runtime.GOMAXPROCS(0) {
-		go func() {
-			for task := range tasks {
-				task()
-			}
-		}()
-	}
-	err := s.gate.accounts[accountLog].EnableJetStream(nil, tasks)
-	close(tasks)
-	if err != nil {
-		return fmt.Errorf("recover streams: %w", err)
+	if err := s.recoverStreams(); err != nil {
+		return err
 	}
 	if err := admitGuests(s.gate.accounts[accountLog], s.gate.accounts[accountGuests]); err != nil {
 		return fmt.Errorf("admit guests to the log: %w", err)
@@ -370,6 +363,7 @@ func (s *Server) disconnectUser(user string) {
 func (s *Server) Shutdown() {
 	s.shutdown.Do(func() {
 		s.gate.open.Store(false)
+		s.mender.Close()
 		s.nats.Shutdown()
 		s.nats.WaitForShutdown()
 		s.lock.Close()
