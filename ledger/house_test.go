@@ -19,6 +19,7 @@ import (
 
 	"healthledger/authz"
 	"healthledger/authz/authztest"
+	"healthledger/ledger/disk"
 	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
 	"healthledger/ledger/serve/natsserver"
@@ -38,6 +39,7 @@ type house struct {
 	conn   *nats.Conn
 	ledger *Ledger
 	clock  *clock
+	room   func(disk.Use) error
 }
 
 // clock is a wall clock that tests move.
@@ -106,7 +108,7 @@ func (h *house) open() {
 	h.t.Helper()
 	var err error
 	h.ledger, err = Open(h.t.Context(), Config{
-		Dir: h.dir, Admin: h.js(), Appender: h.conn, Logger: slog.New(slog.DiscardHandler), Now: h.clock.now,
+		Dir: h.dir, Admin: h.js(), Appender: h.conn, Logger: slog.New(slog.DiscardHandler), Now: h.clock.now, Room: h.room,
 	})
 	if err != nil {
 		h.t.Fatal(err)

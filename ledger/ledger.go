@@ -25,6 +25,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"healthledger/authz"
+	"healthledger/ledger/disk"
 	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
 	pb "healthledger/proto/healthledger/v1"
@@ -47,6 +48,9 @@ type Config struct {
 	Appender *nats.Conn
 	Logger   *slog.Logger
 	Now      func() time.Time
+	// Room says whether there is room in the logs for a use, nil: always. Its errors are
+	// those of an append: log.ErrNoSpace, ErrUnwritable.
+	Room func(disk.Use) error
 }
 
 // Ledger holds the stores of a data directory.
@@ -56,6 +60,7 @@ type Ledger struct {
 	appender *nats.Conn
 	logger   *slog.Logger
 	now      func() time.Time
+	room     func(disk.Use) error
 	devices  *devices
 
 	mu     sync.RWMutex
@@ -68,8 +73,11 @@ type Ledger struct {
 // keep the others from being served: it answers with its error.
 func Open(ctx context.Context, c Config) (*Ledger, error) {
 	l := &Ledger{
-		dir: c.Dir, admin: c.Admin, appender: c.Appender, logger: c.Logger, now: c.Now,
+		dir: c.Dir, admin: c.Admin, appender: c.Appender, logger: c.Logger, now: c.Now, room: c.Room,
 		stores: map[seal.StoreID]*Store{}, broken: map[seal.StoreID]error{},
+	}
+	if l.room == nil {
+		l.room = func(disk.Use) error { return nil }
 	}
 	for _, folder := range []string{l.dir, filepath.Join(l.dir, "pins"), filepath.Join(l.dir, "stores")} {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
@@ -154,7 +162,7 @@ func (l *Ledger) Create(ctx context.Context, req *pb.CreateStoreRequest) (*Store
 		return nil, fmt.Errorf("create store %s: %w", id, fs.ErrExist)
 	}
 	s := &Store{
-		id: id, path: l.storePath(id), keyring: keyring, devices: l.devices, now: l.now, admin: l.admin,
+		id: id, path: l.storePath(id), keyring: keyring, devices: l.devices, now: l.now, room: l.room, admin: l.admin,
 		reader: log.NewReader(l.appender, id), changed: make(chan struct{}),
 	}
 	if err := l.fill(ctx, s, req); err != nil {

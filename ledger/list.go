@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -51,11 +52,20 @@ func (s *Store) ListLog(ctx context.Context, from uint64, limit uint32) (*pb.Lis
 	return resp, nil
 }
 
-// LogBytes returns the size of the log as JetStream stores it.
-func (s *Store) LogBytes(ctx context.Context) (uint64, error) {
+// LogState is what JetStream knows of a log.
+type LogState struct {
+	// Bytes that it takes.
+	Bytes uint64
+	// Last is when the last segment was written; zero: there is none.
+	Last time.Time
+}
+
+// LogState asks for the state of the log.
+func (s *Store) LogState(ctx context.Context) (LogState, error) {
 	stream, err := log.OpenStream(ctx, s.admin, s.id)
 	if err != nil {
-		return 0, err
+		return LogState{}, err
 	}
-	return stream.CachedInfo().State.Bytes, nil
+	state := stream.CachedInfo().State
+	return LogState{state.Bytes, state.LastTime}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"connectrpc.com/connect"
 
 	"healthledger/authz"
+	"healthledger/ledger/disk"
 	"healthledger/ledger/log"
 	"healthledger/proto/catalog"
 	"healthledger/proto/health"
@@ -91,6 +92,9 @@ func (s *Store) put(ctx context.Context, app *authz.App, may func(*authz.App) er
 			return rpc.Unauthenticated()
 		}
 		return may(now)
+	}
+	if err := s.room(disk.Ordinary); err != nil {
+		return 0, appendError(err)
 	}
 	sequence, err := s.recordIf(ctx, app.Number, check, events...)
 	switch {
@@ -186,13 +190,18 @@ func invalid(err error) error {
 	}, "%s", field.Error())
 }
 
+// NoSpace is the error of a call for which the disk has no room, and says what came of it.
+func NoSpace(what string) error {
+	return rpc.Error(connect.CodeResourceExhausted, &pb.ErrorDetail{Reason: rpc.ReasonNoSpace}, "the daemon's disk is full or nearly so: %s", what)
+}
+
 func appendError(err error) error {
 	switch {
 	case errors.Is(err, ErrTooLarge):
 		return rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{Reason: rpc.ReasonTooLarge, Why: "send fewer samples at once"},
 			"the batch is larger than a segment of the log: send fewer samples at once")
 	case errors.Is(err, log.ErrNoSpace):
-		return rpc.Error(connect.CodeResourceExhausted, &pb.ErrorDetail{Reason: rpc.ReasonNoSpace}, "no space is left for the log")
+		return NoSpace("nothing was written")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	default:

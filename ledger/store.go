@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"healthledger/authz"
+	"healthledger/ledger/disk"
 	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
 	"healthledger/ledger/tree"
@@ -57,6 +59,7 @@ type Store struct {
 	epochs    *epochs
 	appender  *appender
 	now       func() time.Time
+	room      func(disk.Use) error
 
 	deciding sync.Mutex
 
@@ -117,7 +120,7 @@ func (v verifier) Rekeyed(previous []byte, r *pb.StoreRekeyed) (authz.Verifier, 
 // open reads what the daemon remembers of the store and catches up with the log.
 func (l *Ledger) open(ctx context.Context, id seal.StoreID) (*Store, error) {
 	s := &Store{
-		id: id, path: l.storePath(id), devices: l.devices, now: l.now, admin: l.admin,
+		id: id, path: l.storePath(id), devices: l.devices, now: l.now, room: l.room, admin: l.admin,
 		reader: log.NewReader(l.appender, id), changed: make(chan struct{}),
 	}
 	if err := s.openKeys(l.pinPath(id)); err != nil {
@@ -222,8 +225,16 @@ func (s *Store) startAppender(l *Ledger, at head, key *seal.DeviceKey) {
 func (s *Store) Enrolled() bool { return s.devices.find(s.state.Device()) != nil }
 
 // Record appends events of class health about an app (0: the owner), in one segment if
-// they fit one, and returns the sequence of the last.
+// they fit one, and returns the sequence of the last. They may use the reserve of the disk,
+// except for refusals, of which an app can make as many as it likes.
 func (s *Store) Record(ctx context.Context, app uint64, events ...*pb.Event) (uint64, error) {
+	use := disk.Reserved
+	if slices.ContainsFunc(events, func(e *pb.Event) bool { return e.GetRefusalRecorded() != nil }) {
+		use = disk.Ordinary
+	}
+	if err := s.room(use); err != nil {
+		return 0, err
+	}
 	return s.recordIf(ctx, app, nil, events...)
 }
 
@@ -262,6 +273,9 @@ func (s *Store) encode(p *pending, event *pb.Event) (err error) {
 // Errors: authz.ErrForged, ErrNotEnrolled for the enrolment of another daemon,
 // ErrKeyringPending, ErrErasurePending, and those of an append.
 func (s *Store) Decide(ctx context.Context, d *pb.NewDecision) (uint64, error) {
+	if err := s.room(disk.Reserved); err != nil {
+		return 0, err
+	}
 	s.deciding.Lock()
 	defer s.deciding.Unlock()
 	signed := d.GetDecision()

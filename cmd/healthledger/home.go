@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"healthledger/ledger"
+	"healthledger/ledger/disk"
 	"healthledger/ledger/seal"
 	"healthledger/ledger/serve"
 	"healthledger/projector"
@@ -111,7 +112,7 @@ func (g *globals) serveOptions() (serve.Options, error) {
 	}
 	launcher := &projector.Launcher{Path: self, Args: []string{"projector"}, Env: projectorEnv(), Stderr: g.err}
 	return serve.Options{
-		Dir: g.Dir, Logger: g.logger(),
+		Dir: g.Dir, Logger: g.logger(), Reserve: disk.DefaultReserve,
 		Launch: func(ctx context.Context, config *pb.ProjectorConfig) (serve.Projector, error) {
 			return launcher.Launch(ctx, config)
 		},

@@ -3,51 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	pb "healthledger/proto/healthledger/v1"
 )
-
-type statusCmd struct{}
-
-func (c *statusCmd) Run(ctx context.Context, g *globals) error {
-	o, err := g.owner(ctx)
-	if err != nil {
-		return err
-	}
-	defer o.Close()
-	s, err := o.Owner().Status(ctx, &pb.StatusRequest{})
-	if err != nil {
-		return err
-	}
-	if g.JSON {
-		return g.printMessage(s)
-	}
-	w := tabwriter.NewWriter(g.out, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(w, "Store\t%s\n", s.GetStore())
-	fmt.Fprintf(w, "State\t%s\n", stateName(s.GetState()))
-	if s.GetDetailed() {
-		fmt.Fprintf(w, "Log\t%d segments, %s\n", s.GetLogSegments(), byteSize(s.GetLogBytes()))
-		fmt.Fprintf(w, "View\t%d segments, %d samples, %d came again\n", s.GetViewSegments(), s.GetViewSamples(), s.GetViewDuplicates())
-		if n := s.GetViewIncomplete(); n > 0 {
-			fmt.Fprintf(w, "Incomplete\t%d objects were left out: parts of their payload are missing\n", n)
-		}
-		fmt.Fprintf(w, "Policy\timplausible values: %s\n", policyName(s.GetPlausibility()))
-		if at := s.GetLocksAt(); at != nil {
-			fmt.Fprintf(w, "Locks\t%s\n", at.AsTime().Local().Format(time.DateTime))
-		}
-		for _, warning := range s.GetWarnings() {
-			fmt.Fprintf(w, "Warning\t%s\n", printable(warning))
-		}
-	}
-	return w.Flush()
-}
-
-func stateName(s pb.LockState) string {
-	return strings.ToLower(strings.TrimPrefix(s.String(), "LOCK_STATE_"))
-}
 
 type unlockCmd struct {
 	NoWait bool `help:"Return while the view still catches up."`

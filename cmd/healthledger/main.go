@@ -15,6 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 	"golang.org/x/sys/unix"
 
+	"healthledger/ledger/disk"
 	"healthledger/ledger/serve"
 	"healthledger/proto/rpc"
 )
@@ -97,6 +98,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Bind(&cli.globals),
 		kong.Vars{
 			"dir":          usual,
+			"reserve":      strconv.Itoa(disk.DefaultReserve>>20) + "MiB",
 			"app_requests": strconv.Itoa(serve.DefaultRates.Requests), "app_bytes": strconv.Itoa(serve.DefaultRates.Bytes),
 		},
 	)

@@ -22,6 +22,7 @@ type serveCmd struct {
 	CertKey  string        `name:"tls-key" help:"Key of the certificate (PEM)." type:"existingfile" and:"tls"`
 	Requests int           `name:"app-requests" help:"Requests that each app may make in a second; the owner is not limited." default:"${app_requests}"`
 	Bytes    int           `name:"app-bytes" help:"Bytes of requests that each app may send in a second." default:"${app_bytes}"`
+	Reserve  byteCount     `help:"How much of the disk apps leave free (as 256MiB): beneath that they cannot write, and what is left is for the records without which nobody reads, and for the owner's decisions. 0: nothing." default:"${reserve}"`
 	AutoLock time.Duration `help:"Lock a store so long after its owner was last there (0: never)." default:"12h"`
 }
 
@@ -45,7 +46,7 @@ func (c *serveCmd) Run(ctx context.Context, g *globals) error {
 	if err != nil {
 		return err
 	}
-	options.Listen, options.AutoLock = c.Listen, c.AutoLock
+	options.Listen, options.AutoLock, options.Reserve = c.Listen, c.AutoLock, uint64(c.Reserve)
 	options.Rates = serve.Rates{Requests: c.Requests, Bytes: c.Bytes}
 	options.HTTP, options.TLS = c.HTTP, serve.TLS{Certificate: c.Cert, Key: c.CertKey}
 	d, err := serve.Start(ctx, options)

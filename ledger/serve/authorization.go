@@ -108,7 +108,7 @@ func (s *ownerService) ListObjects(ctx context.Context, req *pb.ListObjectsReque
 		return nil, err
 	}
 	if err := s.daemon.recorderOf(k).Record(ctx, 0, "samples", []uint32{code}, periodOf(req.GetFrom(), req.GetTo())); err != nil {
-		return nil, errUnrecorded()
+		return nil, errUnrecorded(err)
 	}
 	sequence, _, _ := k.store.Head()
 	answer, err := process.Read(ctx, &pb.ReadRequest{

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,4 +31,39 @@ func (systemClock) boot() time.Duration { return read(unix.CLOCK_BOOTTIME) }
 // CLOCK_MONOTONIC stands still while the machine is suspended, CLOCK_BOOTTIME does not.
 func (systemClock) away() time.Duration {
 	return read(unix.CLOCK_BOOTTIME) - read(unix.CLOCK_MONOTONIC)
+}
+
+// steps notices a wall clock that was set: it measures it against the machine's own clock,
+// which nobody sets, and against what the log says. Times in the log come from the wall clock.
+type steps struct {
+	clock clock
+	wall  func() time.Time
+	// When the daemon was started, by both.
+	startWall time.Time
+	startBoot time.Duration
+}
+
+// stepLeast is what is worth a warning. Clocks that are kept right are moved by less.
+const stepLeast = time.Minute
+
+func newSteps(c clock, wall func() time.Time) *steps {
+	return &steps{clock: c, wall: wall, startWall: wall().Round(0), startBoot: c.boot()}
+}
+
+// warnings says what is wrong with the clock; lastWrite is the time of the log's last
+// segment, or zero.
+func (s *steps) warnings(lastWrite time.Time) []string {
+	var warnings []string
+	now := s.wall().Round(0) // by the wall clock alone
+	switch moved := now.Sub(s.startWall) - (s.clock.boot() - s.startBoot); {
+	case moved <= -stepLeast:
+		warnings = append(warnings, fmt.Sprintf("the clock was set back by %s since the daemon was started", -moved.Round(time.Second)))
+	case moved >= stepLeast:
+		warnings = append(warnings, fmt.Sprintf("the clock was set forward by %s since the daemon was started", moved.Round(time.Second)))
+	}
+	if behind := lastWrite.Sub(now); behind >= stepLeast {
+		warnings = append(warnings, fmt.Sprintf("the clock is %s behind the last write: one of them is wrong, and what is written now seems older than it is",
+			behind.Round(time.Second)))
+	}
+	return warnings
 }

@@ -23,6 +23,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"healthledger/ledger"
+	"healthledger/ledger/disk"
 	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
 	"healthledger/ledger/serve/natsserver"
@@ -42,6 +43,10 @@ type Options struct {
 	TLS TLS
 	// Rates of each app; the owner has none.
 	Rates Rates
+	// Reserve is how much of the disk apps leave free, in bytes; 0: nothing.
+	Reserve uint64
+	// Free returns how much is left there, in bytes; nil: what the filesystem of Dir says.
+	Free func() (uint64, error)
 	// Launch starts projectors.
 	Launch Launch
 	// AutoLock locks a store so long after its owner was last there; 0: never.
@@ -60,6 +65,8 @@ type Daemon struct {
 	// certificate is nil without TLS.
 	certificate *certificate
 	clock       clock
+	space       *disk.Space
+	steps       *steps
 	slow        *throttle
 	meters      *meters
 	waiting     *waiting
@@ -85,6 +92,10 @@ func Start(ctx context.Context, options Options) (*Daemon, error) {
 		options: options, clock: systemClock{}, waiting: newWaiting(), lives: newLives(),
 		keepers: map[seal.StoreID]*keeper{}, records: map[seal.StoreID]*recorder{},
 	}
+	if d.options.Free == nil {
+		d.options.Free = disk.Free(options.Dir)
+	}
+	d.space, d.steps = disk.New(d.options.Free, options.Reserve), newSteps(d.clock, time.Now)
 	if err := d.start(ctx); err != nil {
 		d.Close()
 		return nil, fmt.Errorf("serve %s: %w", options.Dir, err)
@@ -190,7 +201,7 @@ func (d *Daemon) openLedger(ctx context.Context) error {
 	}
 	d.conns = append(d.conns, appender)
 	d.ledger, err = ledger.Open(ctx, ledger.Config{
-		Dir: d.options.Dir, Admin: js, Appender: appender, Logger: d.options.Logger, Now: time.Now,
+		Dir: d.options.Dir, Admin: js, Appender: appender, Logger: d.options.Logger, Now: time.Now, Room: d.room,
 	})
 	return err
 }

@@ -182,7 +182,7 @@ func (s *ownerService) OpenExport(ctx context.Context, req *pb.OpenExportRequest
 		return nil, rpc.InvalidArgument("disclosure", "missing: without one there is nothing to take less of")
 	}
 	if resp.Session, err = k.exports.Open(ctx, begun); err != nil {
-		return nil, errUnrecorded()
+		return nil, errUnrecorded(err)
 	}
 	// What ended the sessions meanwhile may have cut the exports before this one was there.
 	if _, _, err := s.session(ctx, false); err != nil {

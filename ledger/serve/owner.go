@@ -9,7 +9,6 @@ import (
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"healthledger/authz"
 	"healthledger/ledger"
@@ -80,43 +79,12 @@ func (s *ownerService) CreateStore(ctx context.Context, req *pb.CreateStoreReque
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return nil, rpc.Error(connect.CodeAlreadyExists, &pb.ErrorDetail{Reason: rpc.ReasonAlreadyExists}, "the store exists already")
+	case errors.Is(err, log.ErrNoSpace):
+		return nil, ledger.NoSpace("no store was made")
 	case err != nil:
 		return nil, rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{Reason: rpc.ReasonInvalidArgument, Why: err.Error()}, "%s", err)
 	}
 	return &pb.CreateStoreResponse{}, nil
-}
-
-// Status implements pb.OwnerServiceHandler.
-func (s *ownerService) Status(ctx context.Context, _ *pb.StatusRequest) (*pb.StatusResponse, error) {
-	k, err := s.keeper(ctx)
-	if err != nil {
-		return nil, err
-	}
-	state, locksIn, fault := k.State()
-	resp := &pb.StatusResponse{Store: k.store.ID().String(), State: state}
-	from, _ := rpc.CallerFrom(ctx)
-	if _, ok := k.sessions.Check(from.Session); !ok {
-		return resp, nil
-	}
-	resp.Detailed, resp.Plausibility = true, k.store.State().Plausibility()
-	resp.LogSegments, _, _ = k.store.Head()
-	if bytes, err := k.store.LogBytes(ctx); err == nil {
-		resp.LogBytes = bytes
-	}
-	if process := k.current(); process != nil {
-		if a, err := process.Advance(ctx, &pb.AdvanceRequest{Sequence: resp.LogSegments}); err == nil {
-			resp.ViewSegments, resp.ViewSamples = a.GetApplied(), a.GetSamples()
-			resp.ViewDuplicates, resp.ViewIncomplete = a.GetDuplicates(), a.GetIncomplete()
-		}
-	}
-	if locksIn > 0 {
-		resp.LocksAt = timestamppb.New(time.Now().Add(locksIn))
-	}
-	if fault != "" {
-		resp.Warnings = append(resp.Warnings, "data loss: "+fault)
-	}
-	resp.Warnings = append(resp.Warnings, memoryWarnings()...)
-	return resp, nil
 }
 
 // BeginUnlock implements pb.OwnerServiceHandler.
@@ -320,7 +288,7 @@ func (s *ownerService) decide(ctx context.Context, draft *pb.SignDecisionRequest
 		return nil, rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable}, "%s", ledger.ErrKeyringPending)
 	}
 	if errors.Is(err, log.ErrNoSpace) {
-		return nil, rpc.Error(connect.CodeResourceExhausted, &pb.ErrorDetail{Reason: rpc.ReasonNoSpace}, "no space is left for the log")
+		return nil, ledger.NoSpace("nothing was decided")
 	}
 	if err != nil {
 		return nil, rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable}, "the log cannot be written")

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"healthledger/ledger"
+	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
 	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
@@ -146,7 +147,7 @@ func (s *healthService) answer(ctx context.Context, c caller, q question, req *p
 	// Everything acknowledged before must be in the answer.
 	sequence, _, _ := c.store.Head()
 	if err := c.record.Record(ctx, c.number(), q.operation, codes, q.period); err != nil {
-		return nil, errUnrecorded()
+		return nil, errUnrecorded(err)
 	}
 	req.Reader, req.Sequence = c.reader(), sequence
 	if q.waits > 0 {
@@ -181,7 +182,10 @@ func (c caller) reader() *pb.Reader {
 	return &pb.Reader{App: c.number()}
 }
 
-func errUnrecorded() error {
+func errUnrecorded(err error) error {
+	if errors.Is(err, log.ErrNoSpace) {
+		return ledger.NoSpace("the read cannot be recorded, so it is not answered")
+	}
 	return rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable},
 		"the read cannot be recorded, so it is not answered")
 }

@@ -71,7 +71,7 @@ func tell(ctx context.Context, store *ledger.Store, record *recorder, app *authz
 		codes, told.Updates = append(codes, t.Code), append(told.Updates, update)
 	}
 	if err := record.Record(ctx, app.Number, "updates", codes, periodOf(nil, nil)); err != nil {
-		return nil, errUnrecorded()
+		return nil, errUnrecorded(err)
 	}
 	return told, nil
 }

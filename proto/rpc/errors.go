@@ -47,7 +47,7 @@ const (
 	ReasonBusy = "BUSY"
 	// ReasonDataLoss: the log or a key is damaged or missing.
 	ReasonDataLoss = "DATA_LOSS"
-	// ReasonNoSpace: the disk is full.
+	// ReasonNoSpace: the disk is full or nearly so; when there is room again, the same goes through.
 	ReasonNoSpace = "NO_SPACE"
 	// ReasonNotFound: there is no such thing.
 	ReasonNotFound = "NOT_FOUND"

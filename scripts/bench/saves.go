@@ -99,7 +99,7 @@ func (h *home) savesInside(ctx context.Context, raw map[int]float64) ([]Row, err
 		workers int
 		target  float64
 	}{{1, 0}, {64, 60_000}} {
-		before, err := in.store.LogBytes(ctx)
+		before, err := in.store.LogState(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -112,12 +112,12 @@ func (h *home) savesInside(ctx context.Context, raw map[int]float64) ([]Row, err
 		if err != nil {
 			return nil, err
 		}
-		after, err := in.store.LogBytes(ctx)
+		after, err := in.store.LogState(ctx)
 		if err != nil {
 			return nil, err
 		}
 		if c.workers == 1 {
-			size := float64(after-before) / float64(saved.Load())
+			size := float64(after.Bytes-before.Bytes) / float64(saved.Load())
 			rows = append(rows, Row{Work: "bytes of a lone save in the log", Result: size, Unit: "B", Target: 250, Less: true})
 		}
 		rows = append(rows, Row{Work: fmt.Sprintf("saves of one sample, %d in the process", c.workers), Result: r, Unit: "/s", Limit: raw[c.workers], Target: c.target})

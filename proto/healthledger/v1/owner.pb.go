@@ -9,6 +9,7 @@ package healthledgerv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -288,7 +289,11 @@ type StatusResponse struct {
 	// When the grace period or the automatic lock ends the session.
 	LocksAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=locks_at,json=locksAt,proto3" json:"locks_at,omitempty"`
 	// What the owner should know: keys that could be swapped out, ….
-	Warnings      []string `protobuf:"bytes,10,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Warnings []string `protobuf:"bytes,10,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// When the last segment was written, by the clock of then.
+	LastWrite *timestamppb.Timestamp `protobuf:"bytes,30,opt,name=last_write,json=lastWrite,proto3" json:"last_write,omitempty"`
+	// The disk of the data directory; absent: it says nothing.
+	Disk          *Disk `protobuf:"bytes,31,opt,name=disk,proto3" json:"disk,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -407,6 +412,93 @@ func (x *StatusResponse) GetWarnings() []string {
 	return nil
 }
 
+func (x *StatusResponse) GetLastWrite() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastWrite
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetDisk() *Disk {
+	if x != nil {
+		return x.Disk
+	}
+	return nil
+}
+
+// Disk says how much room there is for the logs of all stores of a data directory.
+type Disk struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	FreeBytes uint64                 `protobuf:"varint,1,opt,name=free_bytes,json=freeBytes,proto3" json:"free_bytes,omitempty"`
+	// With less than that free, apps cannot write.
+	ReserveBytes uint64 `protobuf:"varint,2,opt,name=reserve_bytes,json=reserveBytes,proto3" json:"reserve_bytes,omitempty"`
+	// With less than that free, reads cannot be recorded, so there are none.
+	LastBytes uint64 `protobuf:"varint,3,opt,name=last_bytes,json=lastBytes,proto3" json:"last_bytes,omitempty"`
+	// How long it takes, at the pace of the last day, until the next of these is reached.
+	// Absent: there is no telling, or it does not become less.
+	Lasts         *durationpb.Duration `protobuf:"bytes,4,opt,name=lasts,proto3" json:"lasts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Disk) Reset() {
+	*x = Disk{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Disk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Disk) ProtoMessage() {}
+
+func (x *Disk) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Disk.ProtoReflect.Descriptor instead.
+func (*Disk) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Disk) GetFreeBytes() uint64 {
+	if x != nil {
+		return x.FreeBytes
+	}
+	return 0
+}
+
+func (x *Disk) GetReserveBytes() uint64 {
+	if x != nil {
+		return x.ReserveBytes
+	}
+	return 0
+}
+
+func (x *Disk) GetLastBytes() uint64 {
+	if x != nil {
+		return x.LastBytes
+	}
+	return 0
+}
+
+func (x *Disk) GetLasts() *durationpb.Duration {
+	if x != nil {
+		return x.Lasts
+	}
+	return nil
+}
+
 type BeginUnlockRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -415,7 +507,7 @@ type BeginUnlockRequest struct {
 
 func (x *BeginUnlockRequest) Reset() {
 	*x = BeginUnlockRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[5]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -427,7 +519,7 @@ func (x *BeginUnlockRequest) String() string {
 func (*BeginUnlockRequest) ProtoMessage() {}
 
 func (x *BeginUnlockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[5]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -440,7 +532,7 @@ func (x *BeginUnlockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginUnlockRequest.ProtoReflect.Descriptor instead.
 func (*BeginUnlockRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{5}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{6}
 }
 
 type BeginUnlockResponse struct {
@@ -453,7 +545,7 @@ type BeginUnlockResponse struct {
 
 func (x *BeginUnlockResponse) Reset() {
 	*x = BeginUnlockResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[6]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -465,7 +557,7 @@ func (x *BeginUnlockResponse) String() string {
 func (*BeginUnlockResponse) ProtoMessage() {}
 
 func (x *BeginUnlockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[6]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -478,7 +570,7 @@ func (x *BeginUnlockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginUnlockResponse.ProtoReflect.Descriptor instead.
 func (*BeginUnlockResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{6}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *BeginUnlockResponse) GetPublicKey() []byte {
@@ -500,7 +592,7 @@ type UnlockRequest struct {
 
 func (x *UnlockRequest) Reset() {
 	*x = UnlockRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[7]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -512,7 +604,7 @@ func (x *UnlockRequest) String() string {
 func (*UnlockRequest) ProtoMessage() {}
 
 func (x *UnlockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[7]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -525,7 +617,7 @@ func (x *UnlockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnlockRequest.ProtoReflect.Descriptor instead.
 func (*UnlockRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{7}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *UnlockRequest) GetSealedPassphrase() []byte {
@@ -552,7 +644,7 @@ type UnlockResponse struct {
 
 func (x *UnlockResponse) Reset() {
 	*x = UnlockResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[8]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -564,7 +656,7 @@ func (x *UnlockResponse) String() string {
 func (*UnlockResponse) ProtoMessage() {}
 
 func (x *UnlockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[8]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -577,7 +669,7 @@ func (x *UnlockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnlockResponse.ProtoReflect.Descriptor instead.
 func (*UnlockResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{8}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *UnlockResponse) GetSession() string {
@@ -600,7 +692,7 @@ type ChangePassphraseRequest struct {
 
 func (x *ChangePassphraseRequest) Reset() {
 	*x = ChangePassphraseRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[9]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -612,7 +704,7 @@ func (x *ChangePassphraseRequest) String() string {
 func (*ChangePassphraseRequest) ProtoMessage() {}
 
 func (x *ChangePassphraseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[9]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -625,7 +717,7 @@ func (x *ChangePassphraseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangePassphraseRequest.ProtoReflect.Descriptor instead.
 func (*ChangePassphraseRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{9}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ChangePassphraseRequest) GetSealedPassphrase() []byte {
@@ -659,7 +751,7 @@ type ChangePassphraseResponse struct {
 
 func (x *ChangePassphraseResponse) Reset() {
 	*x = ChangePassphraseResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[10]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -671,7 +763,7 @@ func (x *ChangePassphraseResponse) String() string {
 func (*ChangePassphraseResponse) ProtoMessage() {}
 
 func (x *ChangePassphraseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[10]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -684,7 +776,7 @@ func (x *ChangePassphraseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangePassphraseResponse.ProtoReflect.Descriptor instead.
 func (*ChangePassphraseResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{10}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ChangePassphraseResponse) GetSession() string {
@@ -704,7 +796,7 @@ type LockRequest struct {
 
 func (x *LockRequest) Reset() {
 	*x = LockRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[11]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -716,7 +808,7 @@ func (x *LockRequest) String() string {
 func (*LockRequest) ProtoMessage() {}
 
 func (x *LockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[11]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -729,7 +821,7 @@ func (x *LockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockRequest.ProtoReflect.Descriptor instead.
 func (*LockRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{11}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *LockRequest) GetGraceMs() uint64 {
@@ -748,7 +840,7 @@ type LockResponse struct {
 
 func (x *LockResponse) Reset() {
 	*x = LockResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[12]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -760,7 +852,7 @@ func (x *LockResponse) String() string {
 func (*LockResponse) ProtoMessage() {}
 
 func (x *LockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[12]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -773,7 +865,7 @@ func (x *LockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockResponse.ProtoReflect.Descriptor instead.
 func (*LockResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{12}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LockResponse) GetState() LockState {
@@ -794,7 +886,7 @@ type AddAppRequest struct {
 
 func (x *AddAppRequest) Reset() {
 	*x = AddAppRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[13]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -806,7 +898,7 @@ func (x *AddAppRequest) String() string {
 func (*AddAppRequest) ProtoMessage() {}
 
 func (x *AddAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[13]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -819,7 +911,7 @@ func (x *AddAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddAppRequest.ProtoReflect.Descriptor instead.
 func (*AddAppRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{13}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AddAppRequest) GetManifest() *Manifest {
@@ -848,7 +940,7 @@ type AddAppResponse struct {
 
 func (x *AddAppResponse) Reset() {
 	*x = AddAppResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[14]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +952,7 @@ func (x *AddAppResponse) String() string {
 func (*AddAppResponse) ProtoMessage() {}
 
 func (x *AddAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[14]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +965,7 @@ func (x *AddAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddAppResponse.ProtoReflect.Descriptor instead.
 func (*AddAppResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{14}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AddAppResponse) GetKey() string {
@@ -901,7 +993,7 @@ type ReplaceCredentialRequest struct {
 
 func (x *ReplaceCredentialRequest) Reset() {
 	*x = ReplaceCredentialRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[15]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -913,7 +1005,7 @@ func (x *ReplaceCredentialRequest) String() string {
 func (*ReplaceCredentialRequest) ProtoMessage() {}
 
 func (x *ReplaceCredentialRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[15]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -926,7 +1018,7 @@ func (x *ReplaceCredentialRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceCredentialRequest.ProtoReflect.Descriptor instead.
 func (*ReplaceCredentialRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{15}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ReplaceCredentialRequest) GetBundleId() string {
@@ -954,7 +1046,7 @@ type ReplaceCredentialResponse struct {
 
 func (x *ReplaceCredentialResponse) Reset() {
 	*x = ReplaceCredentialResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[16]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -966,7 +1058,7 @@ func (x *ReplaceCredentialResponse) String() string {
 func (*ReplaceCredentialResponse) ProtoMessage() {}
 
 func (x *ReplaceCredentialResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[16]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -979,7 +1071,7 @@ func (x *ReplaceCredentialResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceCredentialResponse.ProtoReflect.Descriptor instead.
 func (*ReplaceCredentialResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{16}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ReplaceCredentialResponse) GetKey() string {
@@ -1006,7 +1098,7 @@ type UpdateAppRequest struct {
 
 func (x *UpdateAppRequest) Reset() {
 	*x = UpdateAppRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[17]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1018,7 +1110,7 @@ func (x *UpdateAppRequest) String() string {
 func (*UpdateAppRequest) ProtoMessage() {}
 
 func (x *UpdateAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[17]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1031,7 +1123,7 @@ func (x *UpdateAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateAppRequest.ProtoReflect.Descriptor instead.
 func (*UpdateAppRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{17}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *UpdateAppRequest) GetManifest() *Manifest {
@@ -1050,7 +1142,7 @@ type UpdateAppResponse struct {
 
 func (x *UpdateAppResponse) Reset() {
 	*x = UpdateAppResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[18]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1062,7 +1154,7 @@ func (x *UpdateAppResponse) String() string {
 func (*UpdateAppResponse) ProtoMessage() {}
 
 func (x *UpdateAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[18]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1075,7 +1167,7 @@ func (x *UpdateAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateAppResponse.ProtoReflect.Descriptor instead.
 func (*UpdateAppResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{18}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *UpdateAppResponse) GetAsksAgain() bool {
@@ -1094,7 +1186,7 @@ type RemoveAppRequest struct {
 
 func (x *RemoveAppRequest) Reset() {
 	*x = RemoveAppRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1106,7 +1198,7 @@ func (x *RemoveAppRequest) String() string {
 func (*RemoveAppRequest) ProtoMessage() {}
 
 func (x *RemoveAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1119,7 +1211,7 @@ func (x *RemoveAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveAppRequest.ProtoReflect.Descriptor instead.
 func (*RemoveAppRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RemoveAppRequest) GetBundleId() string {
@@ -1137,7 +1229,7 @@ type RemoveAppResponse struct {
 
 func (x *RemoveAppResponse) Reset() {
 	*x = RemoveAppResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1149,7 +1241,7 @@ func (x *RemoveAppResponse) String() string {
 func (*RemoveAppResponse) ProtoMessage() {}
 
 func (x *RemoveAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1162,7 +1254,7 @@ func (x *RemoveAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveAppResponse.ProtoReflect.Descriptor instead.
 func (*RemoveAppResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{21}
 }
 
 type ListAppsRequest struct {
@@ -1173,7 +1265,7 @@ type ListAppsRequest struct {
 
 func (x *ListAppsRequest) Reset() {
 	*x = ListAppsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1185,7 +1277,7 @@ func (x *ListAppsRequest) String() string {
 func (*ListAppsRequest) ProtoMessage() {}
 
 func (x *ListAppsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1198,7 +1290,7 @@ func (x *ListAppsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAppsRequest.ProtoReflect.Descriptor instead.
 func (*ListAppsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{22}
 }
 
 type ListAppsResponse struct {
@@ -1210,7 +1302,7 @@ type ListAppsResponse struct {
 
 func (x *ListAppsResponse) Reset() {
 	*x = ListAppsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1222,7 +1314,7 @@ func (x *ListAppsResponse) String() string {
 func (*ListAppsResponse) ProtoMessage() {}
 
 func (x *ListAppsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1235,7 +1327,7 @@ func (x *ListAppsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAppsResponse.ProtoReflect.Descriptor instead.
 func (*ListAppsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListAppsResponse) GetApps() []*App {
@@ -1267,7 +1359,7 @@ type App struct {
 
 func (x *App) Reset() {
 	*x = App{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1279,7 +1371,7 @@ func (x *App) String() string {
 func (*App) ProtoMessage() {}
 
 func (x *App) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1292,7 +1384,7 @@ func (x *App) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use App.ProtoReflect.Descriptor instead.
 func (*App) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *App) GetManifest() *Manifest {
@@ -1372,7 +1464,7 @@ type AppObjects struct {
 
 func (x *AppObjects) Reset() {
 	*x = AppObjects{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1384,7 +1476,7 @@ func (x *AppObjects) String() string {
 func (*AppObjects) ProtoMessage() {}
 
 func (x *AppObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1397,7 +1489,7 @@ func (x *AppObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppObjects.ProtoReflect.Descriptor instead.
 func (*AppObjects) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *AppObjects) GetType() string {
@@ -1433,7 +1525,7 @@ type AppRead struct {
 
 func (x *AppRead) Reset() {
 	*x = AppRead{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1445,7 +1537,7 @@ func (x *AppRead) String() string {
 func (*AppRead) ProtoMessage() {}
 
 func (x *AppRead) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1458,7 +1550,7 @@ func (x *AppRead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRead.ProtoReflect.Descriptor instead.
 func (*AppRead) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *AppRead) GetType() string {
@@ -1483,7 +1575,7 @@ type ListRequestsRequest struct {
 
 func (x *ListRequestsRequest) Reset() {
 	*x = ListRequestsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1495,7 +1587,7 @@ func (x *ListRequestsRequest) String() string {
 func (*ListRequestsRequest) ProtoMessage() {}
 
 func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1508,7 +1600,7 @@ func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ListRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{27}
 }
 
 type ListRequestsResponse struct {
@@ -1521,7 +1613,7 @@ type ListRequestsResponse struct {
 
 func (x *ListRequestsResponse) Reset() {
 	*x = ListRequestsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1533,7 +1625,7 @@ func (x *ListRequestsResponse) String() string {
 func (*ListRequestsResponse) ProtoMessage() {}
 
 func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1546,7 +1638,7 @@ func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ListRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{27}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListRequestsResponse) GetRequests() []*PendingRequest {
@@ -1573,7 +1665,7 @@ type PendingRequest struct {
 
 func (x *PendingRequest) Reset() {
 	*x = PendingRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1585,7 +1677,7 @@ func (x *PendingRequest) String() string {
 func (*PendingRequest) ProtoMessage() {}
 
 func (x *PendingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1598,7 +1690,7 @@ func (x *PendingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingRequest.ProtoReflect.Descriptor instead.
 func (*PendingRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{28}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PendingRequest) GetManifest() *Manifest {
@@ -1651,7 +1743,7 @@ type PendingObjects struct {
 
 func (x *PendingObjects) Reset() {
 	*x = PendingObjects{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1663,7 +1755,7 @@ func (x *PendingObjects) String() string {
 func (*PendingObjects) ProtoMessage() {}
 
 func (x *PendingObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1676,7 +1768,7 @@ func (x *PendingObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingObjects.ProtoReflect.Descriptor instead.
 func (*PendingObjects) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{29}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PendingObjects) GetType() string {
@@ -1725,7 +1817,7 @@ type DecideRequest struct {
 
 func (x *DecideRequest) Reset() {
 	*x = DecideRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1737,7 +1829,7 @@ func (x *DecideRequest) String() string {
 func (*DecideRequest) ProtoMessage() {}
 
 func (x *DecideRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1750,7 +1842,7 @@ func (x *DecideRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideRequest.ProtoReflect.Descriptor instead.
 func (*DecideRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{30}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DecideRequest) GetBundleId() string {
@@ -1782,7 +1874,7 @@ type DecideResponse struct {
 
 func (x *DecideResponse) Reset() {
 	*x = DecideResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1794,7 +1886,7 @@ func (x *DecideResponse) String() string {
 func (*DecideResponse) ProtoMessage() {}
 
 func (x *DecideResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1807,7 +1899,7 @@ func (x *DecideResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideResponse.ProtoReflect.Descriptor instead.
 func (*DecideResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{31}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{32}
 }
 
 type ListObjectsRequest struct {
@@ -1827,7 +1919,7 @@ type ListObjectsRequest struct {
 
 func (x *ListObjectsRequest) Reset() {
 	*x = ListObjectsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1839,7 +1931,7 @@ func (x *ListObjectsRequest) String() string {
 func (*ListObjectsRequest) ProtoMessage() {}
 
 func (x *ListObjectsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1852,7 +1944,7 @@ func (x *ListObjectsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObjectsRequest.ProtoReflect.Descriptor instead.
 func (*ListObjectsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{32}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListObjectsRequest) GetBundleId() string {
@@ -1915,7 +2007,7 @@ type ListObjectsResponse struct {
 
 func (x *ListObjectsResponse) Reset() {
 	*x = ListObjectsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1927,7 +2019,7 @@ func (x *ListObjectsResponse) String() string {
 func (*ListObjectsResponse) ProtoMessage() {}
 
 func (x *ListObjectsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1940,7 +2032,7 @@ func (x *ListObjectsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObjectsResponse.ProtoReflect.Descriptor instead.
 func (*ListObjectsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{33}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListObjectsResponse) GetObjects() []*StoredObject {
@@ -1973,7 +2065,7 @@ type StoredObject struct {
 
 func (x *StoredObject) Reset() {
 	*x = StoredObject{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1985,7 +2077,7 @@ func (x *StoredObject) String() string {
 func (*StoredObject) ProtoMessage() {}
 
 func (x *StoredObject) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1998,7 +2090,7 @@ func (x *StoredObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredObject.ProtoReflect.Descriptor instead.
 func (*StoredObject) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{34}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *StoredObject) GetName() *ObjectName {
@@ -2044,7 +2136,7 @@ type DecideObjectsRequest struct {
 
 func (x *DecideObjectsRequest) Reset() {
 	*x = DecideObjectsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2056,7 +2148,7 @@ func (x *DecideObjectsRequest) String() string {
 func (*DecideObjectsRequest) ProtoMessage() {}
 
 func (x *DecideObjectsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2069,7 +2161,7 @@ func (x *DecideObjectsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideObjectsRequest.ProtoReflect.Descriptor instead.
 func (*DecideObjectsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{35}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *DecideObjectsRequest) GetBundleId() string {
@@ -2122,7 +2214,7 @@ type DecideObjectsResponse struct {
 
 func (x *DecideObjectsResponse) Reset() {
 	*x = DecideObjectsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2134,7 +2226,7 @@ func (x *DecideObjectsResponse) String() string {
 func (*DecideObjectsResponse) ProtoMessage() {}
 
 func (x *DecideObjectsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2147,7 +2239,7 @@ func (x *DecideObjectsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideObjectsResponse.ProtoReflect.Descriptor instead.
 func (*DecideObjectsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{36}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{37}
 }
 
 type SetPolicyRequest struct {
@@ -2159,7 +2251,7 @@ type SetPolicyRequest struct {
 
 func (x *SetPolicyRequest) Reset() {
 	*x = SetPolicyRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2171,7 +2263,7 @@ func (x *SetPolicyRequest) String() string {
 func (*SetPolicyRequest) ProtoMessage() {}
 
 func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2184,7 +2276,7 @@ func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*SetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{37}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SetPolicyRequest) GetPlausibility() Plausibility {
@@ -2202,7 +2294,7 @@ type SetPolicyResponse struct {
 
 func (x *SetPolicyResponse) Reset() {
 	*x = SetPolicyResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2214,7 +2306,7 @@ func (x *SetPolicyResponse) String() string {
 func (*SetPolicyResponse) ProtoMessage() {}
 
 func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2227,7 +2319,7 @@ func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyResponse.ProtoReflect.Descriptor instead.
 func (*SetPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{38}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{39}
 }
 
 type SetSourceOrderRequest struct {
@@ -2241,7 +2333,7 @@ type SetSourceOrderRequest struct {
 
 func (x *SetSourceOrderRequest) Reset() {
 	*x = SetSourceOrderRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2253,7 +2345,7 @@ func (x *SetSourceOrderRequest) String() string {
 func (*SetSourceOrderRequest) ProtoMessage() {}
 
 func (x *SetSourceOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2266,7 +2358,7 @@ func (x *SetSourceOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSourceOrderRequest.ProtoReflect.Descriptor instead.
 func (*SetSourceOrderRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{39}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *SetSourceOrderRequest) GetType() string {
@@ -2291,7 +2383,7 @@ type SetSourceOrderResponse struct {
 
 func (x *SetSourceOrderResponse) Reset() {
 	*x = SetSourceOrderResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2303,7 +2395,7 @@ func (x *SetSourceOrderResponse) String() string {
 func (*SetSourceOrderResponse) ProtoMessage() {}
 
 func (x *SetSourceOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2316,7 +2408,7 @@ func (x *SetSourceOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSourceOrderResponse.ProtoReflect.Descriptor instead.
 func (*SetSourceOrderResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{40}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{41}
 }
 
 type SetPreferredUnitsRequest struct {
@@ -2329,7 +2421,7 @@ type SetPreferredUnitsRequest struct {
 
 func (x *SetPreferredUnitsRequest) Reset() {
 	*x = SetPreferredUnitsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2341,7 +2433,7 @@ func (x *SetPreferredUnitsRequest) String() string {
 func (*SetPreferredUnitsRequest) ProtoMessage() {}
 
 func (x *SetPreferredUnitsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2354,7 +2446,7 @@ func (x *SetPreferredUnitsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPreferredUnitsRequest.ProtoReflect.Descriptor instead.
 func (*SetPreferredUnitsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{41}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *SetPreferredUnitsRequest) GetUnits() []*PreferredUnit {
@@ -2372,7 +2464,7 @@ type SetPreferredUnitsResponse struct {
 
 func (x *SetPreferredUnitsResponse) Reset() {
 	*x = SetPreferredUnitsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2384,7 +2476,7 @@ func (x *SetPreferredUnitsResponse) String() string {
 func (*SetPreferredUnitsResponse) ProtoMessage() {}
 
 func (x *SetPreferredUnitsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2397,7 +2489,7 @@ func (x *SetPreferredUnitsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPreferredUnitsResponse.ProtoReflect.Descriptor instead.
 func (*SetPreferredUnitsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{42}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{43}
 }
 
 type DeleteSamplesRequest struct {
@@ -2409,7 +2501,7 @@ type DeleteSamplesRequest struct {
 
 func (x *DeleteSamplesRequest) Reset() {
 	*x = DeleteSamplesRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2421,7 +2513,7 @@ func (x *DeleteSamplesRequest) String() string {
 func (*DeleteSamplesRequest) ProtoMessage() {}
 
 func (x *DeleteSamplesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2434,7 +2526,7 @@ func (x *DeleteSamplesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSamplesRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSamplesRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{43}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *DeleteSamplesRequest) GetDeletions() []*Deletion {
@@ -2454,7 +2546,7 @@ type DeleteSamplesResponse struct {
 
 func (x *DeleteSamplesResponse) Reset() {
 	*x = DeleteSamplesResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2466,7 +2558,7 @@ func (x *DeleteSamplesResponse) String() string {
 func (*DeleteSamplesResponse) ProtoMessage() {}
 
 func (x *DeleteSamplesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2479,7 +2571,7 @@ func (x *DeleteSamplesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSamplesResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSamplesResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{44}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *DeleteSamplesResponse) GetDeleted() uint64 {
@@ -2497,7 +2589,7 @@ type ProveErasuresRequest struct {
 
 func (x *ProveErasuresRequest) Reset() {
 	*x = ProveErasuresRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2509,7 +2601,7 @@ func (x *ProveErasuresRequest) String() string {
 func (*ProveErasuresRequest) ProtoMessage() {}
 
 func (x *ProveErasuresRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2522,7 +2614,7 @@ func (x *ProveErasuresRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveErasuresRequest.ProtoReflect.Descriptor instead.
 func (*ProveErasuresRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{45}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{46}
 }
 
 type ProveErasuresResponse struct {
@@ -2536,7 +2628,7 @@ type ProveErasuresResponse struct {
 
 func (x *ProveErasuresResponse) Reset() {
 	*x = ProveErasuresResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2548,7 +2640,7 @@ func (x *ProveErasuresResponse) String() string {
 func (*ProveErasuresResponse) ProtoMessage() {}
 
 func (x *ProveErasuresResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2561,7 +2653,7 @@ func (x *ProveErasuresResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveErasuresResponse.ProtoReflect.Descriptor instead.
 func (*ProveErasuresResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{46}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ProveErasuresResponse) GetErasures() []*Erasure {
@@ -2596,7 +2688,7 @@ type Erasure struct {
 
 func (x *Erasure) Reset() {
 	*x = Erasure{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2608,7 +2700,7 @@ func (x *Erasure) String() string {
 func (*Erasure) ProtoMessage() {}
 
 func (x *Erasure) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2621,7 +2713,7 @@ func (x *Erasure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Erasure.ProtoReflect.Descriptor instead.
 func (*Erasure) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{47}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Erasure) GetNumber() uint64 {
@@ -2688,7 +2780,7 @@ type ErasureKey struct {
 
 func (x *ErasureKey) Reset() {
 	*x = ErasureKey{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2700,7 +2792,7 @@ func (x *ErasureKey) String() string {
 func (*ErasureKey) ProtoMessage() {}
 
 func (x *ErasureKey) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2713,7 +2805,7 @@ func (x *ErasureKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasureKey.ProtoReflect.Descriptor instead.
 func (*ErasureKey) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{48}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ErasureKey) GetFile() string {
@@ -2755,7 +2847,7 @@ type AccessFilter struct {
 
 func (x *AccessFilter) Reset() {
 	*x = AccessFilter{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2767,7 +2859,7 @@ func (x *AccessFilter) String() string {
 func (*AccessFilter) ProtoMessage() {}
 
 func (x *AccessFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2780,7 +2872,7 @@ func (x *AccessFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessFilter.ProtoReflect.Descriptor instead.
 func (*AccessFilter) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{49}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *AccessFilter) GetApp() string {
@@ -2833,7 +2925,7 @@ type ListAccessRequest struct {
 
 func (x *ListAccessRequest) Reset() {
 	*x = ListAccessRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2845,7 +2937,7 @@ func (x *ListAccessRequest) String() string {
 func (*ListAccessRequest) ProtoMessage() {}
 
 func (x *ListAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2858,7 +2950,7 @@ func (x *ListAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessRequest.ProtoReflect.Descriptor instead.
 func (*ListAccessRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{50}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListAccessRequest) GetFilter() *AccessFilter {
@@ -2903,7 +2995,7 @@ type ListAccessResponse struct {
 
 func (x *ListAccessResponse) Reset() {
 	*x = ListAccessResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2915,7 +3007,7 @@ func (x *ListAccessResponse) String() string {
 func (*ListAccessResponse) ProtoMessage() {}
 
 func (x *ListAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2928,7 +3020,7 @@ func (x *ListAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessResponse.ProtoReflect.Descriptor instead.
 func (*ListAccessResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{51}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ListAccessResponse) GetAccesses() []*Access {
@@ -2974,7 +3066,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2986,7 +3078,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2999,7 +3091,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{52}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Refusal) GetBundleId() string {
@@ -3070,7 +3162,7 @@ type Access struct {
 
 func (x *Access) Reset() {
 	*x = Access{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3082,7 +3174,7 @@ func (x *Access) String() string {
 func (*Access) ProtoMessage() {}
 
 func (x *Access) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3095,7 +3187,7 @@ func (x *Access) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Access.ProtoReflect.Descriptor instead.
 func (*Access) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{53}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Access) GetBundleId() string {
@@ -3163,7 +3255,7 @@ type SummarizeAccessRequest struct {
 
 func (x *SummarizeAccessRequest) Reset() {
 	*x = SummarizeAccessRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3175,7 +3267,7 @@ func (x *SummarizeAccessRequest) String() string {
 func (*SummarizeAccessRequest) ProtoMessage() {}
 
 func (x *SummarizeAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3188,7 +3280,7 @@ func (x *SummarizeAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeAccessRequest.ProtoReflect.Descriptor instead.
 func (*SummarizeAccessRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{54}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *SummarizeAccessRequest) GetFilter() *AccessFilter {
@@ -3208,7 +3300,7 @@ type SummarizeAccessResponse struct {
 
 func (x *SummarizeAccessResponse) Reset() {
 	*x = SummarizeAccessResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3220,7 +3312,7 @@ func (x *SummarizeAccessResponse) String() string {
 func (*SummarizeAccessResponse) ProtoMessage() {}
 
 func (x *SummarizeAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3233,7 +3325,7 @@ func (x *SummarizeAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeAccessResponse.ProtoReflect.Descriptor instead.
 func (*SummarizeAccessResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{55}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *SummarizeAccessResponse) GetSummaries() []*AccessSummary {
@@ -3265,7 +3357,7 @@ type AccessSummary struct {
 
 func (x *AccessSummary) Reset() {
 	*x = AccessSummary{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3277,7 +3369,7 @@ func (x *AccessSummary) String() string {
 func (*AccessSummary) ProtoMessage() {}
 
 func (x *AccessSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3290,7 +3382,7 @@ func (x *AccessSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessSummary.ProtoReflect.Descriptor instead.
 func (*AccessSummary) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{56}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *AccessSummary) GetBundleId() string {
@@ -3361,7 +3453,7 @@ type ListLogRequest struct {
 
 func (x *ListLogRequest) Reset() {
 	*x = ListLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3373,7 +3465,7 @@ func (x *ListLogRequest) String() string {
 func (*ListLogRequest) ProtoMessage() {}
 
 func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3386,7 +3478,7 @@ func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogRequest.ProtoReflect.Descriptor instead.
 func (*ListLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{57}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListLogRequest) GetFrom() uint64 {
@@ -3414,7 +3506,7 @@ type ListLogResponse struct {
 
 func (x *ListLogResponse) Reset() {
 	*x = ListLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3426,7 +3518,7 @@ func (x *ListLogResponse) String() string {
 func (*ListLogResponse) ProtoMessage() {}
 
 func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3439,7 +3531,7 @@ func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogResponse.ProtoReflect.Descriptor instead.
 func (*ListLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{58}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListLogResponse) GetSegments() []*SegmentInfo {
@@ -3474,7 +3566,7 @@ type SegmentInfo struct {
 
 func (x *SegmentInfo) Reset() {
 	*x = SegmentInfo{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3486,7 +3578,7 @@ func (x *SegmentInfo) String() string {
 func (*SegmentInfo) ProtoMessage() {}
 
 func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3499,7 +3591,7 @@ func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SegmentInfo.ProtoReflect.Descriptor instead.
 func (*SegmentInfo) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{59}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *SegmentInfo) GetSequence() uint64 {
@@ -3559,7 +3651,7 @@ type SignCheckpointRequest struct {
 
 func (x *SignCheckpointRequest) Reset() {
 	*x = SignCheckpointRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3571,7 +3663,7 @@ func (x *SignCheckpointRequest) String() string {
 func (*SignCheckpointRequest) ProtoMessage() {}
 
 func (x *SignCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3584,7 +3676,7 @@ func (x *SignCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*SignCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{60}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{61}
 }
 
 type SignCheckpointResponse struct {
@@ -3599,7 +3691,7 @@ type SignCheckpointResponse struct {
 
 func (x *SignCheckpointResponse) Reset() {
 	*x = SignCheckpointResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3611,7 +3703,7 @@ func (x *SignCheckpointResponse) String() string {
 func (*SignCheckpointResponse) ProtoMessage() {}
 
 func (x *SignCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3624,7 +3716,7 @@ func (x *SignCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*SignCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{61}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *SignCheckpointResponse) GetCheckpoint() string {
@@ -3653,7 +3745,7 @@ type ProveLogRequest struct {
 
 func (x *ProveLogRequest) Reset() {
 	*x = ProveLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3665,7 +3757,7 @@ func (x *ProveLogRequest) String() string {
 func (*ProveLogRequest) ProtoMessage() {}
 
 func (x *ProveLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3678,7 +3770,7 @@ func (x *ProveLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveLogRequest.ProtoReflect.Descriptor instead.
 func (*ProveLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{62}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ProveLogRequest) GetSequence() uint64 {
@@ -3712,7 +3804,7 @@ type ProveLogResponse struct {
 
 func (x *ProveLogResponse) Reset() {
 	*x = ProveLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3724,7 +3816,7 @@ func (x *ProveLogResponse) String() string {
 func (*ProveLogResponse) ProtoMessage() {}
 
 func (x *ProveLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3737,7 +3829,7 @@ func (x *ProveLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveLogResponse.ProtoReflect.Descriptor instead.
 func (*ProveLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{63}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ProveLogResponse) GetCheckpoint() string {
@@ -3788,7 +3880,7 @@ type VerifyLogRequest struct {
 
 func (x *VerifyLogRequest) Reset() {
 	*x = VerifyLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3800,7 +3892,7 @@ func (x *VerifyLogRequest) String() string {
 func (*VerifyLogRequest) ProtoMessage() {}
 
 func (x *VerifyLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3813,7 +3905,7 @@ func (x *VerifyLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLogRequest.ProtoReflect.Descriptor instead.
 func (*VerifyLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{64}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *VerifyLogRequest) GetRun() string {
@@ -3853,7 +3945,7 @@ type VerifyLogResponse struct {
 
 func (x *VerifyLogResponse) Reset() {
 	*x = VerifyLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3865,7 +3957,7 @@ func (x *VerifyLogResponse) String() string {
 func (*VerifyLogResponse) ProtoMessage() {}
 
 func (x *VerifyLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3878,7 +3970,7 @@ func (x *VerifyLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLogResponse.ProtoReflect.Descriptor instead.
 func (*VerifyLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{65}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *VerifyLogResponse) GetRun() string {
@@ -3954,7 +4046,7 @@ type LogFault struct {
 
 func (x *LogFault) Reset() {
 	*x = LogFault{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3966,7 +4058,7 @@ func (x *LogFault) String() string {
 func (*LogFault) ProtoMessage() {}
 
 func (x *LogFault) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3979,7 +4071,7 @@ func (x *LogFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogFault.ProtoReflect.Descriptor instead.
 func (*LogFault) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{66}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *LogFault) GetFrom() uint64 {
@@ -4021,7 +4113,7 @@ var File_healthledger_v1_owner_proto protoreflect.FileDescriptor
 
 const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\n" +
-	"\x1bhealthledger/v1/owner.proto\x12\x0fhealthledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#healthledger/v1/authorization.proto\x1a healthledger/v1/disclosure.proto\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\x1a\x1fhealthledger/v1/predicate.proto\x1a\x1chealthledger/v1/sample.proto\"j\n" +
+	"\x1bhealthledger/v1/owner.proto\x12\x0fhealthledger.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#healthledger/v1/authorization.proto\x1a healthledger/v1/disclosure.proto\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\x1a\x1fhealthledger/v1/predicate.proto\x1a\x1chealthledger/v1/sample.proto\"j\n" +
 	"\x12CreateStoreRequest\x12\x18\n" +
 	"\akeyring\x18\x01 \x01(\fR\akeyring\x12:\n" +
 	"\tdecisions\x18\x02 \x03(\v2\x1c.healthledger.v1.NewDecisionR\tdecisions\"\x15\n" +
@@ -4030,7 +4122,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\bdecision\x18\x01 \x01(\v2\x1f.healthledger.v1.SignedDecisionR\bdecision\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\fR\x06detail\x12\x18\n" +
 	"\akeyring\x18\x03 \x01(\fR\akeyring\"\x0f\n" +
-	"\rStatusRequest\"\xe4\x03\n" +
+	"\rStatusRequest\"\xca\x04\n" +
 	"\x0eStatusResponse\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x120\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1a.healthledger.v1.LockStateR\x05state\x12\x1a\n" +
@@ -4044,7 +4136,17 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\fplausibility\x18\f \x01(\x0e2\x1d.healthledger.v1.PlausibilityR\fplausibility\x125\n" +
 	"\blocks_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\alocksAt\x12\x1a\n" +
 	"\bwarnings\x18\n" +
-	" \x03(\tR\bwarnings\"\x14\n" +
+	" \x03(\tR\bwarnings\x129\n" +
+	"\n" +
+	"last_write\x18\x1e \x01(\v2\x1a.google.protobuf.TimestampR\tlastWrite\x12)\n" +
+	"\x04disk\x18\x1f \x01(\v2\x15.healthledger.v1.DiskR\x04disk\"\x9a\x01\n" +
+	"\x04Disk\x12\x1d\n" +
+	"\n" +
+	"free_bytes\x18\x01 \x01(\x04R\tfreeBytes\x12#\n" +
+	"\rreserve_bytes\x18\x02 \x01(\x04R\freserveBytes\x12\x1d\n" +
+	"\n" +
+	"last_bytes\x18\x03 \x01(\x04R\tlastBytes\x12/\n" +
+	"\x05lasts\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05lasts\"\x14\n" +
 	"\x12BeginUnlockRequest\"4\n" +
 	"\x13BeginUnlockResponse\x12\x1d\n" +
 	"\n" +
@@ -4340,7 +4442,7 @@ func file_healthledger_v1_owner_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_owner_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 67)
+var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 68)
 var file_healthledger_v1_owner_proto_goTypes = []any{
 	(LockState)(0),                     // 0: healthledger.v1.LockState
 	(*CreateStoreRequest)(nil),         // 1: healthledger.v1.CreateStoreRequest
@@ -4348,220 +4450,225 @@ var file_healthledger_v1_owner_proto_goTypes = []any{
 	(*NewDecision)(nil),                // 3: healthledger.v1.NewDecision
 	(*StatusRequest)(nil),              // 4: healthledger.v1.StatusRequest
 	(*StatusResponse)(nil),             // 5: healthledger.v1.StatusResponse
-	(*BeginUnlockRequest)(nil),         // 6: healthledger.v1.BeginUnlockRequest
-	(*BeginUnlockResponse)(nil),        // 7: healthledger.v1.BeginUnlockResponse
-	(*UnlockRequest)(nil),              // 8: healthledger.v1.UnlockRequest
-	(*UnlockResponse)(nil),             // 9: healthledger.v1.UnlockResponse
-	(*ChangePassphraseRequest)(nil),    // 10: healthledger.v1.ChangePassphraseRequest
-	(*ChangePassphraseResponse)(nil),   // 11: healthledger.v1.ChangePassphraseResponse
-	(*LockRequest)(nil),                // 12: healthledger.v1.LockRequest
-	(*LockResponse)(nil),               // 13: healthledger.v1.LockResponse
-	(*AddAppRequest)(nil),              // 14: healthledger.v1.AddAppRequest
-	(*AddAppResponse)(nil),             // 15: healthledger.v1.AddAppResponse
-	(*ReplaceCredentialRequest)(nil),   // 16: healthledger.v1.ReplaceCredentialRequest
-	(*ReplaceCredentialResponse)(nil),  // 17: healthledger.v1.ReplaceCredentialResponse
-	(*UpdateAppRequest)(nil),           // 18: healthledger.v1.UpdateAppRequest
-	(*UpdateAppResponse)(nil),          // 19: healthledger.v1.UpdateAppResponse
-	(*RemoveAppRequest)(nil),           // 20: healthledger.v1.RemoveAppRequest
-	(*RemoveAppResponse)(nil),          // 21: healthledger.v1.RemoveAppResponse
-	(*ListAppsRequest)(nil),            // 22: healthledger.v1.ListAppsRequest
-	(*ListAppsResponse)(nil),           // 23: healthledger.v1.ListAppsResponse
-	(*App)(nil),                        // 24: healthledger.v1.App
-	(*AppObjects)(nil),                 // 25: healthledger.v1.AppObjects
-	(*AppRead)(nil),                    // 26: healthledger.v1.AppRead
-	(*ListRequestsRequest)(nil),        // 27: healthledger.v1.ListRequestsRequest
-	(*ListRequestsResponse)(nil),       // 28: healthledger.v1.ListRequestsResponse
-	(*PendingRequest)(nil),             // 29: healthledger.v1.PendingRequest
-	(*PendingObjects)(nil),             // 30: healthledger.v1.PendingObjects
-	(*DecideRequest)(nil),              // 31: healthledger.v1.DecideRequest
-	(*DecideResponse)(nil),             // 32: healthledger.v1.DecideResponse
-	(*ListObjectsRequest)(nil),         // 33: healthledger.v1.ListObjectsRequest
-	(*ListObjectsResponse)(nil),        // 34: healthledger.v1.ListObjectsResponse
-	(*StoredObject)(nil),               // 35: healthledger.v1.StoredObject
-	(*DecideObjectsRequest)(nil),       // 36: healthledger.v1.DecideObjectsRequest
-	(*DecideObjectsResponse)(nil),      // 37: healthledger.v1.DecideObjectsResponse
-	(*SetPolicyRequest)(nil),           // 38: healthledger.v1.SetPolicyRequest
-	(*SetPolicyResponse)(nil),          // 39: healthledger.v1.SetPolicyResponse
-	(*SetSourceOrderRequest)(nil),      // 40: healthledger.v1.SetSourceOrderRequest
-	(*SetSourceOrderResponse)(nil),     // 41: healthledger.v1.SetSourceOrderResponse
-	(*SetPreferredUnitsRequest)(nil),   // 42: healthledger.v1.SetPreferredUnitsRequest
-	(*SetPreferredUnitsResponse)(nil),  // 43: healthledger.v1.SetPreferredUnitsResponse
-	(*DeleteSamplesRequest)(nil),       // 44: healthledger.v1.DeleteSamplesRequest
-	(*DeleteSamplesResponse)(nil),      // 45: healthledger.v1.DeleteSamplesResponse
-	(*ProveErasuresRequest)(nil),       // 46: healthledger.v1.ProveErasuresRequest
-	(*ProveErasuresResponse)(nil),      // 47: healthledger.v1.ProveErasuresResponse
-	(*Erasure)(nil),                    // 48: healthledger.v1.Erasure
-	(*ErasureKey)(nil),                 // 49: healthledger.v1.ErasureKey
-	(*AccessFilter)(nil),               // 50: healthledger.v1.AccessFilter
-	(*ListAccessRequest)(nil),          // 51: healthledger.v1.ListAccessRequest
-	(*ListAccessResponse)(nil),         // 52: healthledger.v1.ListAccessResponse
-	(*Refusal)(nil),                    // 53: healthledger.v1.Refusal
-	(*Access)(nil),                     // 54: healthledger.v1.Access
-	(*SummarizeAccessRequest)(nil),     // 55: healthledger.v1.SummarizeAccessRequest
-	(*SummarizeAccessResponse)(nil),    // 56: healthledger.v1.SummarizeAccessResponse
-	(*AccessSummary)(nil),              // 57: healthledger.v1.AccessSummary
-	(*ListLogRequest)(nil),             // 58: healthledger.v1.ListLogRequest
-	(*ListLogResponse)(nil),            // 59: healthledger.v1.ListLogResponse
-	(*SegmentInfo)(nil),                // 60: healthledger.v1.SegmentInfo
-	(*SignCheckpointRequest)(nil),      // 61: healthledger.v1.SignCheckpointRequest
-	(*SignCheckpointResponse)(nil),     // 62: healthledger.v1.SignCheckpointResponse
-	(*ProveLogRequest)(nil),            // 63: healthledger.v1.ProveLogRequest
-	(*ProveLogResponse)(nil),           // 64: healthledger.v1.ProveLogResponse
-	(*VerifyLogRequest)(nil),           // 65: healthledger.v1.VerifyLogRequest
-	(*VerifyLogResponse)(nil),          // 66: healthledger.v1.VerifyLogResponse
-	(*LogFault)(nil),                   // 67: healthledger.v1.LogFault
-	(*SignedDecision)(nil),             // 68: healthledger.v1.SignedDecision
-	(Plausibility)(0),                  // 69: healthledger.v1.Plausibility
-	(*timestamppb.Timestamp)(nil),      // 70: google.protobuf.Timestamp
-	(*Manifest)(nil),                   // 71: healthledger.v1.Manifest
-	(*ShareGrant)(nil),                 // 72: healthledger.v1.ShareGrant
-	(*ReadGrant)(nil),                  // 73: healthledger.v1.ReadGrant
-	(*Predicate)(nil),                  // 74: healthledger.v1.Predicate
-	(*ObjectName)(nil),                 // 75: healthledger.v1.ObjectName
-	(*Sample)(nil),                     // 76: healthledger.v1.Sample
-	(OwnObjects)(0),                    // 77: healthledger.v1.OwnObjects
-	(*SourceName)(nil),                 // 78: healthledger.v1.SourceName
-	(*PreferredUnit)(nil),              // 79: healthledger.v1.PreferredUnit
-	(*Deletion)(nil),                   // 80: healthledger.v1.Deletion
-	(*GrantDisclosureRequest)(nil),     // 81: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 82: healthledger.v1.RevokeDisclosureRequest
-	(*ListDisclosuresRequest)(nil),     // 83: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 84: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 85: healthledger.v1.OpenExportRequest
-	(*CloseExportRequest)(nil),         // 86: healthledger.v1.CloseExportRequest
-	(*GrantDisclosureResponse)(nil),    // 87: healthledger.v1.GrantDisclosureResponse
-	(*RevokeDisclosureResponse)(nil),   // 88: healthledger.v1.RevokeDisclosureResponse
-	(*ListDisclosuresResponse)(nil),    // 89: healthledger.v1.ListDisclosuresResponse
-	(*AccountDisclosuresResponse)(nil), // 90: healthledger.v1.AccountDisclosuresResponse
-	(*OpenExportResponse)(nil),         // 91: healthledger.v1.OpenExportResponse
-	(*CloseExportResponse)(nil),        // 92: healthledger.v1.CloseExportResponse
+	(*Disk)(nil),                       // 6: healthledger.v1.Disk
+	(*BeginUnlockRequest)(nil),         // 7: healthledger.v1.BeginUnlockRequest
+	(*BeginUnlockResponse)(nil),        // 8: healthledger.v1.BeginUnlockResponse
+	(*UnlockRequest)(nil),              // 9: healthledger.v1.UnlockRequest
+	(*UnlockResponse)(nil),             // 10: healthledger.v1.UnlockResponse
+	(*ChangePassphraseRequest)(nil),    // 11: healthledger.v1.ChangePassphraseRequest
+	(*ChangePassphraseResponse)(nil),   // 12: healthledger.v1.ChangePassphraseResponse
+	(*LockRequest)(nil),                // 13: healthledger.v1.LockRequest
+	(*LockResponse)(nil),               // 14: healthledger.v1.LockResponse
+	(*AddAppRequest)(nil),              // 15: healthledger.v1.AddAppRequest
+	(*AddAppResponse)(nil),             // 16: healthledger.v1.AddAppResponse
+	(*ReplaceCredentialRequest)(nil),   // 17: healthledger.v1.ReplaceCredentialRequest
+	(*ReplaceCredentialResponse)(nil),  // 18: healthledger.v1.ReplaceCredentialResponse
+	(*UpdateAppRequest)(nil),           // 19: healthledger.v1.UpdateAppRequest
+	(*UpdateAppResponse)(nil),          // 20: healthledger.v1.UpdateAppResponse
+	(*RemoveAppRequest)(nil),           // 21: healthledger.v1.RemoveAppRequest
+	(*RemoveAppResponse)(nil),          // 22: healthledger.v1.RemoveAppResponse
+	(*ListAppsRequest)(nil),            // 23: healthledger.v1.ListAppsRequest
+	(*ListAppsResponse)(nil),           // 24: healthledger.v1.ListAppsResponse
+	(*App)(nil),                        // 25: healthledger.v1.App
+	(*AppObjects)(nil),                 // 26: healthledger.v1.AppObjects
+	(*AppRead)(nil),                    // 27: healthledger.v1.AppRead
+	(*ListRequestsRequest)(nil),        // 28: healthledger.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),       // 29: healthledger.v1.ListRequestsResponse
+	(*PendingRequest)(nil),             // 30: healthledger.v1.PendingRequest
+	(*PendingObjects)(nil),             // 31: healthledger.v1.PendingObjects
+	(*DecideRequest)(nil),              // 32: healthledger.v1.DecideRequest
+	(*DecideResponse)(nil),             // 33: healthledger.v1.DecideResponse
+	(*ListObjectsRequest)(nil),         // 34: healthledger.v1.ListObjectsRequest
+	(*ListObjectsResponse)(nil),        // 35: healthledger.v1.ListObjectsResponse
+	(*StoredObject)(nil),               // 36: healthledger.v1.StoredObject
+	(*DecideObjectsRequest)(nil),       // 37: healthledger.v1.DecideObjectsRequest
+	(*DecideObjectsResponse)(nil),      // 38: healthledger.v1.DecideObjectsResponse
+	(*SetPolicyRequest)(nil),           // 39: healthledger.v1.SetPolicyRequest
+	(*SetPolicyResponse)(nil),          // 40: healthledger.v1.SetPolicyResponse
+	(*SetSourceOrderRequest)(nil),      // 41: healthledger.v1.SetSourceOrderRequest
+	(*SetSourceOrderResponse)(nil),     // 42: healthledger.v1.SetSourceOrderResponse
+	(*SetPreferredUnitsRequest)(nil),   // 43: healthledger.v1.SetPreferredUnitsRequest
+	(*SetPreferredUnitsResponse)(nil),  // 44: healthledger.v1.SetPreferredUnitsResponse
+	(*DeleteSamplesRequest)(nil),       // 45: healthledger.v1.DeleteSamplesRequest
+	(*DeleteSamplesResponse)(nil),      // 46: healthledger.v1.DeleteSamplesResponse
+	(*ProveErasuresRequest)(nil),       // 47: healthledger.v1.ProveErasuresRequest
+	(*ProveErasuresResponse)(nil),      // 48: healthledger.v1.ProveErasuresResponse
+	(*Erasure)(nil),                    // 49: healthledger.v1.Erasure
+	(*ErasureKey)(nil),                 // 50: healthledger.v1.ErasureKey
+	(*AccessFilter)(nil),               // 51: healthledger.v1.AccessFilter
+	(*ListAccessRequest)(nil),          // 52: healthledger.v1.ListAccessRequest
+	(*ListAccessResponse)(nil),         // 53: healthledger.v1.ListAccessResponse
+	(*Refusal)(nil),                    // 54: healthledger.v1.Refusal
+	(*Access)(nil),                     // 55: healthledger.v1.Access
+	(*SummarizeAccessRequest)(nil),     // 56: healthledger.v1.SummarizeAccessRequest
+	(*SummarizeAccessResponse)(nil),    // 57: healthledger.v1.SummarizeAccessResponse
+	(*AccessSummary)(nil),              // 58: healthledger.v1.AccessSummary
+	(*ListLogRequest)(nil),             // 59: healthledger.v1.ListLogRequest
+	(*ListLogResponse)(nil),            // 60: healthledger.v1.ListLogResponse
+	(*SegmentInfo)(nil),                // 61: healthledger.v1.SegmentInfo
+	(*SignCheckpointRequest)(nil),      // 62: healthledger.v1.SignCheckpointRequest
+	(*SignCheckpointResponse)(nil),     // 63: healthledger.v1.SignCheckpointResponse
+	(*ProveLogRequest)(nil),            // 64: healthledger.v1.ProveLogRequest
+	(*ProveLogResponse)(nil),           // 65: healthledger.v1.ProveLogResponse
+	(*VerifyLogRequest)(nil),           // 66: healthledger.v1.VerifyLogRequest
+	(*VerifyLogResponse)(nil),          // 67: healthledger.v1.VerifyLogResponse
+	(*LogFault)(nil),                   // 68: healthledger.v1.LogFault
+	(*SignedDecision)(nil),             // 69: healthledger.v1.SignedDecision
+	(Plausibility)(0),                  // 70: healthledger.v1.Plausibility
+	(*timestamppb.Timestamp)(nil),      // 71: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 72: google.protobuf.Duration
+	(*Manifest)(nil),                   // 73: healthledger.v1.Manifest
+	(*ShareGrant)(nil),                 // 74: healthledger.v1.ShareGrant
+	(*ReadGrant)(nil),                  // 75: healthledger.v1.ReadGrant
+	(*Predicate)(nil),                  // 76: healthledger.v1.Predicate
+	(*ObjectName)(nil),                 // 77: healthledger.v1.ObjectName
+	(*Sample)(nil),                     // 78: healthledger.v1.Sample
+	(OwnObjects)(0),                    // 79: healthledger.v1.OwnObjects
+	(*SourceName)(nil),                 // 80: healthledger.v1.SourceName
+	(*PreferredUnit)(nil),              // 81: healthledger.v1.PreferredUnit
+	(*Deletion)(nil),                   // 82: healthledger.v1.Deletion
+	(*GrantDisclosureRequest)(nil),     // 83: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 84: healthledger.v1.RevokeDisclosureRequest
+	(*ListDisclosuresRequest)(nil),     // 85: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 86: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 87: healthledger.v1.OpenExportRequest
+	(*CloseExportRequest)(nil),         // 88: healthledger.v1.CloseExportRequest
+	(*GrantDisclosureResponse)(nil),    // 89: healthledger.v1.GrantDisclosureResponse
+	(*RevokeDisclosureResponse)(nil),   // 90: healthledger.v1.RevokeDisclosureResponse
+	(*ListDisclosuresResponse)(nil),    // 91: healthledger.v1.ListDisclosuresResponse
+	(*AccountDisclosuresResponse)(nil), // 92: healthledger.v1.AccountDisclosuresResponse
+	(*OpenExportResponse)(nil),         // 93: healthledger.v1.OpenExportResponse
+	(*CloseExportResponse)(nil),        // 94: healthledger.v1.CloseExportResponse
 }
 var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	3,  // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
-	68, // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
+	69, // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
 	0,  // 2: healthledger.v1.StatusResponse.state:type_name -> healthledger.v1.LockState
-	69, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
-	70, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
-	0,  // 5: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
-	71, // 6: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	71, // 7: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	24, // 8: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
-	71, // 9: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
-	70, // 10: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
-	26, // 11: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
-	70, // 12: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
-	25, // 13: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
-	70, // 14: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
-	29, // 15: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	71, // 16: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
-	70, // 17: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
-	30, // 18: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
-	70, // 19: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
-	70, // 20: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
-	70, // 21: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
-	72, // 22: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
-	73, // 23: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
-	70, // 24: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
-	70, // 25: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
-	74, // 26: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
-	35, // 27: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
-	75, // 28: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
-	76, // 29: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
-	75, // 30: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
-	75, // 31: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
-	77, // 32: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
-	69, // 33: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
-	78, // 34: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
-	79, // 35: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
-	80, // 36: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
-	48, // 37: healthledger.v1.ProveErasuresResponse.erasures:type_name -> healthledger.v1.Erasure
-	70, // 38: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
-	68, // 39: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
-	49, // 40: healthledger.v1.Erasure.keys:type_name -> healthledger.v1.ErasureKey
-	80, // 41: healthledger.v1.Erasure.deletions:type_name -> healthledger.v1.Deletion
-	70, // 42: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
-	70, // 43: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
-	50, // 44: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	54, // 45: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
-	53, // 46: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
-	70, // 47: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	70, // 48: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
-	70, // 49: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
-	70, // 50: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
-	50, // 51: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	57, // 52: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
-	70, // 53: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
-	70, // 54: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
-	60, // 55: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
-	70, // 56: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
-	67, // 57: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
-	1,  // 58: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
-	4,  // 59: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
-	6,  // 60: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
-	8,  // 61: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
-	12, // 62: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
-	10, // 63: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
-	14, // 64: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
-	18, // 65: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
-	16, // 66: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
-	20, // 67: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
-	22, // 68: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
-	27, // 69: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
-	31, // 70: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
-	33, // 71: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
-	36, // 72: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
-	38, // 73: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
-	40, // 74: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
-	42, // 75: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
-	44, // 76: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
-	51, // 77: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
-	55, // 78: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
-	81, // 79: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
-	82, // 80: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
-	83, // 81: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
-	84, // 82: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
-	85, // 83: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
-	86, // 84: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
-	58, // 85: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	61, // 86: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
-	63, // 87: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
-	65, // 88: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
-	2,  // 89: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	5,  // 90: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	7,  // 91: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	9,  // 92: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	13, // 93: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	11, // 94: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
-	15, // 95: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	19, // 96: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
-	17, // 97: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
-	21, // 98: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	23, // 99: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	28, // 100: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
-	32, // 101: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	34, // 102: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
-	37, // 103: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
-	39, // 104: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
-	41, // 105: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
-	43, // 106: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
-	45, // 107: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
-	52, // 108: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
-	56, // 109: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
-	87, // 110: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
-	88, // 111: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
-	89, // 112: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
-	90, // 113: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
-	91, // 114: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
-	92, // 115: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
-	59, // 116: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	62, // 117: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
-	64, // 118: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
-	66, // 119: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
-	89, // [89:120] is the sub-list for method output_type
-	58, // [58:89] is the sub-list for method input_type
-	58, // [58:58] is the sub-list for extension type_name
-	58, // [58:58] is the sub-list for extension extendee
-	0,  // [0:58] is the sub-list for field type_name
+	70, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
+	71, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
+	71, // 5: healthledger.v1.StatusResponse.last_write:type_name -> google.protobuf.Timestamp
+	6,  // 6: healthledger.v1.StatusResponse.disk:type_name -> healthledger.v1.Disk
+	72, // 7: healthledger.v1.Disk.lasts:type_name -> google.protobuf.Duration
+	0,  // 8: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
+	73, // 9: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	73, // 10: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	25, // 11: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
+	73, // 12: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
+	71, // 13: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
+	27, // 14: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
+	71, // 15: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
+	26, // 16: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
+	71, // 17: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
+	30, // 18: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	73, // 19: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
+	71, // 20: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
+	31, // 21: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
+	71, // 22: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
+	71, // 23: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
+	71, // 24: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
+	74, // 25: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
+	75, // 26: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
+	71, // 27: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
+	71, // 28: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
+	76, // 29: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
+	36, // 30: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
+	77, // 31: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
+	78, // 32: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
+	77, // 33: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
+	77, // 34: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
+	79, // 35: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
+	70, // 36: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
+	80, // 37: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
+	81, // 38: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
+	82, // 39: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
+	49, // 40: healthledger.v1.ProveErasuresResponse.erasures:type_name -> healthledger.v1.Erasure
+	71, // 41: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
+	69, // 42: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
+	50, // 43: healthledger.v1.Erasure.keys:type_name -> healthledger.v1.ErasureKey
+	82, // 44: healthledger.v1.Erasure.deletions:type_name -> healthledger.v1.Deletion
+	71, // 45: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
+	71, // 46: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
+	51, // 47: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	55, // 48: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
+	54, // 49: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
+	71, // 50: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	71, // 51: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
+	71, // 52: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
+	71, // 53: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
+	51, // 54: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	58, // 55: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
+	71, // 56: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
+	71, // 57: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
+	61, // 58: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
+	71, // 59: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
+	68, // 60: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
+	1,  // 61: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
+	4,  // 62: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
+	7,  // 63: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
+	9,  // 64: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
+	13, // 65: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
+	11, // 66: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
+	15, // 67: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
+	19, // 68: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
+	17, // 69: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
+	21, // 70: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
+	23, // 71: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
+	28, // 72: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
+	32, // 73: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
+	34, // 74: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
+	37, // 75: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
+	39, // 76: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
+	41, // 77: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
+	43, // 78: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
+	45, // 79: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
+	52, // 80: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
+	56, // 81: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
+	83, // 82: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
+	84, // 83: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
+	85, // 84: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
+	86, // 85: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
+	87, // 86: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
+	88, // 87: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
+	59, // 88: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	62, // 89: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
+	64, // 90: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
+	66, // 91: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
+	2,  // 92: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	5,  // 93: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	8,  // 94: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	10, // 95: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	14, // 96: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	12, // 97: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
+	16, // 98: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	20, // 99: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
+	18, // 100: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
+	22, // 101: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	24, // 102: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	29, // 103: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
+	33, // 104: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	35, // 105: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
+	38, // 106: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
+	40, // 107: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	42, // 108: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
+	44, // 109: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
+	46, // 110: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
+	53, // 111: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
+	57, // 112: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
+	89, // 113: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
+	90, // 114: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
+	91, // 115: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
+	92, // 116: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
+	93, // 117: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
+	94, // 118: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
+	60, // 119: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	63, // 120: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
+	65, // 121: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
+	67, // 122: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
+	92, // [92:123] is the sub-list for method output_type
+	61, // [61:92] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_owner_proto_init() }
@@ -4575,14 +4682,14 @@ func file_healthledger_v1_owner_proto_init() {
 	file_healthledger_v1_health_proto_init()
 	file_healthledger_v1_predicate_proto_init()
 	file_healthledger_v1_sample_proto_init()
-	file_healthledger_v1_owner_proto_msgTypes[53].OneofWrappers = []any{}
+	file_healthledger_v1_owner_proto_msgTypes[54].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_owner_proto_rawDesc), len(file_healthledger_v1_owner_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   67,
+			NumMessages:   68,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
