@@ -78,6 +78,8 @@ type pending struct {
 	// app separates events whose compression must not be mixed.
 	app   uint64
 	event []byte
+	// checkpoint, if the event is one.
+	checkpoint *checkpointing
 	// check, if there is one, has the last word before the event is sealed.
 	check func() error
 	// enrols, if the event is the enrolment of a device key: it signs the segment, and all
@@ -106,19 +108,8 @@ const maxGather = 4 << 20
 // ErrClosed, ErrUnwritable, log.ErrNoSpace, after which a part of them may be there; the
 // context's error only if none of them was taken yet.
 func (a *appender) Append(ctx context.Context, ps ...*pending) (uint64, error) {
-	for _, p := range ps {
-		p.answered = make(chan struct{})
-	}
-	a.mu.Lock()
-	if a.closed {
-		a.mu.Unlock()
-		return 0, ErrClosed
-	}
-	a.waiting = append(a.waiting, ps...)
-	a.mu.Unlock()
-	select {
-	case a.wake <- struct{}{}:
-	default:
+	if err := a.enqueue(ps...); err != nil {
+		return 0, err
 	}
 	last := ps[len(ps)-1]
 	select {
@@ -134,6 +125,25 @@ func (a *appender) Append(ctx context.Context, ps ...*pending) (uint64, error) {
 		err = cmp.Or(err, p.err)
 	}
 	return last.sequence, err
+}
+
+// enqueue puts events in line; they are answered when they are in the log, or cannot be.
+// Errors: ErrClosed.
+func (a *appender) enqueue(ps ...*pending) error {
+	for _, p := range ps {
+		p.answered = make(chan struct{})
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return ErrClosed
+	}
+	a.waiting = append(a.waiting, ps...)
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+	return nil
 }
 
 // withdraw takes back events of which no segment has taken any yet: they wait in a row.
@@ -211,7 +221,7 @@ func (a *appender) take() []*pending {
 // commit writes the batch as one segment, or as several where it does not fit one.
 func (a *appender) commit(batch []*pending) {
 	err := a.resolve()
-	if batch = admitted(batch); len(batch) == 0 {
+	if batch = a.admitted(batch); len(batch) == 0 {
 		return
 	}
 	var sequence uint64
@@ -231,14 +241,18 @@ func (a *appender) commit(batch []*pending) {
 }
 
 // admitted answers the events that their check refuses, and returns the others.
-func admitted(batch []*pending) []*pending {
+func (a *appender) admitted(batch []*pending) []*pending {
 	var fit []*pending
 	for _, p := range batch {
-		if p.check != nil {
-			if p.err = p.check(); p.err != nil {
-				close(p.answered)
-				continue
-			}
+		switch {
+		case p.checkpoint != nil:
+			p.err = p.checkpoint.compose(p, a.at)
+		case p.check != nil:
+			p.err = p.check()
+		}
+		if p.err != nil {
+			close(p.answered)
+			continue
 		}
 		fit = append(fit, p)
 	}
@@ -306,7 +320,11 @@ func (a *appender) publish(payload []byte) error {
 // acknowledge takes note of a segment that the log has.
 func (a *appender) acknowledge(payload []byte, batch []*pending) {
 	a.at.tree.Append(tree.Leaf(payload))
+	alone := !slices.ContainsFunc(batch, func(p *pending) bool { return p.checkpoint == nil })
 	for _, p := range batch {
+		if p.checkpoint != nil {
+			a.at.checkpointAt(p.checkpoint.checkpointed, alone)
+		}
 		if p.signed == nil {
 			continue
 		}

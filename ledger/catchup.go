@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -46,7 +47,8 @@ func (s *Store) catchUp(ctx context.Context, at *head) error {
 			return err
 		}
 	}
-	p := &place{number: inLog, device: s.deviceAt(inLog)}
+	p := &place{number: inLog, device: s.deviceAt(inLog), at: at}
+	p.roots.Add(&at.tree)
 	opener := s.devices.opener(s.id, s.directory)
 	defer opener.Destroy()
 	err = s.reader.Read(ctx, at.tree.Size()+1, last, func(e log.Entry) error {
@@ -57,9 +59,11 @@ func (s *Store) catchUp(ctx context.Context, at *head) error {
 		if s.unknown {
 			return nil
 		}
-		if err := s.readDecisions(opener, e, e.Sequence > known.tree.Size(), p); err != nil {
+		p.fresh = e.Sequence > known.tree.Size()
+		if err := s.readPublic(opener, e, p); err != nil {
 			return fmt.Errorf("segment %d: %w", e.Sequence, err)
 		}
+		p.roots.Add(&at.tree)
 		return nil
 	})
 	if errors.Is(err, log.ErrLoss) {
@@ -83,11 +87,15 @@ func (s *Store) catchUp(ctx context.Context, at *head) error {
 	return nil
 }
 
-// place is how far the decisions of a log were read: the last one, and the device that is
-// enrolled there.
+// place is how far a log was read: the last decision, the device that is enrolled there, and
+// the latest roots.
 type place struct {
 	number uint64
 	device *pb.DeviceEnrolled
+	at     *head
+	roots  tree.Roots
+	// fresh: the head had not come so far.
+	fresh bool
 }
 
 // deviceAt returns the device that is enrolled after a decision of the cache.
@@ -116,11 +124,11 @@ func (s *Store) replayDecisions() *authz.State {
 	return state
 }
 
-// readDecisions takes the decisions of a segment, each of which must be the one after
-// the last in the log. What cannot be verified is tampering. Of a segment of class
+// readPublic takes what a locked daemon can open in a segment: decisions, each of which must
+// be the one after the last in the log, and checkpoints of the log before it. What cannot be verified is tampering. Of a segment of class
 // health a locked daemon knows the signature at most. One of class management that was
 // sealed to another device's key, or to one that is gone, makes the decisions unknown.
-func (s *Store) readDecisions(opener deviceOpener, e log.Entry, fresh bool, p *place) error {
+func (s *Store) readPublic(opener deviceOpener, e log.Entry, p *place) error {
 	segment, err := seal.ParseSegment(e.Payload)
 	if err != nil {
 		return err
@@ -128,11 +136,11 @@ func (s *Store) readDecisions(opener deviceOpener, e log.Entry, fresh bool, p *p
 	switch {
 	case segment.Class == seal.Open:
 		// It may enrol the device that has signed it, so that is checked afterwards.
-		if err := s.takeDecisions(segment.Body, p); err != nil {
+		if err := s.takeEvents(segment.Body, p); err != nil {
 			return err
 		}
 		return p.verify(segment, s.id, e.Sequence)
-	case segment.Class == seal.Health && !fresh:
+	case segment.Class == seal.Health && !p.fresh:
 		return nil
 	}
 	if err := p.verify(segment, s.id, e.Sequence); err != nil || segment.Class == seal.Health {
@@ -146,7 +154,7 @@ func (s *Store) readDecisions(opener deviceOpener, e log.Entry, fresh bool, p *p
 	if err != nil {
 		return err
 	}
-	return s.takeDecisions(body, p)
+	return s.takeEvents(body, p)
 }
 
 // verify checks that the enrolled device has signed a segment.
@@ -157,23 +165,39 @@ func (p *place) verify(segment seal.Segment, store seal.StoreID, sequence uint64
 	return segment.Verify(store, sequence, p.device.GetSigningKey())
 }
 
-func (s *Store) takeDecisions(body []byte, p *place) error {
-	blocks, err := log.DecodeBody(body)
+func (s *Store) takeEvents(body []byte, p *place) error {
+	events, err := log.AllEvents(body)
 	if err != nil {
 		return err
 	}
-	for _, block := range blocks {
-		events, err := log.Events(block)
-		if err != nil {
-			return err
-		}
-		for _, event := range events {
-			if d := event.GetDecision(); d != nil {
-				if err := s.readDecision(d, p); err != nil {
-					return fmt.Errorf("%w: %w", seal.ErrTampered, err)
-				}
+	alone := !slices.ContainsFunc(events, func(e *pb.Event) bool { return e.GetCheckpointed() == nil })
+	for _, event := range events {
+		switch body := event.GetBody().(type) {
+		case *pb.Event_Decision:
+			if err := s.readDecision(body.Decision, p); err != nil {
+				return fmt.Errorf("%w: %w", seal.ErrTampered, err)
+			}
+		case *pb.Event_Checkpointed:
+			if err := s.readCheckpoint(body.Checkpointed, event.GetTime(), alone, p); err != nil {
+				return err
 			}
 		}
+	}
+	return nil
+}
+
+// readCheckpoint checks a checkpoint in the last segment, in which there is nothing else if
+// it is alone, and takes note of it where the head has not.
+func (s *Store) readCheckpoint(signed *pb.Checkpointed, time int64, alone bool, p *place) error {
+	c, err := log.OpenCheckpointed(signed, s.id, p.device.GetSigningKey(), s.keyring.OwnerKey())
+	if err != nil {
+		return err
+	}
+	if err := c.Check(p.at.tree.Size(), &p.roots); err != nil {
+		return err
+	}
+	if p.fresh {
+		p.at.checkpointAt(checkpointed{size: c.Size, time: time, note: signed.GetNote()}, alone)
 	}
 	return nil
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"golang.org/x/mod/sumdb/note"
-
 	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
 	"healthledger/ledger/tree"
@@ -17,23 +15,12 @@ import (
 // ErrNoSegment is returned for a sequence that the log has not come to.
 var ErrNoSegment = errors.New("the log has no such segment")
 
-// checkpointKey returns the key that checks a daemon's checkpoints of a store, and its
-// text. Its name is the origin of the checkpoints.
-func checkpointKey(signingKey []byte, store seal.StoreID) (note.Verifier, string, error) {
-	text, err := note.NewEd25519VerifierKey("healthledger/"+store.String(), signingKey)
-	if err != nil {
-		return nil, "", err
-	}
-	verifier, err := note.NewVerifier(text)
-	return verifier, text, err
-}
-
 // openCheckpoint returns the checkpoint of a store that any of these devices has signed.
 // The error is tree.ErrCheckpoint.
 func openCheckpoint(signed []byte, store seal.StoreID, devices []*pb.DeviceEnrolled) (tree.Checkpoint, error) {
 	err := fmt.Errorf("%w: no device is enrolled", tree.ErrCheckpoint)
 	for _, device := range slices.Backward(devices) {
-		verifier, _, keyErr := checkpointKey(device.GetSigningKey(), store)
+		verifier, keyErr := tree.DeviceKey(store.String(), device.GetSigningKey())
 		if keyErr != nil {
 			continue
 		}
@@ -45,8 +32,8 @@ func openCheckpoint(signed []byte, store seal.StoreID, devices []*pb.DeviceEnrol
 	return tree.Checkpoint{}, err
 }
 
-// Checkpoint signs the log as it has been acknowledged, and returns the key that checks
-// the signature.
+// Checkpoint signs the log as it has been acknowledged, and returns the keys that check
+// its signature and the owner's.
 func (s *Store) Checkpoint() (*pb.SignCheckpointResponse, error) {
 	size, root, _ := s.Head()
 	return s.sign(size, root)
@@ -54,16 +41,20 @@ func (s *Store) Checkpoint() (*pb.SignCheckpointResponse, error) {
 
 func (s *Store) sign(size uint64, root tree.Hash) (*pb.SignCheckpointResponse, error) {
 	device := s.key()
-	verifier, key, err := checkpointKey(device.SigningKey(), s.id)
+	key, err := tree.DeviceKey(s.id.String(), device.SigningKey())
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint of store %s: %w", s.id, err)
+	}
+	owner, err := tree.OwnerKey(s.id.String(), s.keyring.OwnerKey())
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint of store %s: %w", s.id, err)
 	}
 	// A note begins with its origin, which no other message begins with that a device signs.
-	signed, err := tree.Checkpoint{Origin: verifier.Name(), Size: size, Root: root}.Sign(verifier, device.Sign)
+	signed, err := tree.Checkpoint{Origin: key.Name(), Size: size, Root: root}.Sign(key, device.Sign)
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint of store %s: %w", s.id, err)
 	}
-	return &pb.SignCheckpointResponse{Checkpoint: string(signed), Key: key}, nil
+	return &pb.SignCheckpointResponse{Checkpoint: string(signed), Key: key.Text, OwnerKey: owner.Text}, nil
 }
 
 // ProveSegment proves that a segment is in the log. Errors: ErrNoSegment, and what

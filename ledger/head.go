@@ -16,7 +16,7 @@ import (
 )
 
 // A head is the daemon's own memory of how far a log had come: the Merkle frontier
-// and the last decision. It makes a log that was cut short show (JetStream reports a
+// the last decision and the last checkpoint. It makes a log that was cut short show (JetStream reports a
 // truncated log as a shorter one). It is written with every append and synced once a
 // second, so after a power loss it may lag behind the log, never run ahead of it.
 //
@@ -25,11 +25,41 @@ type head struct {
 	tree         tree.Tree
 	decision     uint64
 	decisionHash []byte
+	checkpoint   checkpointed
+}
+
+// checkpointed is where the last checkpoint stands in the log.
+type checkpointed struct {
+	// How many segments it commits to, 0: there is none; and when it was made, in
+	// microseconds since the Unix epoch.
+	size uint64
+	time int64
+	// Up to here the log has nothing behind those segments but checkpoints.
+	settled uint64
+	// The signed note, as long as it may yet get the owner's signature. The file has none.
+	note string
+}
+
+// grown tells whether there is something in the log that no checkpoint commits to.
+func (h head) grown() bool { return h.tree.Size() > h.checkpoint.settled }
+
+// checkpointAt takes note of a checkpoint in the last segment, in which there is nothing
+// else if it is alone. One that is not of the segment before is the last one, cosigned.
+func (h *head) checkpointAt(c checkpointed, alone bool) {
+	last := h.tree.Size()
+	if c.size == last-1 {
+		h.checkpoint = checkpointed{size: c.size, time: c.time, settled: c.size, note: c.note}
+	} else {
+		h.checkpoint.note = ""
+	}
+	if alone && h.checkpoint.settled == last-1 {
+		h.checkpoint.settled = last
+	}
 }
 
 const (
 	headSlot  = 4096
-	headMagic = "HLH1"
+	headMagic = "HLH2"
 	headSync  = time.Second
 )
 
@@ -107,6 +137,9 @@ func (h head) encode() ([]byte, error) {
 	b = append(b, h.decisionHash...)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(frontier)))
 	b = append(b, frontier...)
+	b = binary.BigEndian.AppendUint64(b, h.checkpoint.size)
+	b = binary.BigEndian.AppendUint64(b, uint64(h.checkpoint.time))
+	b = binary.BigEndian.AppendUint64(b, h.checkpoint.settled)
 	sum := sha256.Sum256(b)
 	b = append(b, sum[:]...)
 	if len(b) > headSlot {
@@ -132,6 +165,7 @@ func parseHead(slot []byte) (head, error) {
 		h.decisionHash = nil
 	}
 	frontier := r.Next(int(binary.BigEndian.Uint16(r.Next(2))))
+	settled := r.Next(3 * 8)
 	end := len(slot) - r.Len()
 	sum := sha256.Sum256(slot[:end])
 	if !bytes.Equal(r.Next(len(sum)), sum[:]) {
@@ -139,6 +173,9 @@ func parseHead(slot []byte) (head, error) {
 	}
 	if err := h.tree.UnmarshalBinary(frontier); err != nil {
 		return head{}, err
+	}
+	h.checkpoint = checkpointed{
+		size: binary.BigEndian.Uint64(settled), time: int64(binary.BigEndian.Uint64(settled[8:])), settled: binary.BigEndian.Uint64(settled[16:]),
 	}
 	return h, nil
 }

@@ -23,12 +23,13 @@ func headAt(size int) head {
 	}
 	if size > 1 {
 		h.decision, h.decisionHash = uint64(size/2), bytes.Repeat([]byte{byte(size)}, 32)
+		h.checkpoint = checkpointed{size: uint64(size - 1), time: int64(size) * 1e6, settled: uint64(size)}
 	}
 	return h
 }
 
 func equal(a, b head) bool {
-	return a.tree == b.tree && a.decision == b.decision && bytes.Equal(a.decisionHash, b.decisionHash)
+	return a.tree == b.tree && a.checkpoint == b.checkpoint && a.decision == b.decision && bytes.Equal(a.decisionHash, b.decisionHash)
 }
 
 func TestHeadIsRemembered(t *testing.T) {

@@ -232,6 +232,17 @@ func (l *Ledger) AppByKey(key string) (*Store, *authz.App, bool) {
 	return nil, nil, false
 }
 
+// WriteCheckpoints appends a checkpoint to every log that has grown since its last one.
+func (l *Ledger) WriteCheckpoints(ctx context.Context) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for id, s := range l.stores {
+		if err := s.WriteCheckpoint(ctx); err != nil {
+			l.logger.Warn("no checkpoint was written", "store", id.String(), "error", err)
+		}
+	}
+}
+
 // Close closes every store.
 func (l *Ledger) Close() {
 	l.mu.Lock()

@@ -69,6 +69,12 @@ type Store struct {
 	sequence uint64
 	root     tree.Hash
 	changed  chan struct{}
+	// The last checkpoint in the log, and its note until the owner signs it.
+	checkpoint checkpointed
+	uncosigned string
+	// growing: there is more than that, and hourly makes the next.
+	growing bool
+	hourly  *time.Timer
 }
 
 // ID returns the store's random name.
@@ -98,6 +104,10 @@ func (s *Store) appended(at head) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sequence, s.root = at.tree.Size(), at.tree.Root()
+	if at.checkpoint != s.checkpoint {
+		s.checkpoint, s.uncosigned = at.checkpoint, at.checkpoint.note
+	}
+	s.schedule(at)
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
@@ -146,13 +156,13 @@ func (l *Ledger) open(ctx context.Context, id seal.StoreID) (*Store, error) {
 			return nil, fmt.Errorf("open store %s: %w", id, err)
 		}
 	}
-	s.appended(at)
 	key := s.devices.find(s.state.Device())
 	if key == nil {
 		// The one to be enrolled.
 		key = s.devices.newest()
 	}
 	s.startAppender(l, at, key)
+	s.appended(at)
 	return s, nil
 }
 
@@ -218,6 +228,8 @@ func (s *Store) startAppender(l *Ledger, at head, key *seal.DeviceKey) {
 	}
 	s.appender.use(key)
 	s.appender.learn, s.appender.appended = s.acknowledged, s.appended
+	s.hourly = time.AfterFunc(checkpointEvery, s.hour)
+	s.hourly.Stop()
 	go s.appender.run()
 }
 
@@ -334,6 +346,7 @@ func (s *Store) Decide(ctx context.Context, d *pb.NewDecision) (uint64, error) {
 // Close stops the appender, syncs the head and forgets the keys.
 func (s *Store) Close() {
 	if s.appender != nil {
+		s.hourly.Stop()
 		s.appender.Close()
 		s.epochs.renew(nil)
 		for w := s.writer.Load(); w != nil; w = w.before {

@@ -55,6 +55,7 @@ type Verification struct {
 
 	next, end uint64
 	tree      tree.Tree
+	roots     tree.Roots
 	// whole: every segment so far is a leaf of the tree.
 	whole bool
 	state *authz.State
@@ -66,6 +67,8 @@ type Verification struct {
 	remembered []*pb.SignedDecision
 	// hidden: there are such segments.
 	hidden bool
+	// How many checkpoints there are in the log.
+	checkpoints uint64
 	// chained: every decision so far follows the one before.
 	chained bool
 	sealed  map[seal.Class]sealedAt
@@ -218,7 +221,7 @@ func (v *Verification) Progress() (done, total uint64) { return v.next - 1, v.en
 
 // Result returns what was found, once the last step was made.
 func (v *Verification) Result() *pb.VerifyLogResponse {
-	resp := &pb.VerifyLogResponse{Done: v.next - 1, Total: v.end, Faults: v.faults, MoreFaults: v.more}
+	resp := &pb.VerifyLogResponse{Done: v.next - 1, Total: v.end, Faults: v.faults, MoreFaults: v.more, Checkpoints: v.checkpoints}
 	if v.whole {
 		resp.Root = v.tree.Root().String()
 	}

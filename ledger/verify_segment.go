@@ -19,6 +19,7 @@ func (v *Verification) segment(opener deviceOpener, e log.Entry) {
 	if v.whole {
 		v.tree.Append(tree.Leaf(e.Payload))
 		v.compare(e.Sequence)
+		defer v.roots.Add(&v.tree)
 	}
 	segment, err := seal.ParseSegment(e.Payload)
 	if err != nil {
@@ -35,7 +36,7 @@ func (v *Verification) segment(opener deviceOpener, e log.Entry) {
 	if segment.Class != seal.Open && !v.checkSealing(segment, e.Sequence) || segment.Class == seal.Health {
 		return
 	}
-	v.decisions(opener, segment, e.Sequence)
+	v.public(opener, segment, e.Sequence)
 }
 
 // compare compares the tree, where it is as large as they are, with the head and with the
@@ -86,9 +87,9 @@ func (v *Verification) checkWrap(segment seal.Segment) string {
 	return ""
 }
 
-// decisions checks that the decisions in a segment follow one another. After one that
-// does not, none can.
-func (v *Verification) decisions(opener deviceOpener, segment seal.Segment, sequence uint64) {
+// public checks the events in a segment that a locked daemon can open: that the decisions
+// follow one another, and that the checkpoints are of the log before them.
+func (v *Verification) public(opener deviceOpener, segment seal.Segment, sequence uint64) {
 	body, err := opener.Open(segment, sequence)
 	if errors.Is(err, seal.ErrNotRecipient) {
 		v.hidden = true
@@ -98,24 +99,37 @@ func (v *Verification) decisions(opener deviceOpener, segment seal.Segment, sequ
 		v.fault(faultDamaged, sequence, sequence, "it does not open")
 		return
 	}
-	blocks, err := log.DecodeBody(body)
+	events, err := log.AllEvents(body)
 	if err != nil {
 		v.fault(faultDamaged, sequence, sequence, "what is sealed in it is malformed")
 		return
 	}
-	for _, block := range blocks {
-		events, err := log.Events(block)
-		if err != nil {
-			v.fault(faultDamaged, sequence, sequence, "what is sealed in it is malformed")
-			return
-		}
-		for _, event := range events {
-			if d := event.GetDecision(); d != nil && v.chained && v.decide(d) != nil {
+	for _, event := range events {
+		switch body := event.GetBody().(type) {
+		case *pb.Event_Decision:
+			// After one that does not follow, none can.
+			if v.chained && v.decide(body.Decision) != nil {
 				v.chained = false
 				v.fault(faultDecision, sequence, sequence, "a decision that does not follow the one before; later ones cannot be checked")
 			}
+		case *pb.Event_Checkpointed:
+			v.checkpoint(body.Checkpointed, sequence)
 		}
 	}
+}
+
+// checkpoint compares a checkpoint in the log with what is before it. Behind a hole only its
+// signature can be checked.
+func (v *Verification) checkpoint(signed *pb.Checkpointed, sequence uint64) {
+	c, err := log.OpenCheckpointed(signed, v.id, v.enrolled.GetSigningKey(), v.keys.OwnerKey)
+	if err == nil && v.whole {
+		err = c.Check(sequence, &v.roots)
+	}
+	if err != nil {
+		v.fault(faultCheckpoint, sequence, sequence, "a checkpoint that is not of the log before it")
+		return
+	}
+	v.checkpoints++
 }
 
 // decide takes the next decision. Those before it that stand in hidden segments are taken from

@@ -115,12 +115,17 @@ func (h *home) sealed(epoch uint64, sequences ...uint64) map[uint64][]byte {
 
 // decided makes a segment of the store's own daemon with the first decision once more.
 func (h *home) decided(sequence uint64) []byte {
+	event, _ := proto.Marshal(&pb.Event{Time: 1, Body: &pb.Event_Decision{Decision: h.genesis.Request.GetDecisions()[0].GetDecision()}})
+	return h.opened(sequence, event)
+}
+
+// opened makes a segment of class open of the store's own daemon.
+func (h *home) opened(sequence uint64, event []byte) []byte {
 	device, err := readDevice(filepath.Join(h.dir, "device.key"))
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	defer device.Destroy()
-	event, _ := proto.Marshal(&pb.Event{Time: 1, Body: &pb.Event_Decision{Decision: h.genesis.Request.GetDecisions()[0].GetDecision()}})
 	body, err := log.EncodeBody(nil, blocks([]*pending{{event: event}}))
 	if err != nil {
 		h.t.Fatal(err)

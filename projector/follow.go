@@ -25,7 +25,8 @@ type follower struct {
 	state  *authz.State
 	view   *view.View
 
-	tree tree.Tree
+	tree  tree.Tree
+	owner []byte
 	// The sequence that is watched, and the root there.
 	watched uint64
 	root    tree.Hash
@@ -37,6 +38,7 @@ type follower struct {
 	target  uint64
 	applied uint64
 	fault   error
+	roots   tree.Roots
 }
 
 // A commit covers at most so many segments and samples' worth of bytes, so that a
@@ -47,9 +49,9 @@ const (
 )
 
 // newFollower goes on where the view ends.
-func newFollower(store seal.StoreID, reader *log.Reader, opener *seal.Opener, state *authz.State, v *view.View) (*follower, error) {
+func newFollower(store seal.StoreID, owner []byte, reader *log.Reader, opener *seal.Opener, state *authz.State, v *view.View) (*follower, error) {
 	f := &follower{
-		store: store, reader: reader, opener: opener, state: state, view: v,
+		store: store, owner: owner, reader: reader, opener: opener, state: state, view: v,
 		details: map[uint64][]byte{}, changed: make(chan struct{}),
 	}
 	cursor := v.Cursor()
@@ -62,6 +64,7 @@ func newFollower(store seal.StoreID, reader *log.Reader, opener *seal.Opener, st
 		return nil, fmt.Errorf("%w: its tree and its sequence differ", view.ErrFormat)
 	}
 	f.applied, f.target = cursor.Sequence, cursor.Sequence
+	f.roots.Add(&f.tree)
 	return f, f.loadDecisions()
 }
 
@@ -94,6 +97,37 @@ func (f *follower) Watch(sequence uint64) {
 
 // Root returns the root at the watched sequence, once Wait for it has returned.
 func (f *follower) Root() tree.Hash { return f.root }
+
+// RootAt returns the root of the first size segments, if they are among the latest that were
+// applied.
+func (f *follower) RootAt(size uint64) (tree.Hash, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.roots.At(size)
+}
+
+// compare compares the checkpoints in a segment with the log before it.
+func (f *follower) compare(o opened) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, c := range o.checkpoints {
+		if err := c.Check(o.sequence, &f.roots); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// grow adds a segment to the tree.
+func (f *follower) grow(o opened) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tree.Append(o.leaf)
+	f.roots.Add(&f.tree)
+	if o.sequence == f.watched {
+		f.root = f.tree.Root()
+	}
+}
 
 // Extend tells how far the log has grown.
 func (f *follower) Extend(target uint64) {
@@ -215,14 +249,22 @@ func (f *follower) catchUp(ctx context.Context, from, to uint64) error {
 
 func (f *follower) applyAll(segments <-chan opened) error {
 	for o := range segments {
+		if err := f.compare(o); err != nil {
+			return err
+		}
 		batch := f.view.Begin()
 		last, err := f.apply(batch, o)
 		if err != nil {
 			return err
 		}
+		// What is before the segment that cannot be is taken.
+		var stopped error
 		for n := 1; n < commitSegments && batch.Len() < commitBytes; n++ {
 			next, ok := ready(segments)
 			if !ok {
+				break
+			}
+			if stopped = f.compare(next); stopped != nil {
 				break
 			}
 			if last, err = f.apply(batch, next); err != nil {
@@ -231,6 +273,9 @@ func (f *follower) applyAll(segments <-chan opened) error {
 		}
 		if err := f.commit(batch, last); err != nil {
 			return err
+		}
+		if stopped != nil {
+			return stopped
 		}
 	}
 	return nil
@@ -262,10 +307,7 @@ func (f *follower) apply(batch *view.Batch, o opened) (uint64, error) {
 		}
 		batch.PutDecision(number, b)
 	}
-	f.tree.Append(o.leaf)
-	if o.sequence == f.watched {
-		f.root = f.tree.Root()
-	}
+	f.grow(o)
 	return o.sequence, nil
 }
 

@@ -19,6 +19,8 @@ type opened struct {
 	records  []*pb.NewDecision
 	// details of decisions that change the view, by the place of the decision among the events.
 	details map[int]*pb.DecisionDetail
+	// checkpoints, which are yet to be compared with the tree.
+	checkpoints []log.Checkpointed
 }
 
 // open verifies and opens a segment and learns the decisions in it.
@@ -32,16 +34,8 @@ func (f *follower) open(e log.Entry) (opened, error) {
 	if err != nil {
 		return o, fmt.Errorf("segment %d: %w", e.Sequence, err)
 	}
-	blocks, err := log.DecodeBody(body)
-	if err != nil {
+	if o.events, err = log.AllEvents(body); err != nil {
 		return o, fmt.Errorf("segment %d: %w", e.Sequence, err)
-	}
-	for _, block := range blocks {
-		events, err := log.Events(block)
-		if err != nil {
-			return o, fmt.Errorf("segment %d: %w", e.Sequence, err)
-		}
-		o.events = append(o.events, events...)
 	}
 	for i, event := range o.events {
 		if err := f.learn(&o, i, event); err != nil {
@@ -100,6 +94,12 @@ func (f *follower) learn(o *opened, at int, event *pb.Event) error {
 		delete(f.details, decision.GetNumber())
 		o.changes(at, decision, detail)
 		o.records = append(o.records, &pb.NewDecision{Decision: body.Decision, Detail: detail})
+	case *pb.Event_Checkpointed:
+		c, err := log.OpenCheckpointed(body.Checkpointed, f.store, f.state.Device().GetSigningKey(), f.owner)
+		if err != nil {
+			return err
+		}
+		o.checkpoints = append(o.checkpoints, c)
 	}
 	return nil
 }

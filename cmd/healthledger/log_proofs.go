@@ -18,7 +18,7 @@ import (
 )
 
 type logCheckpointCmd struct {
-	Key bool `help:"Print the verifier key that checks this store's checkpoints instead."`
+	Key bool `help:"Print the verifier keys that check this store's checkpoints instead: the daemon's and the owner's."`
 }
 
 func (c *logCheckpointCmd) Run(ctx context.Context, g *globals) error {
@@ -35,7 +35,7 @@ func (c *logCheckpointCmd) Run(ctx context.Context, g *globals) error {
 	case g.JSON:
 		return g.printMessage(resp)
 	case c.Key:
-		_, err = fmt.Fprintln(g.out, resp.GetKey())
+		_, err = fmt.Fprintf(g.out, "%s\n%s\n", resp.GetKey(), resp.GetOwnerKey())
 	default:
 		_, err = fmt.Fprint(g.out, resp.GetCheckpoint())
 	}
@@ -115,6 +115,9 @@ func printVerified(out io.Writer, v *pb.VerifyLogResponse) error {
 	if sound {
 		fmt.Fprintf(w, "Segments\t%d, as they were written\nDecisions\t%d, each after the one before\nRoot\t%s\n",
 			v.GetTotal(), v.GetDecisions(), v.GetRoot())
+		if n := v.GetCheckpoints(); n > 0 {
+			fmt.Fprintf(w, "Checkpoints\t%d in the log, each of what is before it\n", n)
+		}
 		if v.GetCheckpointSize() > 0 {
 			fmt.Fprintf(w, "Checkpoint\tof %d segments, from which the log goes on\n", v.GetCheckpointSize())
 		}

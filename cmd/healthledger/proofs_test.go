@@ -28,13 +28,21 @@ func flipByte(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(files[0], content, 0o600))
 }
 
-// noteverify KEY FILE checks a signed note as any tool for them does.
+// noteverify KEYS FILE checks, as any tool for signed notes does, that each of the keys has
+// signed the note in the file, and nobody else.
 func noteVerify(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
-		ts.Fatalf("usage: noteverify key file")
+		ts.Fatalf("usage: noteverify keys file")
 	}
-	verifier, err := note.NewVerifier(strings.TrimSpace(ts.ReadFile(args[0])))
+	var keys []note.Verifier
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		key, err := note.NewVerifier(strings.TrimSpace(line))
+		ts.Check(err)
+		keys = append(keys, key)
+	}
+	n, err := note.Open([]byte(ts.ReadFile(args[1])), note.VerifierList(keys...))
 	ts.Check(err)
-	_, err = note.Open([]byte(ts.ReadFile(args[1])), note.VerifierList(verifier))
-	ts.Check(err)
+	if len(n.Sigs) != len(keys) || len(n.UnverifiedSigs) > 0 {
+		ts.Fatalf("%d of %d keys have signed it, and %d others", len(n.Sigs), len(keys), len(n.UnverifiedSigs))
+	}
 }

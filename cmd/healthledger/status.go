@@ -46,6 +46,9 @@ func printStatus(w io.Writer, s *pb.StatusResponse, now time.Time) {
 		row("Locks", "%s, in %s", at.AsTime().Local().Format(time.DateTime), about(at.AsTime().Sub(now)))
 	}
 	row("Log", "%d segments, %s%s", s.GetLogSegments(), byteSize(s.GetLogBytes()), lastWrite(s, now))
+	if at := s.GetCheckpointTime(); at != nil {
+		row("Checkpoint", "of %d segments, %s", s.GetCheckpointSize(), at.AsTime().Local().Format(time.DateTime))
+	}
 	row("View", "%d segments, %d samples, %d came again", s.GetViewSegments(), s.GetViewSamples(), s.GetViewDuplicates())
 	if behind := int64(s.GetLogSegments() - s.GetViewSegments()); behind > 0 {
 		row("Backlog", "%d segments are not in the view yet", behind)

@@ -252,3 +252,20 @@ func Events(block []byte) ([]*pb.Event, error) {
 	}
 	return list.Events, nil
 }
+
+// AllEvents returns the events of a body in their order.
+func AllEvents(plain []byte) ([]*pb.Event, error) {
+	blocks, err := DecodeBody(plain)
+	if err != nil {
+		return nil, err
+	}
+	var all []*pb.Event
+	for _, block := range blocks {
+		events, err := Events(block)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, events...)
+	}
+	return all, nil
+}

@@ -133,7 +133,7 @@ func (d *Daemon) start(ctx context.Context) error {
 		return err
 	}
 	// After the services have stopped, and before the log can be written no more.
-	d.closers = append(d.closers, d.closeRecords)
+	d.closers = append(d.closers, d.lastCheckpoints, d.closeRecords)
 	device := d.ledger.Device()
 	d.local.SigningKey, d.local.SealingKey = device.GetSigningKey(), device.GetSealingKey()
 	if d.service, err = d.nats.Connect(natsserver.Service, nats.MaxReconnects(-1)); err != nil {

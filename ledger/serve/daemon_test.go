@@ -112,7 +112,9 @@ func (f *front) unlock(t *testing.T) {
 	f.projector.caughtUp(nil)
 	eventually(t, "unlocked", func() bool {
 		s, err := f.owner.Owner().Status(t.Context(), &pb.StatusRequest{})
-		return err == nil && s.GetState() == pb.LockState_LOCK_STATE_UNLOCKED
+		at, _, _ := f.store.Head()
+		size, _ := f.store.LastCheckpoint() // after which nothing is appended by itself
+		return err == nil && s.GetState() == pb.LockState_LOCK_STATE_UNLOCKED && at == size+1
 	})
 }
 

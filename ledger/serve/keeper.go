@@ -223,6 +223,7 @@ func (k *keeper) end(process Projector) {
 		return
 	}
 	revoke, stopped, ending := k.revoke, k.stopped, make(chan struct{})
+	read := k.state == pb.LockState_LOCK_STATE_UNLOCKED || k.state == pb.LockState_LOCK_STATE_LOCKING
 	defer close(ending)
 	if k.locked != nil {
 		defer k.locked()
@@ -232,6 +233,9 @@ func (k *keeper) end(process Projector) {
 	k.sessions.Clear()
 	k.stop()
 	k.mu.Unlock()
+	if read {
+		k.lastCheckpoint(process)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
 	if _, err := process.Close(ctx, &pb.CloseRequest{}); err != nil && ctx.Err() != nil {

@@ -154,6 +154,10 @@ func (f *fake) Advance(ctx context.Context, req *pb.AdvanceRequest) (*pb.Advance
 	return &pb.AdvanceResponse{Applied: req.GetSequence(), Ready: true}, nil
 }
 
+func (f *fake) CosignCheckpoint(context.Context, *pb.CosignCheckpointRequest) (*pb.CosignCheckpointResponse, error) {
+	return nil, errors.New("not signed")
+}
+
 func (f *fake) Close(context.Context, *pb.CloseRequest) (*pb.CloseResponse, error) {
 	if f.slow != nil {
 		<-f.slow

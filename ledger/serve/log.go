@@ -33,11 +33,7 @@ func (s *ownerService) SignCheckpoint(ctx context.Context, _ *pb.SignCheckpointR
 	if err != nil {
 		return nil, err
 	}
-	resp, err := k.store.Checkpoint()
-	if err != nil {
-		return nil, rpc.Internal(err)
-	}
-	return resp, nil
+	return k.sign(ctx)
 }
 
 // ProveLog implements pb.OwnerServiceHandler.

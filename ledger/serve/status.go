@@ -49,6 +49,9 @@ func (k *keeper) tellLog(ctx context.Context, resp *pb.StatusResponse) {
 			resp.LastWrite = timestamppb.New(log.Last)
 		}
 	}
+	if size, at := k.store.LastCheckpoint(); size > 0 {
+		resp.CheckpointSize, resp.CheckpointTime = size, timestamppb.New(at)
+	}
 	process := k.current()
 	if process == nil {
 		return

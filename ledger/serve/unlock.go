@@ -125,6 +125,7 @@ func (k *keeper) feed(life context.Context, process Projector, target uint64) {
 	if !k.caughtUp(ctx, process, target) {
 		return
 	}
+	k.checkpoint(ctx, process)
 	if k.push != nil {
 		k.stopped.Go(func() { k.push(ctx, process) })
 	}
@@ -136,6 +137,7 @@ func (k *keeper) feed(life context.Context, process Projector, target uint64) {
 			}
 			return
 		}
+		k.cosign(ctx, process)
 		select {
 		case <-changed:
 		case <-ctx.Done():

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -40,6 +41,33 @@ func (c Checkpoint) text() string {
 	return fmt.Sprintf("%s\n%d\n%s\n", c.Origin, c.Size, c.Root)
 }
 
+// A Key checks the signatures of one signer. Text is how other tools are told of it (C2SP
+// signed-note).
+type Key struct {
+	note.Verifier
+	Text string
+}
+
+// DeviceKey returns the key that checks a daemon's signatures under checkpoints of a store.
+// Its name is their origin.
+func DeviceKey(store string, public ed25519.PublicKey) (Key, error) {
+	return newKey("healthledger/"+store, public)
+}
+
+// OwnerKey returns the key that checks the owner's.
+func OwnerKey(store string, public ed25519.PublicKey) (Key, error) {
+	return newKey("healthledger/"+store+"/owner", public)
+}
+
+func newKey(name string, public ed25519.PublicKey) (Key, error) {
+	text, err := note.NewEd25519VerifierKey(name, public)
+	if err != nil {
+		return Key{}, err
+	}
+	verifier, err := note.NewVerifier(text)
+	return Key{verifier, text}, err
+}
+
 // noteSigner is a note.Signer whose private key somebody else keeps.
 type noteSigner struct {
 	note.Verifier
@@ -52,6 +80,22 @@ func (s noteSigner) Sign(message []byte) ([]byte, error) { return s.sign(message
 // with.
 func (c Checkpoint) Sign(verifier note.Verifier, sign func(message []byte) []byte) ([]byte, error) {
 	return note.Sign(&note.Note{Text: c.text()}, noteSigner{verifier, sign})
+}
+
+// Cosign adds a signature to a checkpoint that the first key has signed. The error is
+// ErrCheckpoint.
+func Cosign(signed []byte, first, by note.Verifier, sign func(message []byte) []byte) ([]byte, error) {
+	n, err := note.Open(signed, note.VerifierList(first))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCheckpoint, err)
+	}
+	return note.Sign(n, noteSigner{by, sign})
+}
+
+// IsSigned reports whether a signed note has a signature by the verifier's key.
+func IsSigned(signed []byte, verifier note.Verifier) bool {
+	_, err := note.Open(signed, note.VerifierList(verifier))
+	return err == nil
 }
 
 // OpenCheckpoint returns the checkpoint in a signed note. Other signatures than the

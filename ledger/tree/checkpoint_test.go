@@ -107,3 +107,26 @@ func FuzzOpenCheckpoint(f *testing.F) {
 		}
 	})
 }
+
+func TestCosignedCheckpointHasBothSignatures(t *testing.T) {
+	device, sign := key(t, 1, origin)
+	owner, cosign := key(t, 2, origin+"/owner")
+	c := Checkpoint{Origin: origin, Size: 7}
+	signed, err := c.Sign(device, sign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if IsSigned(signed, owner) {
+		t.Error("the owner has signed it already")
+	}
+	both, err := Cosign(signed, device, owner, cosign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := OpenCheckpoint(both, device); err != nil || got != c || !IsSigned(both, device) || !IsSigned(both, owner) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := Cosign(signed, owner, owner, cosign); !errors.Is(err, ErrCheckpoint) {
+		t.Errorf("cosigned what the device has not signed: %v", err)
+	}
+}

@@ -304,6 +304,7 @@ type Event struct {
 	//	*Event_RefusalRecorded
 	//	*Event_ObjectsRequested
 	//	*Event_Resealed
+	//	*Event_Checkpointed
 	Body          isEvent_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -488,6 +489,15 @@ func (x *Event) GetResealed() *Resealed {
 	return nil
 }
 
+func (x *Event) GetCheckpointed() *Checkpointed {
+	if x != nil {
+		if x, ok := x.Body.(*Event_Checkpointed); ok {
+			return x.Checkpointed
+		}
+	}
+	return nil
+}
+
 type isEvent_Body interface {
 	isEvent_Body()
 }
@@ -553,6 +563,10 @@ type Event_Resealed struct {
 	Resealed *Resealed `protobuf:"bytes,16,opt,name=resealed,proto3,oneof"`
 }
 
+type Event_Checkpointed struct {
+	Checkpointed *Checkpointed `protobuf:"bytes,17,opt,name=checkpointed,proto3,oneof"`
+}
+
 func (*Event_SamplesSaved) isEvent_Body() {}
 
 func (*Event_Decision) isEvent_Body() {}
@@ -583,6 +597,55 @@ func (*Event_ObjectsRequested) isEvent_Body() {}
 
 func (*Event_Resealed) isEvent_Body() {}
 
+func (*Event_Checkpointed) isEvent_Body() {}
+
+// Checkpointed commits to the log before it. Class open.
+type Checkpointed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A signed note (C2SP tlog-checkpoint). Signed by the daemon alone it commits to exactly the
+	// segments before this one; the same note comes once more when the owner has signed it, too.
+	Note          string `protobuf:"bytes,1,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Checkpointed) Reset() {
+	*x = Checkpointed{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Checkpointed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Checkpointed) ProtoMessage() {}
+
+func (x *Checkpointed) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Checkpointed.ProtoReflect.Descriptor instead.
+func (*Checkpointed) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Checkpointed) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
 // SamplesSaved holds the samples of one save by one app. Class health.
 type SamplesSaved struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -601,7 +664,7 @@ type SamplesSaved struct {
 
 func (x *SamplesSaved) Reset() {
 	*x = SamplesSaved{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[2]
+	mi := &file_healthledger_v1_event_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -613,7 +676,7 @@ func (x *SamplesSaved) String() string {
 func (*SamplesSaved) ProtoMessage() {}
 
 func (x *SamplesSaved) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[2]
+	mi := &file_healthledger_v1_event_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -626,7 +689,7 @@ func (x *SamplesSaved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SamplesSaved.ProtoReflect.Descriptor instead.
 func (*SamplesSaved) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{2}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *SamplesSaved) GetApp() uint64 {
@@ -677,7 +740,7 @@ type RequestOutcome struct {
 
 func (x *RequestOutcome) Reset() {
 	*x = RequestOutcome{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[3]
+	mi := &file_healthledger_v1_event_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -689,7 +752,7 @@ func (x *RequestOutcome) String() string {
 func (*RequestOutcome) ProtoMessage() {}
 
 func (x *RequestOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[3]
+	mi := &file_healthledger_v1_event_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -702,7 +765,7 @@ func (x *RequestOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestOutcome.ProtoReflect.Descriptor instead.
 func (*RequestOutcome) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{3}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *RequestOutcome) GetStored() uint64 {
@@ -751,7 +814,7 @@ type PartSaved struct {
 
 func (x *PartSaved) Reset() {
 	*x = PartSaved{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[4]
+	mi := &file_healthledger_v1_event_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -763,7 +826,7 @@ func (x *PartSaved) String() string {
 func (*PartSaved) ProtoMessage() {}
 
 func (x *PartSaved) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[4]
+	mi := &file_healthledger_v1_event_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -776,7 +839,7 @@ func (x *PartSaved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartSaved.ProtoReflect.Descriptor instead.
 func (*PartSaved) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{4}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PartSaved) GetApp() uint64 {
@@ -829,7 +892,7 @@ type SamplesDeleted struct {
 
 func (x *SamplesDeleted) Reset() {
 	*x = SamplesDeleted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[5]
+	mi := &file_healthledger_v1_event_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -841,7 +904,7 @@ func (x *SamplesDeleted) String() string {
 func (*SamplesDeleted) ProtoMessage() {}
 
 func (x *SamplesDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[5]
+	mi := &file_healthledger_v1_event_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -854,7 +917,7 @@ func (x *SamplesDeleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SamplesDeleted.ProtoReflect.Descriptor instead.
 func (*SamplesDeleted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{5}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SamplesDeleted) GetApp() uint64 {
@@ -904,7 +967,7 @@ type DeletedSamples struct {
 
 func (x *DeletedSamples) Reset() {
 	*x = DeletedSamples{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[6]
+	mi := &file_healthledger_v1_event_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -916,7 +979,7 @@ func (x *DeletedSamples) String() string {
 func (*DeletedSamples) ProtoMessage() {}
 
 func (x *DeletedSamples) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[6]
+	mi := &file_healthledger_v1_event_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -929,7 +992,7 @@ func (x *DeletedSamples) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletedSamples.ProtoReflect.Descriptor instead.
 func (*DeletedSamples) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DeletedSamples) GetType() uint32 {
@@ -986,7 +1049,7 @@ type UpdatesSet struct {
 
 func (x *UpdatesSet) Reset() {
 	*x = UpdatesSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[7]
+	mi := &file_healthledger_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -998,7 +1061,7 @@ func (x *UpdatesSet) String() string {
 func (*UpdatesSet) ProtoMessage() {}
 
 func (x *UpdatesSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[7]
+	mi := &file_healthledger_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1011,7 +1074,7 @@ func (x *UpdatesSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdatesSet.ProtoReflect.Descriptor instead.
 func (*UpdatesSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *UpdatesSet) GetApp() uint64 {
@@ -1048,7 +1111,7 @@ type UpdatesAcked struct {
 
 func (x *UpdatesAcked) Reset() {
 	*x = UpdatesAcked{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[8]
+	mi := &file_healthledger_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1060,7 +1123,7 @@ func (x *UpdatesAcked) String() string {
 func (*UpdatesAcked) ProtoMessage() {}
 
 func (x *UpdatesAcked) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[8]
+	mi := &file_healthledger_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1073,7 +1136,7 @@ func (x *UpdatesAcked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdatesAcked.ProtoReflect.Descriptor instead.
 func (*UpdatesAcked) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *UpdatesAcked) GetApp() uint64 {
@@ -1110,7 +1173,7 @@ type AuthorizationRequested struct {
 
 func (x *AuthorizationRequested) Reset() {
 	*x = AuthorizationRequested{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[9]
+	mi := &file_healthledger_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1122,7 +1185,7 @@ func (x *AuthorizationRequested) String() string {
 func (*AuthorizationRequested) ProtoMessage() {}
 
 func (x *AuthorizationRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[9]
+	mi := &file_healthledger_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1135,7 +1198,7 @@ func (x *AuthorizationRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizationRequested.ProtoReflect.Descriptor instead.
 func (*AuthorizationRequested) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AuthorizationRequested) GetApp() uint64 {
@@ -1176,7 +1239,7 @@ type ObjectsRequested struct {
 
 func (x *ObjectsRequested) Reset() {
 	*x = ObjectsRequested{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[10]
+	mi := &file_healthledger_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1188,7 +1251,7 @@ func (x *ObjectsRequested) String() string {
 func (*ObjectsRequested) ProtoMessage() {}
 
 func (x *ObjectsRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[10]
+	mi := &file_healthledger_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1201,7 +1264,7 @@ func (x *ObjectsRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectsRequested.ProtoReflect.Descriptor instead.
 func (*ObjectsRequested) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ObjectsRequested) GetApp() uint64 {
@@ -1252,7 +1315,7 @@ type SignedDecision struct {
 
 func (x *SignedDecision) Reset() {
 	*x = SignedDecision{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[11]
+	mi := &file_healthledger_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1264,7 +1327,7 @@ func (x *SignedDecision) String() string {
 func (*SignedDecision) ProtoMessage() {}
 
 func (x *SignedDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[11]
+	mi := &file_healthledger_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1277,7 +1340,7 @@ func (x *SignedDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedDecision.ProtoReflect.Descriptor instead.
 func (*SignedDecision) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SignedDecision) GetDecision() []byte {
@@ -1324,7 +1387,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[12]
+	mi := &file_healthledger_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1336,7 +1399,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[12]
+	mi := &file_healthledger_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1349,7 +1412,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Decision) GetNumber() uint64 {
@@ -1554,7 +1617,7 @@ type DeviceEnrolled struct {
 
 func (x *DeviceEnrolled) Reset() {
 	*x = DeviceEnrolled{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[13]
+	mi := &file_healthledger_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1566,7 +1629,7 @@ func (x *DeviceEnrolled) String() string {
 func (*DeviceEnrolled) ProtoMessage() {}
 
 func (x *DeviceEnrolled) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[13]
+	mi := &file_healthledger_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1579,7 +1642,7 @@ func (x *DeviceEnrolled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceEnrolled.ProtoReflect.Descriptor instead.
 func (*DeviceEnrolled) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DeviceEnrolled) GetSigningKey() []byte {
@@ -1608,7 +1671,7 @@ type KeyringReplaced struct {
 
 func (x *KeyringReplaced) Reset() {
 	*x = KeyringReplaced{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[14]
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1620,7 +1683,7 @@ func (x *KeyringReplaced) String() string {
 func (*KeyringReplaced) ProtoMessage() {}
 
 func (x *KeyringReplaced) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[14]
+	mi := &file_healthledger_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1633,7 +1696,7 @@ func (x *KeyringReplaced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringReplaced.ProtoReflect.Descriptor instead.
 func (*KeyringReplaced) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *KeyringReplaced) GetHash() []byte {
@@ -1663,7 +1726,7 @@ type StoreRekeyed struct {
 
 func (x *StoreRekeyed) Reset() {
 	*x = StoreRekeyed{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1675,7 +1738,7 @@ func (x *StoreRekeyed) String() string {
 func (*StoreRekeyed) ProtoMessage() {}
 
 func (x *StoreRekeyed) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[15]
+	mi := &file_healthledger_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1688,7 +1751,7 @@ func (x *StoreRekeyed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreRekeyed.ProtoReflect.Descriptor instead.
 func (*StoreRekeyed) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *StoreRekeyed) GetKeyring() []byte {
@@ -1733,7 +1796,7 @@ type EpochsErased struct {
 
 func (x *EpochsErased) Reset() {
 	*x = EpochsErased{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[16]
+	mi := &file_healthledger_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1745,7 +1808,7 @@ func (x *EpochsErased) String() string {
 func (*EpochsErased) ProtoMessage() {}
 
 func (x *EpochsErased) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[16]
+	mi := &file_healthledger_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1758,7 +1821,7 @@ func (x *EpochsErased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EpochsErased.ProtoReflect.Descriptor instead.
 func (*EpochsErased) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *EpochsErased) GetErasure() uint64 {
@@ -1796,7 +1859,7 @@ type ErasedEpoch struct {
 
 func (x *ErasedEpoch) Reset() {
 	*x = ErasedEpoch{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[17]
+	mi := &file_healthledger_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1808,7 +1871,7 @@ func (x *ErasedEpoch) String() string {
 func (*ErasedEpoch) ProtoMessage() {}
 
 func (x *ErasedEpoch) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[17]
+	mi := &file_healthledger_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1821,7 +1884,7 @@ func (x *ErasedEpoch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasedEpoch.ProtoReflect.Descriptor instead.
 func (*ErasedEpoch) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ErasedEpoch) GetEpoch() uint64 {
@@ -1892,7 +1955,7 @@ type AppRegistered struct {
 
 func (x *AppRegistered) Reset() {
 	*x = AppRegistered{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[18]
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1904,7 +1967,7 @@ func (x *AppRegistered) String() string {
 func (*AppRegistered) ProtoMessage() {}
 
 func (x *AppRegistered) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[18]
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1917,7 +1980,7 @@ func (x *AppRegistered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRegistered.ProtoReflect.Descriptor instead.
 func (*AppRegistered) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AppRegistered) GetKey() string {
@@ -1975,7 +2038,7 @@ type CredentialReplaced struct {
 
 func (x *CredentialReplaced) Reset() {
 	*x = CredentialReplaced{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1987,7 +2050,7 @@ func (x *CredentialReplaced) String() string {
 func (*CredentialReplaced) ProtoMessage() {}
 
 func (x *CredentialReplaced) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2000,7 +2063,7 @@ func (x *CredentialReplaced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialReplaced.ProtoReflect.Descriptor instead.
 func (*CredentialReplaced) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CredentialReplaced) GetApp() uint64 {
@@ -2037,7 +2100,7 @@ type Explained struct {
 
 func (x *Explained) Reset() {
 	*x = Explained{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2049,7 +2112,7 @@ func (x *Explained) String() string {
 func (*Explained) ProtoMessage() {}
 
 func (x *Explained) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2062,7 +2125,7 @@ func (x *Explained) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explained.ProtoReflect.Descriptor instead.
 func (*Explained) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Explained) GetShare() bool {
@@ -2097,7 +2160,7 @@ type SharesDecided struct {
 
 func (x *SharesDecided) Reset() {
 	*x = SharesDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2109,7 +2172,7 @@ func (x *SharesDecided) String() string {
 func (*SharesDecided) ProtoMessage() {}
 
 func (x *SharesDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2122,7 +2185,7 @@ func (x *SharesDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharesDecided.ProtoReflect.Descriptor instead.
 func (*SharesDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SharesDecided) GetApp() uint64 {
@@ -2152,7 +2215,7 @@ type AppUpdated struct {
 
 func (x *AppUpdated) Reset() {
 	*x = AppUpdated{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2164,7 +2227,7 @@ func (x *AppUpdated) String() string {
 func (*AppUpdated) ProtoMessage() {}
 
 func (x *AppUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2177,7 +2240,7 @@ func (x *AppUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppUpdated.ProtoReflect.Descriptor instead.
 func (*AppUpdated) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AppUpdated) GetApp() uint64 {
@@ -2211,7 +2274,7 @@ type AppRemoved struct {
 
 func (x *AppRemoved) Reset() {
 	*x = AppRemoved{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[23]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2223,7 +2286,7 @@ func (x *AppRemoved) String() string {
 func (*AppRemoved) ProtoMessage() {}
 
 func (x *AppRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[23]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2236,7 +2299,7 @@ func (x *AppRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRemoved.ProtoReflect.Descriptor instead.
 func (*AppRemoved) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AppRemoved) GetApp() uint64 {
@@ -2256,7 +2319,7 @@ type PolicySet struct {
 
 func (x *PolicySet) Reset() {
 	*x = PolicySet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[24]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2268,7 +2331,7 @@ func (x *PolicySet) String() string {
 func (*PolicySet) ProtoMessage() {}
 
 func (x *PolicySet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[24]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2281,7 +2344,7 @@ func (x *PolicySet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicySet.ProtoReflect.Descriptor instead.
 func (*PolicySet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PolicySet) GetPlausibility() Plausibility {
@@ -2302,7 +2365,7 @@ type ShareGrant struct {
 
 func (x *ShareGrant) Reset() {
 	*x = ShareGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[25]
+	mi := &file_healthledger_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2314,7 +2377,7 @@ func (x *ShareGrant) String() string {
 func (*ShareGrant) ProtoMessage() {}
 
 func (x *ShareGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[25]
+	mi := &file_healthledger_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2327,7 +2390,7 @@ func (x *ShareGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareGrant.ProtoReflect.Descriptor instead.
 func (*ShareGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ShareGrant) GetType() uint32 {
@@ -2369,7 +2432,7 @@ type DecisionDetail struct {
 
 func (x *DecisionDetail) Reset() {
 	*x = DecisionDetail{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[26]
+	mi := &file_healthledger_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2381,7 +2444,7 @@ func (x *DecisionDetail) String() string {
 func (*DecisionDetail) ProtoMessage() {}
 
 func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[26]
+	mi := &file_healthledger_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2394,7 +2457,7 @@ func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionDetail.ProtoReflect.Descriptor instead.
 func (*DecisionDetail) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DecisionDetail) GetNumber() uint64 {
@@ -2584,7 +2647,7 @@ type AppDescribed struct {
 
 func (x *AppDescribed) Reset() {
 	*x = AppDescribed{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[27]
+	mi := &file_healthledger_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2596,7 +2659,7 @@ func (x *AppDescribed) String() string {
 func (*AppDescribed) ProtoMessage() {}
 
 func (x *AppDescribed) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[27]
+	mi := &file_healthledger_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2609,7 +2672,7 @@ func (x *AppDescribed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppDescribed.ProtoReflect.Descriptor instead.
 func (*AppDescribed) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *AppDescribed) GetManifest() *Manifest {
@@ -2631,7 +2694,7 @@ type SourceOrderSet struct {
 
 func (x *SourceOrderSet) Reset() {
 	*x = SourceOrderSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[28]
+	mi := &file_healthledger_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2643,7 +2706,7 @@ func (x *SourceOrderSet) String() string {
 func (*SourceOrderSet) ProtoMessage() {}
 
 func (x *SourceOrderSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[28]
+	mi := &file_healthledger_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2656,7 +2719,7 @@ func (x *SourceOrderSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceOrderSet.ProtoReflect.Descriptor instead.
 func (*SourceOrderSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SourceOrderSet) GetType() uint32 {
@@ -2685,7 +2748,7 @@ type SourceName struct {
 
 func (x *SourceName) Reset() {
 	*x = SourceName{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[29]
+	mi := &file_healthledger_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2697,7 +2760,7 @@ func (x *SourceName) String() string {
 func (*SourceName) ProtoMessage() {}
 
 func (x *SourceName) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[29]
+	mi := &file_healthledger_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2710,7 +2773,7 @@ func (x *SourceName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceName.ProtoReflect.Descriptor instead.
 func (*SourceName) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SourceName) GetApp() string {
@@ -2737,7 +2800,7 @@ type PreferredUnitsSet struct {
 
 func (x *PreferredUnitsSet) Reset() {
 	*x = PreferredUnitsSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[30]
+	mi := &file_healthledger_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2749,7 +2812,7 @@ func (x *PreferredUnitsSet) String() string {
 func (*PreferredUnitsSet) ProtoMessage() {}
 
 func (x *PreferredUnitsSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[30]
+	mi := &file_healthledger_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2762,7 +2825,7 @@ func (x *PreferredUnitsSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreferredUnitsSet.ProtoReflect.Descriptor instead.
 func (*PreferredUnitsSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PreferredUnitsSet) GetUnits() []*TypeUnit {
@@ -2783,7 +2846,7 @@ type TypeUnit struct {
 
 func (x *TypeUnit) Reset() {
 	*x = TypeUnit{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[31]
+	mi := &file_healthledger_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2795,7 +2858,7 @@ func (x *TypeUnit) String() string {
 func (*TypeUnit) ProtoMessage() {}
 
 func (x *TypeUnit) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[31]
+	mi := &file_healthledger_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2808,7 +2871,7 @@ func (x *TypeUnit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TypeUnit.ProtoReflect.Descriptor instead.
 func (*TypeUnit) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *TypeUnit) GetType() uint32 {
@@ -2835,7 +2898,7 @@ type OwnerDeleted struct {
 
 func (x *OwnerDeleted) Reset() {
 	*x = OwnerDeleted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	mi := &file_healthledger_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2847,7 +2910,7 @@ func (x *OwnerDeleted) String() string {
 func (*OwnerDeleted) ProtoMessage() {}
 
 func (x *OwnerDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	mi := &file_healthledger_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2860,7 +2923,7 @@ func (x *OwnerDeleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerDeleted.ProtoReflect.Descriptor instead.
 func (*OwnerDeleted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *OwnerDeleted) GetDeletions() []*DeletedSamples {
@@ -2886,7 +2949,7 @@ type ErasureOrdered struct {
 
 func (x *ErasureOrdered) Reset() {
 	*x = ErasureOrdered{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[33]
+	mi := &file_healthledger_v1_event_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2898,7 +2961,7 @@ func (x *ErasureOrdered) String() string {
 func (*ErasureOrdered) ProtoMessage() {}
 
 func (x *ErasureOrdered) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[33]
+	mi := &file_healthledger_v1_event_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2911,7 +2974,7 @@ func (x *ErasureOrdered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasureOrdered.ProtoReflect.Descriptor instead.
 func (*ErasureOrdered) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ErasureOrdered) GetHidden() uint64 {
@@ -2955,7 +3018,7 @@ type RetentionSet struct {
 
 func (x *RetentionSet) Reset() {
 	*x = RetentionSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2967,7 +3030,7 @@ func (x *RetentionSet) String() string {
 func (*RetentionSet) ProtoMessage() {}
 
 func (x *RetentionSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2980,7 +3043,7 @@ func (x *RetentionSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionSet.ProtoReflect.Descriptor instead.
 func (*RetentionSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RetentionSet) GetType() uint32 {
@@ -3008,7 +3071,7 @@ type ReadsDecided struct {
 
 func (x *ReadsDecided) Reset() {
 	*x = ReadsDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[35]
+	mi := &file_healthledger_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3020,7 +3083,7 @@ func (x *ReadsDecided) String() string {
 func (*ReadsDecided) ProtoMessage() {}
 
 func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[35]
+	mi := &file_healthledger_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3033,7 +3096,7 @@ func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadsDecided.ProtoReflect.Descriptor instead.
 func (*ReadsDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{35}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ReadsDecided) GetApp() uint64 {
@@ -3063,7 +3126,7 @@ type ReadGrant struct {
 
 func (x *ReadGrant) Reset() {
 	*x = ReadGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[36]
+	mi := &file_healthledger_v1_event_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3075,7 +3138,7 @@ func (x *ReadGrant) String() string {
 func (*ReadGrant) ProtoMessage() {}
 
 func (x *ReadGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[36]
+	mi := &file_healthledger_v1_event_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3088,7 +3151,7 @@ func (x *ReadGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadGrant.ProtoReflect.Descriptor instead.
 func (*ReadGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{36}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ReadGrant) GetType() uint32 {
@@ -3130,7 +3193,7 @@ type ObjectsDecided struct {
 
 func (x *ObjectsDecided) Reset() {
 	*x = ObjectsDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[37]
+	mi := &file_healthledger_v1_event_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3142,7 +3205,7 @@ func (x *ObjectsDecided) String() string {
 func (*ObjectsDecided) ProtoMessage() {}
 
 func (x *ObjectsDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[37]
+	mi := &file_healthledger_v1_event_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3155,7 +3218,7 @@ func (x *ObjectsDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectsDecided.ProtoReflect.Descriptor instead.
 func (*ObjectsDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{37}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ObjectsDecided) GetApp() uint64 {
@@ -3214,7 +3277,7 @@ type ObjectName struct {
 
 func (x *ObjectName) Reset() {
 	*x = ObjectName{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[38]
+	mi := &file_healthledger_v1_event_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3226,7 +3289,7 @@ func (x *ObjectName) String() string {
 func (*ObjectName) ProtoMessage() {}
 
 func (x *ObjectName) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[38]
+	mi := &file_healthledger_v1_event_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3239,7 +3302,7 @@ func (x *ObjectName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectName.ProtoReflect.Descriptor instead.
 func (*ObjectName) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{38}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ObjectName) GetApp() uint64 {
@@ -3274,7 +3337,7 @@ type Resealed struct {
 
 func (x *Resealed) Reset() {
 	*x = Resealed{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[39]
+	mi := &file_healthledger_v1_event_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3286,7 +3349,7 @@ func (x *Resealed) String() string {
 func (*Resealed) ProtoMessage() {}
 
 func (x *Resealed) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[39]
+	mi := &file_healthledger_v1_event_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3299,7 +3362,7 @@ func (x *Resealed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resealed.ProtoReflect.Descriptor instead.
 func (*Resealed) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{39}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Resealed) GetReseal() uint64 {
@@ -3357,7 +3420,7 @@ type AccessRecorded struct {
 
 func (x *AccessRecorded) Reset() {
 	*x = AccessRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[40]
+	mi := &file_healthledger_v1_event_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3369,7 +3432,7 @@ func (x *AccessRecorded) String() string {
 func (*AccessRecorded) ProtoMessage() {}
 
 func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[40]
+	mi := &file_healthledger_v1_event_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3382,7 +3445,7 @@ func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessRecorded.ProtoReflect.Descriptor instead.
 func (*AccessRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{40}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *AccessRecorded) GetApp() uint64 {
@@ -3446,7 +3509,7 @@ type AccessCounted struct {
 
 func (x *AccessCounted) Reset() {
 	*x = AccessCounted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[41]
+	mi := &file_healthledger_v1_event_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3458,7 +3521,7 @@ func (x *AccessCounted) String() string {
 func (*AccessCounted) ProtoMessage() {}
 
 func (x *AccessCounted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[41]
+	mi := &file_healthledger_v1_event_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3471,7 +3534,7 @@ func (x *AccessCounted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessCounted.ProtoReflect.Descriptor instead.
 func (*AccessCounted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{41}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *AccessCounted) GetApp() uint64 {
@@ -3502,7 +3565,7 @@ type AccessCount struct {
 
 func (x *AccessCount) Reset() {
 	*x = AccessCount{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[42]
+	mi := &file_healthledger_v1_event_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3514,7 +3577,7 @@ func (x *AccessCount) String() string {
 func (*AccessCount) ProtoMessage() {}
 
 func (x *AccessCount) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[42]
+	mi := &file_healthledger_v1_event_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3527,7 +3590,7 @@ func (x *AccessCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessCount.ProtoReflect.Descriptor instead.
 func (*AccessCount) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{42}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *AccessCount) GetType() uint32 {
@@ -3579,7 +3642,7 @@ type RefusalRecorded struct {
 
 func (x *RefusalRecorded) Reset() {
 	*x = RefusalRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[43]
+	mi := &file_healthledger_v1_event_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3591,7 +3654,7 @@ func (x *RefusalRecorded) String() string {
 func (*RefusalRecorded) ProtoMessage() {}
 
 func (x *RefusalRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[43]
+	mi := &file_healthledger_v1_event_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3604,7 +3667,7 @@ func (x *RefusalRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusalRecorded.ProtoReflect.Descriptor instead.
 func (*RefusalRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{43}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *RefusalRecorded) GetApp() uint64 {
@@ -3675,7 +3738,7 @@ type DisclosureGranted struct {
 
 func (x *DisclosureGranted) Reset() {
 	*x = DisclosureGranted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[44]
+	mi := &file_healthledger_v1_event_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3687,7 +3750,7 @@ func (x *DisclosureGranted) String() string {
 func (*DisclosureGranted) ProtoMessage() {}
 
 func (x *DisclosureGranted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[44]
+	mi := &file_healthledger_v1_event_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3700,7 +3763,7 @@ func (x *DisclosureGranted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureGranted.ProtoReflect.Descriptor instead.
 func (*DisclosureGranted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{44}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *DisclosureGranted) GetApp() uint64 {
@@ -3777,7 +3840,7 @@ type DisclosureRevoked struct {
 
 func (x *DisclosureRevoked) Reset() {
 	*x = DisclosureRevoked{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[45]
+	mi := &file_healthledger_v1_event_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3789,7 +3852,7 @@ func (x *DisclosureRevoked) String() string {
 func (*DisclosureRevoked) ProtoMessage() {}
 
 func (x *DisclosureRevoked) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[45]
+	mi := &file_healthledger_v1_event_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3802,7 +3865,7 @@ func (x *DisclosureRevoked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureRevoked.ProtoReflect.Descriptor instead.
 func (*DisclosureRevoked) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{45}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *DisclosureRevoked) GetGrant() uint64 {
@@ -3831,7 +3894,7 @@ type DisclosureBegun struct {
 
 func (x *DisclosureBegun) Reset() {
 	*x = DisclosureBegun{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[46]
+	mi := &file_healthledger_v1_event_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3843,7 +3906,7 @@ func (x *DisclosureBegun) String() string {
 func (*DisclosureBegun) ProtoMessage() {}
 
 func (x *DisclosureBegun) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[46]
+	mi := &file_healthledger_v1_event_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3856,7 +3919,7 @@ func (x *DisclosureBegun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureBegun.ProtoReflect.Descriptor instead.
 func (*DisclosureBegun) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{46}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *DisclosureBegun) GetId() []byte {
@@ -3918,7 +3981,7 @@ type DisclosureEnded struct {
 
 func (x *DisclosureEnded) Reset() {
 	*x = DisclosureEnded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[47]
+	mi := &file_healthledger_v1_event_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3930,7 +3993,7 @@ func (x *DisclosureEnded) String() string {
 func (*DisclosureEnded) ProtoMessage() {}
 
 func (x *DisclosureEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[47]
+	mi := &file_healthledger_v1_event_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3943,7 +4006,7 @@ func (x *DisclosureEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureEnded.ProtoReflect.Descriptor instead.
 func (*DisclosureEnded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{47}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *DisclosureEnded) GetId() []byte {
@@ -3985,7 +4048,7 @@ type DisclosureCount struct {
 
 func (x *DisclosureCount) Reset() {
 	*x = DisclosureCount{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[48]
+	mi := &file_healthledger_v1_event_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3997,7 +4060,7 @@ func (x *DisclosureCount) String() string {
 func (*DisclosureCount) ProtoMessage() {}
 
 func (x *DisclosureCount) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[48]
+	mi := &file_healthledger_v1_event_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4010,7 +4073,7 @@ func (x *DisclosureCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureCount.ProtoReflect.Descriptor instead.
 func (*DisclosureCount) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{48}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *DisclosureCount) GetType() uint32 {
@@ -4033,7 +4096,7 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\x1bhealthledger/v1/event.proto\x12\x0fhealthledger.v1\x1a#healthledger/v1/authorization.proto\x1a\x1dhealthledger/v1/payload.proto\x1a\x1chealthledger/v1/sample.proto\";\n" +
 	"\tEventList\x12.\n" +
-	"\x06events\x18\x01 \x03(\v2\x16.healthledger.v1.EventR\x06events\"\xd3\b\n" +
+	"\x06events\x18\x01 \x03(\v2\x16.healthledger.v1.EventR\x06events\"\x98\t\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x03R\x04time\x12D\n" +
 	"\rsamples_saved\x18\x02 \x01(\v2\x1d.healthledger.v1.SamplesSavedH\x00R\fsamplesSaved\x12=\n" +
@@ -4053,8 +4116,11 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x10disclosure_ended\x18\r \x01(\v2 .healthledger.v1.DisclosureEndedH\x00R\x0fdisclosureEnded\x12M\n" +
 	"\x10refusal_recorded\x18\x0e \x01(\v2 .healthledger.v1.RefusalRecordedH\x00R\x0frefusalRecorded\x12P\n" +
 	"\x11objects_requested\x18\x0f \x01(\v2!.healthledger.v1.ObjectsRequestedH\x00R\x10objectsRequested\x127\n" +
-	"\bresealed\x18\x10 \x01(\v2\x19.healthledger.v1.ResealedH\x00R\bresealedB\x06\n" +
-	"\x04body\"\xd3\x01\n" +
+	"\bresealed\x18\x10 \x01(\v2\x19.healthledger.v1.ResealedH\x00R\bresealed\x12C\n" +
+	"\fcheckpointed\x18\x11 \x01(\v2\x1d.healthledger.v1.CheckpointedH\x00R\fcheckpointedB\x06\n" +
+	"\x04body\"\"\n" +
+	"\fCheckpointed\x12\x12\n" +
+	"\x04note\x18\x01 \x01(\tR\x04note\"\xd3\x01\n" +
 	"\fSamplesSaved\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x1d\n" +
 	"\n" +
@@ -4352,7 +4418,7 @@ func file_healthledger_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_healthledger_v1_event_proto_goTypes = []any{
 	(Frequency)(0),                 // 0: healthledger.v1.Frequency
 	(Plausibility)(0),              // 1: healthledger.v1.Plausibility
@@ -4360,124 +4426,126 @@ var file_healthledger_v1_event_proto_goTypes = []any{
 	(ReadExtent)(0),                // 3: healthledger.v1.ReadExtent
 	(*EventList)(nil),              // 4: healthledger.v1.EventList
 	(*Event)(nil),                  // 5: healthledger.v1.Event
-	(*SamplesSaved)(nil),           // 6: healthledger.v1.SamplesSaved
-	(*RequestOutcome)(nil),         // 7: healthledger.v1.RequestOutcome
-	(*PartSaved)(nil),              // 8: healthledger.v1.PartSaved
-	(*SamplesDeleted)(nil),         // 9: healthledger.v1.SamplesDeleted
-	(*DeletedSamples)(nil),         // 10: healthledger.v1.DeletedSamples
-	(*UpdatesSet)(nil),             // 11: healthledger.v1.UpdatesSet
-	(*UpdatesAcked)(nil),           // 12: healthledger.v1.UpdatesAcked
-	(*AuthorizationRequested)(nil), // 13: healthledger.v1.AuthorizationRequested
-	(*ObjectsRequested)(nil),       // 14: healthledger.v1.ObjectsRequested
-	(*SignedDecision)(nil),         // 15: healthledger.v1.SignedDecision
-	(*Decision)(nil),               // 16: healthledger.v1.Decision
-	(*DeviceEnrolled)(nil),         // 17: healthledger.v1.DeviceEnrolled
-	(*KeyringReplaced)(nil),        // 18: healthledger.v1.KeyringReplaced
-	(*StoreRekeyed)(nil),           // 19: healthledger.v1.StoreRekeyed
-	(*EpochsErased)(nil),           // 20: healthledger.v1.EpochsErased
-	(*ErasedEpoch)(nil),            // 21: healthledger.v1.ErasedEpoch
-	(*AppRegistered)(nil),          // 22: healthledger.v1.AppRegistered
-	(*CredentialReplaced)(nil),     // 23: healthledger.v1.CredentialReplaced
-	(*Explained)(nil),              // 24: healthledger.v1.Explained
-	(*SharesDecided)(nil),          // 25: healthledger.v1.SharesDecided
-	(*AppUpdated)(nil),             // 26: healthledger.v1.AppUpdated
-	(*AppRemoved)(nil),             // 27: healthledger.v1.AppRemoved
-	(*PolicySet)(nil),              // 28: healthledger.v1.PolicySet
-	(*ShareGrant)(nil),             // 29: healthledger.v1.ShareGrant
-	(*DecisionDetail)(nil),         // 30: healthledger.v1.DecisionDetail
-	(*AppDescribed)(nil),           // 31: healthledger.v1.AppDescribed
-	(*SourceOrderSet)(nil),         // 32: healthledger.v1.SourceOrderSet
-	(*SourceName)(nil),             // 33: healthledger.v1.SourceName
-	(*PreferredUnitsSet)(nil),      // 34: healthledger.v1.PreferredUnitsSet
-	(*TypeUnit)(nil),               // 35: healthledger.v1.TypeUnit
-	(*OwnerDeleted)(nil),           // 36: healthledger.v1.OwnerDeleted
-	(*ErasureOrdered)(nil),         // 37: healthledger.v1.ErasureOrdered
-	(*RetentionSet)(nil),           // 38: healthledger.v1.RetentionSet
-	(*ReadsDecided)(nil),           // 39: healthledger.v1.ReadsDecided
-	(*ReadGrant)(nil),              // 40: healthledger.v1.ReadGrant
-	(*ObjectsDecided)(nil),         // 41: healthledger.v1.ObjectsDecided
-	(*ObjectName)(nil),             // 42: healthledger.v1.ObjectName
-	(*Resealed)(nil),               // 43: healthledger.v1.Resealed
-	(*AccessRecorded)(nil),         // 44: healthledger.v1.AccessRecorded
-	(*AccessCounted)(nil),          // 45: healthledger.v1.AccessCounted
-	(*AccessCount)(nil),            // 46: healthledger.v1.AccessCount
-	(*RefusalRecorded)(nil),        // 47: healthledger.v1.RefusalRecorded
-	(*DisclosureGranted)(nil),      // 48: healthledger.v1.DisclosureGranted
-	(*DisclosureRevoked)(nil),      // 49: healthledger.v1.DisclosureRevoked
-	(*DisclosureBegun)(nil),        // 50: healthledger.v1.DisclosureBegun
-	(*DisclosureEnded)(nil),        // 51: healthledger.v1.DisclosureEnded
-	(*DisclosureCount)(nil),        // 52: healthledger.v1.DisclosureCount
-	(*SampleColumns)(nil),          // 53: healthledger.v1.SampleColumns
-	(*Chunk)(nil),                  // 54: healthledger.v1.Chunk
-	(*Manifest)(nil),               // 55: healthledger.v1.Manifest
-	(*Recipient)(nil),              // 56: healthledger.v1.Recipient
+	(*Checkpointed)(nil),           // 6: healthledger.v1.Checkpointed
+	(*SamplesSaved)(nil),           // 7: healthledger.v1.SamplesSaved
+	(*RequestOutcome)(nil),         // 8: healthledger.v1.RequestOutcome
+	(*PartSaved)(nil),              // 9: healthledger.v1.PartSaved
+	(*SamplesDeleted)(nil),         // 10: healthledger.v1.SamplesDeleted
+	(*DeletedSamples)(nil),         // 11: healthledger.v1.DeletedSamples
+	(*UpdatesSet)(nil),             // 12: healthledger.v1.UpdatesSet
+	(*UpdatesAcked)(nil),           // 13: healthledger.v1.UpdatesAcked
+	(*AuthorizationRequested)(nil), // 14: healthledger.v1.AuthorizationRequested
+	(*ObjectsRequested)(nil),       // 15: healthledger.v1.ObjectsRequested
+	(*SignedDecision)(nil),         // 16: healthledger.v1.SignedDecision
+	(*Decision)(nil),               // 17: healthledger.v1.Decision
+	(*DeviceEnrolled)(nil),         // 18: healthledger.v1.DeviceEnrolled
+	(*KeyringReplaced)(nil),        // 19: healthledger.v1.KeyringReplaced
+	(*StoreRekeyed)(nil),           // 20: healthledger.v1.StoreRekeyed
+	(*EpochsErased)(nil),           // 21: healthledger.v1.EpochsErased
+	(*ErasedEpoch)(nil),            // 22: healthledger.v1.ErasedEpoch
+	(*AppRegistered)(nil),          // 23: healthledger.v1.AppRegistered
+	(*CredentialReplaced)(nil),     // 24: healthledger.v1.CredentialReplaced
+	(*Explained)(nil),              // 25: healthledger.v1.Explained
+	(*SharesDecided)(nil),          // 26: healthledger.v1.SharesDecided
+	(*AppUpdated)(nil),             // 27: healthledger.v1.AppUpdated
+	(*AppRemoved)(nil),             // 28: healthledger.v1.AppRemoved
+	(*PolicySet)(nil),              // 29: healthledger.v1.PolicySet
+	(*ShareGrant)(nil),             // 30: healthledger.v1.ShareGrant
+	(*DecisionDetail)(nil),         // 31: healthledger.v1.DecisionDetail
+	(*AppDescribed)(nil),           // 32: healthledger.v1.AppDescribed
+	(*SourceOrderSet)(nil),         // 33: healthledger.v1.SourceOrderSet
+	(*SourceName)(nil),             // 34: healthledger.v1.SourceName
+	(*PreferredUnitsSet)(nil),      // 35: healthledger.v1.PreferredUnitsSet
+	(*TypeUnit)(nil),               // 36: healthledger.v1.TypeUnit
+	(*OwnerDeleted)(nil),           // 37: healthledger.v1.OwnerDeleted
+	(*ErasureOrdered)(nil),         // 38: healthledger.v1.ErasureOrdered
+	(*RetentionSet)(nil),           // 39: healthledger.v1.RetentionSet
+	(*ReadsDecided)(nil),           // 40: healthledger.v1.ReadsDecided
+	(*ReadGrant)(nil),              // 41: healthledger.v1.ReadGrant
+	(*ObjectsDecided)(nil),         // 42: healthledger.v1.ObjectsDecided
+	(*ObjectName)(nil),             // 43: healthledger.v1.ObjectName
+	(*Resealed)(nil),               // 44: healthledger.v1.Resealed
+	(*AccessRecorded)(nil),         // 45: healthledger.v1.AccessRecorded
+	(*AccessCounted)(nil),          // 46: healthledger.v1.AccessCounted
+	(*AccessCount)(nil),            // 47: healthledger.v1.AccessCount
+	(*RefusalRecorded)(nil),        // 48: healthledger.v1.RefusalRecorded
+	(*DisclosureGranted)(nil),      // 49: healthledger.v1.DisclosureGranted
+	(*DisclosureRevoked)(nil),      // 50: healthledger.v1.DisclosureRevoked
+	(*DisclosureBegun)(nil),        // 51: healthledger.v1.DisclosureBegun
+	(*DisclosureEnded)(nil),        // 52: healthledger.v1.DisclosureEnded
+	(*DisclosureCount)(nil),        // 53: healthledger.v1.DisclosureCount
+	(*SampleColumns)(nil),          // 54: healthledger.v1.SampleColumns
+	(*Chunk)(nil),                  // 55: healthledger.v1.Chunk
+	(*Manifest)(nil),               // 56: healthledger.v1.Manifest
+	(*Recipient)(nil),              // 57: healthledger.v1.Recipient
 }
 var file_healthledger_v1_event_proto_depIdxs = []int32{
 	5,  // 0: healthledger.v1.EventList.events:type_name -> healthledger.v1.Event
-	6,  // 1: healthledger.v1.Event.samples_saved:type_name -> healthledger.v1.SamplesSaved
-	15, // 2: healthledger.v1.Event.decision:type_name -> healthledger.v1.SignedDecision
-	44, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
-	8,  // 4: healthledger.v1.Event.part_saved:type_name -> healthledger.v1.PartSaved
-	9,  // 5: healthledger.v1.Event.samples_deleted:type_name -> healthledger.v1.SamplesDeleted
-	11, // 6: healthledger.v1.Event.updates_set:type_name -> healthledger.v1.UpdatesSet
-	12, // 7: healthledger.v1.Event.updates_acked:type_name -> healthledger.v1.UpdatesAcked
-	13, // 8: healthledger.v1.Event.authorization_requested:type_name -> healthledger.v1.AuthorizationRequested
-	45, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
-	50, // 10: healthledger.v1.Event.disclosure_begun:type_name -> healthledger.v1.DisclosureBegun
-	51, // 11: healthledger.v1.Event.disclosure_ended:type_name -> healthledger.v1.DisclosureEnded
-	47, // 12: healthledger.v1.Event.refusal_recorded:type_name -> healthledger.v1.RefusalRecorded
-	14, // 13: healthledger.v1.Event.objects_requested:type_name -> healthledger.v1.ObjectsRequested
-	43, // 14: healthledger.v1.Event.resealed:type_name -> healthledger.v1.Resealed
-	53, // 15: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
-	7,  // 16: healthledger.v1.SamplesSaved.outcome:type_name -> healthledger.v1.RequestOutcome
-	54, // 17: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
-	10, // 18: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	7,  // 19: healthledger.v1.SamplesDeleted.outcome:type_name -> healthledger.v1.RequestOutcome
-	0,  // 20: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
-	17, // 21: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
-	22, // 22: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
-	25, // 23: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
-	27, // 24: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
-	28, // 25: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
-	26, // 26: healthledger.v1.Decision.app_updated:type_name -> healthledger.v1.AppUpdated
-	23, // 27: healthledger.v1.Decision.credential_replaced:type_name -> healthledger.v1.CredentialReplaced
-	18, // 28: healthledger.v1.Decision.keyring_replaced:type_name -> healthledger.v1.KeyringReplaced
-	20, // 29: healthledger.v1.Decision.epochs_erased:type_name -> healthledger.v1.EpochsErased
-	19, // 30: healthledger.v1.Decision.store_rekeyed:type_name -> healthledger.v1.StoreRekeyed
-	21, // 31: healthledger.v1.EpochsErased.epochs:type_name -> healthledger.v1.ErasedEpoch
-	29, // 32: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
-	24, // 33: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
-	29, // 34: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
-	24, // 35: healthledger.v1.AppUpdated.explained:type_name -> healthledger.v1.Explained
-	1,  // 36: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
-	31, // 37: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
-	39, // 38: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
-	32, // 39: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
-	34, // 40: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
-	36, // 41: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
-	48, // 42: healthledger.v1.DecisionDetail.disclosure_granted:type_name -> healthledger.v1.DisclosureGranted
-	49, // 43: healthledger.v1.DecisionDetail.disclosure_revoked:type_name -> healthledger.v1.DisclosureRevoked
-	41, // 44: healthledger.v1.DecisionDetail.objects_decided:type_name -> healthledger.v1.ObjectsDecided
-	37, // 45: healthledger.v1.DecisionDetail.erasure_ordered:type_name -> healthledger.v1.ErasureOrdered
-	38, // 46: healthledger.v1.DecisionDetail.retention_set:type_name -> healthledger.v1.RetentionSet
-	55, // 47: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
-	33, // 48: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
-	35, // 49: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
-	10, // 50: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	10, // 51: healthledger.v1.ErasureOrdered.deletions:type_name -> healthledger.v1.DeletedSamples
-	40, // 52: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
-	3,  // 53: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
-	42, // 54: healthledger.v1.ObjectsDecided.revoked:type_name -> healthledger.v1.ObjectName
-	42, // 55: healthledger.v1.ObjectsDecided.granted:type_name -> healthledger.v1.ObjectName
-	2,  // 56: healthledger.v1.ObjectsDecided.own:type_name -> healthledger.v1.OwnObjects
-	46, // 57: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
-	56, // 58: healthledger.v1.DisclosureGranted.recipient:type_name -> healthledger.v1.Recipient
-	52, // 59: healthledger.v1.DisclosureEnded.counts:type_name -> healthledger.v1.DisclosureCount
-	60, // [60:60] is the sub-list for method output_type
-	60, // [60:60] is the sub-list for method input_type
-	60, // [60:60] is the sub-list for extension type_name
-	60, // [60:60] is the sub-list for extension extendee
-	0,  // [0:60] is the sub-list for field type_name
+	7,  // 1: healthledger.v1.Event.samples_saved:type_name -> healthledger.v1.SamplesSaved
+	16, // 2: healthledger.v1.Event.decision:type_name -> healthledger.v1.SignedDecision
+	45, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
+	9,  // 4: healthledger.v1.Event.part_saved:type_name -> healthledger.v1.PartSaved
+	10, // 5: healthledger.v1.Event.samples_deleted:type_name -> healthledger.v1.SamplesDeleted
+	12, // 6: healthledger.v1.Event.updates_set:type_name -> healthledger.v1.UpdatesSet
+	13, // 7: healthledger.v1.Event.updates_acked:type_name -> healthledger.v1.UpdatesAcked
+	14, // 8: healthledger.v1.Event.authorization_requested:type_name -> healthledger.v1.AuthorizationRequested
+	46, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
+	51, // 10: healthledger.v1.Event.disclosure_begun:type_name -> healthledger.v1.DisclosureBegun
+	52, // 11: healthledger.v1.Event.disclosure_ended:type_name -> healthledger.v1.DisclosureEnded
+	48, // 12: healthledger.v1.Event.refusal_recorded:type_name -> healthledger.v1.RefusalRecorded
+	15, // 13: healthledger.v1.Event.objects_requested:type_name -> healthledger.v1.ObjectsRequested
+	44, // 14: healthledger.v1.Event.resealed:type_name -> healthledger.v1.Resealed
+	6,  // 15: healthledger.v1.Event.checkpointed:type_name -> healthledger.v1.Checkpointed
+	54, // 16: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
+	8,  // 17: healthledger.v1.SamplesSaved.outcome:type_name -> healthledger.v1.RequestOutcome
+	55, // 18: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
+	11, // 19: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	8,  // 20: healthledger.v1.SamplesDeleted.outcome:type_name -> healthledger.v1.RequestOutcome
+	0,  // 21: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
+	18, // 22: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
+	23, // 23: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
+	26, // 24: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
+	28, // 25: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
+	29, // 26: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
+	27, // 27: healthledger.v1.Decision.app_updated:type_name -> healthledger.v1.AppUpdated
+	24, // 28: healthledger.v1.Decision.credential_replaced:type_name -> healthledger.v1.CredentialReplaced
+	19, // 29: healthledger.v1.Decision.keyring_replaced:type_name -> healthledger.v1.KeyringReplaced
+	21, // 30: healthledger.v1.Decision.epochs_erased:type_name -> healthledger.v1.EpochsErased
+	20, // 31: healthledger.v1.Decision.store_rekeyed:type_name -> healthledger.v1.StoreRekeyed
+	22, // 32: healthledger.v1.EpochsErased.epochs:type_name -> healthledger.v1.ErasedEpoch
+	30, // 33: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
+	25, // 34: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
+	30, // 35: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
+	25, // 36: healthledger.v1.AppUpdated.explained:type_name -> healthledger.v1.Explained
+	1,  // 37: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
+	32, // 38: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
+	40, // 39: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
+	33, // 40: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
+	35, // 41: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
+	37, // 42: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
+	49, // 43: healthledger.v1.DecisionDetail.disclosure_granted:type_name -> healthledger.v1.DisclosureGranted
+	50, // 44: healthledger.v1.DecisionDetail.disclosure_revoked:type_name -> healthledger.v1.DisclosureRevoked
+	42, // 45: healthledger.v1.DecisionDetail.objects_decided:type_name -> healthledger.v1.ObjectsDecided
+	38, // 46: healthledger.v1.DecisionDetail.erasure_ordered:type_name -> healthledger.v1.ErasureOrdered
+	39, // 47: healthledger.v1.DecisionDetail.retention_set:type_name -> healthledger.v1.RetentionSet
+	56, // 48: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
+	34, // 49: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
+	36, // 50: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
+	11, // 51: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	11, // 52: healthledger.v1.ErasureOrdered.deletions:type_name -> healthledger.v1.DeletedSamples
+	41, // 53: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
+	3,  // 54: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
+	43, // 55: healthledger.v1.ObjectsDecided.revoked:type_name -> healthledger.v1.ObjectName
+	43, // 56: healthledger.v1.ObjectsDecided.granted:type_name -> healthledger.v1.ObjectName
+	2,  // 57: healthledger.v1.ObjectsDecided.own:type_name -> healthledger.v1.OwnObjects
+	47, // 58: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
+	57, // 59: healthledger.v1.DisclosureGranted.recipient:type_name -> healthledger.v1.Recipient
+	53, // 60: healthledger.v1.DisclosureEnded.counts:type_name -> healthledger.v1.DisclosureCount
+	61, // [61:61] is the sub-list for method output_type
+	61, // [61:61] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_event_proto_init() }
@@ -4504,10 +4572,11 @@ func file_healthledger_v1_event_proto_init() {
 		(*Event_RefusalRecorded)(nil),
 		(*Event_ObjectsRequested)(nil),
 		(*Event_Resealed)(nil),
+		(*Event_Checkpointed)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[6].OneofWrappers = []any{}
-	file_healthledger_v1_event_proto_msgTypes[10].OneofWrappers = []any{}
-	file_healthledger_v1_event_proto_msgTypes[12].OneofWrappers = []any{
+	file_healthledger_v1_event_proto_msgTypes[7].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[11].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[13].OneofWrappers = []any{
 		(*Decision_DeviceEnrolled)(nil),
 		(*Decision_AppRegistered)(nil),
 		(*Decision_SharesDecided)(nil),
@@ -4519,7 +4588,7 @@ func file_healthledger_v1_event_proto_init() {
 		(*Decision_EpochsErased)(nil),
 		(*Decision_StoreRekeyed)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[26].OneofWrappers = []any{
+	file_healthledger_v1_event_proto_msgTypes[27].OneofWrappers = []any{
 		(*DecisionDetail_AppDescribed)(nil),
 		(*DecisionDetail_ReadsDecided)(nil),
 		(*DecisionDetail_SourceOrderSet)(nil),
@@ -4531,15 +4600,15 @@ func file_healthledger_v1_event_proto_init() {
 		(*DecisionDetail_ErasureOrdered)(nil),
 		(*DecisionDetail_RetentionSet)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[44].OneofWrappers = []any{}
-	file_healthledger_v1_event_proto_msgTypes[46].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[45].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[47].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_event_proto_rawDesc), len(file_healthledger_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   49,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -290,6 +290,10 @@ type StatusResponse struct {
 	LocksAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=locks_at,json=locksAt,proto3" json:"locks_at,omitempty"`
 	// What the owner should know: keys that could be swapped out, ….
 	Warnings []string `protobuf:"bytes,10,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// The last checkpoint in the log: how many segments it commits to, and when it was made.
+	// Absent: there is none.
+	CheckpointSize uint64                 `protobuf:"varint,20,opt,name=checkpoint_size,json=checkpointSize,proto3" json:"checkpoint_size,omitempty"`
+	CheckpointTime *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=checkpoint_time,json=checkpointTime,proto3" json:"checkpoint_time,omitempty"`
 	// When the last segment was written, by the clock of then.
 	LastWrite *timestamppb.Timestamp `protobuf:"bytes,30,opt,name=last_write,json=lastWrite,proto3" json:"last_write,omitempty"`
 	// The disk of the data directory; absent: it says nothing.
@@ -408,6 +412,20 @@ func (x *StatusResponse) GetLocksAt() *timestamppb.Timestamp {
 func (x *StatusResponse) GetWarnings() []string {
 	if x != nil {
 		return x.Warnings
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetCheckpointSize() uint64 {
+	if x != nil {
+		return x.CheckpointSize
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetCheckpointTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CheckpointTime
 	}
 	return nil
 }
@@ -3681,10 +3699,12 @@ func (*SignCheckpointRequest) Descriptor() ([]byte, []int) {
 
 type SignCheckpointResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A signed note (C2SP tlog-checkpoint).
+	// A signed note (C2SP tlog-checkpoint). While the store is unlocked it carries the owner's
+	// signature, too.
 	Checkpoint string `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
-	// The verifier key that checks it (C2SP signed-note).
+	// The verifier keys that check the daemon's signature and the owner's (C2SP signed-note).
 	Key           string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	OwnerKey      string `protobuf:"bytes,3,opt,name=owner_key,json=ownerKey,proto3" json:"owner_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3729,6 +3749,13 @@ func (x *SignCheckpointResponse) GetCheckpoint() string {
 func (x *SignCheckpointResponse) GetKey() string {
 	if x != nil {
 		return x.Key
+	}
+	return ""
+}
+
+func (x *SignCheckpointResponse) GetOwnerKey() string {
+	if x != nil {
+		return x.OwnerKey
 	}
 	return ""
 }
@@ -3939,8 +3966,10 @@ type VerifyLogResponse struct {
 	Decisions uint64 `protobuf:"varint,7,opt,name=decisions,proto3" json:"decisions,omitempty"`
 	// Size of the checkpoint that was compared with; 0: none.
 	CheckpointSize uint64 `protobuf:"varint,8,opt,name=checkpoint_size,json=checkpointSize,proto3" json:"checkpoint_size,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Checkpoints in the log that are of the log before them.
+	Checkpoints   uint64 `protobuf:"varint,9,opt,name=checkpoints,proto3" json:"checkpoints,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *VerifyLogResponse) Reset() {
@@ -4025,6 +4054,13 @@ func (x *VerifyLogResponse) GetDecisions() uint64 {
 func (x *VerifyLogResponse) GetCheckpointSize() uint64 {
 	if x != nil {
 		return x.CheckpointSize
+	}
+	return 0
+}
+
+func (x *VerifyLogResponse) GetCheckpoints() uint64 {
+	if x != nil {
+		return x.Checkpoints
 	}
 	return 0
 }
@@ -4122,7 +4158,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\bdecision\x18\x01 \x01(\v2\x1f.healthledger.v1.SignedDecisionR\bdecision\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\fR\x06detail\x12\x18\n" +
 	"\akeyring\x18\x03 \x01(\fR\akeyring\"\x0f\n" +
-	"\rStatusRequest\"\xca\x04\n" +
+	"\rStatusRequest\"\xb8\x05\n" +
 	"\x0eStatusResponse\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x120\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1a.healthledger.v1.LockStateR\x05state\x12\x1a\n" +
@@ -4136,7 +4172,9 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\fplausibility\x18\f \x01(\x0e2\x1d.healthledger.v1.PlausibilityR\fplausibility\x125\n" +
 	"\blocks_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\alocksAt\x12\x1a\n" +
 	"\bwarnings\x18\n" +
-	" \x03(\tR\bwarnings\x129\n" +
+	" \x03(\tR\bwarnings\x12'\n" +
+	"\x0fcheckpoint_size\x18\x14 \x01(\x04R\x0echeckpointSize\x12C\n" +
+	"\x0fcheckpoint_time\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\x0echeckpointTime\x129\n" +
 	"\n" +
 	"last_write\x18\x1e \x01(\v2\x1a.google.protobuf.TimestampR\tlastWrite\x12)\n" +
 	"\x04disk\x18\x1f \x01(\v2\x15.healthledger.v1.DiskR\x04disk\"\x9a\x01\n" +
@@ -4348,12 +4386,13 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x05bytes\x18\x05 \x01(\rR\x05bytes\x12.\n" +
 	"\x04time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
 	"\x04leaf\x18\a \x01(\tR\x04leaf\"\x17\n" +
-	"\x15SignCheckpointRequest\"J\n" +
+	"\x15SignCheckpointRequest\"g\n" +
 	"\x16SignCheckpointResponse\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\tR\n" +
 	"checkpoint\x12\x10\n" +
-	"\x03key\x18\x02 \x01(\tR\x03key\"M\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12\x1b\n" +
+	"\towner_key\x18\x03 \x01(\tR\bownerKey\"M\n" +
 	"\x0fProveLogRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x1e\n" +
 	"\n" +
@@ -4371,7 +4410,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x02 \x01(\tR\n" +
-	"checkpoint\"\xfe\x01\n" +
+	"checkpoint\"\xa0\x02\n" +
 	"\x11VerifyLogResponse\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x12\n" +
 	"\x04done\x18\x02 \x01(\x04R\x04done\x12\x14\n" +
@@ -4381,7 +4420,8 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"moreFaults\x12\x12\n" +
 	"\x04root\x18\x06 \x01(\tR\x04root\x12\x1c\n" +
 	"\tdecisions\x18\a \x01(\x04R\tdecisions\x12'\n" +
-	"\x0fcheckpoint_size\x18\b \x01(\x04R\x0echeckpointSize\"p\n" +
+	"\x0fcheckpoint_size\x18\b \x01(\x04R\x0echeckpointSize\x12 \n" +
+	"\vcheckpoints\x18\t \x01(\x04R\vcheckpoints\"p\n" +
 	"\bLogFault\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\x04R\x02to\x12\x1a\n" +
@@ -4546,129 +4586,130 @@ var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	0,  // 2: healthledger.v1.StatusResponse.state:type_name -> healthledger.v1.LockState
 	70, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
 	71, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
-	71, // 5: healthledger.v1.StatusResponse.last_write:type_name -> google.protobuf.Timestamp
-	6,  // 6: healthledger.v1.StatusResponse.disk:type_name -> healthledger.v1.Disk
-	72, // 7: healthledger.v1.Disk.lasts:type_name -> google.protobuf.Duration
-	0,  // 8: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
-	73, // 9: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	73, // 10: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	25, // 11: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
-	73, // 12: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
-	71, // 13: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
-	27, // 14: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
-	71, // 15: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
-	26, // 16: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
-	71, // 17: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
-	30, // 18: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	73, // 19: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
-	71, // 20: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
-	31, // 21: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
-	71, // 22: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
-	71, // 23: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
-	71, // 24: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
-	74, // 25: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
-	75, // 26: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
-	71, // 27: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
-	71, // 28: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
-	76, // 29: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
-	36, // 30: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
-	77, // 31: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
-	78, // 32: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
-	77, // 33: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
-	77, // 34: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
-	79, // 35: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
-	70, // 36: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
-	80, // 37: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
-	81, // 38: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
-	82, // 39: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
-	49, // 40: healthledger.v1.ProveErasuresResponse.erasures:type_name -> healthledger.v1.Erasure
-	71, // 41: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
-	69, // 42: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
-	50, // 43: healthledger.v1.Erasure.keys:type_name -> healthledger.v1.ErasureKey
-	82, // 44: healthledger.v1.Erasure.deletions:type_name -> healthledger.v1.Deletion
-	71, // 45: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
-	71, // 46: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
-	51, // 47: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	55, // 48: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
-	54, // 49: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
-	71, // 50: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	71, // 51: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
-	71, // 52: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
-	71, // 53: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
-	51, // 54: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	58, // 55: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
-	71, // 56: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
-	71, // 57: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
-	61, // 58: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
-	71, // 59: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
-	68, // 60: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
-	1,  // 61: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
-	4,  // 62: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
-	7,  // 63: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
-	9,  // 64: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
-	13, // 65: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
-	11, // 66: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
-	15, // 67: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
-	19, // 68: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
-	17, // 69: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
-	21, // 70: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
-	23, // 71: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
-	28, // 72: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
-	32, // 73: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
-	34, // 74: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
-	37, // 75: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
-	39, // 76: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
-	41, // 77: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
-	43, // 78: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
-	45, // 79: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
-	52, // 80: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
-	56, // 81: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
-	83, // 82: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
-	84, // 83: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
-	85, // 84: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
-	86, // 85: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
-	87, // 86: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
-	88, // 87: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
-	59, // 88: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	62, // 89: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
-	64, // 90: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
-	66, // 91: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
-	2,  // 92: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	5,  // 93: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	8,  // 94: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	10, // 95: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	14, // 96: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	12, // 97: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
-	16, // 98: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	20, // 99: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
-	18, // 100: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
-	22, // 101: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	24, // 102: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	29, // 103: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
-	33, // 104: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	35, // 105: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
-	38, // 106: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
-	40, // 107: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
-	42, // 108: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
-	44, // 109: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
-	46, // 110: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
-	53, // 111: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
-	57, // 112: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
-	89, // 113: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
-	90, // 114: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
-	91, // 115: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
-	92, // 116: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
-	93, // 117: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
-	94, // 118: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
-	60, // 119: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	63, // 120: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
-	65, // 121: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
-	67, // 122: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
-	92, // [92:123] is the sub-list for method output_type
-	61, // [61:92] is the sub-list for method input_type
-	61, // [61:61] is the sub-list for extension type_name
-	61, // [61:61] is the sub-list for extension extendee
-	0,  // [0:61] is the sub-list for field type_name
+	71, // 5: healthledger.v1.StatusResponse.checkpoint_time:type_name -> google.protobuf.Timestamp
+	71, // 6: healthledger.v1.StatusResponse.last_write:type_name -> google.protobuf.Timestamp
+	6,  // 7: healthledger.v1.StatusResponse.disk:type_name -> healthledger.v1.Disk
+	72, // 8: healthledger.v1.Disk.lasts:type_name -> google.protobuf.Duration
+	0,  // 9: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
+	73, // 10: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	73, // 11: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	25, // 12: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
+	73, // 13: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
+	71, // 14: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
+	27, // 15: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
+	71, // 16: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
+	26, // 17: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
+	71, // 18: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
+	30, // 19: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	73, // 20: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
+	71, // 21: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
+	31, // 22: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
+	71, // 23: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
+	71, // 24: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
+	71, // 25: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
+	74, // 26: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
+	75, // 27: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
+	71, // 28: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
+	71, // 29: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
+	76, // 30: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
+	36, // 31: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
+	77, // 32: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
+	78, // 33: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
+	77, // 34: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
+	77, // 35: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
+	79, // 36: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
+	70, // 37: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
+	80, // 38: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
+	81, // 39: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
+	82, // 40: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
+	49, // 41: healthledger.v1.ProveErasuresResponse.erasures:type_name -> healthledger.v1.Erasure
+	71, // 42: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
+	69, // 43: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
+	50, // 44: healthledger.v1.Erasure.keys:type_name -> healthledger.v1.ErasureKey
+	82, // 45: healthledger.v1.Erasure.deletions:type_name -> healthledger.v1.Deletion
+	71, // 46: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
+	71, // 47: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
+	51, // 48: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	55, // 49: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
+	54, // 50: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
+	71, // 51: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	71, // 52: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
+	71, // 53: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
+	71, // 54: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
+	51, // 55: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	58, // 56: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
+	71, // 57: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
+	71, // 58: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
+	61, // 59: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
+	71, // 60: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
+	68, // 61: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
+	1,  // 62: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
+	4,  // 63: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
+	7,  // 64: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
+	9,  // 65: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
+	13, // 66: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
+	11, // 67: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
+	15, // 68: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
+	19, // 69: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
+	17, // 70: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
+	21, // 71: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
+	23, // 72: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
+	28, // 73: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
+	32, // 74: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
+	34, // 75: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
+	37, // 76: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
+	39, // 77: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
+	41, // 78: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
+	43, // 79: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
+	45, // 80: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
+	52, // 81: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
+	56, // 82: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
+	83, // 83: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
+	84, // 84: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
+	85, // 85: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
+	86, // 86: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
+	87, // 87: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
+	88, // 88: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
+	59, // 89: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	62, // 90: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
+	64, // 91: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
+	66, // 92: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
+	2,  // 93: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	5,  // 94: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	8,  // 95: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	10, // 96: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	14, // 97: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	12, // 98: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
+	16, // 99: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	20, // 100: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
+	18, // 101: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
+	22, // 102: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	24, // 103: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	29, // 104: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
+	33, // 105: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	35, // 106: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
+	38, // 107: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
+	40, // 108: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	42, // 109: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
+	44, // 110: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
+	46, // 111: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
+	53, // 112: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
+	57, // 113: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
+	89, // 114: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
+	90, // 115: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
+	91, // 116: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
+	92, // 117: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
+	93, // 118: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
+	94, // 119: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
+	60, // 120: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	63, // 121: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
+	65, // 122: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
+	67, // 123: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
+	93, // [93:124] is the sub-list for method output_type
+	62, // [62:93] is the sub-list for method input_type
+	62, // [62:62] is the sub-list for extension type_name
+	62, // [62:62] is the sub-list for extension extendee
+	0,  // [0:62] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_owner_proto_init() }

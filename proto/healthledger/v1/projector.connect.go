@@ -50,6 +50,9 @@ const (
 	// ProjectorServiceReadRequestsProcedure is the fully-qualified name of the ProjectorService's
 	// ReadRequests RPC.
 	ProjectorServiceReadRequestsProcedure = "/healthledger.v1.ProjectorService/ReadRequests"
+	// ProjectorServiceCosignCheckpointProcedure is the fully-qualified name of the ProjectorService's
+	// CosignCheckpoint RPC.
+	ProjectorServiceCosignCheckpointProcedure = "/healthledger.v1.ProjectorService/CosignCheckpoint"
 	// ProjectorServiceCloseProcedure is the fully-qualified name of the ProjectorService's Close RPC.
 	ProjectorServiceCloseProcedure = "/healthledger.v1.ProjectorService/Close"
 )
@@ -71,6 +74,9 @@ type ProjectorServiceClient interface {
 	ReadApps(context.Context, *ReadAppsRequest) (*ReadAppsResponse, error)
 	// ReadRequests returns what apps have asked for and the owner has not answered.
 	ReadRequests(context.Context, *ReadRequestsRequest) (*ReadRequestsResponse, error)
+	// CosignCheckpoint adds the owner's signature to a checkpoint of the daemon's that is of the
+	// log as the projector has read it.
+	CosignCheckpoint(context.Context, *CosignCheckpointRequest) (*CosignCheckpointResponse, error)
 	// Close flushes and closes the view; the process ends soon after.
 	Close(context.Context, *CloseRequest) (*CloseResponse, error)
 }
@@ -128,6 +134,12 @@ func NewProjectorServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithSchema(projectorServiceMethods.ByName("ReadRequests")),
 			connect.WithClientOptions(opts...),
 		),
+		cosignCheckpoint: connect.NewClient[CosignCheckpointRequest, CosignCheckpointResponse](
+			httpClient,
+			baseURL+ProjectorServiceCosignCheckpointProcedure,
+			connect.WithSchema(projectorServiceMethods.ByName("CosignCheckpoint")),
+			connect.WithClientOptions(opts...),
+		),
 		close: connect.NewClient[CloseRequest, CloseResponse](
 			httpClient,
 			baseURL+ProjectorServiceCloseProcedure,
@@ -139,14 +151,15 @@ func NewProjectorServiceClient(httpClient connect.HTTPClient, baseURL string, op
 
 // projectorServiceClient implements ProjectorServiceClient.
 type projectorServiceClient struct {
-	offer        *connect.Client[OfferRequest, OfferResponse]
-	open         *connect.Client[OpenRequest, OpenResponse]
-	advance      *connect.Client[AdvanceRequest, AdvanceResponse]
-	read         *connect.Client[ReadRequest, ReadResponse]
-	signDecision *connect.Client[SignDecisionRequest, SignDecisionResponse]
-	readApps     *connect.Client[ReadAppsRequest, ReadAppsResponse]
-	readRequests *connect.Client[ReadRequestsRequest, ReadRequestsResponse]
-	close        *connect.Client[CloseRequest, CloseResponse]
+	offer            *connect.Client[OfferRequest, OfferResponse]
+	open             *connect.Client[OpenRequest, OpenResponse]
+	advance          *connect.Client[AdvanceRequest, AdvanceResponse]
+	read             *connect.Client[ReadRequest, ReadResponse]
+	signDecision     *connect.Client[SignDecisionRequest, SignDecisionResponse]
+	readApps         *connect.Client[ReadAppsRequest, ReadAppsResponse]
+	readRequests     *connect.Client[ReadRequestsRequest, ReadRequestsResponse]
+	cosignCheckpoint *connect.Client[CosignCheckpointRequest, CosignCheckpointResponse]
+	close            *connect.Client[CloseRequest, CloseResponse]
 }
 
 // Offer calls healthledger.v1.ProjectorService.Offer.
@@ -212,6 +225,15 @@ func (c *projectorServiceClient) ReadRequests(ctx context.Context, req *ReadRequ
 	return nil, err
 }
 
+// CosignCheckpoint calls healthledger.v1.ProjectorService.CosignCheckpoint.
+func (c *projectorServiceClient) CosignCheckpoint(ctx context.Context, req *CosignCheckpointRequest) (*CosignCheckpointResponse, error) {
+	response, err := c.cosignCheckpoint.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // Close calls healthledger.v1.ProjectorService.Close.
 func (c *projectorServiceClient) Close(ctx context.Context, req *CloseRequest) (*CloseResponse, error) {
 	response, err := c.close.CallUnary(ctx, connect.NewRequest(req))
@@ -238,6 +260,9 @@ type ProjectorServiceHandler interface {
 	ReadApps(context.Context, *ReadAppsRequest) (*ReadAppsResponse, error)
 	// ReadRequests returns what apps have asked for and the owner has not answered.
 	ReadRequests(context.Context, *ReadRequestsRequest) (*ReadRequestsResponse, error)
+	// CosignCheckpoint adds the owner's signature to a checkpoint of the daemon's that is of the
+	// log as the projector has read it.
+	CosignCheckpoint(context.Context, *CosignCheckpointRequest) (*CosignCheckpointResponse, error)
 	// Close flushes and closes the view; the process ends soon after.
 	Close(context.Context, *CloseRequest) (*CloseResponse, error)
 }
@@ -291,6 +316,12 @@ func NewProjectorServiceHandler(svc ProjectorServiceHandler, opts ...connect.Han
 		connect.WithSchema(projectorServiceMethods.ByName("ReadRequests")),
 		connect.WithHandlerOptions(opts...),
 	)
+	projectorServiceCosignCheckpointHandler := connect.NewUnaryHandlerSimple(
+		ProjectorServiceCosignCheckpointProcedure,
+		svc.CosignCheckpoint,
+		connect.WithSchema(projectorServiceMethods.ByName("CosignCheckpoint")),
+		connect.WithHandlerOptions(opts...),
+	)
 	projectorServiceCloseHandler := connect.NewUnaryHandlerSimple(
 		ProjectorServiceCloseProcedure,
 		svc.Close,
@@ -313,6 +344,8 @@ func NewProjectorServiceHandler(svc ProjectorServiceHandler, opts ...connect.Han
 			projectorServiceReadAppsHandler.ServeHTTP(w, r)
 		case ProjectorServiceReadRequestsProcedure:
 			projectorServiceReadRequestsHandler.ServeHTTP(w, r)
+		case ProjectorServiceCosignCheckpointProcedure:
+			projectorServiceCosignCheckpointHandler.ServeHTTP(w, r)
 		case ProjectorServiceCloseProcedure:
 			projectorServiceCloseHandler.ServeHTTP(w, r)
 		default:
@@ -350,6 +383,10 @@ func (UnimplementedProjectorServiceHandler) ReadApps(context.Context, *ReadAppsR
 
 func (UnimplementedProjectorServiceHandler) ReadRequests(context.Context, *ReadRequestsRequest) (*ReadRequestsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.ReadRequests is not implemented"))
+}
+
+func (UnimplementedProjectorServiceHandler) CosignCheckpoint(context.Context, *CosignCheckpointRequest) (*CosignCheckpointResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.CosignCheckpoint is not implemented"))
 }
 
 func (UnimplementedProjectorServiceHandler) Close(context.Context, *CloseRequest) (*CloseResponse, error) {

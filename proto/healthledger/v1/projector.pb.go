@@ -1762,6 +1762,96 @@ func (x *ReadRequestsResponse) GetRequests() []*PendingRequest {
 	return nil
 }
 
+type CosignCheckpointRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A signed note.
+	Checkpoint    string `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CosignCheckpointRequest) Reset() {
+	*x = CosignCheckpointRequest{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CosignCheckpointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CosignCheckpointRequest) ProtoMessage() {}
+
+func (x *CosignCheckpointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CosignCheckpointRequest.ProtoReflect.Descriptor instead.
+func (*CosignCheckpointRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *CosignCheckpointRequest) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
+type CosignCheckpointResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The note with the owner's signature, too.
+	Checkpoint    string `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CosignCheckpointResponse) Reset() {
+	*x = CosignCheckpointResponse{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CosignCheckpointResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CosignCheckpointResponse) ProtoMessage() {}
+
+func (x *CosignCheckpointResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CosignCheckpointResponse.ProtoReflect.Descriptor instead.
+func (*CosignCheckpointResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *CosignCheckpointResponse) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
 type CloseRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1770,7 +1860,7 @@ type CloseRequest struct {
 
 func (x *CloseRequest) Reset() {
 	*x = CloseRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1782,7 +1872,7 @@ func (x *CloseRequest) String() string {
 func (*CloseRequest) ProtoMessage() {}
 
 func (x *CloseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1795,7 +1885,7 @@ func (x *CloseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRequest.ProtoReflect.Descriptor instead.
 func (*CloseRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{24}
 }
 
 type CloseResponse struct {
@@ -1806,7 +1896,7 @@ type CloseResponse struct {
 
 func (x *CloseResponse) Reset() {
 	*x = CloseResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1818,7 +1908,7 @@ func (x *CloseResponse) String() string {
 func (*CloseResponse) ProtoMessage() {}
 
 func (x *CloseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1831,7 +1921,7 @@ func (x *CloseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseResponse.ProtoReflect.Descriptor instead.
 func (*CloseResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{25}
 }
 
 var File_healthledger_v1_projector_proto protoreflect.FileDescriptor
@@ -1964,9 +2054,17 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x13ReadRequestsRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\"S\n" +
 	"\x14ReadRequestsResponse\x12;\n" +
-	"\brequests\x18\x01 \x03(\v2\x1f.healthledger.v1.PendingRequestR\brequests\"\x0e\n" +
+	"\brequests\x18\x01 \x03(\v2\x1f.healthledger.v1.PendingRequestR\brequests\"9\n" +
+	"\x17CosignCheckpointRequest\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\tR\n" +
+	"checkpoint\":\n" +
+	"\x18CosignCheckpointResponse\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\tR\n" +
+	"checkpoint\"\x0e\n" +
 	"\fCloseRequest\"\x0f\n" +
-	"\rCloseResponse2\x85\x05\n" +
+	"\rCloseResponse2\xee\x05\n" +
 	"\x10ProjectorService\x12F\n" +
 	"\x05Offer\x12\x1d.healthledger.v1.OfferRequest\x1a\x1e.healthledger.v1.OfferResponse\x12C\n" +
 	"\x04Open\x12\x1c.healthledger.v1.OpenRequest\x1a\x1d.healthledger.v1.OpenResponse\x12L\n" +
@@ -1974,7 +2072,8 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x04Read\x12\x1c.healthledger.v1.ReadRequest\x1a\x1d.healthledger.v1.ReadResponse\x12[\n" +
 	"\fSignDecision\x12$.healthledger.v1.SignDecisionRequest\x1a%.healthledger.v1.SignDecisionResponse\x12O\n" +
 	"\bReadApps\x12 .healthledger.v1.ReadAppsRequest\x1a!.healthledger.v1.ReadAppsResponse\x12[\n" +
-	"\fReadRequests\x12$.healthledger.v1.ReadRequestsRequest\x1a%.healthledger.v1.ReadRequestsResponse\x12F\n" +
+	"\fReadRequests\x12$.healthledger.v1.ReadRequestsRequest\x1a%.healthledger.v1.ReadRequestsResponse\x12g\n" +
+	"\x10CosignCheckpoint\x12(.healthledger.v1.CosignCheckpointRequest\x1a).healthledger.v1.CosignCheckpointResponse\x12F\n" +
 	"\x05Close\x12\x1d.healthledger.v1.CloseRequest\x1a\x1e.healthledger.v1.CloseResponseB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
 
 var (
@@ -1989,7 +2088,7 @@ func file_healthledger_v1_projector_proto_rawDescGZIP() []byte {
 	return file_healthledger_v1_projector_proto_rawDescData
 }
 
-var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*ProjectorConfig)(nil),            // 0: healthledger.v1.ProjectorConfig
 	(*OfferRequest)(nil),               // 1: healthledger.v1.OfferRequest
@@ -2013,78 +2112,80 @@ var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*ReadAppsResponse)(nil),           // 19: healthledger.v1.ReadAppsResponse
 	(*ReadRequestsRequest)(nil),        // 20: healthledger.v1.ReadRequestsRequest
 	(*ReadRequestsResponse)(nil),       // 21: healthledger.v1.ReadRequestsResponse
-	(*CloseRequest)(nil),               // 22: healthledger.v1.CloseRequest
-	(*CloseResponse)(nil),              // 23: healthledger.v1.CloseResponse
-	(*SignedDecision)(nil),             // 24: healthledger.v1.SignedDecision
-	(*DisclosureBegun)(nil),            // 25: healthledger.v1.DisclosureBegun
-	(*QuerySamplesRequest)(nil),        // 26: healthledger.v1.QuerySamplesRequest
-	(*QueryChangesRequest)(nil),        // 27: healthledger.v1.QueryChangesRequest
-	(*QueryStatisticsRequest)(nil),     // 28: healthledger.v1.QueryStatisticsRequest
-	(*QueryPayloadRequest)(nil),        // 29: healthledger.v1.QueryPayloadRequest
-	(*QuerySourcesRequest)(nil),        // 30: healthledger.v1.QuerySourcesRequest
-	(*QueryPreferredUnitsRequest)(nil), // 31: healthledger.v1.QueryPreferredUnitsRequest
-	(*GetRequestStatusRequest)(nil),    // 32: healthledger.v1.GetRequestStatusRequest
-	(*ListAccessRequest)(nil),          // 33: healthledger.v1.ListAccessRequest
-	(*SummarizeAccessRequest)(nil),     // 34: healthledger.v1.SummarizeAccessRequest
-	(*ListDisclosuresRequest)(nil),     // 35: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 36: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 37: healthledger.v1.OpenExportRequest
-	(*ListObjectsRequest)(nil),         // 38: healthledger.v1.ListObjectsRequest
-	(*DisclosureCount)(nil),            // 39: healthledger.v1.DisclosureCount
-	(*RemoveAppRequest)(nil),           // 40: healthledger.v1.RemoveAppRequest
-	(*DecideRequest)(nil),              // 41: healthledger.v1.DecideRequest
-	(*PolicySet)(nil),                  // 42: healthledger.v1.PolicySet
-	(*SourceOrderSet)(nil),             // 43: healthledger.v1.SourceOrderSet
-	(*PreferredUnitsSet)(nil),          // 44: healthledger.v1.PreferredUnitsSet
-	(*OwnerDeleted)(nil),               // 45: healthledger.v1.OwnerDeleted
-	(*UpdateAppRequest)(nil),           // 46: healthledger.v1.UpdateAppRequest
-	(*DecideObjectsRequest)(nil),       // 47: healthledger.v1.DecideObjectsRequest
-	(*GrantDisclosureRequest)(nil),     // 48: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 49: healthledger.v1.RevokeDisclosureRequest
-	(*ChangePassphraseRequest)(nil),    // 50: healthledger.v1.ChangePassphraseRequest
-	(*Manifest)(nil),                   // 51: healthledger.v1.Manifest
-	(*NewDecision)(nil),                // 52: healthledger.v1.NewDecision
-	(*App)(nil),                        // 53: healthledger.v1.App
-	(*PendingRequest)(nil),             // 54: healthledger.v1.PendingRequest
+	(*CosignCheckpointRequest)(nil),    // 22: healthledger.v1.CosignCheckpointRequest
+	(*CosignCheckpointResponse)(nil),   // 23: healthledger.v1.CosignCheckpointResponse
+	(*CloseRequest)(nil),               // 24: healthledger.v1.CloseRequest
+	(*CloseResponse)(nil),              // 25: healthledger.v1.CloseResponse
+	(*SignedDecision)(nil),             // 26: healthledger.v1.SignedDecision
+	(*DisclosureBegun)(nil),            // 27: healthledger.v1.DisclosureBegun
+	(*QuerySamplesRequest)(nil),        // 28: healthledger.v1.QuerySamplesRequest
+	(*QueryChangesRequest)(nil),        // 29: healthledger.v1.QueryChangesRequest
+	(*QueryStatisticsRequest)(nil),     // 30: healthledger.v1.QueryStatisticsRequest
+	(*QueryPayloadRequest)(nil),        // 31: healthledger.v1.QueryPayloadRequest
+	(*QuerySourcesRequest)(nil),        // 32: healthledger.v1.QuerySourcesRequest
+	(*QueryPreferredUnitsRequest)(nil), // 33: healthledger.v1.QueryPreferredUnitsRequest
+	(*GetRequestStatusRequest)(nil),    // 34: healthledger.v1.GetRequestStatusRequest
+	(*ListAccessRequest)(nil),          // 35: healthledger.v1.ListAccessRequest
+	(*SummarizeAccessRequest)(nil),     // 36: healthledger.v1.SummarizeAccessRequest
+	(*ListDisclosuresRequest)(nil),     // 37: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 38: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 39: healthledger.v1.OpenExportRequest
+	(*ListObjectsRequest)(nil),         // 40: healthledger.v1.ListObjectsRequest
+	(*DisclosureCount)(nil),            // 41: healthledger.v1.DisclosureCount
+	(*RemoveAppRequest)(nil),           // 42: healthledger.v1.RemoveAppRequest
+	(*DecideRequest)(nil),              // 43: healthledger.v1.DecideRequest
+	(*PolicySet)(nil),                  // 44: healthledger.v1.PolicySet
+	(*SourceOrderSet)(nil),             // 45: healthledger.v1.SourceOrderSet
+	(*PreferredUnitsSet)(nil),          // 46: healthledger.v1.PreferredUnitsSet
+	(*OwnerDeleted)(nil),               // 47: healthledger.v1.OwnerDeleted
+	(*UpdateAppRequest)(nil),           // 48: healthledger.v1.UpdateAppRequest
+	(*DecideObjectsRequest)(nil),       // 49: healthledger.v1.DecideObjectsRequest
+	(*GrantDisclosureRequest)(nil),     // 50: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 51: healthledger.v1.RevokeDisclosureRequest
+	(*ChangePassphraseRequest)(nil),    // 52: healthledger.v1.ChangePassphraseRequest
+	(*Manifest)(nil),                   // 53: healthledger.v1.Manifest
+	(*NewDecision)(nil),                // 54: healthledger.v1.NewDecision
+	(*App)(nil),                        // 55: healthledger.v1.App
+	(*PendingRequest)(nil),             // 56: healthledger.v1.PendingRequest
 }
 var file_healthledger_v1_projector_proto_depIdxs = []int32{
-	24, // 0: healthledger.v1.ProjectorConfig.decisions:type_name -> healthledger.v1.SignedDecision
-	25, // 1: healthledger.v1.Reader.disclosure:type_name -> healthledger.v1.DisclosureBegun
+	26, // 0: healthledger.v1.ProjectorConfig.decisions:type_name -> healthledger.v1.SignedDecision
+	27, // 1: healthledger.v1.Reader.disclosure:type_name -> healthledger.v1.DisclosureBegun
 	7,  // 2: healthledger.v1.ReadRequest.reader:type_name -> healthledger.v1.Reader
-	26, // 3: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
-	27, // 4: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
-	28, // 5: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
-	29, // 6: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
-	30, // 7: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
-	31, // 8: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
+	28, // 3: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
+	29, // 4: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
+	30, // 5: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
+	31, // 6: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
+	32, // 7: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
+	33, // 8: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
 	9,  // 9: healthledger.v1.ReadRequest.outcome:type_name -> healthledger.v1.Outcome
 	11, // 10: healthledger.v1.ReadRequest.due:type_name -> healthledger.v1.DueRequest
-	32, // 11: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
-	33, // 12: healthledger.v1.ReadRequest.access:type_name -> healthledger.v1.ListAccessRequest
-	34, // 13: healthledger.v1.ReadRequest.access_summary:type_name -> healthledger.v1.SummarizeAccessRequest
-	35, // 14: healthledger.v1.ReadRequest.disclosures:type_name -> healthledger.v1.ListDisclosuresRequest
-	36, // 15: healthledger.v1.ReadRequest.account:type_name -> healthledger.v1.AccountDisclosuresRequest
-	37, // 16: healthledger.v1.ReadRequest.open_export:type_name -> healthledger.v1.OpenExportRequest
-	38, // 17: healthledger.v1.ReadRequest.objects:type_name -> healthledger.v1.ListObjectsRequest
-	39, // 18: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
+	34, // 11: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
+	35, // 12: healthledger.v1.ReadRequest.access:type_name -> healthledger.v1.ListAccessRequest
+	36, // 13: healthledger.v1.ReadRequest.access_summary:type_name -> healthledger.v1.SummarizeAccessRequest
+	37, // 14: healthledger.v1.ReadRequest.disclosures:type_name -> healthledger.v1.ListDisclosuresRequest
+	38, // 15: healthledger.v1.ReadRequest.account:type_name -> healthledger.v1.AccountDisclosuresRequest
+	39, // 16: healthledger.v1.ReadRequest.open_export:type_name -> healthledger.v1.OpenExportRequest
+	40, // 17: healthledger.v1.ReadRequest.objects:type_name -> healthledger.v1.ListObjectsRequest
+	41, // 18: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
 	13, // 19: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
 	15, // 20: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
-	40, // 21: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
-	41, // 22: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
-	42, // 23: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
-	43, // 24: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
-	44, // 25: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
-	45, // 26: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
-	46, // 27: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
-	47, // 28: healthledger.v1.SignDecisionRequest.decide_objects:type_name -> healthledger.v1.DecideObjectsRequest
-	48, // 29: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
-	49, // 30: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
+	42, // 21: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
+	43, // 22: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
+	44, // 23: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
+	45, // 24: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
+	46, // 25: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
+	47, // 26: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
+	48, // 27: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
+	49, // 28: healthledger.v1.SignDecisionRequest.decide_objects:type_name -> healthledger.v1.DecideObjectsRequest
+	50, // 29: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
+	51, // 30: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
 	16, // 31: healthledger.v1.SignDecisionRequest.replace_credential:type_name -> healthledger.v1.CredentialDraft
-	50, // 32: healthledger.v1.SignDecisionRequest.change_passphrase:type_name -> healthledger.v1.ChangePassphraseRequest
-	51, // 33: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
-	52, // 34: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
-	53, // 35: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
-	54, // 36: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	52, // 32: healthledger.v1.SignDecisionRequest.change_passphrase:type_name -> healthledger.v1.ChangePassphraseRequest
+	53, // 33: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
+	54, // 34: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
+	55, // 35: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
+	56, // 36: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
 	1,  // 37: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
 	3,  // 38: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
 	5,  // 39: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
@@ -2092,17 +2193,19 @@ var file_healthledger_v1_projector_proto_depIdxs = []int32{
 	14, // 41: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
 	18, // 42: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
 	20, // 43: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
-	22, // 44: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
-	2,  // 45: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
-	4,  // 46: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
-	6,  // 47: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
-	10, // 48: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
-	17, // 49: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
-	19, // 50: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
-	21, // 51: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
-	23, // 52: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
-	45, // [45:53] is the sub-list for method output_type
-	37, // [37:45] is the sub-list for method input_type
+	22, // 44: healthledger.v1.ProjectorService.CosignCheckpoint:input_type -> healthledger.v1.CosignCheckpointRequest
+	24, // 45: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
+	2,  // 46: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
+	4,  // 47: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
+	6,  // 48: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
+	10, // 49: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
+	17, // 50: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
+	19, // 51: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
+	21, // 52: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
+	23, // 53: healthledger.v1.ProjectorService.CosignCheckpoint:output_type -> healthledger.v1.CosignCheckpointResponse
+	25, // 54: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
+	46, // [46:55] is the sub-list for method output_type
+	37, // [37:46] is the sub-list for method input_type
 	37, // [37:37] is the sub-list for extension type_name
 	37, // [37:37] is the sub-list for extension extendee
 	0,  // [0:37] is the sub-list for field type_name
@@ -2156,7 +2259,7 @@ func file_healthledger_v1_projector_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_projector_proto_rawDesc), len(file_healthledger_v1_projector_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
