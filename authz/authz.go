@@ -47,7 +47,7 @@ type State struct {
 	mu sync.RWMutex
 	// Of the next decision.
 	verifier  Verifier
-	rekeyings []*pb.StoreRekeyed
+	rekeyings []Rekeying
 	number    uint64
 	head      []byte
 	// Every daemon that was enrolled; the last one writes.
@@ -98,7 +98,7 @@ func (s *State) Decide(d *pb.SignedDecision, detail []byte) error {
 	if err != nil {
 		return err
 	}
-	s.rekey(decision, next)
+	s.rekey(d, decision, next)
 	if device := decision.GetDeviceEnrolled(); device != nil {
 		s.devices = append(s.devices, device)
 	}

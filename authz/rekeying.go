@@ -7,9 +7,16 @@ import (
 	pb "healthledger/proto/healthledger/v1"
 )
 
-// Rekeyings returns every decision that gave the store other keys, in order. They must not be
-// changed.
-func (s *State) Rekeyings() []*pb.StoreRekeyed {
+// Rekeying is a decision that gave the store other keys.
+type Rekeying struct {
+	// Signed is the decision, and Decision its number.
+	Signed   *pb.SignedDecision
+	Decision uint64
+	*pb.StoreRekeyed
+}
+
+// Rekeyings returns all of them in order. They must not be changed.
+func (s *State) Rekeyings() []Rekeying {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.rekeyings[:len(s.rekeyings):len(s.rekeyings)]
@@ -29,13 +36,13 @@ func (s *State) successor(d *pb.Decision) (Verifier, error) {
 }
 
 // rekey applies a decision that was checked. It needs mu.
-func (s *State) rekey(d *pb.Decision, next Verifier) {
+func (s *State) rekey(signed *pb.SignedDecision, d *pb.Decision, next Verifier) {
 	s.verifier = next
 	if replaced := d.GetKeyringReplaced(); replaced != nil {
 		s.keyring = replaced.GetHash()
 	}
 	if rekeyed := d.GetStoreRekeyed(); rekeyed != nil {
-		s.keyring, s.rekeyings = rekeyed.GetKeyring(), append(s.rekeyings, rekeyed)
+		s.keyring, s.rekeyings = rekeyed.GetKeyring(), append(s.rekeyings, Rekeying{signed, d.GetNumber(), rekeyed})
 	}
 }
 

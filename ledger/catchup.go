@@ -110,7 +110,7 @@ func (s *Store) deviceAt(number uint64) (device *pb.DeviceEnrolled) {
 }
 
 func (s *Store) newState() *authz.State {
-	return authz.NewState(verifier{s.keyring.OwnerKey(), s.id}, false)
+	return authz.NewState(s.pin.chain(), false)
 }
 
 // replayDecisions makes a state of the cached decisions, as far as they verify.

@@ -69,10 +69,26 @@ func (s *Store) Reseal(ctx context.Context, resealed []*pb.Resealed) ([]uint64, 
 // before they come.
 func (s *Store) Foreknown() []*pb.SignedDecision {
 	var all []*pb.SignedDecision
+	for _, r := range s.state.Rekeyings() {
+		all = append(all, r.Signed)
+	}
 	for _, erasure := range s.state.Erasures() {
 		all = append(all, erasure.Signed)
 	}
 	return all
+}
+
+// ownerAt returns the key that the owner signed a decision with.
+func (s *Store) ownerAt(decision uint64) []byte {
+	s.mu.Lock()
+	owner := []byte(s.pin.first)
+	s.mu.Unlock()
+	for _, r := range s.state.Rekeyings() {
+		if r.Decision < decision {
+			owner = r.GetOwnerKey()
+		}
+	}
+	return owner
 }
 
 // checkErasure refuses an erasure whose survivors nobody could open.
@@ -159,11 +175,11 @@ func (s *Store) present(epochs []uint64) ([]uint64, error) {
 // ProveErasures returns what was erased and whether its keys are destroyed, as far as a
 // locked daemon knows it.
 func (s *Store) ProveErasures() (*pb.ProveErasuresResponse, error) {
-	resp := &pb.ProveErasuresResponse{OwnerKey: s.keyring.OwnerKey()}
+	resp := &pb.ProveErasuresResponse{}
 	before := map[uint64]*pb.ErasedEpoch{}
 	for i, erasure := range s.state.Erasures() {
 		proof := &pb.Erasure{
-			Number: uint64(i) + 1, Time: timestamppb.New(time.UnixMicro(erasure.Time)), Decision: erasure.Signed,
+			Number: uint64(i) + 1, Time: timestamppb.New(time.UnixMicro(erasure.Time)), Decision: erasure.Signed, OwnerKey: s.ownerAt(erasure.Decision),
 		}
 		for _, e := range erasure.Epochs {
 			proof.Keys = append(proof.Keys, &pb.ErasureKey{File: log.WrapFile(seal.Health, e.GetEpoch()), WrapHash: hex.EncodeToString(e.GetWrapHash())})

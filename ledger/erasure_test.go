@@ -203,7 +203,7 @@ func TestErasingAgainDestroysWhatWasLeft(t *testing.T) {
 	}
 	var files []string
 	for _, e := range proof.GetErasures() {
-		if err := seal.VerifyDecision(proof.GetOwnerKey(), h.id, e.GetDecision().GetDecision(), e.GetDecision().GetSignature()); err != nil {
+		if err := seal.VerifyDecision(e.GetOwnerKey(), h.id, e.GetDecision().GetDecision(), e.GetDecision().GetSignature()); err != nil {
 			t.Error(err)
 		}
 		for _, k := range e.GetKeys() {

@@ -4,7 +4,7 @@
 // A Ledger is a data directory:
 //
 //	device.key           the daemon's keys (ledger/seal); device.key.next while they are replaced
-//	pins/<store>         the public keys of each store as they were at init
+//	pins/<store>         the public keys of each store as its owner last changed them
 //	stores/<store>/      key directory (ledger/log), head, decisions, view
 //	jetstream/           the logs, kept by the embedded NATS server
 package ledger
@@ -22,7 +22,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"google.golang.org/protobuf/proto"
 
 	"healthledger/authz"
 	"healthledger/ledger/disk"
@@ -131,22 +130,6 @@ func (l *Ledger) storePath(id seal.StoreID) string {
 }
 func (l *Ledger) pinPath(id seal.StoreID) string { return filepath.Join(l.dir, "pins", id.String()) }
 
-func pinOf(k *seal.Keyring) []byte {
-	pin, err := proto.MarshalOptions{Deterministic: true}.Marshal(&pb.Keyring{StoreKey: k.StoreKey(), OwnerKey: k.OwnerKey()})
-	if err != nil {
-		panic("ledger: two byte fields cannot be marshalled")
-	}
-	return pin
-}
-
-func readPin(path string) ([]byte, error) {
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrNoStore
-	}
-	return b, err
-}
-
 // Create makes a store of a keyring and its first decisions, the first of which
 // enrols this daemon. The store exists when its pin does, which is written last:
 // what a crash leaves behind before that is no store.
@@ -162,7 +145,8 @@ func (l *Ledger) Create(ctx context.Context, req *pb.CreateStoreRequest) (*Store
 		return nil, fmt.Errorf("create store %s: %w", id, fs.ErrExist)
 	}
 	s := &Store{
-		id: id, path: l.storePath(id), keyring: keyring, devices: l.devices, now: l.now, room: l.room, admin: l.admin,
+		id: id, path: l.storePath(id), pinPath: l.pinPath(id), pin: pinOf(keyring), keyring: keyring,
+		devices: l.devices, now: l.now, room: l.room, admin: l.admin,
 		reader: log.NewReader(l.appender, id), changed: make(chan struct{}),
 	}
 	if err := l.fill(ctx, s, req); err != nil {
@@ -204,7 +188,7 @@ func (l *Ledger) fill(ctx context.Context, s *Store, req *pb.CreateStoreRequest)
 	if !s.Enrolled() {
 		return ErrNotEnrolled
 	}
-	return log.WriteFile(l.pinPath(s.id), pinOf(s.keyring))
+	return s.pin.write(s.pinPath)
 }
 
 // Store returns a store. Errors: ErrNoStore, ErrNotServed.

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -28,15 +27,18 @@ var (
 	// ErrDataLoss: the log is shorter than it was, has a hole, or its decisions are
 	// not all there.
 	ErrDataLoss = errors.New("data loss")
-	// ErrNotPinned: the store's keys are not those that this daemon saw at init.
+	// ErrNotPinned: the store's keys are not those that this daemon saw at init, nor has their
+	// owner replaced them.
 	ErrNotPinned = errors.New("the store's keys are not the ones pinned at init")
 	// ErrNotEnrolled: the owner has not made this daemon the writer of the log.
 	ErrNotEnrolled = errors.New("this daemon is not enrolled to write the log")
 	// ErrOldKeyring: the keyring is not the one that the owner last decided on.
-	ErrOldKeyring = errors.New("the keyring is not the one of the last change of the passphrase: another was put back")
+	ErrOldKeyring = errors.New("the keyring is not the one of the last change of the passphrase or the keys: another was put back")
 	// ErrKeyringPending: the decision for a keyring is in the log, and the key directory
 	// could not be written. The next start does it.
-	ErrKeyringPending = errors.New("the passphrase changes when the daemon is started again")
+	ErrKeyringPending = errors.New("the change is finished when the daemon is started again")
+	// ErrNotStaged: there are epochs that the next keys of the store would not open.
+	ErrNotStaged = errors.New("not every epoch is wrapped to the next keys")
 )
 
 // errEncoding says that an event cannot be encoded: a text of it is not UTF-8.
@@ -47,7 +49,7 @@ var errEncoding = errors.New("not encodable")
 type Store struct {
 	id        seal.StoreID
 	path      string
-	keyring   *seal.Keyring
+	pinPath   string
 	directory *log.KeyDirectory
 	admin     jetstream.JetStream
 	reader    *log.Reader
@@ -62,8 +64,12 @@ type Store struct {
 	room      func(disk.Use) error
 
 	deciding sync.Mutex
+	// dropping destroys what the keys before opened.
+	dropping sync.WaitGroup
 
-	mu sync.Mutex
+	mu      sync.Mutex
+	keyring *seal.Keyring
+	pin     pin
 	// unknown: this daemon does not know what the owner has decided (see Adopt).
 	unknown  bool
 	sequence uint64
@@ -84,7 +90,11 @@ func (s *Store) ID() seal.StoreID { return s.id }
 func (s *Store) Path() string { return s.path }
 
 // Keyring returns the store's public keys.
-func (s *Store) Keyring() *seal.Keyring { return s.keyring }
+func (s *Store) Keyring() *seal.Keyring {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.keyring
+}
 
 // State returns what the owner has decided, as far as a locked daemon can open it.
 func (s *Store) State() *authz.State { return s.state }
@@ -130,10 +140,10 @@ func (v verifier) Rekeyed(previous []byte, r *pb.StoreRekeyed) (authz.Verifier, 
 // open reads what the daemon remembers of the store and catches up with the log.
 func (l *Ledger) open(ctx context.Context, id seal.StoreID) (*Store, error) {
 	s := &Store{
-		id: id, path: l.storePath(id), devices: l.devices, now: l.now, room: l.room, admin: l.admin,
+		id: id, path: l.storePath(id), pinPath: l.pinPath(id), devices: l.devices, now: l.now, room: l.room, admin: l.admin,
 		reader: log.NewReader(l.appender, id), changed: make(chan struct{}),
 	}
-	if err := s.openKeys(l.pinPath(id)); err != nil {
+	if err := s.openKeys(); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", id, err)
 	}
 	if _, err := log.OpenStream(ctx, l.admin, id); errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -150,11 +160,9 @@ func (l *Ledger) open(ctx context.Context, id seal.StoreID) (*Store, error) {
 		s.Close()
 		return nil, fmt.Errorf("open store %s: %w", id, err)
 	}
-	if !s.unknown {
-		if err := s.settleKeys(s.state); err != nil {
-			s.Close()
-			return nil, fmt.Errorf("open store %s: %w", id, err)
-		}
+	if err := s.settle(); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("open store %s: %w", id, err)
 	}
 	key := s.devices.find(s.state.Device())
 	if key == nil {
@@ -166,29 +174,38 @@ func (l *Ledger) open(ctx context.Context, id seal.StoreID) (*Store, error) {
 	return s, nil
 }
 
-// settleKeys brings the key directory to what the decisions say. While they are unknown nothing
-// of it may be touched: it destroys.
-func (s *Store) settleKeys(state *authz.State) error {
-	return errors.Join(s.settleKeyring(state.Keyring()), s.settleErasures(state))
+// settle is settleKeys when the store is opened. While the decisions are unknown nothing of the
+// key directory may be touched: it destroys.
+func (s *Store) settle() error {
+	if s.unknown {
+		if !pinOf(s.keyring).equal(s.pin) {
+			return ErrNotPinned
+		}
+		return nil
+	}
+	return s.settleKeys(s.state)
 }
 
-func (s *Store) openKeys(pinPath string) error {
+// settleKeys brings the key directory to what the decisions say.
+func (s *Store) settleKeys(state *authz.State) error {
+	if err := s.settleKeyring(state); err != nil {
+		return err
+	}
+	return errors.Join(s.settleErasures(state), s.dropWraps(state))
+}
+
+func (s *Store) openKeys() error {
 	var err error
 	if s.directory, err = log.OpenKeyDirectory(s.path); err != nil {
 		return err
 	}
-	content, err := s.directory.Keyring()
-	if err != nil {
+	if s.keyring, err = s.readKeyring(); err != nil {
 		return err
 	}
-	if s.keyring, err = seal.ParseKeyring(content); err != nil {
+	if s.pin, err = readPin(s.pinPath, s.id); err != nil {
 		return err
 	}
-	pinned, err := readPin(pinPath)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(pinned, pinOf(s.keyring)) {
+	if !s.keyring.FirstOwnerKey().Equal(s.pin.first) {
 		return ErrNotPinned
 	}
 	return nil
@@ -222,8 +239,8 @@ func (s *Store) startAppender(l *Ledger, at head, key *seal.DeviceKey) {
 		}
 		s.appender.device = device
 		s.epochs.renew(map[seal.Class][][]byte{
-			seal.Health:     {s.keyring.StoreKey()},
-			seal.Management: {s.keyring.StoreKey(), device.SealingKey()},
+			seal.Health:     {s.storeKey()},
+			seal.Management: {s.storeKey(), device.SealingKey()},
 		})
 	}
 	s.appender.use(key)
@@ -283,7 +300,7 @@ func (s *Store) encode(p *pending, event *pb.Event) (err error) {
 // Decide appends a decision of the owner, its detail first: without the decision
 // that names it a detail means nothing. It returns the sequence to wait for.
 // Errors: authz.ErrForged, ErrNotEnrolled for the enrolment of another daemon,
-// ErrKeyringPending, ErrErasurePending, and those of an append.
+// ErrKeyringPending, ErrNotStaged, ErrErasurePending, and those of an append.
 func (s *Store) Decide(ctx context.Context, d *pb.NewDecision) (uint64, error) {
 	if err := s.room(disk.Reserved); err != nil {
 		return 0, err
@@ -321,6 +338,13 @@ func (s *Store) Decide(ctx context.Context, d *pb.NewDecision) (uint64, error) {
 			return 0, err
 		}
 	}
+	if rekeyed := decision.GetStoreRekeyed(); rekeyed != nil {
+		if err := s.stageKeys(d.GetKeyring(), rekeyed); err != nil {
+			return 0, err
+		}
+		// Nothing that takes a key stands between the check and the acknowledgement.
+		class, check = seal.Open, s.checkStaged(check, rekeyed)
+	}
 	if len(d.GetDetail()) > 0 {
 		detail := &pb.Event{Body: &pb.Event_DecisionDetail{DecisionDetail: d.GetDetail()}}
 		if _, err := s.record(ctx, &pending{class: seal.Health, check: check}, detail); err != nil {
@@ -333,8 +357,8 @@ func (s *Store) Decide(ctx context.Context, d *pb.NewDecision) (uint64, error) {
 	}, &pb.Event{Body: &pb.Event_Decision{Decision: signed}})
 	switch {
 	case err != nil:
-	case decision.GetKeyringReplaced() != nil:
-		err = s.useKeyring(decision.GetKeyringReplaced().GetHash())
+	case decision.GetKeyringReplaced() != nil, decision.GetStoreRekeyed() != nil:
+		err = s.finishKeys()
 	case decision.GetEpochsErased() != nil:
 		if err = s.settleErasures(s.state); err != nil {
 			err = fmt.Errorf("%w: %w", ErrErasurePending, err)
@@ -348,6 +372,7 @@ func (s *Store) Close() {
 	if s.appender != nil {
 		s.hourly.Stop()
 		s.appender.Close()
+		s.dropping.Wait()
 		s.epochs.renew(nil)
 		for w := s.writer.Load(); w != nil; w = w.before {
 			w.receipts.Destroy()

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"google.golang.org/protobuf/proto"
 
 	"healthledger/authz"
 	"healthledger/ledger/log"
@@ -39,7 +38,7 @@ const maxFaults = 1000
 // it finds. It opens what a locked daemon may open, and holds no key between steps.
 type Verification struct {
 	id        seal.StoreID
-	owner     verifier
+	owner     authz.Verifier
 	devices   *devices
 	directory *log.KeyDirectory
 	reader    *log.Reader
@@ -48,8 +47,9 @@ type Verification struct {
 	known *head
 	// against is a checkpoint that was kept elsewhere, nil: none.
 	against *tree.Checkpoint
-	// keys are the store's as they are pinned.
-	keys seal.PublicKeys
+	// pins are the store's keys, as they were at first and as they have become meanwhile.
+	pins    []pin
+	pinPath string
 	// keyring is the file in use, nil: it cannot be read.
 	keyring []byte
 
@@ -97,18 +97,13 @@ func (l *Ledger) Verify(ctx context.Context, id seal.StoreID, checkpoint []byte)
 }
 
 func (l *Ledger) verify(ctx context.Context, id seal.StoreID, checkpoint []byte) (*Verification, error) {
-	pinned, err := readPin(l.pinPath(id))
+	pinned, err := readPin(l.pinPath(id), id)
 	if err != nil {
 		return nil, err
 	}
-	pin := &pb.Keyring{}
-	if err := proto.Unmarshal(pinned, pin); err != nil {
-		return nil, fmt.Errorf("%w: the pin cannot be read", ErrDataLoss)
-	}
 	v := &Verification{
 		id: id, devices: l.devices, reader: log.NewReader(l.appender, id), next: 1, whole: true, chained: true,
-		owner: verifier{pin.GetOwnerKey(), id}, sealed: map[seal.Class]sealedAt{},
-		keys: seal.PublicKeys{Store: id, StoreKey: pin.GetStoreKey(), OwnerKey: pin.GetOwnerKey()},
+		owner: pinned.chain(), sealed: map[seal.Class]sealedAt{}, pins: []pin{pinned}, pinPath: l.pinPath(id),
 	}
 	v.state = authz.NewState(v.owner, false)
 	v.remembered = readDecisions(filepath.Join(l.storePath(id), "decisions"))
@@ -128,7 +123,7 @@ func (l *Ledger) verify(ctx context.Context, id seal.StoreID, checkpoint []byte)
 	if v.end, err = v.reader.Last(ctx); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, err
 	}
-	v.checkKeyring(pinned)
+	v.checkKeyring()
 	return v, nil
 }
 
@@ -143,7 +138,20 @@ func (v *Verification) signers() []*pb.DeviceEnrolled {
 	return append(state.Devices(), v.devices.public()...)
 }
 
-func (v *Verification) checkKeyring(pinned []byte) {
+// isPin tells whether something is so of a pin, as it was at first or is now.
+func (v *Verification) isPin(so func(p pin) bool) bool {
+	if slices.ContainsFunc(v.pins, so) {
+		return true
+	}
+	now, err := readPin(v.pinPath, v.id)
+	if err != nil || slices.ContainsFunc(v.pins, now.equal) {
+		return false
+	}
+	v.pins = append(v.pins, now)
+	return so(now)
+}
+
+func (v *Verification) checkKeyring() {
 	content, err := v.directory.Keyring()
 	if err != nil {
 		v.fault(faultKey, 0, 0, err.Error())
@@ -154,7 +162,7 @@ func (v *Verification) checkKeyring(pinned []byte) {
 		v.fault(faultKey, 0, 0, "the keyring cannot be read")
 		return
 	}
-	if !bytes.Equal(pinned, pinOf(keyring)) {
+	if !v.isPin(pinOf(keyring).equal) {
 		v.fault(faultKey, 0, 0, ErrNotPinned.Error())
 		return
 	}

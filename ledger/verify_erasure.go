@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -65,7 +64,9 @@ func (v *Verification) checkErased(e *pb.ErasedEpoch) {
 		v.fault(faultKey, 0, 0, fmt.Sprintf("the key of health epoch %d was erased and is there again", e.GetEpoch()))
 	}
 	wrap, err := v.directory.Wrap(seal.Resealed, e.GetReseal())
-	if sum := sha256.Sum256(wrap); err != nil || !bytes.Equal(sum[:], e.GetResealHash()) {
+	named := seal.WrapOrigin(wrap)
+	if err != nil || !bytes.Equal(named[:], e.GetResealHash()) ||
+		!v.isPin(func(p pin) bool { return seal.CheckWrap(wrap, p.keys, seal.Resealed, e.GetReseal()) == nil }) {
 		v.fault(faultKey, e.GetFirst(), e.GetLast(), fmt.Sprintf("the key of what is left of health epoch %d is missing or another", e.GetEpoch()))
 	}
 }

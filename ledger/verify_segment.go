@@ -81,10 +81,12 @@ func (v *Verification) checkWrap(segment seal.Segment) string {
 		return keyMissing
 	case err != nil:
 		return "cannot be read"
-	case segment.CheckWrap(wrap, v.keys) != nil:
-		return "is another than when it was written"
+	case v.isPin(func(p pin) bool { return segment.CheckWrap(wrap, p.keys) == nil }):
+		return ""
+	case seal.WrapOrigin(wrap) == segment.WrapHash:
+		return "is not wrapped to the store's keys, or not by its owner"
 	}
-	return ""
+	return "is another than when it was written"
 }
 
 // public checks the events in a segment that a locked daemon can open: that the decisions
@@ -158,7 +160,8 @@ func (v *Verification) recall(to uint64) {
 	}
 }
 
-// enrol looks for the enrolment of a device, which stands in the open. The segment with it is
+// enrol looks for the enrolment of a device, which stands in the open, as does where another key
+// of the owner's takes over. The segment with it is
 // the first that the device signs. An older enrolment again means nothing.
 func (v *Verification) enrol(body []byte) {
 	blocks, err := log.DecodeBody(body)
@@ -172,9 +175,17 @@ func (v *Verification) enrol(body []byte) {
 		}
 		for _, event := range events {
 			d, decision := event.GetDecision(), &pb.Decision{}
-			if proto.Unmarshal(d.GetDecision(), decision) == nil && decision.GetDeviceEnrolled() != nil &&
-				decision.GetNumber() > v.enrolledBy && v.owner.VerifyDecision(d.GetDecision(), d.GetSignature()) == nil {
-				v.enrolled, v.enrolledBy = decision.GetDeviceEnrolled(), decision.GetNumber()
+			if proto.Unmarshal(d.GetDecision(), decision) != nil || decision.GetNumber() <= v.enrolledBy ||
+				v.owner.VerifyDecision(d.GetDecision(), d.GetSignature()) != nil {
+				continue
+			}
+			if device := decision.GetDeviceEnrolled(); device != nil {
+				v.enrolled, v.enrolledBy = device, decision.GetNumber()
+			}
+			if r := decision.GetStoreRekeyed(); r != nil {
+				if next, err := v.owner.Rekeyed(decision.GetPrevious(), r); err == nil {
+					v.owner, v.enrolledBy = next, decision.GetNumber()
+				}
 			}
 		}
 	}
@@ -205,7 +216,21 @@ func (v *Verification) finish() {
 	case number == v.known.decision && !bytes.Equal(hash, v.known.decisionHash):
 		v.fault(faultDecision, 0, 0, fmt.Sprintf("decision %d is another than was acknowledged", number))
 	}
+	if v.chained && !v.leadsToPin() {
+		v.fault(faultKey, 0, 0, ErrNotPinned.Error())
+	}
 	if hash := v.state.Keyring(); v.chained && hash != nil && v.keyring != nil && !v.isKeyring(hash) {
 		v.fault(faultKey, 0, 0, ErrOldKeyring.Error())
 	}
+}
+
+// leadsToPin tells whether the decisions end with the keys that are pinned.
+func (v *Verification) leadsToPin() bool {
+	all := v.state.Rekeyings()
+	return v.isPin(func(p pin) bool {
+		if len(all) == 0 {
+			return p.first.Equal(p.keys.OwnerKey)
+		}
+		return p.holds(all[len(all)-1].StoreRekeyed)
+	})
 }

@@ -36,6 +36,7 @@ const (
 //	keyring                         the store's keys, private ones encrypted
 //	keyring.<hash>, keyring.old     while it is being replaced
 //	epochs/<class>-<epoch>          an epoch's root key, wrapped to its recipients
+//	epochs.<hash>/, epochs.old/     while they are being replaced
 //	epochs/resealed-<number>        a root key of what erasures have left, wrapped likewise
 //	view.key                        the view's key, encrypted
 //

@@ -2636,10 +2636,8 @@ func (*ProveErasuresRequest) Descriptor() ([]byte, []int) {
 }
 
 type ProveErasuresResponse struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Erasures []*Erasure             `protobuf:"bytes,1,rep,name=erasures,proto3" json:"erasures,omitempty"`
-	// Ed25519 public key that signed the decisions.
-	OwnerKey      []byte `protobuf:"bytes,2,opt,name=owner_key,json=ownerKey,proto3" json:"owner_key,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Erasures      []*Erasure             `protobuf:"bytes,1,rep,name=erasures,proto3" json:"erasures,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2681,13 +2679,6 @@ func (x *ProveErasuresResponse) GetErasures() []*Erasure {
 	return nil
 }
 
-func (x *ProveErasuresResponse) GetOwnerKey() []byte {
-	if x != nil {
-		return x.OwnerKey
-	}
-	return nil
-}
-
 // Erasure is an erasure with what proves it.
 type Erasure struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -2695,7 +2686,9 @@ type Erasure struct {
 	Time   *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
 	// An EpochsErased.
 	Decision *SignedDecision `protobuf:"bytes,3,opt,name=decision,proto3" json:"decision,omitempty"`
-	Keys     []*ErasureKey   `protobuf:"bytes,4,rep,name=keys,proto3" json:"keys,omitempty"`
+	// Ed25519 public key that signed it.
+	OwnerKey []byte        `protobuf:"bytes,8,opt,name=owner_key,json=ownerKey,proto3" json:"owner_key,omitempty"`
+	Keys     []*ErasureKey `protobuf:"bytes,4,rep,name=keys,proto3" json:"keys,omitempty"`
 	// Only with a session: what was erased, and how many samples.
 	Deletions     []*Deletion `protobuf:"bytes,5,rep,name=deletions,proto3" json:"deletions,omitempty"`
 	Samples       uint64      `protobuf:"varint,6,opt,name=samples,proto3" json:"samples,omitempty"`
@@ -2751,6 +2744,13 @@ func (x *Erasure) GetTime() *timestamppb.Timestamp {
 func (x *Erasure) GetDecision() *SignedDecision {
 	if x != nil {
 		return x.Decision
+	}
+	return nil
+}
+
+func (x *Erasure) GetOwnerKey() []byte {
+	if x != nil {
+		return x.OwnerKey
 	}
 	return nil
 }
@@ -4309,14 +4309,14 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\tdeletions\x18\x01 \x03(\v2\x19.healthledger.v1.DeletionR\tdeletions\"1\n" +
 	"\x15DeleteSamplesResponse\x12\x18\n" +
 	"\adeleted\x18\x01 \x01(\x04R\adeleted\"\x16\n" +
-	"\x14ProveErasuresRequest\"j\n" +
+	"\x14ProveErasuresRequest\"M\n" +
 	"\x15ProveErasuresResponse\x124\n" +
-	"\berasures\x18\x01 \x03(\v2\x18.healthledger.v1.ErasureR\berasures\x12\x1b\n" +
-	"\towner_key\x18\x02 \x01(\fR\bownerKey\"\xaf\x02\n" +
+	"\berasures\x18\x01 \x03(\v2\x18.healthledger.v1.ErasureR\berasures\"\xcc\x02\n" +
 	"\aErasure\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12;\n" +
-	"\bdecision\x18\x03 \x01(\v2\x1f.healthledger.v1.SignedDecisionR\bdecision\x12/\n" +
+	"\bdecision\x18\x03 \x01(\v2\x1f.healthledger.v1.SignedDecisionR\bdecision\x12\x1b\n" +
+	"\towner_key\x18\b \x01(\fR\bownerKey\x12/\n" +
 	"\x04keys\x18\x04 \x03(\v2\x1b.healthledger.v1.ErasureKeyR\x04keys\x127\n" +
 	"\tdeletions\x18\x05 \x03(\v2\x19.healthledger.v1.DeletionR\tdeletions\x12\x18\n" +
 	"\asamples\x18\x06 \x01(\x04R\asamples\x12\x1b\n" +
