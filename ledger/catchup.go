@@ -47,7 +47,7 @@ func (s *Store) catchUp(ctx context.Context, at *head) error {
 			return err
 		}
 	}
-	p := &place{number: inLog, device: s.deviceAt(inLog), at: at}
+	p := &place{number: inLog, device: s.deviceAt(inLog), owner: s.ownerAt(inLog + 1), at: at}
 	p.roots.Add(&at.tree)
 	opener := s.devices.opener(s.id, s.directory)
 	defer opener.Destroy()
@@ -92,6 +92,7 @@ func (s *Store) catchUp(ctx context.Context, at *head) error {
 type place struct {
 	number uint64
 	device *pb.DeviceEnrolled
+	owner  []byte
 	at     *head
 	roots  tree.Roots
 	// fresh: the head had not come so far.
@@ -189,7 +190,7 @@ func (s *Store) takeEvents(body []byte, p *place) error {
 // readCheckpoint checks a checkpoint in the last segment, in which there is nothing else if
 // it is alone, and takes note of it where the head has not.
 func (s *Store) readCheckpoint(signed *pb.Checkpointed, time int64, alone bool, p *place) error {
-	c, err := log.OpenCheckpointed(signed, s.id, p.device.GetSigningKey(), s.keyring.OwnerKey())
+	c, err := log.OpenCheckpointed(signed, s.id, p.device.GetSigningKey(), p.owner)
 	if err != nil {
 		return err
 	}
@@ -222,6 +223,9 @@ func (s *Store) readDecision(d *pb.SignedDecision, p *place) error {
 	p.number = number
 	if device := decision.GetDeviceEnrolled(); device != nil {
 		p.device = device
+	}
+	if r := decision.GetStoreRekeyed(); r != nil {
+		p.owner = r.GetOwnerKey()
 	}
 	return nil
 }

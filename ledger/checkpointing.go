@@ -64,7 +64,7 @@ func (s *Store) requestCheckpoint() (*pending, error) {
 // WriteCosigned appends a checkpoint once more that has got the owner's signature, too.
 func (s *Store) WriteCosigned(ctx context.Context, signed string) error {
 	event := &pb.Checkpointed{Note: signed}
-	c, err := log.OpenCheckpointed(event, s.id, s.key().SigningKey(), s.keyring.OwnerKey())
+	c, err := log.OpenCheckpointed(event, s.id, s.key().SigningKey(), s.Keyring().OwnerKey())
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ const maxFaults = 1000
 // it finds. It opens what a locked daemon may open, and holds no key between steps.
 type Verification struct {
 	id        seal.StoreID
-	owner     authz.Verifier
+	owner     verifier
 	devices   *devices
 	directory *log.KeyDirectory
 	reader    *log.Reader

@@ -123,7 +123,7 @@ func (v *Verification) public(opener deviceOpener, segment seal.Segment, sequenc
 // checkpoint compares a checkpoint in the log with what is before it. Behind a hole only its
 // signature can be checked.
 func (v *Verification) checkpoint(signed *pb.Checkpointed, sequence uint64) {
-	c, err := log.OpenCheckpointed(signed, v.id, v.enrolled.GetSigningKey(), v.keys.OwnerKey)
+	c, err := log.OpenCheckpointed(signed, v.id, v.enrolled.GetSigningKey(), v.owner.owner)
 	if err == nil && v.whole {
 		err = c.Check(sequence, &v.roots)
 	}
@@ -184,7 +184,7 @@ func (v *Verification) enrol(body []byte) {
 			}
 			if r := decision.GetStoreRekeyed(); r != nil {
 				if next, err := v.owner.Rekeyed(decision.GetPrevious(), r); err == nil {
-					v.owner, v.enrolledBy = next, decision.GetNumber()
+					v.owner, v.enrolledBy = next.(verifier), decision.GetNumber()
 				}
 			}
 		}

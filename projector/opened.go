@@ -95,7 +95,7 @@ func (f *follower) learn(o *opened, at int, event *pb.Event) error {
 		o.changes(at, decision, detail)
 		o.records = append(o.records, &pb.NewDecision{Decision: body.Decision, Detail: detail})
 	case *pb.Event_Checkpointed:
-		c, err := log.OpenCheckpointed(body.Checkpointed, f.store, f.state.Device().GetSigningKey(), f.owner)
+		c, err := log.OpenCheckpointed(body.Checkpointed, f.store, f.state.Device().GetSigningKey(), f.ownerNow())
 		if err != nil {
 			return err
 		}
@@ -116,4 +116,12 @@ func (o *opened) changes(at int, decision *pb.Decision, detail []byte) {
 		o.details = map[int]*pb.DecisionDetail{}
 	}
 	o.details[at] = parsed
+}
+
+// ownerNow returns the key that the owner signs with after the decisions so far.
+func (f *follower) ownerNow() []byte {
+	if all := f.state.Rekeyings(); len(all) > 0 {
+		return all[len(all)-1].GetOwnerKey()
+	}
+	return f.owner
 }
