@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -33,12 +35,15 @@ type openStore struct {
 	done sync.WaitGroup
 	// ctx ends when the store is being closed.
 	ctx context.Context
-	// building lets one at a time make a view beside the live one.
-	building sync.Mutex
+	// building holds who makes a view beside the live one: one at a time.
+	building chan struct{}
 
 	mu sync.Mutex
 	// live is the view that readers are answered from.
-	live    *projection
+	live *projection
+	runs map[string]*run
+	// pasts are the views of the past that are open, by their last segment.
+	pasts   map[uint64]*past
 	target  uint64
 	root    []byte
 	checked bool
@@ -68,7 +73,10 @@ func readKeyring(config *pb.ProjectorConfig, store seal.StoreID) (*seal.Keyring,
 // openAll opens the view, which is made anew when it is missing, damaged or of
 // another format, and connects to the log. It owns the keys on success.
 func openAll(config *pb.ProjectorConfig, store seal.StoreID, keys *seal.OwnerKeys, directory *log.KeyDirectory, logger *slog.Logger) (*openStore, error) {
-	o := &openStore{config: config, store: store, keys: keys, directory: directory, logger: logger}
+	o := &openStore{
+		config: config, store: store, keys: keys, directory: directory, logger: logger,
+		building: make(chan struct{}, 1), runs: map[string]*run{}, pasts: map[uint64]*past{},
+	}
 	o.ctx, o.stop = context.WithCancel(context.Background())
 	o.tokenKey = keys.Derive("page token")
 	var err error
@@ -194,8 +202,15 @@ func (o *openStore) with(run func(p *projection) error) error {
 func (o *openStore) close() error {
 	o.stop()
 	o.done.Wait()
-	o.building.Lock() // for good
-	err := o.live.close()
+	o.building <- struct{}{} // for good
+	o.mu.Lock()
+	pasts := slices.Collect(maps.Values(o.pasts))
+	o.mu.Unlock()
+	var err error
+	for _, v := range pasts {
+		err = errors.Join(err, o.closePast(v))
+	}
+	err = errors.Join(err, o.live.close())
 	if damage(err) {
 		// The next unlock rebuilds it.
 		err = errors.Join(o.directory.DestroyViewKey(), o.removeViews(""))

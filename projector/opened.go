@@ -30,19 +30,20 @@ func (f *follower) open(e log.Entry) (opened, error) {
 	if err != nil {
 		return o, fmt.Errorf("segment %d: %w", e.Sequence, err)
 	}
-	body, err := f.openBody(segment, e.Sequence)
-	if err != nil {
-		return o, fmt.Errorf("segment %d: %w", e.Sequence, err)
+	// An open segment may enrol the device that signed it, so it is checked afterwards.
+	if segment.Class != seal.Open {
+		if err := f.verify(segment, e.Sequence); err != nil {
+			return o, fmt.Errorf("segment %d: %w", e.Sequence, err)
+		}
 	}
-	if o.events, err = log.AllEvents(body); err != nil {
-		return o, fmt.Errorf("segment %d: %w", e.Sequence, err)
+	if o.events, err = f.decode(segment, e.Sequence); err != nil {
+		return o, err
 	}
 	for i, event := range o.events {
 		if err := f.learn(&o, i, event); err != nil {
 			return o, fmt.Errorf("segment %d: %w", e.Sequence, err)
 		}
 	}
-	// An open segment enrols the device that signed it, so it is checked afterwards.
 	if segment.Class == seal.Open {
 		if err := f.verify(segment, e.Sequence); err != nil {
 			return o, fmt.Errorf("segment %d: %w", e.Sequence, err)
@@ -51,14 +52,18 @@ func (f *follower) open(e log.Entry) (opened, error) {
 	return o, nil
 }
 
-func (f *follower) openBody(segment seal.Segment, sequence uint64) ([]byte, error) {
-	if segment.Class == seal.Open {
-		return segment.Body, nil
+// decode opens a segment and returns its events.
+func (f *follower) decode(segment seal.Segment, sequence uint64) (events []*pb.Event, err error) {
+	body := segment.Body
+	if segment.Class != seal.Open {
+		if body, err = f.opener.Open(segment, sequence, nil); err != nil {
+			return nil, fmt.Errorf("segment %d: %w", sequence, err)
+		}
 	}
-	if err := f.verify(segment, sequence); err != nil {
-		return nil, err
+	if events, err = log.AllEvents(body); err != nil {
+		return nil, fmt.Errorf("segment %d: %w", sequence, err)
 	}
-	return f.opener.Open(segment, sequence, nil)
+	return events, nil
 }
 
 func (f *follower) verify(segment seal.Segment, sequence uint64) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
@@ -33,28 +34,59 @@ func (s *service) Read(ctx context.Context, req *pb.ReadRequest) (*pb.ReadRespon
 // answer has a query answered. One that waits for something to happen does not hold on to the
 // view that it was asked of: another may take its place meanwhile.
 func (s *service) answer(ctx context.Context, req *pb.ReadRequest) (answer proto.Message, err error) {
+	if req.GetReader().GetPast() != "" {
+		open, err := s.opened()
+		if err != nil {
+			return nil, err
+		}
+		return open.readPast(ctx, req)
+	}
 	var open *openStore
 	err = s.using(ctx, req.GetSequence(), func(o *openStore, p *projection) (err error) {
 		open = o
 		if !waits(req) {
-			answer, err = p.answer(ctx, req)
+			answer, err = p.answer(ctx, p.scope(req.GetReader()), req)
 		}
 		return err
 	})
 	if err != nil || answer != nil {
 		return answer, err
 	}
-	if query := req.GetChanges(); query != nil {
-		return open.changes(ctx, req.GetReader(), query)
-	}
-	return open.due(ctx, req.GetReader(), req.GetDue())
+	return open.answer(ctx, req)
 }
 
-func waits(req *pb.ReadRequest) bool { return req.GetChanges() != nil || req.GetDue() != nil }
+// waits tells of what may take its time.
+func waits(req *pb.ReadRequest) bool {
+	switch req.GetQuery().(type) {
+	case *pb.ReadRequest_Changes, *pb.ReadRequest_Due, *pb.ReadRequest_ReadLog, *pb.ReadRequest_Replay, *pb.ReadRequest_OpenPast:
+		return true
+	}
+	return false
+}
+
+// answer has answered what waits.
+func (o *openStore) answer(ctx context.Context, req *pb.ReadRequest) (proto.Message, error) {
+	switch query := req.GetQuery().(type) {
+	case *pb.ReadRequest_Changes:
+		return o.changes(ctx, req.GetReader(), query.Changes)
+	case *pb.ReadRequest_Due:
+		return o.due(ctx, req.GetReader(), query.Due)
+	}
+	if req.GetReader().GetApp() != 0 {
+		return nil, errNotOwner
+	}
+	switch query := req.GetQuery().(type) {
+	case *pb.ReadRequest_ReadLog:
+		return o.readLog(ctx, query.ReadLog)
+	case *pb.ReadRequest_Replay:
+		return o.replay(ctx, query.Replay)
+	default:
+		return o.openPast(ctx, req.GetOpenPast())
+	}
+}
 
 // answer has one kind of query answered.
-func (p *projection) answer(ctx context.Context, req *pb.ReadRequest) (proto.Message, error) {
-	scope := p.scope(req.GetReader())
+func (p *projection) answer(ctx context.Context, scope authz.Scope, req *pb.ReadRequest) (proto.Message, error) {
 	switch query := req.GetQuery().(type) {
 	case *pb.ReadRequest_Samples:
 		return p.engine.Samples(ctx, scope, query.Samples)
@@ -126,6 +158,13 @@ func (s *service) refuse(operation string, err error) error {
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		return rpc.Error(connect.CodeResourceExhausted, &pb.ErrorDetail{Reason: rpc.ReasonNoSpace}, "no space is left for another view")
+	}
+	var lost lostError
+	if errors.As(err, &lost) {
+		return s.lost(lost)
 	}
 	return s.internal(operation, err)
 }

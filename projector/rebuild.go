@@ -18,85 +18,93 @@ type progress struct {
 	samples     uint64
 }
 
-// rebuild makes the view anew from the log, under a new key, and puts it in the place of the
-// live one, whose key is destroyed then and whose files are deleted when nobody reads it any
-// more. Reads and writes go on. Wherever it is interrupted, the next open finds the view
-// before, or the one after, or none and makes one. Errors: errBuilding, those that the
-// follower stops with, and those of the machine; the live view stays then.
-func (o *openStore) rebuild(ctx context.Context, report func(progress)) error {
-	key, keyFile, err := o.newViewKey()
-	if err != nil {
-		return err
-	}
-	return o.beside(ctx, o.viewFolder(keyFile), key, report, func(ctx context.Context, next *projection) (bool, error) {
-		if err := o.overtake(ctx, next); err != nil {
-			return false, err
-		}
-		if err := o.directory.PutViewKey(keyFile); err != nil {
-			return false, err
-		}
-		return true, o.swap(next)
-	})
-}
-
-// errBuilding: one view at a time is made beside the live one.
-var errBuilding = errors.New("another view is being made")
-
 // errUnlocking: what the live view contains is not known to be the daemon's log yet.
 var errUnlocking = errors.New("the store is not unlocked yet")
 
-// beside makes a view in a folder, up to where the live one is, and hands it to use. Unless
-// that keeps it, it is removed. It owns the key.
-func (o *openStore) beside(ctx context.Context, folder string, key *seal.Secret, report func(progress), use func(context.Context, *projection) (kept bool, err error)) error {
-	if !o.building.TryLock() {
-		key.Destroy()
-		return errBuilding
-	}
-	defer o.building.Unlock()
-	if ready, err := o.ready(); !ready {
-		key.Destroy()
-		return errors.Join(errUnlocking, err)
-	}
-	var to view.Cursor
-	_ = o.with(func(p *projection) error {
-		to = p.view.Cursor()
-		return nil
+// lostError is what is wrong with the log that a view is made of.
+type lostError struct{ error }
+
+func (e lostError) Unwrap() error { return e.error }
+
+// rebuild makes the view anew from the log, under a new key, and puts it in the place of the
+// live one, whose key is destroyed then and whose files are deleted when nobody reads it any
+// more. Reads and writes go on. Wherever it is interrupted, the next open finds the view
+// before, or the one after, or none and makes one. Errors: errUnlocking, a lostError and those of
+// the machine; the live view stays then.
+func (o *openStore) rebuild(ctx context.Context, report func(progress)) error {
+	return o.alone(ctx, func(ctx context.Context) error {
+		key, keyFile, err := o.newViewKey()
+		if err != nil {
+			return err
+		}
+		next, err := o.beside(ctx, o.viewFolder(keyFile), key, o.cursor(), report)
+		if err != nil {
+			return err
+		}
+		if err = o.overtake(ctx, next); err == nil {
+			err = o.directory.PutViewKey(keyFile)
+		}
+		if err != nil {
+			return errors.Join(err, next.remove())
+		}
+		return o.swap(next)
 	})
+}
+
+// alone runs what makes a view beside the live one, one at a time; it ends with the store.
+func (o *openStore) alone(ctx context.Context, run func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(o.ctx, cancel)()
-	next, err := o.openProjection(folder, key)
-	if err != nil {
-		return err
+	select {
+	case o.building <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	kept := false
-	if err = next.build(ctx, to, report); err == nil {
-		kept, err = use(ctx, next)
+	defer func() { <-o.building }()
+	if ready, err := o.ready(); !ready {
+		return errors.Join(errUnlocking, err)
 	}
-	if !kept {
-		err = errors.Join(err, next.remove())
-	}
-	return err
+	return run(ctx)
 }
 
-// build follows the log from its beginning to a cursor, where the tree must be the same.
-func (p *projection) build(ctx context.Context, to view.Cursor, report func(progress)) error {
-	var there tree.Tree
-	if err := there.UnmarshalBinary(to.Tree); err != nil {
-		return fmt.Errorf("%w: its tree is malformed", view.ErrFormat)
+// cursor returns where the live view is.
+func (o *openStore) cursor() (at view.Cursor) {
+	_ = o.with(func(p *projection) error {
+		at = p.view.Cursor()
+		return nil
+	})
+	return at
+}
+
+// beside makes a view in a folder, up to a cursor. When that fails nothing of it stays. It
+// owns the key.
+func (o *openStore) beside(ctx context.Context, folder string, key *seal.Secret, to view.Cursor, report func(progress)) (*projection, error) {
+	next, err := o.openProjection(folder, key)
+	if err != nil {
+		return nil, err
 	}
+	if err := next.build(ctx, to, report); err != nil {
+		return nil, errors.Join(err, next.remove())
+	}
+	return next, nil
+}
+
+// build follows the log from its beginning to a cursor, where the tree must be the same if
+// that has one.
+func (p *projection) build(ctx context.Context, to view.Cursor, report func(progress)) error {
 	p.follower.Watch(to.Sequence)
 	p.run()
 	p.follower.Extend(to.Sequence)
 	for {
 		changed := p.follower.Changed()
 		applied, fault := p.follower.Applied()
-		report(progress{done: applied, total: to.Sequence, samples: p.view.Counts().Samples})
+		report(progress{done: applied, total: to.Sequence, samples: samplesIn(p.view)})
 		if applied >= to.Sequence {
 			break
 		}
 		if fault != nil {
-			return fault
+			return lostError{fault}
 		}
 		select {
 		case <-changed:
@@ -104,26 +112,35 @@ func (p *projection) build(ctx context.Context, to view.Cursor, report func(prog
 			return ctx.Err()
 		}
 	}
+	var there tree.Tree
+	if len(to.Tree) == 0 {
+		return nil
+	}
+	if err := there.UnmarshalBinary(to.Tree); err != nil {
+		return fmt.Errorf("%w: its tree is malformed", view.ErrFormat)
+	}
 	if built, live := p.follower.Root(), there.Root(); !bytes.Equal(built[:], live[:]) {
-		return fmt.Errorf("%w: the log is another than the view was made of", seal.ErrTampered)
+		return lostError{fmt.Errorf("%w: it is another than the view was made of", seal.ErrTampered)}
 	}
 	return nil
+}
+
+// samplesIn counts the samples of the log that a view was made of, whatever became of them.
+func samplesIn(v *view.View) uint64 {
+	n := v.Counts()
+	return n.Samples + n.Duplicates + n.Incomplete + n.Replaced + n.Deleted
 }
 
 // overtake brings a view to where the live one is.
 func (o *openStore) overtake(ctx context.Context, next *projection) error {
 	for {
-		var live uint64
-		_ = o.with(func(p *projection) error {
-			live, _ = p.follower.Applied()
-			return nil
-		})
+		live := o.cursor().Sequence
 		if applied, _ := next.follower.Applied(); applied >= live {
 			return nil
 		}
 		next.follower.Extend(live)
 		if err := next.follower.Wait(ctx, live); err != nil {
-			return err
+			return lostError{err}
 		}
 	}
 }

@@ -12,6 +12,8 @@ import (
 type logCmd struct {
 	List       logListCmd       `cmd:"" help:"List the segments: what can be said of them without a key."`
 	Checkpoint logCheckpointCmd `cmd:"" help:"Print a signed checkpoint of the log, to be kept elsewhere."`
+	Cat        logCatCmd        `cmd:"" help:"Print the events of segments, opened, to the owner."`
+	Tail       logTailCmd       `cmd:"" help:"Print events as they come, until it is interrupted."`
 	Verify     logVerifyCmd     `cmd:"" help:"Recompute the log, and compare it with a checkpoint."`
 	Prove      logProveCmd      `cmd:"" help:"Prove that a segment is in the log, or that the log goes on from a checkpoint."`
 }

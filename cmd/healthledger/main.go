@@ -49,7 +49,8 @@ type commands struct {
 	Types         typesCmd         `cmd:"" help:"List the health types."`
 	Units         unitsCmd         `cmd:"" help:"List, check and convert units (\"units 5 mi km\"), and set those that the owner prefers."`
 	Access        accessCmd        `cmd:"" help:"Show who has read what, when and how often."`
-	Log           logCmd           `cmd:"" help:"Look at the log without opening it."`
+	Log           logCmd           `cmd:"" help:"Look at the log: what needs no key, and its events."`
+	Replay        replayCmd        `cmd:"" help:"Make the view anew from the log while it is read, or compare it with what the log gives."`
 	Bench         benchCmd         `cmd:"" help:"Measure this machine against its limits."`
 	Demo          demoCmd          `cmd:"" help:"Show the main job on a made-up export."`
 	Projector     projectorCmd     `cmd:"" hidden:""`

@@ -68,7 +68,7 @@ func (g *globals) bar(what, unit string) *bar {
 		return &bar{}
 	}
 	counter := decor.CountersNoUnit("%d / %d " + unit)
-	rate := decor.Any(func(decor.Statistics) string { return "" })
+	rate := decor.AverageSpeed(nil, "  %.0f "+unit+"/s")
 	if unit == "bytes" {
 		counter = decor.CountersKibiByte("% .1f / % .1f")
 		rate = decor.AverageSpeed(decor.SizeB1024(0), "  % .1f")

@@ -10,6 +10,7 @@ import (
 
 type queryAnchoredCmd struct {
 	asWhom
+	asOf
 	zoned
 	filter
 	receipted
@@ -46,9 +47,11 @@ func (c *queryAnchoredCmd) Run(ctx context.Context, g *globals) error {
 		return usagef("--follow: --limit does not go with it")
 	case c.Wait < 0:
 		return usagef("--wait: it must not be negative")
+	case c.AsOf != "" && (c.Follow || c.Wait > 0):
+		return usagef("--as-of: nothing happens in the past any more, so --follow and --wait do not go with it")
 	}
 	req := &pb.QueryChangesRequest{Type: c.Type, Anchor: c.Anchor, FromNow: c.FromNow, Limit: c.Limit, Predicate: where, Receipt: c.Receipt}
-	return c.as(ctx, g, func(r reader) error {
+	return c.read(ctx, g, &c.asWhom, loc, func(ctx context.Context, r reader) error {
 		to, err := c.printer(ctx, g, r, loc)
 		if err != nil {
 			return err

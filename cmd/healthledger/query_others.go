@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -11,6 +12,7 @@ import (
 
 type querySourcesCmd struct {
 	asWhom
+	asOf
 	receipted
 	inCSV
 	Type string `arg:"" help:"Health type, like stepCount."`
@@ -20,7 +22,7 @@ func (c *querySourcesCmd) Run(ctx context.Context, g *globals) error {
 	if err := c.check(g); err != nil {
 		return err
 	}
-	return c.as(ctx, g, func(r reader) error {
+	return c.read(ctx, g, &c.asWhom, time.Local, func(ctx context.Context, r reader) error {
 		resp, err := r.Health().QuerySources(ctx, &pb.QuerySourcesRequest{Type: c.Type, Receipt: c.Receipt})
 		if err != nil {
 			return err

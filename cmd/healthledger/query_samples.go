@@ -10,6 +10,7 @@ import (
 
 type querySamplesCmd struct {
 	asWhom
+	asOf
 	span
 	zoned
 	filter
@@ -42,7 +43,7 @@ func (c *querySamplesCmd) Run(ctx context.Context, g *globals) error {
 	case c.Signatures && c.CSV:
 		return usagef("--signatures: --csv does not go with it")
 	}
-	return c.as(ctx, g, func(r reader) error {
+	return c.read(ctx, g, &c.asWhom, loc, func(ctx context.Context, r reader) error {
 		if c.Signatures {
 			return printSigners(ctx, g, r, req)
 		}

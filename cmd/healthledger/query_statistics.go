@@ -16,6 +16,7 @@ import (
 
 type queryStatisticsCmd struct {
 	asWhom
+	asOf
 	span
 	zoned
 	filter
@@ -51,7 +52,7 @@ func (c *queryStatisticsCmd) Run(ctx context.Context, g *globals) error {
 	case c.Explain && c.CSV:
 		return usagef("--explain: it is printed as a table or with --json")
 	}
-	return c.as(ctx, g, func(r reader) error {
+	return c.read(ctx, g, &c.asWhom, loc, func(ctx context.Context, r reader) error {
 		if req.Unit == "" {
 			units, err := preferred(ctx, r, c.Type)
 			if err != nil {

@@ -31,6 +31,8 @@ type caller struct {
 	app *authz.App
 	// export is the one that the owner reads for; nil: none.
 	export *export
+	// past is the session of the view of the past that the owner reads; empty: none.
+	past string
 	// life ends when the caller is not to be answered any more.
 	life context.Context
 }
@@ -95,6 +97,10 @@ func (d *Daemon) identify(from rpc.Caller) (caller, error) {
 			return caller{}, err
 		}
 		if _, ok := k.Session(from.Session); ok {
+			return c, nil
+		}
+		if k.pasts.Has(from.Session) {
+			c.past = from.Session
 			return c, nil
 		}
 		export, ok := k.exports.Use(from.Session)

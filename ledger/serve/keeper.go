@@ -62,6 +62,7 @@ type keeper struct {
 	revoke   func()
 	sessions *sessions
 	exports  *exports
+	pasts    pasts
 	refusals *refusals
 	fault    string
 	// life ends, by stop, when the projector is being ended.
@@ -231,6 +232,7 @@ func (k *keeper) end(process Projector) {
 	k.state, k.process, k.revoke, k.graceAt, k.autoAt = pb.LockState_LOCK_STATE_LOCKED, nil, nil, 0, 0
 	k.ending = ending
 	k.sessions.Clear()
+	k.pasts.Clear()
 	k.stop()
 	k.mu.Unlock()
 	if read {

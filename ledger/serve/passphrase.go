@@ -42,6 +42,7 @@ func (k *keeper) Change(ctx context.Context, caller string, change func() error)
 		return "", err
 	}
 	k.sessions.Clear()
+	k.pasts.Clear()
 	k.exports.Cut()
 	k.mu.Lock()
 	defer k.mu.Unlock()

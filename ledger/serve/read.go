@@ -132,6 +132,9 @@ func (s *healthService) answer(ctx context.Context, c caller, q question, req *p
 		}
 		q.operation = c.export.operation()
 	}
+	if c.past != "" && q.waits != 0 {
+		return nil, rpc.InvalidArgument("wait_ms", "nothing happens in the past any more")
+	}
 	if q.waits < 0 || q.waits > maxWait {
 		return nil, rpc.InvalidValue("wait_ms", "", "at most 60000")
 	}
@@ -179,7 +182,7 @@ func (c caller) reader() *pb.Reader {
 	if c.export != nil {
 		return &pb.Reader{Disclosure: c.export.begun}
 	}
-	return &pb.Reader{App: c.number()}
+	return &pb.Reader{App: c.number(), Past: c.past}
 }
 
 func errUnrecorded(err error) error {

@@ -2,9 +2,11 @@ package client
 
 import (
 	"context"
+	"errors"
 	"iter"
 
 	"github.com/nats-io/nats.go"
+	"google.golang.org/protobuf/proto"
 
 	pb "healthledger/proto/healthledger/v1"
 	"healthledger/proto/rpc"
@@ -87,6 +89,58 @@ func (e *Export) QueryPayload(ctx context.Context, typeName, token string) iter.
 func (e *Export) Close(ctx context.Context, complete bool) error {
 	_, err := e.owner.owner.CloseExport(ctx, &pb.CloseExportRequest{Session: e.session, Complete: complete})
 	return err
+}
+
+// ReadLog yields the events of segments from one to another; 0: from the first, to the last
+// that is there. With follow it goes on as the log grows, until ctx ends. It ends after an error.
+func (o *OwnerClient) ReadLog(ctx context.Context, from, to uint64, follow bool) iter.Seq2[*pb.LogEvent, error] {
+	return func(yield func(*pb.LogEvent, error) bool) {
+		req := &pb.ReadLogRequest{Sequence: from}
+		var content []byte
+		for {
+			page, err := o.owner.ReadLog(ctx, req)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, part := range page.GetParts() {
+				if to != 0 && part.GetSequence() > to {
+					return
+				}
+				if content = append(content, part.GetContent()...); part.GetMore() {
+					continue
+				}
+				if !yield(logEvent(part, content)) {
+					return
+				}
+				content = nil
+			}
+			req = &pb.ReadLogRequest{Sequence: page.GetSequence(), Event: page.GetEvent(), Offset: page.GetOffset()}
+			if page.GetSequence() > page.GetLast() {
+				if !follow {
+					return
+				}
+				req.WaitMs = logWait
+			}
+		}
+	}
+}
+
+// logWait is how long one call waits for the log to grow, in milliseconds.
+const logWait = 30_000
+
+func logEvent(at *pb.LogPart, content []byte) (*pb.LogEvent, error) {
+	e := &pb.LogEvent{Sequence: at.GetSequence(), Index: at.GetEvent(), Class: at.GetClass(), Event: &pb.Event{}}
+	err := proto.Unmarshal(content, e.GetEvent())
+	switch body := e.GetEvent().GetBody().(type) {
+	case *pb.Event_Decision:
+		e.Decision = &pb.Decision{}
+		err = errors.Join(err, proto.Unmarshal(body.Decision.GetDecision(), e.GetDecision()))
+	case *pb.Event_DecisionDetail:
+		e.DecisionDetail = &pb.DecisionDetail{}
+		err = errors.Join(err, proto.Unmarshal(body.DecisionDetail, e.GetDecisionDetail()))
+	}
+	return e, err
 }
 
 // SetSession sets the session that goes with every call from now on; empty: none.

@@ -398,3 +398,15 @@ func (o ownerClient) ProveLog(ctx context.Context, r *pb.ProveLogRequest) (*pb.P
 func (o ownerClient) VerifyLog(ctx context.Context, r *pb.VerifyLogRequest) (*pb.VerifyLogResponse, error) {
 	return call[pb.VerifyLogRequest, pb.VerifyLogResponse](ctx, o.c, "VerifyLog", r)
 }
+
+func (o ownerClient) ReadLog(ctx context.Context, r *pb.ReadLogRequest) (*pb.ReadLogResponse, error) {
+	return call[pb.ReadLogRequest, pb.ReadLogResponse](ctx, o.c, "ReadLog", r)
+}
+
+func (o ownerClient) Replay(ctx context.Context, r *pb.ReplayRequest) (*pb.ReplayResponse, error) {
+	return call[pb.ReplayRequest, pb.ReplayResponse](ctx, o.c, "Replay", r)
+}
+
+func (o ownerClient) OpenPast(ctx context.Context, r *pb.OpenPastRequest) (*pb.OpenPastResponse, error) {
+	return call[pb.OpenPastRequest, pb.OpenPastResponse](ctx, o.c, "OpenPast", r)
+}

@@ -111,6 +111,12 @@ const (
 	OwnerServiceProveLogProcedure = "/healthledger.v1.OwnerService/ProveLog"
 	// OwnerServiceVerifyLogProcedure is the fully-qualified name of the OwnerService's VerifyLog RPC.
 	OwnerServiceVerifyLogProcedure = "/healthledger.v1.OwnerService/VerifyLog"
+	// OwnerServiceReadLogProcedure is the fully-qualified name of the OwnerService's ReadLog RPC.
+	OwnerServiceReadLogProcedure = "/healthledger.v1.OwnerService/ReadLog"
+	// OwnerServiceReplayProcedure is the fully-qualified name of the OwnerService's Replay RPC.
+	OwnerServiceReplayProcedure = "/healthledger.v1.OwnerService/Replay"
+	// OwnerServiceOpenPastProcedure is the fully-qualified name of the OwnerService's OpenPast RPC.
+	OwnerServiceOpenPastProcedure = "/healthledger.v1.OwnerService/OpenPast"
 )
 
 // OwnerServiceClient is a client for the healthledger.v1.OwnerService service.
@@ -187,6 +193,14 @@ type OwnerServiceClient interface {
 	// VerifyLog recomputes the log, for about a second a call, until it answers that it has
 	// finished. It needs no secrets, and works where the store cannot be served.
 	VerifyLog(context.Context, *VerifyLogRequest) (*VerifyLogResponse, error)
+	// ReadLog returns the events of the log.
+	ReadLog(context.Context, *ReadLogRequest) (*ReadLogResponse, error)
+	// Replay makes the view anew from the log while it is read, for about a second a call,
+	// until it answers that it has finished.
+	Replay(context.Context, *ReplayRequest) (*ReplayResponse, error)
+	// OpenPast makes a view of the log as it was, for about a second a call, until it answers
+	// that it has finished.
+	OpenPast(context.Context, *OpenPastRequest) (*OpenPastResponse, error)
 }
 
 // NewOwnerServiceClient constructs a client for the healthledger.v1.OwnerService service. By
@@ -386,6 +400,24 @@ func NewOwnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(ownerServiceMethods.ByName("VerifyLog")),
 			connect.WithClientOptions(opts...),
 		),
+		readLog: connect.NewClient[ReadLogRequest, ReadLogResponse](
+			httpClient,
+			baseURL+OwnerServiceReadLogProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("ReadLog")),
+			connect.WithClientOptions(opts...),
+		),
+		replay: connect.NewClient[ReplayRequest, ReplayResponse](
+			httpClient,
+			baseURL+OwnerServiceReplayProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("Replay")),
+			connect.WithClientOptions(opts...),
+		),
+		openPast: connect.NewClient[OpenPastRequest, OpenPastResponse](
+			httpClient,
+			baseURL+OwnerServiceOpenPastProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("OpenPast")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -422,6 +454,9 @@ type ownerServiceClient struct {
 	signCheckpoint     *connect.Client[SignCheckpointRequest, SignCheckpointResponse]
 	proveLog           *connect.Client[ProveLogRequest, ProveLogResponse]
 	verifyLog          *connect.Client[VerifyLogRequest, VerifyLogResponse]
+	readLog            *connect.Client[ReadLogRequest, ReadLogResponse]
+	replay             *connect.Client[ReplayRequest, ReplayResponse]
+	openPast           *connect.Client[OpenPastRequest, OpenPastResponse]
 }
 
 // CreateStore calls healthledger.v1.OwnerService.CreateStore.
@@ -703,6 +738,33 @@ func (c *ownerServiceClient) VerifyLog(ctx context.Context, req *VerifyLogReques
 	return nil, err
 }
 
+// ReadLog calls healthledger.v1.OwnerService.ReadLog.
+func (c *ownerServiceClient) ReadLog(ctx context.Context, req *ReadLogRequest) (*ReadLogResponse, error) {
+	response, err := c.readLog.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Replay calls healthledger.v1.OwnerService.Replay.
+func (c *ownerServiceClient) Replay(ctx context.Context, req *ReplayRequest) (*ReplayResponse, error) {
+	response, err := c.replay.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// OpenPast calls healthledger.v1.OwnerService.OpenPast.
+func (c *ownerServiceClient) OpenPast(ctx context.Context, req *OpenPastRequest) (*OpenPastResponse, error) {
+	response, err := c.openPast.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // OwnerServiceHandler is an implementation of the healthledger.v1.OwnerService service.
 type OwnerServiceHandler interface {
 	// CreateStore makes a store of a keyring and its first decisions.
@@ -777,6 +839,14 @@ type OwnerServiceHandler interface {
 	// VerifyLog recomputes the log, for about a second a call, until it answers that it has
 	// finished. It needs no secrets, and works where the store cannot be served.
 	VerifyLog(context.Context, *VerifyLogRequest) (*VerifyLogResponse, error)
+	// ReadLog returns the events of the log.
+	ReadLog(context.Context, *ReadLogRequest) (*ReadLogResponse, error)
+	// Replay makes the view anew from the log while it is read, for about a second a call,
+	// until it answers that it has finished.
+	Replay(context.Context, *ReplayRequest) (*ReplayResponse, error)
+	// OpenPast makes a view of the log as it was, for about a second a call, until it answers
+	// that it has finished.
+	OpenPast(context.Context, *OpenPastRequest) (*OpenPastResponse, error)
 }
 
 // NewOwnerServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -972,6 +1042,24 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(ownerServiceMethods.ByName("VerifyLog")),
 		connect.WithHandlerOptions(opts...),
 	)
+	ownerServiceReadLogHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceReadLogProcedure,
+		svc.ReadLog,
+		connect.WithSchema(ownerServiceMethods.ByName("ReadLog")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ownerServiceReplayHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceReplayProcedure,
+		svc.Replay,
+		connect.WithSchema(ownerServiceMethods.ByName("Replay")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ownerServiceOpenPastHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceOpenPastProcedure,
+		svc.OpenPast,
+		connect.WithSchema(ownerServiceMethods.ByName("OpenPast")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/healthledger.v1.OwnerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case OwnerServiceCreateStoreProcedure:
@@ -1036,6 +1124,12 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 			ownerServiceProveLogHandler.ServeHTTP(w, r)
 		case OwnerServiceVerifyLogProcedure:
 			ownerServiceVerifyLogHandler.ServeHTTP(w, r)
+		case OwnerServiceReadLogProcedure:
+			ownerServiceReadLogHandler.ServeHTTP(w, r)
+		case OwnerServiceReplayProcedure:
+			ownerServiceReplayHandler.ServeHTTP(w, r)
+		case OwnerServiceOpenPastProcedure:
+			ownerServiceOpenPastHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -1167,4 +1261,16 @@ func (UnimplementedOwnerServiceHandler) ProveLog(context.Context, *ProveLogReque
 
 func (UnimplementedOwnerServiceHandler) VerifyLog(context.Context, *VerifyLogRequest) (*VerifyLogResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.VerifyLog is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) ReadLog(context.Context, *ReadLogRequest) (*ReadLogResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.ReadLog is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) Replay(context.Context, *ReplayRequest) (*ReplayResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.Replay is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) OpenPast(context.Context, *OpenPastRequest) (*OpenPastResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.OpenPast is not implemented"))
 }

@@ -4149,7 +4149,7 @@ var File_healthledger_v1_owner_proto protoreflect.FileDescriptor
 
 const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\n" +
-	"\x1bhealthledger/v1/owner.proto\x12\x0fhealthledger.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#healthledger/v1/authorization.proto\x1a healthledger/v1/disclosure.proto\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\x1a\x1fhealthledger/v1/predicate.proto\x1a\x1chealthledger/v1/sample.proto\"j\n" +
+	"\x1bhealthledger/v1/owner.proto\x12\x0fhealthledger.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#healthledger/v1/authorization.proto\x1a healthledger/v1/disclosure.proto\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\x1a\x1ahealthledger/v1/past.proto\x1a\x1fhealthledger/v1/predicate.proto\x1a\x1chealthledger/v1/sample.proto\"j\n" +
 	"\x12CreateStoreRequest\x12\x18\n" +
 	"\akeyring\x18\x01 \x01(\fR\akeyring\x12:\n" +
 	"\tdecisions\x18\x02 \x03(\v2\x1c.healthledger.v1.NewDecisionR\tdecisions\"\x15\n" +
@@ -4433,7 +4433,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x11LOCK_STATE_LOCKED\x10\x01\x12\x18\n" +
 	"\x14LOCK_STATE_UNLOCKING\x10\x02\x12\x17\n" +
 	"\x13LOCK_STATE_UNLOCKED\x10\x03\x12\x16\n" +
-	"\x12LOCK_STATE_LOCKING\x10\x042\x83\x16\n" +
+	"\x12LOCK_STATE_LOCKING\x10\x042\xed\x17\n" +
 	"\fOwnerService\x12X\n" +
 	"\vCreateStore\x12#.healthledger.v1.CreateStoreRequest\x1a$.healthledger.v1.CreateStoreResponse\x12I\n" +
 	"\x06Status\x12\x1e.healthledger.v1.StatusRequest\x1a\x1f.healthledger.v1.StatusResponse\x12X\n" +
@@ -4467,7 +4467,10 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\aListLog\x12\x1f.healthledger.v1.ListLogRequest\x1a .healthledger.v1.ListLogResponse\x12a\n" +
 	"\x0eSignCheckpoint\x12&.healthledger.v1.SignCheckpointRequest\x1a'.healthledger.v1.SignCheckpointResponse\x12O\n" +
 	"\bProveLog\x12 .healthledger.v1.ProveLogRequest\x1a!.healthledger.v1.ProveLogResponse\x12R\n" +
-	"\tVerifyLog\x12!.healthledger.v1.VerifyLogRequest\x1a\".healthledger.v1.VerifyLogResponseB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
+	"\tVerifyLog\x12!.healthledger.v1.VerifyLogRequest\x1a\".healthledger.v1.VerifyLogResponse\x12L\n" +
+	"\aReadLog\x12\x1f.healthledger.v1.ReadLogRequest\x1a .healthledger.v1.ReadLogResponse\x12I\n" +
+	"\x06Replay\x12\x1e.healthledger.v1.ReplayRequest\x1a\x1f.healthledger.v1.ReplayResponse\x12O\n" +
+	"\bOpenPast\x12 .healthledger.v1.OpenPastRequest\x1a!.healthledger.v1.OpenPastResponseB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
 
 var (
 	file_healthledger_v1_owner_proto_rawDescOnce sync.Once
@@ -4573,143 +4576,155 @@ var file_healthledger_v1_owner_proto_goTypes = []any{
 	(*AccountDisclosuresRequest)(nil),  // 86: healthledger.v1.AccountDisclosuresRequest
 	(*OpenExportRequest)(nil),          // 87: healthledger.v1.OpenExportRequest
 	(*CloseExportRequest)(nil),         // 88: healthledger.v1.CloseExportRequest
-	(*GrantDisclosureResponse)(nil),    // 89: healthledger.v1.GrantDisclosureResponse
-	(*RevokeDisclosureResponse)(nil),   // 90: healthledger.v1.RevokeDisclosureResponse
-	(*ListDisclosuresResponse)(nil),    // 91: healthledger.v1.ListDisclosuresResponse
-	(*AccountDisclosuresResponse)(nil), // 92: healthledger.v1.AccountDisclosuresResponse
-	(*OpenExportResponse)(nil),         // 93: healthledger.v1.OpenExportResponse
-	(*CloseExportResponse)(nil),        // 94: healthledger.v1.CloseExportResponse
+	(*ReadLogRequest)(nil),             // 89: healthledger.v1.ReadLogRequest
+	(*ReplayRequest)(nil),              // 90: healthledger.v1.ReplayRequest
+	(*OpenPastRequest)(nil),            // 91: healthledger.v1.OpenPastRequest
+	(*GrantDisclosureResponse)(nil),    // 92: healthledger.v1.GrantDisclosureResponse
+	(*RevokeDisclosureResponse)(nil),   // 93: healthledger.v1.RevokeDisclosureResponse
+	(*ListDisclosuresResponse)(nil),    // 94: healthledger.v1.ListDisclosuresResponse
+	(*AccountDisclosuresResponse)(nil), // 95: healthledger.v1.AccountDisclosuresResponse
+	(*OpenExportResponse)(nil),         // 96: healthledger.v1.OpenExportResponse
+	(*CloseExportResponse)(nil),        // 97: healthledger.v1.CloseExportResponse
+	(*ReadLogResponse)(nil),            // 98: healthledger.v1.ReadLogResponse
+	(*ReplayResponse)(nil),             // 99: healthledger.v1.ReplayResponse
+	(*OpenPastResponse)(nil),           // 100: healthledger.v1.OpenPastResponse
 }
 var file_healthledger_v1_owner_proto_depIdxs = []int32{
-	3,  // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
-	69, // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
-	0,  // 2: healthledger.v1.StatusResponse.state:type_name -> healthledger.v1.LockState
-	70, // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
-	71, // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
-	71, // 5: healthledger.v1.StatusResponse.checkpoint_time:type_name -> google.protobuf.Timestamp
-	71, // 6: healthledger.v1.StatusResponse.last_write:type_name -> google.protobuf.Timestamp
-	6,  // 7: healthledger.v1.StatusResponse.disk:type_name -> healthledger.v1.Disk
-	72, // 8: healthledger.v1.Disk.lasts:type_name -> google.protobuf.Duration
-	0,  // 9: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
-	73, // 10: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	73, // 11: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	25, // 12: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
-	73, // 13: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
-	71, // 14: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
-	27, // 15: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
-	71, // 16: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
-	26, // 17: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
-	71, // 18: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
-	30, // 19: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	73, // 20: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
-	71, // 21: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
-	31, // 22: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
-	71, // 23: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
-	71, // 24: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
-	71, // 25: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
-	74, // 26: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
-	75, // 27: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
-	71, // 28: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
-	71, // 29: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
-	76, // 30: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
-	36, // 31: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
-	77, // 32: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
-	78, // 33: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
-	77, // 34: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
-	77, // 35: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
-	79, // 36: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
-	70, // 37: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
-	80, // 38: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
-	81, // 39: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
-	82, // 40: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
-	49, // 41: healthledger.v1.ProveErasuresResponse.erasures:type_name -> healthledger.v1.Erasure
-	71, // 42: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
-	69, // 43: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
-	50, // 44: healthledger.v1.Erasure.keys:type_name -> healthledger.v1.ErasureKey
-	82, // 45: healthledger.v1.Erasure.deletions:type_name -> healthledger.v1.Deletion
-	71, // 46: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
-	71, // 47: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
-	51, // 48: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	55, // 49: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
-	54, // 50: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
-	71, // 51: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	71, // 52: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
-	71, // 53: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
-	71, // 54: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
-	51, // 55: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	58, // 56: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
-	71, // 57: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
-	71, // 58: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
-	61, // 59: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
-	71, // 60: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
-	68, // 61: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
-	1,  // 62: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
-	4,  // 63: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
-	7,  // 64: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
-	9,  // 65: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
-	13, // 66: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
-	11, // 67: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
-	15, // 68: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
-	19, // 69: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
-	17, // 70: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
-	21, // 71: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
-	23, // 72: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
-	28, // 73: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
-	32, // 74: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
-	34, // 75: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
-	37, // 76: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
-	39, // 77: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
-	41, // 78: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
-	43, // 79: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
-	45, // 80: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
-	52, // 81: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
-	56, // 82: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
-	83, // 83: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
-	84, // 84: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
-	85, // 85: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
-	86, // 86: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
-	87, // 87: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
-	88, // 88: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
-	59, // 89: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	62, // 90: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
-	64, // 91: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
-	66, // 92: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
-	2,  // 93: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	5,  // 94: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	8,  // 95: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	10, // 96: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	14, // 97: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	12, // 98: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
-	16, // 99: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	20, // 100: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
-	18, // 101: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
-	22, // 102: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	24, // 103: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	29, // 104: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
-	33, // 105: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	35, // 106: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
-	38, // 107: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
-	40, // 108: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
-	42, // 109: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
-	44, // 110: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
-	46, // 111: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
-	53, // 112: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
-	57, // 113: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
-	89, // 114: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
-	90, // 115: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
-	91, // 116: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
-	92, // 117: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
-	93, // 118: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
-	94, // 119: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
-	60, // 120: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	63, // 121: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
-	65, // 122: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
-	67, // 123: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
-	93, // [93:124] is the sub-list for method output_type
-	62, // [62:93] is the sub-list for method input_type
-	62, // [62:62] is the sub-list for extension type_name
-	62, // [62:62] is the sub-list for extension extendee
-	0,  // [0:62] is the sub-list for field type_name
+	3,   // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
+	69,  // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
+	0,   // 2: healthledger.v1.StatusResponse.state:type_name -> healthledger.v1.LockState
+	70,  // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
+	71,  // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
+	71,  // 5: healthledger.v1.StatusResponse.checkpoint_time:type_name -> google.protobuf.Timestamp
+	71,  // 6: healthledger.v1.StatusResponse.last_write:type_name -> google.protobuf.Timestamp
+	6,   // 7: healthledger.v1.StatusResponse.disk:type_name -> healthledger.v1.Disk
+	72,  // 8: healthledger.v1.Disk.lasts:type_name -> google.protobuf.Duration
+	0,   // 9: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
+	73,  // 10: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	73,  // 11: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	25,  // 12: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
+	73,  // 13: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
+	71,  // 14: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
+	27,  // 15: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
+	71,  // 16: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
+	26,  // 17: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
+	71,  // 18: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
+	30,  // 19: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	73,  // 20: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
+	71,  // 21: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
+	31,  // 22: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
+	71,  // 23: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
+	71,  // 24: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
+	71,  // 25: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
+	74,  // 26: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
+	75,  // 27: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
+	71,  // 28: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
+	71,  // 29: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
+	76,  // 30: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
+	36,  // 31: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
+	77,  // 32: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
+	78,  // 33: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
+	77,  // 34: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
+	77,  // 35: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
+	79,  // 36: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
+	70,  // 37: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
+	80,  // 38: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
+	81,  // 39: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
+	82,  // 40: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
+	49,  // 41: healthledger.v1.ProveErasuresResponse.erasures:type_name -> healthledger.v1.Erasure
+	71,  // 42: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
+	69,  // 43: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
+	50,  // 44: healthledger.v1.Erasure.keys:type_name -> healthledger.v1.ErasureKey
+	82,  // 45: healthledger.v1.Erasure.deletions:type_name -> healthledger.v1.Deletion
+	71,  // 46: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
+	71,  // 47: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
+	51,  // 48: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	55,  // 49: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
+	54,  // 50: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
+	71,  // 51: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	71,  // 52: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
+	71,  // 53: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
+	71,  // 54: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
+	51,  // 55: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	58,  // 56: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
+	71,  // 57: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
+	71,  // 58: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
+	61,  // 59: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
+	71,  // 60: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
+	68,  // 61: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
+	1,   // 62: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
+	4,   // 63: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
+	7,   // 64: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
+	9,   // 65: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
+	13,  // 66: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
+	11,  // 67: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
+	15,  // 68: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
+	19,  // 69: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
+	17,  // 70: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
+	21,  // 71: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
+	23,  // 72: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
+	28,  // 73: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
+	32,  // 74: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
+	34,  // 75: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
+	37,  // 76: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
+	39,  // 77: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
+	41,  // 78: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
+	43,  // 79: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
+	45,  // 80: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
+	52,  // 81: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
+	56,  // 82: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
+	83,  // 83: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
+	84,  // 84: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
+	85,  // 85: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
+	86,  // 86: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
+	87,  // 87: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
+	88,  // 88: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
+	59,  // 89: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	62,  // 90: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
+	64,  // 91: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
+	66,  // 92: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
+	89,  // 93: healthledger.v1.OwnerService.ReadLog:input_type -> healthledger.v1.ReadLogRequest
+	90,  // 94: healthledger.v1.OwnerService.Replay:input_type -> healthledger.v1.ReplayRequest
+	91,  // 95: healthledger.v1.OwnerService.OpenPast:input_type -> healthledger.v1.OpenPastRequest
+	2,   // 96: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	5,   // 97: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	8,   // 98: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	10,  // 99: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	14,  // 100: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	12,  // 101: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
+	16,  // 102: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	20,  // 103: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
+	18,  // 104: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
+	22,  // 105: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	24,  // 106: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	29,  // 107: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
+	33,  // 108: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	35,  // 109: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
+	38,  // 110: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
+	40,  // 111: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	42,  // 112: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
+	44,  // 113: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
+	46,  // 114: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
+	53,  // 115: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
+	57,  // 116: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
+	92,  // 117: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
+	93,  // 118: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
+	94,  // 119: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
+	95,  // 120: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
+	96,  // 121: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
+	97,  // 122: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
+	60,  // 123: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	63,  // 124: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
+	65,  // 125: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
+	67,  // 126: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
+	98,  // 127: healthledger.v1.OwnerService.ReadLog:output_type -> healthledger.v1.ReadLogResponse
+	99,  // 128: healthledger.v1.OwnerService.Replay:output_type -> healthledger.v1.ReplayResponse
+	100, // 129: healthledger.v1.OwnerService.OpenPast:output_type -> healthledger.v1.OpenPastResponse
+	96,  // [96:130] is the sub-list for method output_type
+	62,  // [62:96] is the sub-list for method input_type
+	62,  // [62:62] is the sub-list for extension type_name
+	62,  // [62:62] is the sub-list for extension extendee
+	0,   // [0:62] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_owner_proto_init() }
@@ -4721,6 +4736,7 @@ func file_healthledger_v1_owner_proto_init() {
 	file_healthledger_v1_disclosure_proto_init()
 	file_healthledger_v1_event_proto_init()
 	file_healthledger_v1_health_proto_init()
+	file_healthledger_v1_past_proto_init()
 	file_healthledger_v1_predicate_proto_init()
 	file_healthledger_v1_sample_proto_init()
 	file_healthledger_v1_owner_proto_msgTypes[54].OneofWrappers = []any{}

@@ -490,7 +490,9 @@ type Reader struct {
 	App uint64 `protobuf:"varint,1,opt,name=app,proto3" json:"app,omitempty"`
 	// An export to a third party: the owner, who sees what its grant holds of what it has said
 	// that it takes.
-	Disclosure    *DisclosureBegun `protobuf:"bytes,2,opt,name=disclosure,proto3" json:"disclosure,omitempty"`
+	Disclosure *DisclosureBegun `protobuf:"bytes,2,opt,name=disclosure,proto3" json:"disclosure,omitempty"`
+	// What OpenPast has answered to the owner: the query is about the past.
+	Past          string `protobuf:"bytes,3,opt,name=past,proto3" json:"past,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -539,6 +541,13 @@ func (x *Reader) GetDisclosure() *DisclosureBegun {
 	return nil
 }
 
+func (x *Reader) GetPast() string {
+	if x != nil {
+		return x.Past
+	}
+	return ""
+}
+
 type ReadRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Reader *Reader                `protobuf:"bytes,1,opt,name=reader,proto3" json:"reader,omitempty"`
@@ -561,6 +570,9 @@ type ReadRequest struct {
 	//	*ReadRequest_Account
 	//	*ReadRequest_OpenExport
 	//	*ReadRequest_Objects
+	//	*ReadRequest_ReadLog
+	//	*ReadRequest_Replay
+	//	*ReadRequest_OpenPast
 	Query         isReadRequest_Query `protobuf_oneof:"query"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -752,6 +764,33 @@ func (x *ReadRequest) GetObjects() *ListObjectsRequest {
 	return nil
 }
 
+func (x *ReadRequest) GetReadLog() *ReadLogRequest {
+	if x != nil {
+		if x, ok := x.Query.(*ReadRequest_ReadLog); ok {
+			return x.ReadLog
+		}
+	}
+	return nil
+}
+
+func (x *ReadRequest) GetReplay() *ReplayRequest {
+	if x != nil {
+		if x, ok := x.Query.(*ReadRequest_Replay); ok {
+			return x.Replay
+		}
+	}
+	return nil
+}
+
+func (x *ReadRequest) GetOpenPast() *OpenPastRequest {
+	if x != nil {
+		if x, ok := x.Query.(*ReadRequest_OpenPast); ok {
+			return x.OpenPast
+		}
+	}
+	return nil
+}
+
 type isReadRequest_Query interface {
 	isReadRequest_Query()
 }
@@ -819,6 +858,19 @@ type ReadRequest_Objects struct {
 	Objects *ListObjectsRequest `protobuf:"bytes,17,opt,name=objects,proto3,oneof"`
 }
 
+type ReadRequest_ReadLog struct {
+	// And what has the log read.
+	ReadLog *ReadLogRequest `protobuf:"bytes,18,opt,name=read_log,json=readLog,proto3,oneof"`
+}
+
+type ReadRequest_Replay struct {
+	Replay *ReplayRequest `protobuf:"bytes,19,opt,name=replay,proto3,oneof"`
+}
+
+type ReadRequest_OpenPast struct {
+	OpenPast *OpenPastRequest `protobuf:"bytes,20,opt,name=open_past,json=openPast,proto3,oneof"`
+}
+
 func (*ReadRequest_Samples) isReadRequest_Query() {}
 
 func (*ReadRequest_Changes) isReadRequest_Query() {}
@@ -848,6 +900,12 @@ func (*ReadRequest_Account) isReadRequest_Query() {}
 func (*ReadRequest_OpenExport) isReadRequest_Query() {}
 
 func (*ReadRequest_Objects) isReadRequest_Query() {}
+
+func (*ReadRequest_ReadLog) isReadRequest_Query() {}
+
+func (*ReadRequest_Replay) isReadRequest_Query() {}
+
+func (*ReadRequest_OpenPast) isReadRequest_Query() {}
 
 // Outcome asks what became of a request of the reader's: of an app's save or delete, or of
 // the owner's decision to delete.
@@ -1928,7 +1986,7 @@ var File_healthledger_v1_projector_proto protoreflect.FileDescriptor
 
 const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\n" +
-	"\x1fhealthledger/v1/projector.proto\x12\x0fhealthledger.v1\x1a#healthledger/v1/authorization.proto\x1a healthledger/v1/disclosure.proto\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\x1a\x1bhealthledger/v1/owner.proto\"\xfd\x02\n" +
+	"\x1fhealthledger/v1/projector.proto\x12\x0fhealthledger.v1\x1a#healthledger/v1/authorization.proto\x1a healthledger/v1/disclosure.proto\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\x1a\x1bhealthledger/v1/owner.proto\x1a\x1ahealthledger/v1/past.proto\"\xfd\x02\n" +
 	"\x0fProjectorConfig\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x12\x1c\n" +
 	"\tdirectory\x18\x02 \x01(\tR\tdirectory\x12\x19\n" +
@@ -1966,12 +2024,14 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\n" +
 	"incomplete\x18\x06 \x01(\x04R\n" +
 	"incomplete\x12\x14\n" +
-	"\x05fault\x18\x05 \x01(\tR\x05fault\"\\\n" +
+	"\x05fault\x18\x05 \x01(\tR\x05fault\"p\n" +
 	"\x06Reader\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x12@\n" +
 	"\n" +
 	"disclosure\x18\x02 \x01(\v2 .healthledger.v1.DisclosureBegunR\n" +
-	"disclosure\"\xf5\b\n" +
+	"disclosure\x12\x12\n" +
+	"\x04past\x18\x03 \x01(\tR\x04past\"\xae\n" +
+	"\n" +
 	"\vReadRequest\x12/\n" +
 	"\x06reader\x18\x01 \x01(\v2\x17.healthledger.v1.ReaderR\x06reader\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12@\n" +
@@ -1993,7 +2053,10 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\aaccount\x18\x0f \x01(\v2*.healthledger.v1.AccountDisclosuresRequestH\x00R\aaccount\x12E\n" +
 	"\vopen_export\x18\x10 \x01(\v2\".healthledger.v1.OpenExportRequestH\x00R\n" +
 	"openExport\x12?\n" +
-	"\aobjects\x18\x11 \x01(\v2#.healthledger.v1.ListObjectsRequestH\x00R\aobjectsB\a\n" +
+	"\aobjects\x18\x11 \x01(\v2#.healthledger.v1.ListObjectsRequestH\x00R\aobjects\x12<\n" +
+	"\bread_log\x18\x12 \x01(\v2\x1f.healthledger.v1.ReadLogRequestH\x00R\areadLog\x128\n" +
+	"\x06replay\x18\x13 \x01(\v2\x1e.healthledger.v1.ReplayRequestH\x00R\x06replay\x12?\n" +
+	"\topen_past\x18\x14 \x01(\v2 .healthledger.v1.OpenPastRequestH\x00R\bopenPastB\a\n" +
 	"\x05query\"D\n" +
 	"\aOutcome\x12\x1d\n" +
 	"\n" +
@@ -2131,22 +2194,25 @@ var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*AccountDisclosuresRequest)(nil),  // 38: healthledger.v1.AccountDisclosuresRequest
 	(*OpenExportRequest)(nil),          // 39: healthledger.v1.OpenExportRequest
 	(*ListObjectsRequest)(nil),         // 40: healthledger.v1.ListObjectsRequest
-	(*DisclosureCount)(nil),            // 41: healthledger.v1.DisclosureCount
-	(*RemoveAppRequest)(nil),           // 42: healthledger.v1.RemoveAppRequest
-	(*DecideRequest)(nil),              // 43: healthledger.v1.DecideRequest
-	(*PolicySet)(nil),                  // 44: healthledger.v1.PolicySet
-	(*SourceOrderSet)(nil),             // 45: healthledger.v1.SourceOrderSet
-	(*PreferredUnitsSet)(nil),          // 46: healthledger.v1.PreferredUnitsSet
-	(*OwnerDeleted)(nil),               // 47: healthledger.v1.OwnerDeleted
-	(*UpdateAppRequest)(nil),           // 48: healthledger.v1.UpdateAppRequest
-	(*DecideObjectsRequest)(nil),       // 49: healthledger.v1.DecideObjectsRequest
-	(*GrantDisclosureRequest)(nil),     // 50: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 51: healthledger.v1.RevokeDisclosureRequest
-	(*ChangePassphraseRequest)(nil),    // 52: healthledger.v1.ChangePassphraseRequest
-	(*Manifest)(nil),                   // 53: healthledger.v1.Manifest
-	(*NewDecision)(nil),                // 54: healthledger.v1.NewDecision
-	(*App)(nil),                        // 55: healthledger.v1.App
-	(*PendingRequest)(nil),             // 56: healthledger.v1.PendingRequest
+	(*ReadLogRequest)(nil),             // 41: healthledger.v1.ReadLogRequest
+	(*ReplayRequest)(nil),              // 42: healthledger.v1.ReplayRequest
+	(*OpenPastRequest)(nil),            // 43: healthledger.v1.OpenPastRequest
+	(*DisclosureCount)(nil),            // 44: healthledger.v1.DisclosureCount
+	(*RemoveAppRequest)(nil),           // 45: healthledger.v1.RemoveAppRequest
+	(*DecideRequest)(nil),              // 46: healthledger.v1.DecideRequest
+	(*PolicySet)(nil),                  // 47: healthledger.v1.PolicySet
+	(*SourceOrderSet)(nil),             // 48: healthledger.v1.SourceOrderSet
+	(*PreferredUnitsSet)(nil),          // 49: healthledger.v1.PreferredUnitsSet
+	(*OwnerDeleted)(nil),               // 50: healthledger.v1.OwnerDeleted
+	(*UpdateAppRequest)(nil),           // 51: healthledger.v1.UpdateAppRequest
+	(*DecideObjectsRequest)(nil),       // 52: healthledger.v1.DecideObjectsRequest
+	(*GrantDisclosureRequest)(nil),     // 53: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 54: healthledger.v1.RevokeDisclosureRequest
+	(*ChangePassphraseRequest)(nil),    // 55: healthledger.v1.ChangePassphraseRequest
+	(*Manifest)(nil),                   // 56: healthledger.v1.Manifest
+	(*NewDecision)(nil),                // 57: healthledger.v1.NewDecision
+	(*App)(nil),                        // 58: healthledger.v1.App
+	(*PendingRequest)(nil),             // 59: healthledger.v1.PendingRequest
 }
 var file_healthledger_v1_projector_proto_depIdxs = []int32{
 	26, // 0: healthledger.v1.ProjectorConfig.decisions:type_name -> healthledger.v1.SignedDecision
@@ -2167,48 +2233,51 @@ var file_healthledger_v1_projector_proto_depIdxs = []int32{
 	38, // 15: healthledger.v1.ReadRequest.account:type_name -> healthledger.v1.AccountDisclosuresRequest
 	39, // 16: healthledger.v1.ReadRequest.open_export:type_name -> healthledger.v1.OpenExportRequest
 	40, // 17: healthledger.v1.ReadRequest.objects:type_name -> healthledger.v1.ListObjectsRequest
-	41, // 18: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
-	13, // 19: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
-	15, // 20: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
-	42, // 21: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
-	43, // 22: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
-	44, // 23: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
-	45, // 24: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
-	46, // 25: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
-	47, // 26: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
-	48, // 27: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
-	49, // 28: healthledger.v1.SignDecisionRequest.decide_objects:type_name -> healthledger.v1.DecideObjectsRequest
-	50, // 29: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
-	51, // 30: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
-	16, // 31: healthledger.v1.SignDecisionRequest.replace_credential:type_name -> healthledger.v1.CredentialDraft
-	52, // 32: healthledger.v1.SignDecisionRequest.change_passphrase:type_name -> healthledger.v1.ChangePassphraseRequest
-	53, // 33: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
-	54, // 34: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
-	55, // 35: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
-	56, // 36: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	1,  // 37: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
-	3,  // 38: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
-	5,  // 39: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
-	8,  // 40: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
-	14, // 41: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
-	18, // 42: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
-	20, // 43: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
-	22, // 44: healthledger.v1.ProjectorService.CosignCheckpoint:input_type -> healthledger.v1.CosignCheckpointRequest
-	24, // 45: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
-	2,  // 46: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
-	4,  // 47: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
-	6,  // 48: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
-	10, // 49: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
-	17, // 50: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
-	19, // 51: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
-	21, // 52: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
-	23, // 53: healthledger.v1.ProjectorService.CosignCheckpoint:output_type -> healthledger.v1.CosignCheckpointResponse
-	25, // 54: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
-	46, // [46:55] is the sub-list for method output_type
-	37, // [37:46] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	41, // 18: healthledger.v1.ReadRequest.read_log:type_name -> healthledger.v1.ReadLogRequest
+	42, // 19: healthledger.v1.ReadRequest.replay:type_name -> healthledger.v1.ReplayRequest
+	43, // 20: healthledger.v1.ReadRequest.open_past:type_name -> healthledger.v1.OpenPastRequest
+	44, // 21: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
+	13, // 22: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
+	15, // 23: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
+	45, // 24: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
+	46, // 25: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
+	47, // 26: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
+	48, // 27: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
+	49, // 28: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
+	50, // 29: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
+	51, // 30: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
+	52, // 31: healthledger.v1.SignDecisionRequest.decide_objects:type_name -> healthledger.v1.DecideObjectsRequest
+	53, // 32: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
+	54, // 33: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
+	16, // 34: healthledger.v1.SignDecisionRequest.replace_credential:type_name -> healthledger.v1.CredentialDraft
+	55, // 35: healthledger.v1.SignDecisionRequest.change_passphrase:type_name -> healthledger.v1.ChangePassphraseRequest
+	56, // 36: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
+	57, // 37: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
+	58, // 38: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
+	59, // 39: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	1,  // 40: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
+	3,  // 41: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
+	5,  // 42: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
+	8,  // 43: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
+	14, // 44: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
+	18, // 45: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
+	20, // 46: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
+	22, // 47: healthledger.v1.ProjectorService.CosignCheckpoint:input_type -> healthledger.v1.CosignCheckpointRequest
+	24, // 48: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
+	2,  // 49: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
+	4,  // 50: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
+	6,  // 51: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
+	10, // 52: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
+	17, // 53: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
+	19, // 54: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
+	21, // 55: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
+	23, // 56: healthledger.v1.ProjectorService.CosignCheckpoint:output_type -> healthledger.v1.CosignCheckpointResponse
+	25, // 57: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
+	49, // [49:58] is the sub-list for method output_type
+	40, // [40:49] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_projector_proto_init() }
@@ -2221,6 +2290,7 @@ func file_healthledger_v1_projector_proto_init() {
 	file_healthledger_v1_event_proto_init()
 	file_healthledger_v1_health_proto_init()
 	file_healthledger_v1_owner_proto_init()
+	file_healthledger_v1_past_proto_init()
 	file_healthledger_v1_projector_proto_msgTypes[8].OneofWrappers = []any{
 		(*ReadRequest_Samples)(nil),
 		(*ReadRequest_Changes)(nil),
@@ -2237,6 +2307,9 @@ func file_healthledger_v1_projector_proto_init() {
 		(*ReadRequest_Account)(nil),
 		(*ReadRequest_OpenExport)(nil),
 		(*ReadRequest_Objects)(nil),
+		(*ReadRequest_ReadLog)(nil),
+		(*ReadRequest_Replay)(nil),
+		(*ReadRequest_OpenPast)(nil),
 	}
 	file_healthledger_v1_projector_proto_msgTypes[14].OneofWrappers = []any{
 		(*SignDecisionRequest_AddApp)(nil),

@@ -1,0 +1,124 @@
+package projector
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"healthledger/ledger/log"
+	"healthledger/ledger/seal"
+	"healthledger/projector/query"
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// maxLogBytes is how much of the log one answer holds.
+const maxLogBytes = 512 << 10
+
+// at opens one segment that the view contains. That it is the one that was applied is known
+// of its epoch's key; who signed it may have changed since, and is not looked at again.
+func (f *follower) at(ctx context.Context, sequence uint64) (class seal.Class, events []*pb.Event, err error) {
+	err = f.reader.Read(ctx, sequence, sequence, func(e log.Entry) error {
+		segment, err := seal.ParseSegment(e.Payload)
+		if err != nil {
+			return fmt.Errorf("segment %d: %w", sequence, err)
+		}
+		class = segment.Class
+		events, err = f.decode(segment, sequence)
+		return err
+	})
+	return class, events, err
+}
+
+// lastUntil finds the last segment of the first ones that has no event after a time, 0: there
+// is none. The times of the log go up.
+func (f *follower) lastUntil(ctx context.Context, at int64, last uint64) (uint64, error) {
+	var err error
+	n := sort.Search(int(last), func(i int) bool {
+		if err != nil {
+			return true
+		}
+		var events []*pb.Event
+		if _, events, err = f.at(ctx, uint64(i)+1); err != nil {
+			return true
+		}
+		for _, e := range events {
+			if e.GetTime() > at {
+				return true
+			}
+		}
+		return false
+	})
+	if err != nil && ctx.Err() == nil {
+		err = lostError{err}
+	}
+	return uint64(n), err
+}
+
+// readLog returns events of the log, and waits for the next one if asked to.
+func (o *openStore) readLog(ctx context.Context, req *pb.ReadLogRequest) (*pb.ReadLogResponse, error) {
+	resp := &pb.ReadLogResponse{Sequence: max(req.GetSequence(), 1), Event: req.GetEvent(), Offset: req.GetOffset()}
+	err := o.await(ctx, time.Duration(req.GetWaitMs())*time.Millisecond, func(p *projection) (bool, time.Time, error) {
+		resp.Last, _ = p.follower.Applied()
+		return resp.Sequence <= resp.Last, time.Time{}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for size := 0; size < maxLogBytes && resp.Sequence <= resp.Last; {
+		var class seal.Class
+		var events []*pb.Event
+		err := o.with(func(p *projection) (err error) {
+			class, events, err = p.follower.at(ctx, resp.Sequence)
+			return err
+		})
+		if err != nil {
+			return nil, lostError{err}
+		}
+		if int(resp.Event) > len(events) {
+			return nil, &query.ArgumentError{Field: "event", Value: fmt.Sprint(resp.Event), Why: fmt.Sprintf("the segment has %d events", len(events))}
+		}
+		n, err := takeEvents(resp, class, events, maxLogBytes-size)
+		if err != nil {
+			return nil, err
+		}
+		size += n
+	}
+	return resp, nil
+}
+
+// takeEvents puts at most so many bytes of a segment's events into the answer, and moves it on.
+func takeEvents(resp *pb.ReadLogResponse, class seal.Class, events []*pb.Event, room int) (size int, err error) {
+	for int(resp.Event) < len(events) {
+		content, err := proto.MarshalOptions{Deterministic: true}.Marshal(events[resp.Event])
+		if err != nil {
+			return 0, err
+		}
+		if resp.Offset > uint64(len(content)) {
+			return 0, &query.ArgumentError{Field: "offset", Value: fmt.Sprint(resp.Offset), Why: fmt.Sprintf("the event has %d bytes", len(content))}
+		}
+		content = content[resp.Offset:]
+		part := &pb.LogPart{Sequence: resp.Sequence, Event: resp.Event, Class: class.String(), Content: content[:min(len(content), room-size)]}
+		part.More = len(part.Content) < len(content)
+		resp.Parts = append(resp.Parts, part)
+		for _, c := range events[resp.Event].GetSamplesSaved().GetColumns() {
+			if !slices.Contains(resp.Types, c.GetType()) {
+				resp.Types = append(resp.Types, c.GetType())
+			}
+		}
+		size += len(part.Content)
+		if part.More {
+			resp.Offset += uint64(len(part.Content))
+			return size, nil
+		}
+		resp.Event, resp.Offset = resp.Event+1, 0
+		if size == room {
+			return size, nil
+		}
+	}
+	resp.Sequence, resp.Event = resp.Sequence+1, 0
+	return size, nil
+}
