@@ -79,6 +79,9 @@ func (b *Batch) saveGhostMember(whole *incoming, m *pb.Sample) error {
 		if err != nil {
 			return err
 		}
+		if there && row.Type != t.Code {
+			return nil // another object had the UUID: it never was a member
+		}
 		if there {
 			at.row = row
 		}

@@ -27,8 +27,11 @@ type logged struct {
 // A generated log is small and full of coincidences: few times, values, sources, UUIDs
 // and requests, so that everything that can be a duplicate is one now and then.
 func drawLog(t *rapid.T, segments int) []logged {
-	var log []logged
-	sequence := uint64(rapid.IntRange(0, 3).Draw(t, "first"))
+	return extendLog(t, nil, uint64(rapid.IntRange(0, 3).Draw(t, "first")), segments)
+}
+
+// extendLog goes on with a log after a segment.
+func extendLog(t *rapid.T, log []logged, sequence uint64, segments int) []logged {
 	for range rapid.IntRange(1, segments).Draw(t, "segments") {
 		sequence += uint64(rapid.IntRange(1, 300).Draw(t, "skipped"))
 		for event := range rapid.IntRange(1, 3).Draw(t, "events") {

@@ -316,6 +316,12 @@ func (m *model) add(o *modelObject, body *pb.Sample) (modelRef, bool) {
 func (m *model) passMembers(body *pb.Sample) {
 	for _, member := range body.GetMembers() {
 		m.next[mustType(member.GetType())]++
+		if member.GetSource() == nil {
+			continue
+		}
+		if id := fmt.Sprint(m.saved.GetApp(), string(appendSource(nil, member.GetSource()))); !slices.Contains(m.sources, id) {
+			m.sources = append(m.sources, id)
+		}
 	}
 }
 

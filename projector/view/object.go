@@ -136,8 +136,9 @@ func (b *Batch) saveMembers(o *incoming) error {
 	return nil
 }
 
-// passMembers counts the members of an object that is left out: what index a member has says
-// where it came in the request, and not what became of others.
+// passMembers counts the members of an object that is left out, and who measured them: what
+// index a member has says where it came in the request, and ids of sources go by what the log
+// has, not by what became of it.
 func (b *Batch) passMembers(body *pb.Sample) error {
 	for _, m := range body.GetMembers() {
 		t, ok := catalog.Lookup(m.GetType())
@@ -145,6 +146,9 @@ func (b *Batch) passMembers(body *pb.Sample) error {
 			return fmt.Errorf("%w: a malformed member", ErrEvent)
 		}
 		b.column.memberIndex(t.Code)
+		if m.GetSource() != nil {
+			b.source(b.column.app, m.GetSource(), about{})
+		}
 	}
 	return nil
 }

@@ -23,17 +23,22 @@ func drawRemoval(t *rapid.T, log []logged) *pb.Event {
 		id := OwnerRequest(int(d.RequestId[0]))
 		d.RequestId = id[:]
 	}
+	d.Deletions = drawDeletions(t, log, d.App)
+	return &pb.Event{Body: &pb.Event_SamplesDeleted{SamplesDeleted: d}}
+}
+
+func drawDeletions(t *rapid.T, log []logged, app uint64) (all []*pb.DeletedSamples) {
 	for range rapid.IntRange(1, 2).Draw(t, "deletions") {
 		one := &pb.DeletedSamples{Type: rapid.SampledFrom([]uint32{1, 2, 13, 14, 300, 2001, 2102, 2401, 2502, 2604, 2607, 2701, 2801, 9999}).Draw(t, "type")}
-		if d.App == 0 && rapid.Bool().Draw(t, "of one app") {
+		if app == 0 && rapid.Bool().Draw(t, "of one app") {
 			one.App = rapid.Uint64Range(1, 3).Draw(t, "whose")
 		}
-		if d.App == 0 && rapid.IntRange(0, 4).Draw(t, "all types") == 0 {
+		if app == 0 && rapid.IntRange(0, 4).Draw(t, "all types") == 0 {
 			one.Type, one.AllTypes = 0, true
 		}
 		if rapid.Bool().Draw(t, "by UUID") {
 			for range rapid.IntRange(1, 3).Draw(t, "UUIDs") {
-				one.Uuids = append(one.Uuids, drawUUID(t, log, d.App, one.Type))
+				one.Uuids = append(one.Uuids, drawUUID(t, log, app, one.Type))
 			}
 		} else {
 			unit := rapid.SampledFrom([]int64{1, 1_000_000, 86400_000_000}).Draw(t, "unit")
@@ -44,9 +49,9 @@ func drawRemoval(t *rapid.T, log []logged) *pb.Event {
 				one.To = proto.Int64(unit * rapid.Int64Range(-2, 6).Draw(t, "to"))
 			}
 		}
-		d.Deletions = append(d.Deletions, one)
+		all = append(all, one)
 	}
-	return &pb.Event{Body: &pb.Event_SamplesDeleted{SamplesDeleted: d}}
+	return all
 }
 
 func drawUUID(t *rapid.T, log []logged, app uint64, typeCode uint32) []byte {

@@ -33,7 +33,7 @@ var rooms = map[string][]string{
 	"projector":             {"proto/...", "authz", "ledger/log", "ledger/seal", "ledger/tree", "projector/..."},
 	"projector/aggregate":   {"proto/catalog"},
 	"projector/cryptfs":     {},
-	"projector/erase":       {"proto/...", "projector/view"},
+	"projector/erase":       {"proto/...", "authz", "projector/view"},
 	"projector/export":      {"proto/..."},
 	"projector/view":        {"proto/...", "authz", "projector/aggregate", "projector/cryptfs"},
 	"projector/query":       {"proto/...", "authz", "projector/aggregate", "projector/view"},

@@ -488,8 +488,7 @@ type Ghost struct {
 	Erased uint64 `protobuf:"varint,1,opt,name=erased,proto3" json:"erased,omitempty"`
 	// Of a member that the whole had: as in SampleColumns, also where nothing else is left.
 	End *int64 `protobuf:"zigzag64,2,opt,name=end,proto3,oneof" json:"end,omitempty"`
-	// Of a member that a version replaces which is not erased: what both are known by, as the
-	// view hashes it.
+	// Of a member that other versions can replace: a hash of what all are known by.
 	Identity []byte `protobuf:"bytes,3,opt,name=identity,proto3" json:"identity,omitempty"`
 	// Of a correlation: the types of its members, in order, each with the rounded end of the
 	// last one.
