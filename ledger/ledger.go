@@ -15,8 +15,10 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -202,6 +204,13 @@ func (l *Ledger) Store(id seal.StoreID) (*Store, error) {
 		return nil, fmt.Errorf("%w: %w", ErrNotServed, err)
 	}
 	return nil, ErrNoStore
+}
+
+// Stores returns the stores that are open, and how many there are that cannot be served.
+func (l *Ledger) Stores() (open []*Store, refused int) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return slices.Collect(maps.Values(l.stores)), len(l.broken)
 }
 
 // AppByKey finds the app with the given address in whatever store it is.

@@ -201,7 +201,7 @@ func appendError(err error) error {
 		return rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{Reason: rpc.ReasonTooLarge, Why: "send fewer samples at once"},
 			"the batch is larger than a segment of the log: send fewer samples at once")
 	case errors.Is(err, log.ErrNoSpace):
-		return NoSpace("nothing was written")
+		return NoSpace("write again when there is room")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	default:

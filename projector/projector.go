@@ -45,7 +45,7 @@ func Run(ctx context.Context, socket *os.File, stdin io.Reader, logger *slog.Log
 		return fmt.Errorf("projector: inherited socket: %w", err)
 	}
 	socket.Close()
-	service, err := newService(config, logger)
+	service, err := newService(config, logger.With("process", "projector", "store", config.GetStore()))
 	if err != nil {
 		conn.Close()
 		return err

@@ -23,7 +23,7 @@ type benchLimitsCmd struct {
 }
 
 func (c *benchLimitsCmd) Run(ctx context.Context, g *globals) error {
-	options, err := g.serveOptions()
+	options, err := g.serveOptions(logging{})
 	if err != nil {
 		return err
 	}

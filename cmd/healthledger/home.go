@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,14 +34,6 @@ type globals struct {
 
 	in       io.Reader
 	out, err io.Writer
-}
-
-func (g *globals) logger() *slog.Logger {
-	level := slog.LevelWarn
-	if g.Verbose {
-		level = slog.LevelInfo
-	}
-	return slog.New(slog.NewTextHandler(g.err, &slog.HandlerOptions{Level: level}))
 }
 
 // store returns the store that is meant.
@@ -97,7 +88,7 @@ func (g *globals) daemon(ctx context.Context) (serve.LocalAddress, *serve.Daemon
 const startTimeout = 30 * time.Second
 
 func (g *globals) serveInside(ctx context.Context) (*serve.Daemon, error) {
-	options, err := g.serveOptions()
+	options, err := g.serveOptions(logging{})
 	if err != nil {
 		return nil, err
 	}
@@ -105,14 +96,17 @@ func (g *globals) serveInside(ctx context.Context) (*serve.Daemon, error) {
 	return serve.Start(ctx, options)
 }
 
-func (g *globals) serveOptions() (serve.Options, error) {
+func (g *globals) serveOptions(l logging) (serve.Options, error) {
+	if g.Verbose {
+		l = l.louder()
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return serve.Options{}, err
 	}
-	launcher := &projector.Launcher{Path: self, Args: []string{"projector"}, Env: projectorEnv(), Stderr: g.err}
+	launcher := &projector.Launcher{Path: self, Args: append([]string{"projector"}, l.args()...), Env: projectorEnv(), Stderr: g.err}
 	return serve.Options{
-		Dir: g.Dir, Logger: g.logger(), Reserve: disk.DefaultReserve,
+		Dir: g.Dir, Logger: l.logger(g.err), Reserve: disk.DefaultReserve,
 		Launch: func(ctx context.Context, config *pb.ProjectorConfig) (serve.Projector, error) {
 			return launcher.Launch(ctx, config)
 		},

@@ -92,6 +92,8 @@ func roomLeft(d *pb.Disk) string {
 		return fmt.Sprintf("%s, less than the reserve of %s, which lasts for %s", left, reserve, lasts)
 	case free < d.GetReserveBytes():
 		return fmt.Sprintf("%s, less than the reserve of %s", left, reserve)
+	case d.GetReserveBytes() == 0:
+		return left
 	case lasts != "":
 		return fmt.Sprintf("%s; down to the reserve of %s in %s", left, reserve, lasts)
 	}

@@ -38,7 +38,18 @@ const (
 	// Reserved is what must go on when apps can no longer write: records of reads, the
 	// owner's decisions, erasing.
 	Reserved
+
+	// Uses is how many there are.
+	Uses = iota
 )
+
+// String says who writes.
+func (u Use) String() string {
+	if u == Ordinary {
+		return "apps"
+	}
+	return "records and decisions"
+}
 
 // Space is the room of one data directory. It may be used from several goroutines.
 type Space struct {

@@ -23,10 +23,12 @@ type LocalAddress struct {
 	// Remote is the address for apps that may be on other machines.
 	Remote Remote `json:"remote"`
 	// HTTP is the address for HTTP clients, if they are served.
-	HTTP  string `json:"http,omitempty"`
-	Key   string `json:"key"`
-	Token string `json:"token"`
-	PID   int    `json:"pid"`
+	HTTP string `json:"http,omitempty"`
+	// Metrics is the address for those who watch over the daemon, if they are served.
+	Metrics string `json:"metrics,omitempty"`
+	Key     string `json:"key"`
+	Token   string `json:"token"`
+	PID     int    `json:"pid"`
 	// The daemon's public keys, which an owner enrols at init.
 	SigningKey []byte `json:"signingKey"`
 	SealingKey []byte `json:"sealingKey"`

@@ -32,7 +32,7 @@ func (k *keeper) lastCheckpoint(process Projector) {
 // Whatever keeps that from being done keeps nothing else from it.
 func (k *keeper) checkpoint(ctx context.Context, process Projector) {
 	if err := k.store.WriteCheckpoint(ctx); err != nil {
-		k.logger.Warn("no checkpoint was written", "store", k.store.ID().String(), "error", err)
+		k.logger.Warn("no checkpoint was written", "error", err)
 		return
 	}
 	k.cosign(ctx, process)
@@ -56,7 +56,7 @@ func (k *keeper) cosign(ctx context.Context, process Projector) {
 		err = k.store.WriteCosigned(ctx, resp.GetCheckpoint())
 	}
 	if err != nil && ctx.Err() == nil {
-		k.logger.Warn("a checkpoint was not cosigned", "store", k.store.ID().String(), "error", err)
+		k.logger.Warn("a checkpoint was not cosigned", "error", err)
 	}
 }
 

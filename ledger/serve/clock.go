@@ -50,18 +50,22 @@ func newSteps(c clock, wall func() time.Time) *steps {
 	return &steps{clock: c, wall: wall, startWall: wall().Round(0), startBoot: c.boot()}
 }
 
+// moved returns how far the wall clock was set since the daemon was started.
+func (s *steps) moved() time.Duration {
+	return s.wall().Round(0).Sub(s.startWall) - (s.clock.boot() - s.startBoot)
+}
+
 // warnings says what is wrong with the clock; lastWrite is the time of the log's last
 // segment, or zero.
 func (s *steps) warnings(lastWrite time.Time) []string {
 	var warnings []string
-	now := s.wall().Round(0) // by the wall clock alone
-	switch moved := now.Sub(s.startWall) - (s.clock.boot() - s.startBoot); {
+	switch moved := s.moved(); {
 	case moved <= -stepLeast:
 		warnings = append(warnings, fmt.Sprintf("the clock was set back by %s since the daemon was started", -moved.Round(time.Second)))
 	case moved >= stepLeast:
 		warnings = append(warnings, fmt.Sprintf("the clock was set forward by %s since the daemon was started", moved.Round(time.Second)))
 	}
-	if behind := lastWrite.Sub(now); behind >= stepLeast {
+	if behind := lastWrite.Sub(s.wall()); behind >= stepLeast {
 		warnings = append(warnings, fmt.Sprintf("the clock is %s behind the last write: one of them is wrong, and what is written now seems older than it is",
 			behind.Round(time.Second)))
 	}

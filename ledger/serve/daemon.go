@@ -39,6 +39,8 @@ type Options struct {
 	Listen string
 	// HTTP is the address for HTTP clients; empty: none.
 	HTTP string
+	// Metrics is the address for those who watch over the daemon; empty: none.
+	Metrics string
 	// TLS of all clients; without it only loopback is served.
 	TLS TLS
 	// Rates of each app; the owner has none.
@@ -66,7 +68,9 @@ type Daemon struct {
 	certificate *certificate
 	clock       clock
 	space       *disk.Space
+	refused     refused
 	steps       *steps
+	messages    *messages
 	slow        *throttle
 	meters      *meters
 	waiting     *waiting
@@ -92,6 +96,8 @@ func Start(ctx context.Context, options Options) (*Daemon, error) {
 		options: options, clock: systemClock{}, waiting: newWaiting(), lives: newLives(),
 		keepers: map[seal.StoreID]*keeper{}, records: map[seal.StoreID]*recorder{},
 	}
+	d.messages = newMessages(options.Logger.Handler())
+	d.options.Logger = slog.New(d.messages)
 	if d.options.Free == nil {
 		d.options.Free = disk.Free(options.Dir)
 	}
@@ -100,6 +106,8 @@ func Start(ctx context.Context, options Options) (*Daemon, error) {
 		d.Close()
 		return nil, fmt.Errorf("serve %s: %w", options.Dir, err)
 	}
+	stores, refused := d.ledger.Stores()
+	d.options.Logger.Info("serving", "stores", len(stores), "refused", refused)
 	return d, nil
 }
 
@@ -124,7 +132,7 @@ func (d *Daemon) start(ctx context.Context) error {
 	}
 	d.nats, err = natsserver.Start(natsserver.Options{
 		StoreDir: filepath.Join(d.options.Dir, "jetstream"), Listen: d.options.Listen, TLS: encryption,
-		Authenticate: d.authenticate, AuthenticateNKey: d.authenticateNKey, Logger: d.options.Logger, DeferListen: true,
+		Authenticate: d.authenticate, AuthenticateNKey: d.authenticateNKey, Logger: d.options.Logger.With("part", "nats-server"), DeferListen: true,
 	})
 	if err != nil {
 		return err
@@ -170,6 +178,9 @@ func (d *Daemon) start(ctx context.Context) error {
 		return err
 	}
 	if err := d.serveHTTP(); err != nil {
+		return err
+	}
+	if err := d.serveMonitor(); err != nil {
 		return err
 	}
 	if d.options.Private {
@@ -240,15 +251,16 @@ func (d *Daemon) keeper(id seal.StoreID) (*keeper, error) {
 	defer d.mu.Unlock()
 	k, ok := d.keepers[id]
 	if !ok {
+		logger := d.options.Logger.With("store", id.String())
 		k = &keeper{
 			store: store, launch: d.options.Launch, throttle: d.slow, clock: d.clock, autoLock: d.options.AutoLock, every: watchEvery,
-			logger: d.options.Logger, state: pb.LockState_LOCK_STATE_LOCKED, sessions: newSessions(d.clock),
-			exports:   &exports{store: store, clock: d.clock, logger: d.options.Logger, open: map[[32]byte]*export{}},
-			refusals:  newRefusals(store, d.options.Logger),
+			logger: logger, state: pb.LockState_LOCK_STATE_LOCKED, sessions: newSessions(d.clock),
+			exports:   &exports{store: store, clock: d.clock, logger: logger, open: map[[32]byte]*export{}},
+			refusals:  newRefusals(store, logger),
 			closed:    d.closed,
 			configure: func() (*pb.ProjectorConfig, func(), error) { return d.configure(store) },
 		}
-		record := newRecorder(store, d.options.Logger)
+		record := newRecorder(store, logger)
 		k.push = func(ctx context.Context, process Projector) {
 			(&pusher{keeper: k, process: process, record: record, send: d.service.PublishMsg}).run(ctx)
 		}
@@ -337,6 +349,7 @@ func (d *Daemon) Close() {
 	for _, unlock := range d.closers {
 		unlock()
 	}
+	d.options.Logger.Info("stopped")
 }
 
 // refuse turns an error about a store into the error of a call.

@@ -67,7 +67,10 @@ func newFront(t *testing.T) *front { return newFrontWith(t, Options{HTTP: "127.0
 // newFrontWith listens as the options say.
 func newFrontWith(t *testing.T, options Options) *front {
 	f := &front{projector: reading{newFake(), make(chan *pb.ReadRequest, 1), newUpdating()}}
-	options.Dir, options.Logger = t.TempDir(), slog.New(slog.DiscardHandler)
+	options.Dir = t.TempDir()
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
 	options.Launch = func(context.Context, *pb.ProjectorConfig) (Projector, error) { return f.projector, nil }
 	var err error
 	f.Daemon, err = Start(t.Context(), options)

@@ -34,7 +34,7 @@ func (d *Daemon) serveHTTP() error {
 	if d.options.HTTP == "" {
 		return nil
 	}
-	listener, err := d.listenHTTP()
+	listener, err := d.listenWeb(d.options.HTTP)
 	if err != nil {
 		return fmt.Errorf("http: %w", err)
 	}
@@ -48,8 +48,15 @@ func (d *Daemon) serveHTTP() error {
 	mux.Handle(rpc.NewHTTPHandler(pb.File_healthledger_v1_health_proto.Services().ByName("HealthService"), func(o ...connect.HandlerOption) (string, http.Handler) {
 		return pb.NewHealthServiceHandler(&healthService{daemon: d}, o...)
 	}, options))
+	d.local.HTTP = d.serveWeb(listener, mux, stop)
+	return nil
+}
+
+// serveWeb answers HTTP/1.1 and HTTP/2 on a listener until the daemon is closed, which calls
+// stopping first, and returns the URL.
+func (d *Daemon) serveWeb(listener net.Listener, handler http.Handler, stopping func()) string {
 	server := &http.Server{
-		Handler: mux, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: answerTimeout, IdleTimeout: idleTimeout,
+		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: answerTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: headerBytes, Protocols: new(http.Protocols),
 		// What is wrong with a connection is its client's to know.
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
@@ -64,25 +71,24 @@ func (d *Daemon) serveHTTP() error {
 			d.options.Logger.Error("http", "error", err.Error())
 		}
 	}()
-	d.local.HTTP = "http://" + listener.Addr().String()
-	if d.certificate != nil {
-		d.local.HTTP = "https://" + listener.Addr().String()
-	}
 	d.closers = append(d.closers, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 		defer cancel()
-		stop()
+		stopping()
 		if server.Shutdown(ctx) != nil {
 			_ = server.Close()
 		}
 		<-ended
 	})
-	return nil
+	if d.certificate != nil {
+		return "https://" + listener.Addr().String()
+	}
+	return "http://" + listener.Addr().String()
 }
 
-// listenHTTP listens, beyond loopback only if what goes over the wire is encrypted.
-func (d *Daemon) listenHTTP() (net.Listener, error) {
-	address, err := net.ResolveTCPAddr("tcp", d.options.HTTP)
+// listenWeb listens for HTTP clients, beyond loopback only if what goes over the wire is encrypted.
+func (d *Daemon) listenWeb(at string) (net.Listener, error) {
+	address, err := net.ResolveTCPAddr("tcp", at)
 	if err != nil {
 		return nil, err
 	}

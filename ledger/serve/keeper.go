@@ -241,11 +241,14 @@ func (k *keeper) end(process Projector) {
 	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
 	if _, err := process.Close(ctx, &pb.CloseRequest{}); err != nil && ctx.Err() != nil {
-		k.logger.Error("the view was not closed in time", "store", k.store.ID().String())
+		k.logger.Error("the view was not closed in time")
 	}
 	process.End(ctx)
 	revoke()
 	stopped.Wait()
+	if read {
+		k.logger.Info("store locked")
+	}
 	// What passed through this process on its way is garbage now; have it collected.
 	runtime.GC()
 }

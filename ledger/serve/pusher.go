@@ -102,7 +102,7 @@ func (p *pusher) push(ctx context.Context, sequence uint64, now time.Time) (next
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			p.keeper.logger.Error("updates cannot be pushed", "store", p.keeper.store.ID().String(), "error", err)
+			p.keeper.logger.Error("updates cannot be pushed", "error", err)
 		}
 		return next
 	}
@@ -167,6 +167,6 @@ func (p *pusher) tell(ctx context.Context, app *authz.App, due []*pb.DueUpdate) 
 		}
 	}
 	if err != nil && ctx.Err() == nil {
-		p.keeper.logger.Error("an update was not pushed", "store", p.keeper.store.ID().String(), "error", err)
+		p.keeper.logger.Error("an update was not pushed", "error", err)
 	}
 }

@@ -3,6 +3,7 @@ package serve
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -21,8 +22,31 @@ func (d *Daemon) room(use disk.Use) error {
 		}
 		return fmt.Errorf("%w: %w", reason, err)
 	}
-	if !d.space.Admits(use) {
+	admits := d.space.Admits(use)
+	if d.refused.changed(use, !admits) {
+		if admits {
+			d.options.Logger.Warn("the disk has room again", "for", use.String())
+		} else {
+			d.options.Logger.Warn("the disk is nearly full", "refused", use.String())
+		}
+	}
+	if !admits {
 		return log.ErrNoSpace
 	}
 	return nil
+}
+
+// refused remembers which uses there was no room for, so that it is logged once.
+type refused struct {
+	mu  sync.Mutex
+	now [disk.Uses]bool
+}
+
+// changed notes whether a use is refused, and tells whether it was otherwise before.
+func (r *refused) changed(use disk.Use, is bool) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.now[use]
+	r.now[use] = is
+	return before != is
 }

@@ -163,6 +163,7 @@ func (k *keeper) caughtUp(ctx context.Context, process Projector, target uint64)
 			defer k.mu.Unlock()
 			if k.state == pb.LockState_LOCK_STATE_UNLOCKING {
 				k.state = pb.LockState_LOCK_STATE_UNLOCKED
+				k.logger.Info("store unlocked")
 			}
 			return true
 		}
@@ -179,5 +180,5 @@ func (k *keeper) report(err error) {
 	k.mu.Lock()
 	k.fault = fault
 	k.mu.Unlock()
-	k.logger.Error("the view stopped following the log", "store", k.store.ID().String(), "error", fault)
+	k.logger.Error("the view stopped following the log", "error", fault)
 }
