@@ -3,7 +3,6 @@ package view
 import (
 	"errors"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -44,53 +43,6 @@ func TestRebuiltViewEqualsIncrementalKeyForKey(t *testing.T) {
 			r.Fatal(diff)
 		}
 		closeView(t, v)
-		closeView(t, whole)
-	})
-}
-
-func TestCrashLeavesAnExactPrefix(t *testing.T) {
-	rapid.Check(t, func(r *rapid.T) {
-		log := drawLog(r, 8)
-		whole := openView(t, vfs.NewMem())
-		commitLog(t, whole, log)
-
-		files := vfs.NewCrashableMem()
-		v := openView(t, files)
-		cursors := []uint64{0}
-		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(r, "seed"), 0))
-		clones := []*vfs.MemFS{}
-		for _, s := range segments(log) {
-			commitLog(t, v, s)
-			cursors = append(cursors, s[0].sequence)
-			if rapid.Bool().Draw(r, "flush") {
-				if err := v.flush(); err != nil {
-					r.Fatal(err)
-				}
-			}
-			if rapid.IntRange(0, 3).Draw(r, "crash") == 0 {
-				clones = append(clones, files.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: random.IntN(101), RNG: random}))
-			}
-		}
-		closeView(t, v)
-		for _, clone := range clones {
-			after := openView(t, clone)
-			at := after.Cursor().Sequence
-			if !slices.Contains(cursors, at) {
-				r.Fatalf("cursor %d is of no commit", at)
-			}
-			i, _ := slices.BinarySearchFunc(log, at+1, func(l logged, at uint64) int { return int(l.sequence) - int(at) })
-			prefix := openView(t, vfs.NewMem())
-			commitLog(t, prefix, log[:i])
-			if diff := cmp.Diff(dump(t, prefix), dump(t, after)); diff != "" {
-				r.Fatal(diff)
-			}
-			closeView(t, prefix)
-			commitLog(t, after, log[i:])
-			if diff := cmp.Diff(dump(t, whole), dump(t, after)); diff != "" {
-				r.Fatal(diff)
-			}
-			closeView(t, after)
-		}
 		closeView(t, whole)
 	})
 }
