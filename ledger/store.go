@@ -146,9 +146,7 @@ func (l *Ledger) open(ctx context.Context, id seal.StoreID) (*Store, error) {
 	if err := s.openKeys(); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", id, err)
 	}
-	if _, err := log.OpenStream(ctx, l.admin, id); errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, fmt.Errorf("open store %s: %w: %w", id, ErrDataLoss, err)
-	} else if err != nil {
+	if err := l.openLog(ctx, id); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", id, err)
 	}
 	file, at, err := openHead(filepath.Join(s.path, "head"))
@@ -184,6 +182,18 @@ func (s *Store) settle() error {
 		return nil
 	}
 	return s.settleKeys(s.state)
+}
+
+// openLog checks the stream of a store. JetStream does not know one whose settings it cannot
+// read: with the same settings again it finds the segments that are there, and what is
+// missing of them shows as in any other log.
+func (l *Ledger) openLog(ctx context.Context, id seal.StoreID) error {
+	_, err := log.OpenStream(ctx, l.admin, id)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		l.logger.Warn("the settings of a log are missing or damaged: they are written again", "store", id.String())
+		err = log.RestoreStream(ctx, l.admin, id, 1)
+	}
+	return err
 }
 
 // settleKeys brings the key directory to what the decisions say.

@@ -337,6 +337,40 @@ func TestNothingIsAppendedBehindAHole(t *testing.T) {
 	other.save(0) // it does not concern the others
 }
 
+// JetStream does not open a stream whose settings it cannot read; its segments are there.
+func TestLogWhoseSettingsAreDamagedIsServed(t *testing.T) {
+	for name, damage := range map[string]func(path string) error{
+		"removed": os.Remove,
+		"emptied": func(path string) error { return os.Truncate(path, 0) },
+		"cut":     func(path string) error { return os.Truncate(path, 100) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			house := newHouse(t)
+			h := house.store()
+			h.save(0)
+			before, root, _ := h.live().Head()
+			house.stop()
+			settings := filepath.Join(h.dir, "jetstream", "jetstream", "LOG", "streams", log.StreamName(h.id), "meta.inf")
+			if err := damage(settings); err != nil {
+				t.Fatal(err)
+			}
+			// The second time they are to be whole.
+			for range 2 {
+				house.start()
+				if at, now, _ := h.live().Head(); at != before || now != root {
+					t.Fatalf("the log has %d segments of %d", at, before)
+				}
+				house.stop()
+			}
+			if info, err := os.Stat(settings); err != nil || info.Size() < 200 {
+				t.Errorf("the settings are not written again: %v, %v", info, err)
+			}
+			house.start()
+			h.save(1)
+		})
+	}
+}
+
 func TestOwnSegmentBehindTheHeadIsTaken(t *testing.T) {
 	h := newHome(t)
 	h.reopen(func() {

@@ -57,6 +57,18 @@ func CreateStream(ctx context.Context, js jetstream.JetStream, store seal.StoreI
 	return checkStream(store, stream.CachedInfo().Config)
 }
 
+// RestoreStream is CreateStream of a stream that JetStream does not know any more although
+// its segments may be there: it writes the settings, too, where damaged ones are in the way.
+func RestoreStream(ctx context.Context, js jetstream.JetStream, store seal.StoreID, replicas int) error {
+	if err := CreateStream(ctx, js, store, replicas); err != nil {
+		return err
+	}
+	if _, err := js.UpdateStream(ctx, streamConfig(store, replicas)); err != nil {
+		return fmt.Errorf("restore stream %s: %w", StreamName(store), err)
+	}
+	return nil
+}
+
 // OpenStream returns the stream of a store's log after checking that it is set up as
 // CreateStream does it. Errors: jetstream.ErrStreamNotFound, ErrStreamConfig.
 func OpenStream(ctx context.Context, js jetstream.JetStream, store seal.StoreID) (jetstream.Stream, error) {
