@@ -132,53 +132,6 @@ func TestLogThatWasCutShortIsDataLoss(t *testing.T) {
 	}
 }
 
-func TestAcknowledgedSavesSurviveKills(t *testing.T) {
-	s := newStore(t)
-	s.addApp("com.example.watch")
-	s.run("grant", "com.example.watch", "--share", "heartRate")
-	lines := filepath.Join(t.TempDir(), "lines")
-	acknowledged := map[int64]bool{}
-	for round := range rounds(3, 100) {
-		daemon := s.serve()
-		stop := time.AfterFunc(time.Duration(200+rand.IntN(600))*time.Millisecond, func() { _ = daemon.Process.Kill() })
-		for i := 0; ; i++ {
-			at := time.Date(2024, 1, 1, 0, round, 0, i*1000, time.UTC)
-			line := fmt.Sprintf(`{"type":"heartRate","start":%q,"value":60,"unit":"count/min"}`, at.Format(time.RFC3339Nano))
-			if err := os.WriteFile(lines, []byte(line+"\n"), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			// Where the daemon is gone, the command would serve itself.
-			if err := served(s.dir); err != nil {
-				break
-			}
-			if _, _, code := s.exec("save", "--app", "com.example.watch", lines); code != 0 {
-				break
-			}
-			acknowledged[at.UnixMicro()] = true
-		}
-		stop.Stop()
-		_ = daemon.Process.Kill()
-		_ = daemon.Wait()
-	}
-	s.serve()
-	s.run("unlock")
-	if len(acknowledged) == 0 {
-		t.Fatal("nothing was acknowledged: this run shows nothing")
-	}
-	seen := map[int64]bool{}
-	for _, row := range s.samples("heartRate", "--app", "com.example.watch") {
-		at := row.Start.UnixMicro()
-		if seen[at] {
-			t.Errorf("the sample of %v is there twice", row.Start)
-		}
-		seen[at] = true
-		delete(acknowledged, at)
-	}
-	if len(acknowledged) > 0 {
-		t.Errorf("%d acknowledged samples are missing", len(acknowledged))
-	}
-}
-
 func TestProjectorKilledInCatchUpEndsInTheSameView(t *testing.T) {
 	path, usable := made(t, 100_000)
 	s := newStore(t)

@@ -153,12 +153,6 @@ func post(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// served tells whether a daemon serves right now.
-func served(dir string) error {
-	_, err := serve.ReadAddress(dir)
-	return err
-}
-
 func untilServed(dir string, want bool) error {
 	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		_, err := serve.ReadAddress(dir)
@@ -235,8 +229,14 @@ const passphrase = "tester's passphrase"
 
 func newStore(t *testing.T) *store {
 	t.Helper()
+	return newStoreIn(t, filepath.Join(t.TempDir(), "data"))
+}
+
+// newStoreIn makes a store in a data directory that is not there yet.
+func newStoreIn(t *testing.T, dir string) *store {
+	t.Helper()
 	work := t.TempDir()
-	s := &store{t: t, work: work, dir: filepath.Join(work, "data")}
+	s := &store{t: t, work: work, dir: dir}
 	if err := os.WriteFile(filepath.Join(work, "passphrase"), []byte(passphrase+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// during strikes at a random moment of a random deed, while an app writes.
+func (d *drill) during(strike func(r *running)) {
+	d.t.Helper()
+	does := deeds[rand.IntN(len(deeds))]
+	does.first(d)
+	stop := d.write()
+	r := d.begin(does)
+	r.moment()
+	strike(r)
+	stop()
+	d.count("faults in " + does.name)
+}
+
+// restart starts a daemon after one that is gone.
+func (d *drill) restart() {
+	d.t.Helper()
+	_ = d.daemon.Wait()
+	within(d.t, 20*time.Second, "no projector outlives its daemon", func() bool { return len(projectorsOf(d.dir)) == 0 })
+	d.daemon = d.serve()
+}
+
+func TestWhateverADaemonHasAnsweredSurvivesItsDeath(t *testing.T) {
+	d := newDrill(t, t.TempDir()+"/data")
+	for range rounds(1, 200) {
+		d.during(func(r *running) {
+			if err := d.daemon.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			// An answer may be on its way.
+			time.Sleep(50 * time.Millisecond)
+			r.end()
+		})
+		d.restart()
+		d.check()
+	}
+}
+
+func TestWhateverADaemonHasAnsweredSurvivesAPowerCut(t *testing.T) {
+	v := newVolume(t)
+	d := newDrill(t, v.path+"/data")
+	for range rounds(1, 200) {
+		d.during(func(r *running) {
+			v.cut(func() { signalAll(t, syscall.SIGSTOP, d.daemon, d.dir) }, func() {
+				// What was answered before may be on its way.
+				time.Sleep(50 * time.Millisecond)
+				r.end()
+				signalAll(t, syscall.SIGKILL, d.daemon, d.dir)
+				_ = d.daemon.Wait()
+			})
+		})
+		d.restart()
+		d.check()
+	}
+}
+
+// signalAll signals a daemon and its projectors.
+func signalAll(t *testing.T, s syscall.Signal, daemon *exec.Cmd, dir string) {
+	t.Helper()
+	projectors := projectorsOf(dir)
+	if err := daemon.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range projectors {
+		if n, err := strconv.Atoi(pid); err == nil {
+			_ = syscall.Kill(n, s)
+		}
+	}
+}
+
+func TestADaemonGoesOnWhenAFullDiskIsFreed(t *testing.T) {
+	v := newVolume(t)
+	d := newDrill(t, v.path+"/data")
+	for range rounds(1, 100) {
+		// Within what nobody may use, of which the last bytes are gone now and then, or
+		// within what only the owner may.
+		left := []int64{64 << 10, 16 << 20, 256 << 20}[rand.IntN(3)]
+		d.during(func(r *running) {
+			v.fill(rand.Int64N(left))
+			r.settle()
+			if said := r.stderr.String(); !r.cmd.ProcessState.Success() && !strings.Contains(said, "disk is full") {
+				t.Errorf("%s failed on a full disk: %s", r.name, said)
+			}
+			time.Sleep(rand.N(time.Second))
+			v.free()
+		})
+		d.awaitSaves()
+		d.count(fmt.Sprintf("less than %d KiB left", left>>10))
+		d.check()
+	}
+}
+
+// awaitSaves returns when the daemon, which nobody restarts, takes saves again.
+func (d *drill) awaitSaves() {
+	d.t.Helper()
+	c := d.dial(drillWriter)
+	defer c.Close()
+	began := time.Now()
+	within(d.t, 90*time.Second, "saves are taken again", func() bool {
+		ctx, cancel := context.WithTimeout(d.t.Context(), 10*time.Second)
+		defer cancel()
+		n, request := d.take()
+		return d.save(ctx, c, n, request) == nil
+	})
+	d.t.Logf("saves are taken %v after the disk was freed", time.Since(began))
+}
