@@ -69,6 +69,10 @@ type Verification struct {
 	hidden bool
 	// How many checkpoints there are in the log.
 	checkpoints uint64
+	// What an audit has said: how many segments it opened, and the first with which time goes back.
+	opened, timeBack uint64
+	// verified is the file that keeps how it ended.
+	verified string
 	// chained: every decision so far follows the one before.
 	chained bool
 	sealed  map[seal.Class]sealedAt
@@ -105,7 +109,7 @@ func (l *Ledger) verify(ctx context.Context, id seal.StoreID, checkpoint []byte)
 		id: id, devices: l.devices, reader: log.NewReader(l.appender, id), next: 1, whole: true, chained: true,
 		owner: pinned.chain(), sealed: map[seal.Class]sealedAt{}, pins: []pin{pinned}, pinPath: l.pinPath(id),
 	}
-	v.state = authz.NewState(v.owner, false)
+	v.state, v.verified = authz.NewState(v.owner, false), filepath.Join(l.storePath(id), "verified")
 	v.remembered = readDecisions(filepath.Join(l.storePath(id), "decisions"))
 	if len(checkpoint) > 0 {
 		against, err := openCheckpoint(checkpoint, id, v.signers())
@@ -237,6 +241,7 @@ func (v *Verification) Result() *pb.VerifyLogResponse {
 		resp.CheckpointSize = v.against.Size
 	}
 	resp.Decisions, _ = v.state.Head()
+	resp.Opened, resp.TimeBack = v.opened, v.timeBack
 	return resp
 }
 

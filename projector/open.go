@@ -37,6 +37,9 @@ type openStore struct {
 	ctx context.Context
 	// building holds who makes a view beside the live one: one at a time.
 	building chan struct{}
+	// auditing lets one at a time go on with the audit of the log, nil: none was begun.
+	auditing sync.Mutex
+	audit    *audit
 
 	mu sync.Mutex
 	// live is the view that readers are answered from.

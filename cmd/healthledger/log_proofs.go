@@ -115,8 +115,14 @@ func printVerified(out io.Writer, v *pb.VerifyLogResponse) error {
 	if sound {
 		fmt.Fprintf(w, "Segments\t%d, as they were written\nDecisions\t%d, each after the one before\nRoot\t%s\n",
 			v.GetTotal(), v.GetDecisions(), v.GetRoot())
+		if n := v.GetOpened(); n > 0 {
+			fmt.Fprintf(w, "Opened\t%d sealed segments, each event of a known kind\n", n)
+		}
 		if n := v.GetCheckpoints(); n > 0 {
 			fmt.Fprintf(w, "Checkpoints\t%d in the log, each of what is before it\n", n)
+		}
+		if at := v.GetTimeBack(); at > 0 {
+			fmt.Fprintf(w, "Clock\twas set back before segment %d: the times around it are not in order\n", at)
 		}
 		if v.GetCheckpointSize() > 0 {
 			fmt.Fprintf(w, "Checkpoint\tof %d segments, from which the log goes on\n", v.GetCheckpointSize())

@@ -49,6 +49,7 @@ func printStatus(w io.Writer, s *pb.StatusResponse, now time.Time) {
 	if at := s.GetCheckpointTime(); at != nil {
 		row("Checkpoint", "of %d segments, %s", s.GetCheckpointSize(), at.AsTime().Local().Format(time.DateTime))
 	}
+	row("Verified", "%s", lastVerify(s.GetVerified()))
 	row("View", "%d segments, %d samples, %d came again", s.GetViewSegments(), s.GetViewSamples(), s.GetViewDuplicates())
 	if behind := int64(s.GetLogSegments() - s.GetViewSegments()); behind > 0 {
 		row("Backlog", "%d segments are not in the view yet", behind)
@@ -65,6 +66,22 @@ func printStatus(w io.Writer, s *pb.StatusResponse, now time.Time) {
 	for _, warning := range s.GetWarnings() {
 		row("Warning", "%s", printable(warning))
 	}
+}
+
+// lastVerify says how the last verification ended.
+func lastVerify(v *pb.Verified) string {
+	if v == nil {
+		return "never (log verify)"
+	}
+	result := "sound"
+	if n := v.GetFaults(); n > 0 {
+		result = counted(n, "fault", "faults")
+	}
+	how := "without opening them"
+	if v.GetOpened() > 0 {
+		how = "opened"
+	}
+	return fmt.Sprintf("%s, %d segments %s: %s", v.GetTime().AsTime().Local().Format(time.DateTime), v.GetSegments(), how, result)
 }
 
 func lastWrite(s *pb.StatusResponse, now time.Time) string {

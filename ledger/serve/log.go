@@ -82,6 +82,12 @@ type run struct {
 	*ledger.Verification
 	store seal.StoreID
 	used  time.Time
+	// finished: what takes no key is verified.
+	finished bool
+	// audit: the owner was there at the beginning, so every segment is opened, too, the next
+	// from here on.
+	audit bool
+	next  uint64
 }
 
 // take returns a run of a store, which nobody else has then; nil: there is none.
@@ -125,15 +131,41 @@ func (s *ownerService) VerifyLog(ctx context.Context, req *pb.VerifyLogRequest) 
 	if err != nil {
 		return nil, err
 	}
-	finished, err := v.Step(ctx, runStep)
-	if err != nil {
-		return nil, refuse(err)
-	}
-	if finished {
-		return v.Result(), nil
+	if !v.finished {
+		if v.finished, err = v.Step(ctx, runStep); err != nil {
+			return nil, refuse(err)
+		}
+	} else if err := s.audit(ctx, v); err != nil {
+		return nil, err
 	}
 	done, total := v.Progress()
+	if v.finished && (!v.audit || v.next > total) {
+		resp := v.Result()
+		if err := v.Remember(resp); err != nil {
+			s.daemon.options.Logger.Error("verification was not remembered", "store", id.String(), "error", err)
+		}
+		return resp, nil
+	}
+	if v.audit {
+		done, total = done+v.next-1, 2*total
+	}
 	return &pb.VerifyLogResponse{Run: s.runs.keep(v), Done: done, Total: total}, nil
+}
+
+// audit has the projector open the next segments.
+func (s *ownerService) audit(ctx context.Context, v *run) error {
+	k, process, err := s.session(ctx, false)
+	if err != nil {
+		return err
+	}
+	_, total := v.Progress()
+	resp, err := process.AuditLog(ctx, &pb.AuditLogRequest{From: v.next, To: total})
+	if err != nil {
+		return k.cut(err)
+	}
+	v.next = resp.GetNext()
+	v.Audited(resp)
+	return nil
 }
 
 // run begins a verification, or goes on with one.
@@ -148,5 +180,6 @@ func (s *ownerService) run(ctx context.Context, id seal.StoreID, req *pb.VerifyL
 	if err != nil {
 		return nil, refuseProof(err)
 	}
-	return &run{Verification: v, store: id}, nil
+	_, _, locked := s.session(ctx, false)
+	return &run{Verification: v, store: id, audit: locked == nil, next: 1}, nil
 }

@@ -52,6 +52,7 @@ func (k *keeper) tellLog(ctx context.Context, resp *pb.StatusResponse) {
 	if size, at := k.store.LastCheckpoint(); size > 0 {
 		resp.CheckpointSize, resp.CheckpointTime = size, timestamppb.New(at)
 	}
+	resp.Verified = k.store.Verified()
 	process := k.current()
 	if process == nil {
 		return

@@ -294,6 +294,8 @@ type StatusResponse struct {
 	// Absent: there is none.
 	CheckpointSize uint64                 `protobuf:"varint,20,opt,name=checkpoint_size,json=checkpointSize,proto3" json:"checkpoint_size,omitempty"`
 	CheckpointTime *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=checkpoint_time,json=checkpointTime,proto3" json:"checkpoint_time,omitempty"`
+	// Absent: the log was never verified.
+	Verified *Verified `protobuf:"bytes,22,opt,name=verified,proto3" json:"verified,omitempty"`
 	// When the last segment was written, by the clock of then.
 	LastWrite *timestamppb.Timestamp `protobuf:"bytes,30,opt,name=last_write,json=lastWrite,proto3" json:"last_write,omitempty"`
 	// The disk of the data directory; absent: it says nothing.
@@ -426,6 +428,13 @@ func (x *StatusResponse) GetCheckpointSize() uint64 {
 func (x *StatusResponse) GetCheckpointTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.CheckpointTime
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetVerified() *Verified {
+	if x != nil {
+		return x.Verified
 	}
 	return nil
 }
@@ -3967,7 +3976,11 @@ type VerifyLogResponse struct {
 	// Size of the checkpoint that was compared with; 0: none.
 	CheckpointSize uint64 `protobuf:"varint,8,opt,name=checkpoint_size,json=checkpointSize,proto3" json:"checkpoint_size,omitempty"`
 	// Checkpoints in the log that are of the log before them.
-	Checkpoints   uint64 `protobuf:"varint,9,opt,name=checkpoints,proto3" json:"checkpoints,omitempty"`
+	Checkpoints uint64 `protobuf:"varint,9,opt,name=checkpoints,proto3" json:"checkpoints,omitempty"`
+	// With an owner's session: sealed segments that were opened; 0: there was none.
+	Opened uint64 `protobuf:"varint,10,opt,name=opened,proto3" json:"opened,omitempty"`
+	// First segment whose clock is more than a minute behind an earlier one's; 0: there is none.
+	TimeBack      uint64 `protobuf:"varint,11,opt,name=time_back,json=timeBack,proto3" json:"time_back,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4065,6 +4078,90 @@ func (x *VerifyLogResponse) GetCheckpoints() uint64 {
 	return 0
 }
 
+func (x *VerifyLogResponse) GetOpened() uint64 {
+	if x != nil {
+		return x.Opened
+	}
+	return 0
+}
+
+func (x *VerifyLogResponse) GetTimeBack() uint64 {
+	if x != nil {
+		return x.TimeBack
+	}
+	return 0
+}
+
+// Verified is how the last verification of a log ended.
+type Verified struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Time     *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	Segments uint64                 `protobuf:"varint,2,opt,name=segments,proto3" json:"segments,omitempty"`
+	Faults   uint64                 `protobuf:"varint,3,opt,name=faults,proto3" json:"faults,omitempty"`
+	// Sealed segments that were opened.
+	Opened        uint64 `protobuf:"varint,4,opt,name=opened,proto3" json:"opened,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Verified) Reset() {
+	*x = Verified{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Verified) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Verified) ProtoMessage() {}
+
+func (x *Verified) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Verified.ProtoReflect.Descriptor instead.
+func (*Verified) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *Verified) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Verified) GetSegments() uint64 {
+	if x != nil {
+		return x.Segments
+	}
+	return 0
+}
+
+func (x *Verified) GetFaults() uint64 {
+	if x != nil {
+		return x.Faults
+	}
+	return 0
+}
+
+func (x *Verified) GetOpened() uint64 {
+	if x != nil {
+		return x.Opened
+	}
+	return 0
+}
+
 // LogFault is something in a log that is not as it was written.
 type LogFault struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4082,7 +4179,7 @@ type LogFault struct {
 
 func (x *LogFault) Reset() {
 	*x = LogFault{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4094,7 +4191,7 @@ func (x *LogFault) String() string {
 func (*LogFault) ProtoMessage() {}
 
 func (x *LogFault) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4107,7 +4204,7 @@ func (x *LogFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogFault.ProtoReflect.Descriptor instead.
 func (*LogFault) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{67}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *LogFault) GetFrom() uint64 {
@@ -4158,7 +4255,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\bdecision\x18\x01 \x01(\v2\x1f.healthledger.v1.SignedDecisionR\bdecision\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\fR\x06detail\x12\x18\n" +
 	"\akeyring\x18\x03 \x01(\fR\akeyring\"\x0f\n" +
-	"\rStatusRequest\"\xb8\x05\n" +
+	"\rStatusRequest\"\xef\x05\n" +
 	"\x0eStatusResponse\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x120\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1a.healthledger.v1.LockStateR\x05state\x12\x1a\n" +
@@ -4174,7 +4271,8 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\bwarnings\x18\n" +
 	" \x03(\tR\bwarnings\x12'\n" +
 	"\x0fcheckpoint_size\x18\x14 \x01(\x04R\x0echeckpointSize\x12C\n" +
-	"\x0fcheckpoint_time\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\x0echeckpointTime\x129\n" +
+	"\x0fcheckpoint_time\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\x0echeckpointTime\x125\n" +
+	"\bverified\x18\x16 \x01(\v2\x19.healthledger.v1.VerifiedR\bverified\x129\n" +
 	"\n" +
 	"last_write\x18\x1e \x01(\v2\x1a.google.protobuf.TimestampR\tlastWrite\x12)\n" +
 	"\x04disk\x18\x1f \x01(\v2\x15.healthledger.v1.DiskR\x04disk\"\x9a\x01\n" +
@@ -4410,7 +4508,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x02 \x01(\tR\n" +
-	"checkpoint\"\xa0\x02\n" +
+	"checkpoint\"\xd5\x02\n" +
 	"\x11VerifyLogResponse\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x12\n" +
 	"\x04done\x18\x02 \x01(\x04R\x04done\x12\x14\n" +
@@ -4421,7 +4519,15 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x04root\x18\x06 \x01(\tR\x04root\x12\x1c\n" +
 	"\tdecisions\x18\a \x01(\x04R\tdecisions\x12'\n" +
 	"\x0fcheckpoint_size\x18\b \x01(\x04R\x0echeckpointSize\x12 \n" +
-	"\vcheckpoints\x18\t \x01(\x04R\vcheckpoints\"p\n" +
+	"\vcheckpoints\x18\t \x01(\x04R\vcheckpoints\x12\x16\n" +
+	"\x06opened\x18\n" +
+	" \x01(\x04R\x06opened\x12\x1b\n" +
+	"\ttime_back\x18\v \x01(\x04R\btimeBack\"\x86\x01\n" +
+	"\bVerified\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1a\n" +
+	"\bsegments\x18\x02 \x01(\x04R\bsegments\x12\x16\n" +
+	"\x06faults\x18\x03 \x01(\x04R\x06faults\x12\x16\n" +
+	"\x06opened\x18\x04 \x01(\x04R\x06opened\"p\n" +
 	"\bLogFault\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\x04R\x02to\x12\x1a\n" +
@@ -4485,7 +4591,7 @@ func file_healthledger_v1_owner_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_owner_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 68)
+var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 69)
 var file_healthledger_v1_owner_proto_goTypes = []any{
 	(LockState)(0),                     // 0: healthledger.v1.LockState
 	(*CreateStoreRequest)(nil),         // 1: healthledger.v1.CreateStoreRequest
@@ -4555,176 +4661,179 @@ var file_healthledger_v1_owner_proto_goTypes = []any{
 	(*ProveLogResponse)(nil),           // 65: healthledger.v1.ProveLogResponse
 	(*VerifyLogRequest)(nil),           // 66: healthledger.v1.VerifyLogRequest
 	(*VerifyLogResponse)(nil),          // 67: healthledger.v1.VerifyLogResponse
-	(*LogFault)(nil),                   // 68: healthledger.v1.LogFault
-	(*SignedDecision)(nil),             // 69: healthledger.v1.SignedDecision
-	(Plausibility)(0),                  // 70: healthledger.v1.Plausibility
-	(*timestamppb.Timestamp)(nil),      // 71: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 72: google.protobuf.Duration
-	(*Manifest)(nil),                   // 73: healthledger.v1.Manifest
-	(*ShareGrant)(nil),                 // 74: healthledger.v1.ShareGrant
-	(*ReadGrant)(nil),                  // 75: healthledger.v1.ReadGrant
-	(*Predicate)(nil),                  // 76: healthledger.v1.Predicate
-	(*ObjectName)(nil),                 // 77: healthledger.v1.ObjectName
-	(*Sample)(nil),                     // 78: healthledger.v1.Sample
-	(OwnObjects)(0),                    // 79: healthledger.v1.OwnObjects
-	(*SourceName)(nil),                 // 80: healthledger.v1.SourceName
-	(*PreferredUnit)(nil),              // 81: healthledger.v1.PreferredUnit
-	(*Deletion)(nil),                   // 82: healthledger.v1.Deletion
-	(*GrantDisclosureRequest)(nil),     // 83: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 84: healthledger.v1.RevokeDisclosureRequest
-	(*ListDisclosuresRequest)(nil),     // 85: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 86: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 87: healthledger.v1.OpenExportRequest
-	(*CloseExportRequest)(nil),         // 88: healthledger.v1.CloseExportRequest
-	(*ReadLogRequest)(nil),             // 89: healthledger.v1.ReadLogRequest
-	(*ReplayRequest)(nil),              // 90: healthledger.v1.ReplayRequest
-	(*OpenPastRequest)(nil),            // 91: healthledger.v1.OpenPastRequest
-	(*GrantDisclosureResponse)(nil),    // 92: healthledger.v1.GrantDisclosureResponse
-	(*RevokeDisclosureResponse)(nil),   // 93: healthledger.v1.RevokeDisclosureResponse
-	(*ListDisclosuresResponse)(nil),    // 94: healthledger.v1.ListDisclosuresResponse
-	(*AccountDisclosuresResponse)(nil), // 95: healthledger.v1.AccountDisclosuresResponse
-	(*OpenExportResponse)(nil),         // 96: healthledger.v1.OpenExportResponse
-	(*CloseExportResponse)(nil),        // 97: healthledger.v1.CloseExportResponse
-	(*ReadLogResponse)(nil),            // 98: healthledger.v1.ReadLogResponse
-	(*ReplayResponse)(nil),             // 99: healthledger.v1.ReplayResponse
-	(*OpenPastResponse)(nil),           // 100: healthledger.v1.OpenPastResponse
+	(*Verified)(nil),                   // 68: healthledger.v1.Verified
+	(*LogFault)(nil),                   // 69: healthledger.v1.LogFault
+	(*SignedDecision)(nil),             // 70: healthledger.v1.SignedDecision
+	(Plausibility)(0),                  // 71: healthledger.v1.Plausibility
+	(*timestamppb.Timestamp)(nil),      // 72: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 73: google.protobuf.Duration
+	(*Manifest)(nil),                   // 74: healthledger.v1.Manifest
+	(*ShareGrant)(nil),                 // 75: healthledger.v1.ShareGrant
+	(*ReadGrant)(nil),                  // 76: healthledger.v1.ReadGrant
+	(*Predicate)(nil),                  // 77: healthledger.v1.Predicate
+	(*ObjectName)(nil),                 // 78: healthledger.v1.ObjectName
+	(*Sample)(nil),                     // 79: healthledger.v1.Sample
+	(OwnObjects)(0),                    // 80: healthledger.v1.OwnObjects
+	(*SourceName)(nil),                 // 81: healthledger.v1.SourceName
+	(*PreferredUnit)(nil),              // 82: healthledger.v1.PreferredUnit
+	(*Deletion)(nil),                   // 83: healthledger.v1.Deletion
+	(*GrantDisclosureRequest)(nil),     // 84: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 85: healthledger.v1.RevokeDisclosureRequest
+	(*ListDisclosuresRequest)(nil),     // 86: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 87: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 88: healthledger.v1.OpenExportRequest
+	(*CloseExportRequest)(nil),         // 89: healthledger.v1.CloseExportRequest
+	(*ReadLogRequest)(nil),             // 90: healthledger.v1.ReadLogRequest
+	(*ReplayRequest)(nil),              // 91: healthledger.v1.ReplayRequest
+	(*OpenPastRequest)(nil),            // 92: healthledger.v1.OpenPastRequest
+	(*GrantDisclosureResponse)(nil),    // 93: healthledger.v1.GrantDisclosureResponse
+	(*RevokeDisclosureResponse)(nil),   // 94: healthledger.v1.RevokeDisclosureResponse
+	(*ListDisclosuresResponse)(nil),    // 95: healthledger.v1.ListDisclosuresResponse
+	(*AccountDisclosuresResponse)(nil), // 96: healthledger.v1.AccountDisclosuresResponse
+	(*OpenExportResponse)(nil),         // 97: healthledger.v1.OpenExportResponse
+	(*CloseExportResponse)(nil),        // 98: healthledger.v1.CloseExportResponse
+	(*ReadLogResponse)(nil),            // 99: healthledger.v1.ReadLogResponse
+	(*ReplayResponse)(nil),             // 100: healthledger.v1.ReplayResponse
+	(*OpenPastResponse)(nil),           // 101: healthledger.v1.OpenPastResponse
 }
 var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	3,   // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
-	69,  // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
+	70,  // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
 	0,   // 2: healthledger.v1.StatusResponse.state:type_name -> healthledger.v1.LockState
-	70,  // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
-	71,  // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
-	71,  // 5: healthledger.v1.StatusResponse.checkpoint_time:type_name -> google.protobuf.Timestamp
-	71,  // 6: healthledger.v1.StatusResponse.last_write:type_name -> google.protobuf.Timestamp
-	6,   // 7: healthledger.v1.StatusResponse.disk:type_name -> healthledger.v1.Disk
-	72,  // 8: healthledger.v1.Disk.lasts:type_name -> google.protobuf.Duration
-	0,   // 9: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
-	73,  // 10: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	73,  // 11: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	25,  // 12: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
-	73,  // 13: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
-	71,  // 14: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
-	27,  // 15: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
-	71,  // 16: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
-	26,  // 17: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
-	71,  // 18: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
-	30,  // 19: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	73,  // 20: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
-	71,  // 21: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
-	31,  // 22: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
-	71,  // 23: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
-	71,  // 24: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
-	71,  // 25: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
-	74,  // 26: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
-	75,  // 27: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
-	71,  // 28: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
-	71,  // 29: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
-	76,  // 30: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
-	36,  // 31: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
-	77,  // 32: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
-	78,  // 33: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
-	77,  // 34: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
-	77,  // 35: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
-	79,  // 36: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
-	70,  // 37: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
-	80,  // 38: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
-	81,  // 39: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
-	82,  // 40: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
-	49,  // 41: healthledger.v1.ProveErasuresResponse.erasures:type_name -> healthledger.v1.Erasure
-	71,  // 42: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
-	69,  // 43: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
-	50,  // 44: healthledger.v1.Erasure.keys:type_name -> healthledger.v1.ErasureKey
-	82,  // 45: healthledger.v1.Erasure.deletions:type_name -> healthledger.v1.Deletion
-	71,  // 46: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
-	71,  // 47: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
-	51,  // 48: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	55,  // 49: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
-	54,  // 50: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
-	71,  // 51: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	71,  // 52: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
-	71,  // 53: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
-	71,  // 54: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
-	51,  // 55: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	58,  // 56: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
-	71,  // 57: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
-	71,  // 58: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
-	61,  // 59: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
-	71,  // 60: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
-	68,  // 61: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
-	1,   // 62: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
-	4,   // 63: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
-	7,   // 64: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
-	9,   // 65: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
-	13,  // 66: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
-	11,  // 67: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
-	15,  // 68: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
-	19,  // 69: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
-	17,  // 70: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
-	21,  // 71: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
-	23,  // 72: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
-	28,  // 73: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
-	32,  // 74: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
-	34,  // 75: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
-	37,  // 76: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
-	39,  // 77: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
-	41,  // 78: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
-	43,  // 79: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
-	45,  // 80: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
-	52,  // 81: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
-	56,  // 82: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
-	83,  // 83: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
-	84,  // 84: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
-	85,  // 85: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
-	86,  // 86: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
-	87,  // 87: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
-	88,  // 88: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
-	59,  // 89: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	62,  // 90: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
-	64,  // 91: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
-	66,  // 92: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
-	89,  // 93: healthledger.v1.OwnerService.ReadLog:input_type -> healthledger.v1.ReadLogRequest
-	90,  // 94: healthledger.v1.OwnerService.Replay:input_type -> healthledger.v1.ReplayRequest
-	91,  // 95: healthledger.v1.OwnerService.OpenPast:input_type -> healthledger.v1.OpenPastRequest
-	2,   // 96: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	5,   // 97: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	8,   // 98: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	10,  // 99: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	14,  // 100: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	12,  // 101: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
-	16,  // 102: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	20,  // 103: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
-	18,  // 104: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
-	22,  // 105: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	24,  // 106: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	29,  // 107: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
-	33,  // 108: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	35,  // 109: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
-	38,  // 110: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
-	40,  // 111: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
-	42,  // 112: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
-	44,  // 113: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
-	46,  // 114: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
-	53,  // 115: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
-	57,  // 116: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
-	92,  // 117: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
-	93,  // 118: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
-	94,  // 119: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
-	95,  // 120: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
-	96,  // 121: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
-	97,  // 122: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
-	60,  // 123: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	63,  // 124: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
-	65,  // 125: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
-	67,  // 126: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
-	98,  // 127: healthledger.v1.OwnerService.ReadLog:output_type -> healthledger.v1.ReadLogResponse
-	99,  // 128: healthledger.v1.OwnerService.Replay:output_type -> healthledger.v1.ReplayResponse
-	100, // 129: healthledger.v1.OwnerService.OpenPast:output_type -> healthledger.v1.OpenPastResponse
-	96,  // [96:130] is the sub-list for method output_type
-	62,  // [62:96] is the sub-list for method input_type
-	62,  // [62:62] is the sub-list for extension type_name
-	62,  // [62:62] is the sub-list for extension extendee
-	0,   // [0:62] is the sub-list for field type_name
+	71,  // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
+	72,  // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
+	72,  // 5: healthledger.v1.StatusResponse.checkpoint_time:type_name -> google.protobuf.Timestamp
+	68,  // 6: healthledger.v1.StatusResponse.verified:type_name -> healthledger.v1.Verified
+	72,  // 7: healthledger.v1.StatusResponse.last_write:type_name -> google.protobuf.Timestamp
+	6,   // 8: healthledger.v1.StatusResponse.disk:type_name -> healthledger.v1.Disk
+	73,  // 9: healthledger.v1.Disk.lasts:type_name -> google.protobuf.Duration
+	0,   // 10: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
+	74,  // 11: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	74,  // 12: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	25,  // 13: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
+	74,  // 14: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
+	72,  // 15: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
+	27,  // 16: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
+	72,  // 17: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
+	26,  // 18: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
+	72,  // 19: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
+	30,  // 20: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	74,  // 21: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
+	72,  // 22: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
+	31,  // 23: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
+	72,  // 24: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
+	72,  // 25: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
+	72,  // 26: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
+	75,  // 27: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
+	76,  // 28: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
+	72,  // 29: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
+	72,  // 30: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
+	77,  // 31: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
+	36,  // 32: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
+	78,  // 33: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
+	79,  // 34: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
+	78,  // 35: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
+	78,  // 36: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
+	80,  // 37: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
+	71,  // 38: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
+	81,  // 39: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
+	82,  // 40: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
+	83,  // 41: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
+	49,  // 42: healthledger.v1.ProveErasuresResponse.erasures:type_name -> healthledger.v1.Erasure
+	72,  // 43: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
+	70,  // 44: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
+	50,  // 45: healthledger.v1.Erasure.keys:type_name -> healthledger.v1.ErasureKey
+	83,  // 46: healthledger.v1.Erasure.deletions:type_name -> healthledger.v1.Deletion
+	72,  // 47: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
+	72,  // 48: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
+	51,  // 49: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	55,  // 50: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
+	54,  // 51: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
+	72,  // 52: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	72,  // 53: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
+	72,  // 54: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
+	72,  // 55: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
+	51,  // 56: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	58,  // 57: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
+	72,  // 58: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
+	72,  // 59: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
+	61,  // 60: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
+	72,  // 61: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
+	69,  // 62: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
+	72,  // 63: healthledger.v1.Verified.time:type_name -> google.protobuf.Timestamp
+	1,   // 64: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
+	4,   // 65: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
+	7,   // 66: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
+	9,   // 67: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
+	13,  // 68: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
+	11,  // 69: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
+	15,  // 70: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
+	19,  // 71: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
+	17,  // 72: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
+	21,  // 73: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
+	23,  // 74: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
+	28,  // 75: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
+	32,  // 76: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
+	34,  // 77: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
+	37,  // 78: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
+	39,  // 79: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
+	41,  // 80: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
+	43,  // 81: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
+	45,  // 82: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
+	52,  // 83: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
+	56,  // 84: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
+	84,  // 85: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
+	85,  // 86: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
+	86,  // 87: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
+	87,  // 88: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
+	88,  // 89: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
+	89,  // 90: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
+	59,  // 91: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	62,  // 92: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
+	64,  // 93: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
+	66,  // 94: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
+	90,  // 95: healthledger.v1.OwnerService.ReadLog:input_type -> healthledger.v1.ReadLogRequest
+	91,  // 96: healthledger.v1.OwnerService.Replay:input_type -> healthledger.v1.ReplayRequest
+	92,  // 97: healthledger.v1.OwnerService.OpenPast:input_type -> healthledger.v1.OpenPastRequest
+	2,   // 98: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	5,   // 99: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	8,   // 100: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	10,  // 101: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	14,  // 102: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	12,  // 103: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
+	16,  // 104: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	20,  // 105: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
+	18,  // 106: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
+	22,  // 107: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	24,  // 108: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	29,  // 109: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
+	33,  // 110: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	35,  // 111: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
+	38,  // 112: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
+	40,  // 113: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	42,  // 114: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
+	44,  // 115: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
+	46,  // 116: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
+	53,  // 117: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
+	57,  // 118: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
+	93,  // 119: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
+	94,  // 120: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
+	95,  // 121: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
+	96,  // 122: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
+	97,  // 123: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
+	98,  // 124: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
+	60,  // 125: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	63,  // 126: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
+	65,  // 127: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
+	67,  // 128: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
+	99,  // 129: healthledger.v1.OwnerService.ReadLog:output_type -> healthledger.v1.ReadLogResponse
+	100, // 130: healthledger.v1.OwnerService.Replay:output_type -> healthledger.v1.ReplayResponse
+	101, // 131: healthledger.v1.OwnerService.OpenPast:output_type -> healthledger.v1.OpenPastResponse
+	98,  // [98:132] is the sub-list for method output_type
+	64,  // [64:98] is the sub-list for method input_type
+	64,  // [64:64] is the sub-list for extension type_name
+	64,  // [64:64] is the sub-list for extension extendee
+	0,   // [0:64] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_owner_proto_init() }
@@ -4746,7 +4855,7 @@ func file_healthledger_v1_owner_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_owner_proto_rawDesc), len(file_healthledger_v1_owner_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   68,
+			NumMessages:   69,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -50,6 +50,9 @@ const (
 	// ProjectorServiceReadRequestsProcedure is the fully-qualified name of the ProjectorService's
 	// ReadRequests RPC.
 	ProjectorServiceReadRequestsProcedure = "/healthledger.v1.ProjectorService/ReadRequests"
+	// ProjectorServiceAuditLogProcedure is the fully-qualified name of the ProjectorService's AuditLog
+	// RPC.
+	ProjectorServiceAuditLogProcedure = "/healthledger.v1.ProjectorService/AuditLog"
 	// ProjectorServiceCosignCheckpointProcedure is the fully-qualified name of the ProjectorService's
 	// CosignCheckpoint RPC.
 	ProjectorServiceCosignCheckpointProcedure = "/healthledger.v1.ProjectorService/CosignCheckpoint"
@@ -74,6 +77,9 @@ type ProjectorServiceClient interface {
 	ReadApps(context.Context, *ReadAppsRequest) (*ReadAppsResponse, error)
 	// ReadRequests returns what apps have asked for and the owner has not answered.
 	ReadRequests(context.Context, *ReadRequestsRequest) (*ReadRequestsResponse, error)
+	// AuditLog opens the log in steps, from its beginning, and says what does not open, is
+	// malformed, or is not what a decision names.
+	AuditLog(context.Context, *AuditLogRequest) (*AuditLogResponse, error)
 	// CosignCheckpoint adds the owner's signature to a checkpoint of the daemon's that is of the
 	// log as the projector has read it.
 	CosignCheckpoint(context.Context, *CosignCheckpointRequest) (*CosignCheckpointResponse, error)
@@ -134,6 +140,12 @@ func NewProjectorServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithSchema(projectorServiceMethods.ByName("ReadRequests")),
 			connect.WithClientOptions(opts...),
 		),
+		auditLog: connect.NewClient[AuditLogRequest, AuditLogResponse](
+			httpClient,
+			baseURL+ProjectorServiceAuditLogProcedure,
+			connect.WithSchema(projectorServiceMethods.ByName("AuditLog")),
+			connect.WithClientOptions(opts...),
+		),
 		cosignCheckpoint: connect.NewClient[CosignCheckpointRequest, CosignCheckpointResponse](
 			httpClient,
 			baseURL+ProjectorServiceCosignCheckpointProcedure,
@@ -158,6 +170,7 @@ type projectorServiceClient struct {
 	signDecision     *connect.Client[SignDecisionRequest, SignDecisionResponse]
 	readApps         *connect.Client[ReadAppsRequest, ReadAppsResponse]
 	readRequests     *connect.Client[ReadRequestsRequest, ReadRequestsResponse]
+	auditLog         *connect.Client[AuditLogRequest, AuditLogResponse]
 	cosignCheckpoint *connect.Client[CosignCheckpointRequest, CosignCheckpointResponse]
 	close            *connect.Client[CloseRequest, CloseResponse]
 }
@@ -225,6 +238,15 @@ func (c *projectorServiceClient) ReadRequests(ctx context.Context, req *ReadRequ
 	return nil, err
 }
 
+// AuditLog calls healthledger.v1.ProjectorService.AuditLog.
+func (c *projectorServiceClient) AuditLog(ctx context.Context, req *AuditLogRequest) (*AuditLogResponse, error) {
+	response, err := c.auditLog.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // CosignCheckpoint calls healthledger.v1.ProjectorService.CosignCheckpoint.
 func (c *projectorServiceClient) CosignCheckpoint(ctx context.Context, req *CosignCheckpointRequest) (*CosignCheckpointResponse, error) {
 	response, err := c.cosignCheckpoint.CallUnary(ctx, connect.NewRequest(req))
@@ -260,6 +282,9 @@ type ProjectorServiceHandler interface {
 	ReadApps(context.Context, *ReadAppsRequest) (*ReadAppsResponse, error)
 	// ReadRequests returns what apps have asked for and the owner has not answered.
 	ReadRequests(context.Context, *ReadRequestsRequest) (*ReadRequestsResponse, error)
+	// AuditLog opens the log in steps, from its beginning, and says what does not open, is
+	// malformed, or is not what a decision names.
+	AuditLog(context.Context, *AuditLogRequest) (*AuditLogResponse, error)
 	// CosignCheckpoint adds the owner's signature to a checkpoint of the daemon's that is of the
 	// log as the projector has read it.
 	CosignCheckpoint(context.Context, *CosignCheckpointRequest) (*CosignCheckpointResponse, error)
@@ -316,6 +341,12 @@ func NewProjectorServiceHandler(svc ProjectorServiceHandler, opts ...connect.Han
 		connect.WithSchema(projectorServiceMethods.ByName("ReadRequests")),
 		connect.WithHandlerOptions(opts...),
 	)
+	projectorServiceAuditLogHandler := connect.NewUnaryHandlerSimple(
+		ProjectorServiceAuditLogProcedure,
+		svc.AuditLog,
+		connect.WithSchema(projectorServiceMethods.ByName("AuditLog")),
+		connect.WithHandlerOptions(opts...),
+	)
 	projectorServiceCosignCheckpointHandler := connect.NewUnaryHandlerSimple(
 		ProjectorServiceCosignCheckpointProcedure,
 		svc.CosignCheckpoint,
@@ -344,6 +375,8 @@ func NewProjectorServiceHandler(svc ProjectorServiceHandler, opts ...connect.Han
 			projectorServiceReadAppsHandler.ServeHTTP(w, r)
 		case ProjectorServiceReadRequestsProcedure:
 			projectorServiceReadRequestsHandler.ServeHTTP(w, r)
+		case ProjectorServiceAuditLogProcedure:
+			projectorServiceAuditLogHandler.ServeHTTP(w, r)
 		case ProjectorServiceCosignCheckpointProcedure:
 			projectorServiceCosignCheckpointHandler.ServeHTTP(w, r)
 		case ProjectorServiceCloseProcedure:
@@ -383,6 +416,10 @@ func (UnimplementedProjectorServiceHandler) ReadApps(context.Context, *ReadAppsR
 
 func (UnimplementedProjectorServiceHandler) ReadRequests(context.Context, *ReadRequestsRequest) (*ReadRequestsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.ReadRequests is not implemented"))
+}
+
+func (UnimplementedProjectorServiceHandler) AuditLog(context.Context, *AuditLogRequest) (*AuditLogResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.AuditLog is not implemented"))
 }
 
 func (UnimplementedProjectorServiceHandler) CosignCheckpoint(context.Context, *CosignCheckpointRequest) (*CosignCheckpointResponse, error) {

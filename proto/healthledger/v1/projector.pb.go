@@ -1820,6 +1820,132 @@ func (x *ReadRequestsResponse) GetRequests() []*PendingRequest {
 	return nil
 }
 
+type AuditLogRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1: begin, and else what the call before has answered.
+	From uint64 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	// Last segment.
+	To            uint64 `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuditLogRequest) Reset() {
+	*x = AuditLogRequest{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditLogRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditLogRequest) ProtoMessage() {}
+
+func (x *AuditLogRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditLogRequest.ProtoReflect.Descriptor instead.
+func (*AuditLogRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *AuditLogRequest) GetFrom() uint64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *AuditLogRequest) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+type AuditLogResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where to go on; to + 1: it has finished.
+	Next uint64 `protobuf:"varint,1,opt,name=next,proto3" json:"next,omitempty"`
+	// What was found in this step.
+	Faults []*LogFault `protobuf:"bytes,2,rep,name=faults,proto3" json:"faults,omitempty"`
+	// Sealed segments that were opened since the beginning.
+	Opened uint64 `protobuf:"varint,3,opt,name=opened,proto3" json:"opened,omitempty"`
+	// First segment whose clock is more than a minute behind an earlier one's; 0: there is none.
+	TimeBack      uint64 `protobuf:"varint,4,opt,name=time_back,json=timeBack,proto3" json:"time_back,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuditLogResponse) Reset() {
+	*x = AuditLogResponse{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditLogResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditLogResponse) ProtoMessage() {}
+
+func (x *AuditLogResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditLogResponse.ProtoReflect.Descriptor instead.
+func (*AuditLogResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *AuditLogResponse) GetNext() uint64 {
+	if x != nil {
+		return x.Next
+	}
+	return 0
+}
+
+func (x *AuditLogResponse) GetFaults() []*LogFault {
+	if x != nil {
+		return x.Faults
+	}
+	return nil
+}
+
+func (x *AuditLogResponse) GetOpened() uint64 {
+	if x != nil {
+		return x.Opened
+	}
+	return 0
+}
+
+func (x *AuditLogResponse) GetTimeBack() uint64 {
+	if x != nil {
+		return x.TimeBack
+	}
+	return 0
+}
+
 type CosignCheckpointRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A signed note.
@@ -1830,7 +1956,7 @@ type CosignCheckpointRequest struct {
 
 func (x *CosignCheckpointRequest) Reset() {
 	*x = CosignCheckpointRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1842,7 +1968,7 @@ func (x *CosignCheckpointRequest) String() string {
 func (*CosignCheckpointRequest) ProtoMessage() {}
 
 func (x *CosignCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1855,7 +1981,7 @@ func (x *CosignCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CosignCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*CosignCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CosignCheckpointRequest) GetCheckpoint() string {
@@ -1875,7 +2001,7 @@ type CosignCheckpointResponse struct {
 
 func (x *CosignCheckpointResponse) Reset() {
 	*x = CosignCheckpointResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1887,7 +2013,7 @@ func (x *CosignCheckpointResponse) String() string {
 func (*CosignCheckpointResponse) ProtoMessage() {}
 
 func (x *CosignCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1900,7 +2026,7 @@ func (x *CosignCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CosignCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*CosignCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CosignCheckpointResponse) GetCheckpoint() string {
@@ -1918,7 +2044,7 @@ type CloseRequest struct {
 
 func (x *CloseRequest) Reset() {
 	*x = CloseRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1930,7 +2056,7 @@ func (x *CloseRequest) String() string {
 func (*CloseRequest) ProtoMessage() {}
 
 func (x *CloseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1943,7 +2069,7 @@ func (x *CloseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRequest.ProtoReflect.Descriptor instead.
 func (*CloseRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{26}
 }
 
 type CloseResponse struct {
@@ -1954,7 +2080,7 @@ type CloseResponse struct {
 
 func (x *CloseResponse) Reset() {
 	*x = CloseResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1966,7 +2092,7 @@ func (x *CloseResponse) String() string {
 func (*CloseResponse) ProtoMessage() {}
 
 func (x *CloseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1979,7 +2105,7 @@ func (x *CloseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseResponse.ProtoReflect.Descriptor instead.
 func (*CloseResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{27}
 }
 
 var File_healthledger_v1_projector_proto protoreflect.FileDescriptor
@@ -2117,7 +2243,15 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x13ReadRequestsRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\"S\n" +
 	"\x14ReadRequestsResponse\x12;\n" +
-	"\brequests\x18\x01 \x03(\v2\x1f.healthledger.v1.PendingRequestR\brequests\"9\n" +
+	"\brequests\x18\x01 \x03(\v2\x1f.healthledger.v1.PendingRequestR\brequests\"5\n" +
+	"\x0fAuditLogRequest\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\x04R\x02to\"\x8e\x01\n" +
+	"\x10AuditLogResponse\x12\x12\n" +
+	"\x04next\x18\x01 \x01(\x04R\x04next\x121\n" +
+	"\x06faults\x18\x02 \x03(\v2\x19.healthledger.v1.LogFaultR\x06faults\x12\x16\n" +
+	"\x06opened\x18\x03 \x01(\x04R\x06opened\x12\x1b\n" +
+	"\ttime_back\x18\x04 \x01(\x04R\btimeBack\"9\n" +
 	"\x17CosignCheckpointRequest\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\tR\n" +
@@ -2127,7 +2261,7 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"checkpoint\x18\x01 \x01(\tR\n" +
 	"checkpoint\"\x0e\n" +
 	"\fCloseRequest\"\x0f\n" +
-	"\rCloseResponse2\xee\x05\n" +
+	"\rCloseResponse2\xbf\x06\n" +
 	"\x10ProjectorService\x12F\n" +
 	"\x05Offer\x12\x1d.healthledger.v1.OfferRequest\x1a\x1e.healthledger.v1.OfferResponse\x12C\n" +
 	"\x04Open\x12\x1c.healthledger.v1.OpenRequest\x1a\x1d.healthledger.v1.OpenResponse\x12L\n" +
@@ -2135,7 +2269,8 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x04Read\x12\x1c.healthledger.v1.ReadRequest\x1a\x1d.healthledger.v1.ReadResponse\x12[\n" +
 	"\fSignDecision\x12$.healthledger.v1.SignDecisionRequest\x1a%.healthledger.v1.SignDecisionResponse\x12O\n" +
 	"\bReadApps\x12 .healthledger.v1.ReadAppsRequest\x1a!.healthledger.v1.ReadAppsResponse\x12[\n" +
-	"\fReadRequests\x12$.healthledger.v1.ReadRequestsRequest\x1a%.healthledger.v1.ReadRequestsResponse\x12g\n" +
+	"\fReadRequests\x12$.healthledger.v1.ReadRequestsRequest\x1a%.healthledger.v1.ReadRequestsResponse\x12O\n" +
+	"\bAuditLog\x12 .healthledger.v1.AuditLogRequest\x1a!.healthledger.v1.AuditLogResponse\x12g\n" +
 	"\x10CosignCheckpoint\x12(.healthledger.v1.CosignCheckpointRequest\x1a).healthledger.v1.CosignCheckpointResponse\x12F\n" +
 	"\x05Close\x12\x1d.healthledger.v1.CloseRequest\x1a\x1e.healthledger.v1.CloseResponseB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
 
@@ -2151,7 +2286,7 @@ func file_healthledger_v1_projector_proto_rawDescGZIP() []byte {
 	return file_healthledger_v1_projector_proto_rawDescData
 }
 
-var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*ProjectorConfig)(nil),            // 0: healthledger.v1.ProjectorConfig
 	(*OfferRequest)(nil),               // 1: healthledger.v1.OfferRequest
@@ -2175,109 +2310,115 @@ var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*ReadAppsResponse)(nil),           // 19: healthledger.v1.ReadAppsResponse
 	(*ReadRequestsRequest)(nil),        // 20: healthledger.v1.ReadRequestsRequest
 	(*ReadRequestsResponse)(nil),       // 21: healthledger.v1.ReadRequestsResponse
-	(*CosignCheckpointRequest)(nil),    // 22: healthledger.v1.CosignCheckpointRequest
-	(*CosignCheckpointResponse)(nil),   // 23: healthledger.v1.CosignCheckpointResponse
-	(*CloseRequest)(nil),               // 24: healthledger.v1.CloseRequest
-	(*CloseResponse)(nil),              // 25: healthledger.v1.CloseResponse
-	(*SignedDecision)(nil),             // 26: healthledger.v1.SignedDecision
-	(*DisclosureBegun)(nil),            // 27: healthledger.v1.DisclosureBegun
-	(*QuerySamplesRequest)(nil),        // 28: healthledger.v1.QuerySamplesRequest
-	(*QueryChangesRequest)(nil),        // 29: healthledger.v1.QueryChangesRequest
-	(*QueryStatisticsRequest)(nil),     // 30: healthledger.v1.QueryStatisticsRequest
-	(*QueryPayloadRequest)(nil),        // 31: healthledger.v1.QueryPayloadRequest
-	(*QuerySourcesRequest)(nil),        // 32: healthledger.v1.QuerySourcesRequest
-	(*QueryPreferredUnitsRequest)(nil), // 33: healthledger.v1.QueryPreferredUnitsRequest
-	(*GetRequestStatusRequest)(nil),    // 34: healthledger.v1.GetRequestStatusRequest
-	(*ListAccessRequest)(nil),          // 35: healthledger.v1.ListAccessRequest
-	(*SummarizeAccessRequest)(nil),     // 36: healthledger.v1.SummarizeAccessRequest
-	(*ListDisclosuresRequest)(nil),     // 37: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 38: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 39: healthledger.v1.OpenExportRequest
-	(*ListObjectsRequest)(nil),         // 40: healthledger.v1.ListObjectsRequest
-	(*ReadLogRequest)(nil),             // 41: healthledger.v1.ReadLogRequest
-	(*ReplayRequest)(nil),              // 42: healthledger.v1.ReplayRequest
-	(*OpenPastRequest)(nil),            // 43: healthledger.v1.OpenPastRequest
-	(*DisclosureCount)(nil),            // 44: healthledger.v1.DisclosureCount
-	(*RemoveAppRequest)(nil),           // 45: healthledger.v1.RemoveAppRequest
-	(*DecideRequest)(nil),              // 46: healthledger.v1.DecideRequest
-	(*PolicySet)(nil),                  // 47: healthledger.v1.PolicySet
-	(*SourceOrderSet)(nil),             // 48: healthledger.v1.SourceOrderSet
-	(*PreferredUnitsSet)(nil),          // 49: healthledger.v1.PreferredUnitsSet
-	(*OwnerDeleted)(nil),               // 50: healthledger.v1.OwnerDeleted
-	(*UpdateAppRequest)(nil),           // 51: healthledger.v1.UpdateAppRequest
-	(*DecideObjectsRequest)(nil),       // 52: healthledger.v1.DecideObjectsRequest
-	(*GrantDisclosureRequest)(nil),     // 53: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 54: healthledger.v1.RevokeDisclosureRequest
-	(*ChangePassphraseRequest)(nil),    // 55: healthledger.v1.ChangePassphraseRequest
-	(*Manifest)(nil),                   // 56: healthledger.v1.Manifest
-	(*NewDecision)(nil),                // 57: healthledger.v1.NewDecision
-	(*App)(nil),                        // 58: healthledger.v1.App
-	(*PendingRequest)(nil),             // 59: healthledger.v1.PendingRequest
+	(*AuditLogRequest)(nil),            // 22: healthledger.v1.AuditLogRequest
+	(*AuditLogResponse)(nil),           // 23: healthledger.v1.AuditLogResponse
+	(*CosignCheckpointRequest)(nil),    // 24: healthledger.v1.CosignCheckpointRequest
+	(*CosignCheckpointResponse)(nil),   // 25: healthledger.v1.CosignCheckpointResponse
+	(*CloseRequest)(nil),               // 26: healthledger.v1.CloseRequest
+	(*CloseResponse)(nil),              // 27: healthledger.v1.CloseResponse
+	(*SignedDecision)(nil),             // 28: healthledger.v1.SignedDecision
+	(*DisclosureBegun)(nil),            // 29: healthledger.v1.DisclosureBegun
+	(*QuerySamplesRequest)(nil),        // 30: healthledger.v1.QuerySamplesRequest
+	(*QueryChangesRequest)(nil),        // 31: healthledger.v1.QueryChangesRequest
+	(*QueryStatisticsRequest)(nil),     // 32: healthledger.v1.QueryStatisticsRequest
+	(*QueryPayloadRequest)(nil),        // 33: healthledger.v1.QueryPayloadRequest
+	(*QuerySourcesRequest)(nil),        // 34: healthledger.v1.QuerySourcesRequest
+	(*QueryPreferredUnitsRequest)(nil), // 35: healthledger.v1.QueryPreferredUnitsRequest
+	(*GetRequestStatusRequest)(nil),    // 36: healthledger.v1.GetRequestStatusRequest
+	(*ListAccessRequest)(nil),          // 37: healthledger.v1.ListAccessRequest
+	(*SummarizeAccessRequest)(nil),     // 38: healthledger.v1.SummarizeAccessRequest
+	(*ListDisclosuresRequest)(nil),     // 39: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 40: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 41: healthledger.v1.OpenExportRequest
+	(*ListObjectsRequest)(nil),         // 42: healthledger.v1.ListObjectsRequest
+	(*ReadLogRequest)(nil),             // 43: healthledger.v1.ReadLogRequest
+	(*ReplayRequest)(nil),              // 44: healthledger.v1.ReplayRequest
+	(*OpenPastRequest)(nil),            // 45: healthledger.v1.OpenPastRequest
+	(*DisclosureCount)(nil),            // 46: healthledger.v1.DisclosureCount
+	(*RemoveAppRequest)(nil),           // 47: healthledger.v1.RemoveAppRequest
+	(*DecideRequest)(nil),              // 48: healthledger.v1.DecideRequest
+	(*PolicySet)(nil),                  // 49: healthledger.v1.PolicySet
+	(*SourceOrderSet)(nil),             // 50: healthledger.v1.SourceOrderSet
+	(*PreferredUnitsSet)(nil),          // 51: healthledger.v1.PreferredUnitsSet
+	(*OwnerDeleted)(nil),               // 52: healthledger.v1.OwnerDeleted
+	(*UpdateAppRequest)(nil),           // 53: healthledger.v1.UpdateAppRequest
+	(*DecideObjectsRequest)(nil),       // 54: healthledger.v1.DecideObjectsRequest
+	(*GrantDisclosureRequest)(nil),     // 55: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 56: healthledger.v1.RevokeDisclosureRequest
+	(*ChangePassphraseRequest)(nil),    // 57: healthledger.v1.ChangePassphraseRequest
+	(*Manifest)(nil),                   // 58: healthledger.v1.Manifest
+	(*NewDecision)(nil),                // 59: healthledger.v1.NewDecision
+	(*App)(nil),                        // 60: healthledger.v1.App
+	(*PendingRequest)(nil),             // 61: healthledger.v1.PendingRequest
+	(*LogFault)(nil),                   // 62: healthledger.v1.LogFault
 }
 var file_healthledger_v1_projector_proto_depIdxs = []int32{
-	26, // 0: healthledger.v1.ProjectorConfig.decisions:type_name -> healthledger.v1.SignedDecision
-	27, // 1: healthledger.v1.Reader.disclosure:type_name -> healthledger.v1.DisclosureBegun
+	28, // 0: healthledger.v1.ProjectorConfig.decisions:type_name -> healthledger.v1.SignedDecision
+	29, // 1: healthledger.v1.Reader.disclosure:type_name -> healthledger.v1.DisclosureBegun
 	7,  // 2: healthledger.v1.ReadRequest.reader:type_name -> healthledger.v1.Reader
-	28, // 3: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
-	29, // 4: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
-	30, // 5: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
-	31, // 6: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
-	32, // 7: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
-	33, // 8: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
+	30, // 3: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
+	31, // 4: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
+	32, // 5: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
+	33, // 6: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
+	34, // 7: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
+	35, // 8: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
 	9,  // 9: healthledger.v1.ReadRequest.outcome:type_name -> healthledger.v1.Outcome
 	11, // 10: healthledger.v1.ReadRequest.due:type_name -> healthledger.v1.DueRequest
-	34, // 11: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
-	35, // 12: healthledger.v1.ReadRequest.access:type_name -> healthledger.v1.ListAccessRequest
-	36, // 13: healthledger.v1.ReadRequest.access_summary:type_name -> healthledger.v1.SummarizeAccessRequest
-	37, // 14: healthledger.v1.ReadRequest.disclosures:type_name -> healthledger.v1.ListDisclosuresRequest
-	38, // 15: healthledger.v1.ReadRequest.account:type_name -> healthledger.v1.AccountDisclosuresRequest
-	39, // 16: healthledger.v1.ReadRequest.open_export:type_name -> healthledger.v1.OpenExportRequest
-	40, // 17: healthledger.v1.ReadRequest.objects:type_name -> healthledger.v1.ListObjectsRequest
-	41, // 18: healthledger.v1.ReadRequest.read_log:type_name -> healthledger.v1.ReadLogRequest
-	42, // 19: healthledger.v1.ReadRequest.replay:type_name -> healthledger.v1.ReplayRequest
-	43, // 20: healthledger.v1.ReadRequest.open_past:type_name -> healthledger.v1.OpenPastRequest
-	44, // 21: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
+	36, // 11: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
+	37, // 12: healthledger.v1.ReadRequest.access:type_name -> healthledger.v1.ListAccessRequest
+	38, // 13: healthledger.v1.ReadRequest.access_summary:type_name -> healthledger.v1.SummarizeAccessRequest
+	39, // 14: healthledger.v1.ReadRequest.disclosures:type_name -> healthledger.v1.ListDisclosuresRequest
+	40, // 15: healthledger.v1.ReadRequest.account:type_name -> healthledger.v1.AccountDisclosuresRequest
+	41, // 16: healthledger.v1.ReadRequest.open_export:type_name -> healthledger.v1.OpenExportRequest
+	42, // 17: healthledger.v1.ReadRequest.objects:type_name -> healthledger.v1.ListObjectsRequest
+	43, // 18: healthledger.v1.ReadRequest.read_log:type_name -> healthledger.v1.ReadLogRequest
+	44, // 19: healthledger.v1.ReadRequest.replay:type_name -> healthledger.v1.ReplayRequest
+	45, // 20: healthledger.v1.ReadRequest.open_past:type_name -> healthledger.v1.OpenPastRequest
+	46, // 21: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
 	13, // 22: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
 	15, // 23: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
-	45, // 24: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
-	46, // 25: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
-	47, // 26: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
-	48, // 27: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
-	49, // 28: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
-	50, // 29: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
-	51, // 30: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
-	52, // 31: healthledger.v1.SignDecisionRequest.decide_objects:type_name -> healthledger.v1.DecideObjectsRequest
-	53, // 32: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
-	54, // 33: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
+	47, // 24: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
+	48, // 25: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
+	49, // 26: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
+	50, // 27: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
+	51, // 28: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
+	52, // 29: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
+	53, // 30: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
+	54, // 31: healthledger.v1.SignDecisionRequest.decide_objects:type_name -> healthledger.v1.DecideObjectsRequest
+	55, // 32: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
+	56, // 33: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
 	16, // 34: healthledger.v1.SignDecisionRequest.replace_credential:type_name -> healthledger.v1.CredentialDraft
-	55, // 35: healthledger.v1.SignDecisionRequest.change_passphrase:type_name -> healthledger.v1.ChangePassphraseRequest
-	56, // 36: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
-	57, // 37: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
-	58, // 38: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
-	59, // 39: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	1,  // 40: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
-	3,  // 41: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
-	5,  // 42: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
-	8,  // 43: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
-	14, // 44: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
-	18, // 45: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
-	20, // 46: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
-	22, // 47: healthledger.v1.ProjectorService.CosignCheckpoint:input_type -> healthledger.v1.CosignCheckpointRequest
-	24, // 48: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
-	2,  // 49: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
-	4,  // 50: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
-	6,  // 51: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
-	10, // 52: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
-	17, // 53: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
-	19, // 54: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
-	21, // 55: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
-	23, // 56: healthledger.v1.ProjectorService.CosignCheckpoint:output_type -> healthledger.v1.CosignCheckpointResponse
-	25, // 57: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
-	49, // [49:58] is the sub-list for method output_type
-	40, // [40:49] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	57, // 35: healthledger.v1.SignDecisionRequest.change_passphrase:type_name -> healthledger.v1.ChangePassphraseRequest
+	58, // 36: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
+	59, // 37: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
+	60, // 38: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
+	61, // 39: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	62, // 40: healthledger.v1.AuditLogResponse.faults:type_name -> healthledger.v1.LogFault
+	1,  // 41: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
+	3,  // 42: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
+	5,  // 43: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
+	8,  // 44: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
+	14, // 45: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
+	18, // 46: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
+	20, // 47: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
+	22, // 48: healthledger.v1.ProjectorService.AuditLog:input_type -> healthledger.v1.AuditLogRequest
+	24, // 49: healthledger.v1.ProjectorService.CosignCheckpoint:input_type -> healthledger.v1.CosignCheckpointRequest
+	26, // 50: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
+	2,  // 51: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
+	4,  // 52: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
+	6,  // 53: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
+	10, // 54: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
+	17, // 55: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
+	19, // 56: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
+	21, // 57: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
+	23, // 58: healthledger.v1.ProjectorService.AuditLog:output_type -> healthledger.v1.AuditLogResponse
+	25, // 59: healthledger.v1.ProjectorService.CosignCheckpoint:output_type -> healthledger.v1.CosignCheckpointResponse
+	27, // 60: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
+	51, // [51:61] is the sub-list for method output_type
+	41, // [41:51] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_projector_proto_init() }
@@ -2332,7 +2473,7 @@ func file_healthledger_v1_projector_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_projector_proto_rawDesc), len(file_healthledger_v1_projector_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

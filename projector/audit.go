@@ -1,0 +1,183 @@
+package projector
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+
+	"healthledger/authz"
+	"healthledger/ledger/log"
+	"healthledger/ledger/seal"
+	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
+)
+
+const (
+	// auditStep is how long a call opens segments.
+	auditStep = time.Second
+	// maxClockSkew is how far the time of an event may be behind that of one before it: events
+	// get theirs when they are accepted, and may wait for one another.
+	maxClockSkew = time.Minute
+)
+
+// Kinds of faults that an audit finds.
+const (
+	faultDamaged  = "damaged"
+	faultDecision = "decision"
+)
+
+// An audit opens a whole log. It says what only the owner's keys show: the rest, signatures,
+// order and keys, is the daemon's to verify, who needs none.
+type audit struct {
+	store   seal.StoreID
+	state   *authz.State
+	details map[uint64][]byte
+	// chained: every decision so far follows the one before.
+	chained bool
+	// latest time of an event so far, and the segment with which it goes back.
+	latest int64
+	back   uint64
+
+	next, opened uint64
+	faults       []*pb.LogFault
+}
+
+// AuditLog goes on with the audit of the log. Errors: STORE_LOCKED, FAILED_PRECONDITION where
+// another audit was begun since.
+func (s *service) AuditLog(ctx context.Context, req *pb.AuditLogRequest) (*pb.AuditLogResponse, error) {
+	open, err := s.opened()
+	if err != nil {
+		return nil, err
+	}
+	open.auditing.Lock()
+	defer open.auditing.Unlock()
+	if req.GetFrom() == 1 {
+		open.audit = &audit{
+			store: s.store, state: authz.NewState(verifier{s.config.GetOwnerKey(), s.store}, true),
+			details: map[uint64][]byte{}, chained: true, next: 1,
+		}
+	}
+	a := open.audit
+	if a == nil || a.next != req.GetFrom() {
+		return nil, rpc.Error(connect.CodeFailedPrecondition, &pb.ErrorDetail{Reason: rpc.ReasonFailedPrecondition},
+			"another verification has taken the place of this one: begin again")
+	}
+	if err := open.with(func(*projection) error { return a.step(ctx, open, req.GetTo()) }); err != nil {
+		return nil, s.internal("audit", err)
+	}
+	resp := &pb.AuditLogResponse{Next: a.next, Faults: a.faults, Opened: a.opened, TimeBack: a.back}
+	a.faults = nil
+	return resp, nil
+}
+
+// errPause ends a step.
+var errPause = errors.New("pause")
+
+// step opens segments for about as long as auditStep. What the log does not have is left out:
+// the daemon says so.
+func (a *audit) step(ctx context.Context, o *openStore, to uint64) error {
+	opener := o.keys.Opener(o.store, o.directory)
+	defer opener.Destroy()
+	reader := log.NewGuestReader(o.conn, o.store)
+	for until := time.Now().Add(auditStep); a.next <= to; {
+		err := reader.Read(ctx, a.next, to, func(e log.Entry) error {
+			a.segment(opener, e)
+			a.next = e.Sequence + 1
+			if time.Now().After(until) {
+				return errPause
+			}
+			return nil
+		})
+		var loss *log.LossError
+		switch {
+		case errors.As(err, &loss):
+			a.next = loss.To + 1
+		case errors.Is(err, errPause):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *audit) segment(opener *seal.Opener, e log.Entry) {
+	segment, err := seal.ParseSegment(e.Payload)
+	if err != nil {
+		return // the daemon says so
+	}
+	body := segment.Body
+	if segment.Class != seal.Open {
+		if body, err = opener.Open(segment, e.Sequence, nil); errors.Is(err, log.ErrNoWrap) {
+			return // missing rightly or not, which the daemon knows
+		}
+		if err != nil {
+			a.fault(faultDamaged, e.Sequence, "it does not open")
+			return
+		}
+	}
+	events, err := log.AllEvents(body)
+	if err != nil {
+		a.fault(faultDamaged, e.Sequence, "what is sealed in it is malformed")
+		return
+	}
+	if segment.Class != seal.Open {
+		a.opened++
+	}
+	for _, event := range events {
+		if event.GetBody() == nil {
+			a.fault(faultDamaged, e.Sequence, "an event in it is of no known kind")
+		}
+		a.clock(event.GetTime(), e.Sequence)
+		a.decision(event, e.Sequence)
+	}
+}
+
+// clock follows the time of events.
+func (a *audit) clock(at int64, sequence uint64) {
+	if a.back == 0 && at < a.latest-maxClockSkew.Microseconds() {
+		a.back = sequence
+	}
+	a.latest = max(a.latest, at)
+}
+
+// decision checks that decisions follow one another, and that the details are those that they
+// name. After one that does not follow, none can.
+func (a *audit) decision(event *pb.Event, sequence uint64) {
+	switch body := event.GetBody().(type) {
+	case *pb.Event_DecisionDetail:
+		detail := &pb.DecisionDetail{}
+		if proto.Unmarshal(body.DecisionDetail, detail) != nil {
+			a.fault(faultDecision, sequence, "a malformed detail of a decision")
+			return
+		}
+		a.details[detail.GetNumber()] = body.DecisionDetail
+	case *pb.Event_Decision:
+		decision := &pb.Decision{}
+		err := proto.Unmarshal(body.Decision.GetDecision(), decision)
+		if err == nil && a.chained {
+			err = a.state.Decide(body.Decision, a.details[decision.GetNumber()])
+		}
+		delete(a.details, decision.GetNumber())
+		if err != nil {
+			a.chained = false
+			a.fault(faultDecision, sequence, "a decision that is not the next one, or whose detail is missing or another; later ones cannot be checked")
+		}
+	}
+}
+
+// fault notes what is wrong with a segment. What goes on from segment to segment is one fault.
+func (a *audit) fault(kind string, sequence uint64, why string) {
+	if n := len(a.faults); n > 0 {
+		last := a.faults[n-1]
+		if last.GetKind() == kind && last.GetWhy() == why && last.GetTo()+1 >= sequence {
+			last.Segments += sequence - last.GetTo()
+			last.To = sequence
+			return
+		}
+	}
+	a.faults = append(a.faults, &pb.LogFault{From: sequence, To: sequence, Segments: 1, Kind: kind, Why: why})
+}
