@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 
+	"google.golang.org/protobuf/proto"
+
 	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
 	pb "healthledger/proto/healthledger/v1"
@@ -246,6 +248,11 @@ func (l *Ledger) ReplaceDevice() (*pb.DeviceEnrolled, error) {
 		return nil, fmt.Errorf("replace device key: %w", err)
 	}
 	return enrolment(key), nil
+}
+
+// WrittenWith tells whether the owner has enrolled these keys last.
+func (s *Store) WrittenWith(device *pb.DeviceEnrolled) bool {
+	return proto.Equal(s.state.Device(), device)
 }
 
 // SettleDevice finishes the replacement of the device key once no store is written with the one

@@ -68,6 +68,8 @@ type Ledger struct {
 	stores map[seal.StoreID]*Store
 	// broken stores are there but cannot be served, and why.
 	broken map[seal.StoreID]error
+	// restoring stores are none yet.
+	restoring map[seal.StoreID]*Restoration
 }
 
 // Open opens every store of a data directory. A store that cannot be opened does not
@@ -76,6 +78,7 @@ func Open(ctx context.Context, c Config) (*Ledger, error) {
 	l := &Ledger{
 		dir: c.Dir, admin: c.Admin, appender: c.Appender, logger: c.Logger, now: c.Now, room: c.Room,
 		stores: map[seal.StoreID]*Store{}, broken: map[seal.StoreID]error{},
+		restoring: map[seal.StoreID]*Restoration{},
 	}
 	if l.room == nil {
 		l.room = func(disk.Use) error { return nil }
@@ -94,6 +97,8 @@ func Open(ctx context.Context, c Config) (*Ledger, error) {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
 	for _, id := range ids {
+		// A restoration that had come to its last line.
+		_ = os.Remove(restoringPath(l.pinPath(id)))
 		s, err := l.open(ctx, id)
 		if err != nil {
 			l.logger.Error("store cannot be served", "store", id.String(), "error", err)

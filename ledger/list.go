@@ -52,6 +52,25 @@ func (s *Store) ListLog(ctx context.Context, from uint64, limit uint32) (*pb.Lis
 	return resp, nil
 }
 
+// pageBytes is about how many bytes of segments are read at once: what fits a message
+// together with the largest segment.
+const pageBytes = 768 << 10
+
+// Segments returns sealed segments from a sequence on, up to the end or to a given one, as
+// many as fit a message. Errors: ErrNoSegment, and what segments of the log are lost.
+func (s *Store) Segments(ctx context.Context, from, to uint64) ([][]byte, error) {
+	end, _, _ := s.Head()
+	if from == 0 || from > end {
+		return nil, fmt.Errorf("read segment %d of store %s: %w: it ends at %d", from, s.id, ErrNoSegment, end)
+	}
+	entries, err := s.reader.Page(ctx, from, min(to, end), pageBytes)
+	payloads := make([][]byte, len(entries))
+	for i, e := range entries {
+		payloads[i] = e.Payload
+	}
+	return payloads, err
+}
+
 // LogState is what JetStream knows of a log.
 type LogState struct {
 	// Bytes that it takes.

@@ -59,9 +59,8 @@ type Verification struct {
 	// whole: every segment so far is a leaf of the tree.
 	whole bool
 	state *authz.State
-	// enrolled is the device that has to sign the next segment, by which decision.
-	enrolled   *pb.DeviceEnrolled
-	enrolledBy uint64
+	// enrolled is the device that has to sign the next segment.
+	enrolled log.Enrolment
 	// remembered are the decisions that the daemon has in its cache. They stand for those in
 	// segments that were sealed to a key that it does not have any more.
 	remembered []*pb.SignedDecision
@@ -110,6 +109,7 @@ func (l *Ledger) verify(ctx context.Context, id seal.StoreID, checkpoint []byte)
 		owner: pinned.chain(), sealed: map[seal.Class]sealedAt{}, pins: []pin{pinned}, pinPath: l.pinPath(id),
 	}
 	v.state, v.verified = authz.NewState(v.owner, false), filepath.Join(l.storePath(id), "verified")
+	v.enrolled = log.Enrolment{Owner: v.owner.owner}
 	v.remembered = readDecisions(filepath.Join(l.storePath(id), "decisions"))
 	if len(checkpoint) > 0 {
 		against, err := openCheckpoint(checkpoint, id, v.signers())

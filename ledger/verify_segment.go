@@ -27,9 +27,9 @@ func (v *Verification) segment(opener deviceOpener, e log.Entry) {
 		return
 	}
 	if segment.Class == seal.Open {
-		v.enrol(segment.Body)
+		v.enrolled = v.enrolled.Next(v.id, segment.Body)
 	}
-	if v.enrolled == nil || segment.Verify(v.id, e.Sequence, v.enrolled.GetSigningKey()) != nil {
+	if v.enrolled.Device == nil || segment.Verify(v.id, e.Sequence, v.enrolled.Device.GetSigningKey()) != nil {
 		v.fault(faultDamaged, e.Sequence, e.Sequence, "the daemon that was enrolled has not signed it for this place")
 		return
 	}
@@ -123,7 +123,7 @@ func (v *Verification) public(opener deviceOpener, segment seal.Segment, sequenc
 // checkpoint compares a checkpoint in the log with what is before it. Behind a hole only its
 // signature can be checked.
 func (v *Verification) checkpoint(signed *pb.Checkpointed, sequence uint64) {
-	c, err := log.OpenCheckpointed(signed, v.id, v.enrolled.GetSigningKey(), v.owner.owner)
+	c, err := log.OpenCheckpointed(signed, v.id, v.enrolled.Device.GetSigningKey(), v.enrolled.Owner)
 	if err == nil && v.whole {
 		err = c.Check(sequence, &v.roots)
 	}
@@ -156,37 +156,6 @@ func (v *Verification) recall(to uint64) {
 		number, _ := v.state.Head()
 		if number >= min(to, uint64(len(v.remembered))) || v.state.Decide(v.remembered[number], nil) != nil {
 			return
-		}
-	}
-}
-
-// enrol looks for the enrolment of a device, which stands in the open, as does where another key
-// of the owner's takes over. The segment with it is
-// the first that the device signs. An older enrolment again means nothing.
-func (v *Verification) enrol(body []byte) {
-	blocks, err := log.DecodeBody(body)
-	if err != nil {
-		return
-	}
-	for _, block := range blocks {
-		events, err := log.Events(block)
-		if err != nil {
-			return
-		}
-		for _, event := range events {
-			d, decision := event.GetDecision(), &pb.Decision{}
-			if proto.Unmarshal(d.GetDecision(), decision) != nil || decision.GetNumber() <= v.enrolledBy ||
-				v.owner.VerifyDecision(d.GetDecision(), d.GetSignature()) != nil {
-				continue
-			}
-			if device := decision.GetDeviceEnrolled(); device != nil {
-				v.enrolled, v.enrolledBy = device, decision.GetNumber()
-			}
-			if r := decision.GetStoreRekeyed(); r != nil {
-				if next, err := v.owner.Rekeyed(decision.GetPrevious(), r); err == nil {
-					v.owner, v.enrolledBy = next.(verifier), decision.GetNumber()
-				}
-			}
 		}
 	}
 }

@@ -77,6 +77,8 @@ func write(author *authz.Author, now int64, req *pb.SignDecisionRequest) (*pb.Ne
 		return author.GrantDisclosure(now, draft.GrantDisclosure)
 	case *pb.SignDecisionRequest_RevokeDisclosure:
 		return author.RevokeDisclosure(now, draft.RevokeDisclosure.GetNumber())
+	case *pb.SignDecisionRequest_EnrolDevice:
+		return author.EnrolDevice(now, draft.EnrolDevice)
 	default:
 		return nil, errors.New("no draft")
 	}

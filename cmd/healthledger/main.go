@@ -51,6 +51,9 @@ type commands struct {
 	Access        accessCmd        `cmd:"" help:"Show who has read what, when and how often."`
 	Log           logCmd           `cmd:"" help:"Look at the log: what needs no key, and its events."`
 	Replay        replayCmd        `cmd:"" help:"Make the view anew from the log while it is read, or compare it with what the log gives."`
+	Backup        backupCmd        `cmd:"" help:"Back the store up to two files, of which the log's is only gone on with."`
+	Restore       restoreCmd       `cmd:"" help:"Make a store of a backup, on this machine or another."`
+	Device        deviceCmd        `cmd:"" help:"Replace the key that this machine writes the log with."`
 	Bench         benchCmd         `cmd:"" help:"Measure this machine against its limits."`
 	Demo          demoCmd          `cmd:"" help:"Show the main job on a made-up export."`
 	Projector     projectorCmd     `cmd:"" hidden:""`

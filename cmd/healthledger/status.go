@@ -29,6 +29,9 @@ func (c *statusCmd) Run(ctx context.Context, g *globals) error {
 	w := tabwriter.NewWriter(g.out, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(w, "Store\t%s\n", s.GetStore())
 	fmt.Fprintf(w, "State\t%s\n", stateName(s.GetState()))
+	if s.GetAwaitsOwner() {
+		fmt.Fprintln(w, "Writes\trefused: another daemon was the last to write this log. Unlock the store here once")
+	}
 	if s.GetDetailed() {
 		printStatus(w, s, time.Now())
 	}

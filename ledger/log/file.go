@@ -27,6 +27,79 @@ func WriteFile(path string, data []byte) error {
 	return place(path, data, os.Rename)
 }
 
+// ReplaceFile is WriteFile that destroys the content of the file before.
+func ReplaceFile(path string, data []byte) error {
+	before, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NOFOLLOW, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return WriteFile(path, data)
+	}
+	if err != nil {
+		return fmt.Errorf("replace %s: %w", filepath.Base(path), err)
+	}
+	defer before.Close()
+	if err := dropLeftovers(path); err != nil {
+		return fmt.Errorf("replace %s: %w", filepath.Base(path), err)
+	}
+	// A rename takes its only name. With a second one a crash leaves what the next call
+	// destroys; not every filesystem has them.
+	second := temporaryName(path)
+	linked := os.Link(path, second) == nil
+	if err := WriteFile(path, data); err != nil {
+		return err
+	}
+	if err := blank(before); err != nil {
+		return fmt.Errorf("replace %s: destroy the one before: %w", filepath.Base(path), err)
+	}
+	if linked {
+		err = errors.Join(removeAny(second), syncFolder(filepath.Dir(path)))
+	}
+	return err
+}
+
+// dropLeftovers destroys what interrupted writes of a path have left, but of a second name of
+// the file itself only the name.
+func dropLeftovers(path string) error {
+	current, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if !isTemporary(entry.Name()) || !strings.HasPrefix(entry.Name(), "."+filepath.Base(path)+".") {
+			continue
+		}
+		name := filepath.Join(filepath.Dir(path), entry.Name())
+		info, err := os.Lstat(name)
+		if err == nil && os.SameFile(info, current) {
+			err = removeAny(name)
+		} else if err == nil {
+			err = overwrite(name)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// blank writes zeros over all that is in a file.
+func blank(file *os.File) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	if _, err := io.CopyN(file, zeros{}, info.Size()); err != nil {
+		return err
+	}
+	return file.Sync()
+}
+
 // createFile is WriteFile for a path where nothing may be yet: otherwise the error
 // matches fs.ErrExist and nothing has changed.
 func createFile(path string, data []byte) error {
@@ -190,14 +263,7 @@ func overwrite(path string) error {
 	if err != nil {
 		return err
 	}
-	info, err := file.Stat()
-	if err == nil {
-		_, err = io.CopyN(file, zeros{}, info.Size())
-	}
-	if err == nil {
-		err = file.Sync()
-	}
-	if err := errors.Join(err, file.Close()); err != nil {
+	if err := errors.Join(blank(file), file.Close()); err != nil {
 		return err
 	}
 	return removeAny(path)

@@ -1,6 +1,9 @@
 package log
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -193,6 +196,95 @@ func (d *KeyDirectory) PutViewKey(key []byte) error {
 // gone already.
 func (d *KeyDirectory) DestroyViewKey() error {
 	return DestroyFile(filepath.Join(d.path, viewKeyFile))
+}
+
+// Export calls fn with every file that a backup needs, in order of the names in each folder:
+// keyrings and wraps, staged ones too. The view's key is not among them, nor what was being
+// destroyed.
+func (d *KeyDirectory) Export(fn func(name string, content []byte) error) error {
+	top, err := os.ReadDir(d.path)
+	if err != nil {
+		return fmt.Errorf("export key directory: %w", err)
+	}
+	folders := []string{""}
+	for _, entry := range top {
+		if isEpochs(entry.Name()) {
+			folders = append(folders, entry.Name())
+		}
+	}
+	for _, folder := range folders {
+		entries, err := os.ReadDir(filepath.Join(d.path, folder))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // replaced meanwhile
+		}
+		if err != nil {
+			return fmt.Errorf("export key directory: %w", err)
+		}
+		for _, entry := range entries {
+			if err := d.export(filepath.Join(folder, entry.Name()), fn); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (d *KeyDirectory) export(name string, fn func(name string, content []byte) error) error {
+	if !isExported(name) {
+		return nil
+	}
+	content, err := d.read(name, errGone)
+	if errors.Is(err, errGone) || err == nil && len(bytes.Trim(content, "\x00")) == 0 {
+		return nil // destroyed meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	return fn(name, content)
+}
+
+var errGone = errors.New("no such file in the key directory")
+
+// Import writes a file that Export has named. It is on the disk when Import returns.
+func (d *KeyDirectory) Import(name string, content []byte) error {
+	if !isExported(name) || len(content) > maxKeyFile {
+		return fmt.Errorf("import %q: no file of a key directory", name)
+	}
+	path := filepath.Join(d.path, name)
+	if err := os.Mkdir(filepath.Dir(path), folderMode); err == nil {
+		err = syncFolder(d.path)
+		if err != nil {
+			return fmt.Errorf("import %q: %w", name, err)
+		}
+	} else if !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("import %q: %w", name, err)
+	}
+	return WriteFile(path, content)
+}
+
+// isExported tells whether a name is that of a file which a backup has.
+func isExported(name string) bool {
+	folder, base := filepath.Split(name)
+	if folder == "" {
+		return name == keyringFile || isStaged(name, keyringFile)
+	}
+	class, digits, found := strings.Cut(base, "-")
+	return isEpochs(strings.TrimSuffix(folder, "/")) && found && class != "" && strings.Trim(class, "abcdefghijklmnopqrstuvwxyz") == "" &&
+		len(digits) == epochDigits && digits == strings.ToLower(digits) && isHex(digits)
+}
+
+// isEpochs tells whether a name is that of a folder of wraps.
+func isEpochs(name string) bool { return name == epochsFolder || isStaged(name, epochsFolder) }
+
+// isStaged tells whether a name is that of what is to replace another, with the hash of a keyring.
+func isStaged(name, of string) bool {
+	hash, found := strings.CutPrefix(name, of+".")
+	return found && len(hash) == 2*sha256.Size && hash == strings.ToLower(hash) && isHex(hash)
+}
+
+func isHex(s string) bool {
+	_, err := hex.DecodeString(s)
+	return err == nil
 }
 
 func (d *KeyDirectory) read(name string, missing error) ([]byte, error) {

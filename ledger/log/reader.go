@@ -128,6 +128,25 @@ func (r *Reader) Read(ctx context.Context, from, to uint64, fn func(Entry) error
 	return nil
 }
 
+// Page returns the first segments of a range, at least one, of about so many bytes at most.
+// Errors are those of Read.
+func (r *Reader) Page(ctx context.Context, from, to uint64, bytes int) (entries []Entry, err error) {
+	page := &Reader{js: r.js, store: r.store, stall: r.stall, patience: r.patience, batchBytes: bytes}
+	size := 0
+	full := errors.New("full")
+	err = page.Read(ctx, from, to, func(e Entry) error {
+		if size += len(e.Payload); len(entries) > 0 && size > bytes {
+			return full
+		}
+		entries = append(entries, e)
+		return nil
+	})
+	if errors.Is(err, full) {
+		err = nil
+	}
+	return entries, err
+}
+
 // fetch sends all segments of the range in order.
 func (r *Reader) fetch(ctx context.Context, next, to uint64, chunks chan<- []Entry) error {
 	wait := newBackoff(r.patience)

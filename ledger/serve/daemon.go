@@ -253,7 +253,7 @@ func (d *Daemon) keeper(id seal.StoreID) (*keeper, error) {
 	if !ok {
 		logger := d.options.Logger.With("store", id.String())
 		k = &keeper{
-			store: store, launch: d.options.Launch, throttle: d.slow, clock: d.clock, autoLock: d.options.AutoLock, every: watchEvery,
+			store: store, launch: d.options.Launch, device: d.ledger.Device, throttle: d.slow, clock: d.clock, autoLock: d.options.AutoLock, every: watchEvery,
 			logger: logger, state: pb.LockState_LOCK_STATE_LOCKED, sessions: newSessions(d.clock),
 			exports:   &exports{store: store, clock: d.clock, logger: logger, open: map[[32]byte]*export{}},
 			refusals:  newRefusals(store, logger),

@@ -39,6 +39,8 @@ type keeper struct {
 	store     *ledger.Store
 	configure func() (config *pb.ProjectorConfig, revoke func(), err error)
 	launch    Launch
+	// device returns the public keys of this daemon that are to be enrolled.
+	device func() *pb.DeviceEnrolled
 	// push tells apps of changes from when the store can be read until the context ends;
 	// nil: nobody does.
 	push func(context.Context, Projector)

@@ -55,6 +55,19 @@ func (s *ownerService) ProveLog(ctx context.Context, req *pb.ProveLogRequest) (*
 	return resp, nil
 }
 
+// ReadSegments implements pb.OwnerServiceHandler.
+func (s *ownerService) ReadSegments(ctx context.Context, req *pb.ReadSegmentsRequest) (*pb.ReadSegmentsResponse, error) {
+	k, err := s.keeper(ctx)
+	if err != nil {
+		return nil, err
+	}
+	payloads, err := k.store.Segments(ctx, req.GetFrom(), req.GetTo())
+	if err != nil {
+		return nil, refuseProof(err)
+	}
+	return &pb.ReadSegmentsResponse{Segments: payloads}, nil
+}
+
 func refuseProof(err error) error {
 	switch {
 	case errors.Is(err, tree.ErrCheckpoint):

@@ -21,7 +21,7 @@ func (s *ownerService) Status(ctx context.Context, _ *pb.StatusRequest) (*pb.Sta
 		return nil, err
 	}
 	state, locksIn, fault := k.State()
-	resp := &pb.StatusResponse{Store: k.store.ID().String(), State: state}
+	resp := &pb.StatusResponse{Store: k.store.ID().String(), State: state, AwaitsOwner: !k.store.Enrolled()}
 	from, _ := rpc.CallerFrom(ctx)
 	if _, ok := k.sessions.Check(from.Session); !ok {
 		return resp, nil

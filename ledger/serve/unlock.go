@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -159,6 +160,12 @@ func (k *keeper) caughtUp(ctx context.Context, process Projector, target uint64)
 			k.report(errors.New(resp.GetFault()))
 			return false
 		case resp.GetReady():
+			if err := k.settle(ctx, process); err != nil {
+				if ctx.Err() == nil {
+					k.report(fmt.Errorf("this daemon cannot write the log: %w", err))
+				}
+				return false
+			}
 			k.mu.Lock()
 			defer k.mu.Unlock()
 			if k.state == pb.LockState_LOCK_STATE_UNLOCKING {

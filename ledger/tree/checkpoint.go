@@ -119,6 +119,17 @@ func OpenCheckpoint(signed []byte, verifier note.Verifier) (Checkpoint, error) {
 	return c, nil
 }
 
+// ReadCheckpoint returns the checkpoint in a signed note, whoever has signed it. The error is
+// ErrCheckpoint.
+func ReadCheckpoint(signed []byte) (Checkpoint, error) {
+	text, _, found := strings.Cut(string(signed), "\n\n")
+	c, ok := parseCheckpoint(text + "\n")
+	if !found || !ok || len(signed) > MaxCheckpoint {
+		return Checkpoint{}, fmt.Errorf("%w: its text is not an origin, a size and a root", ErrCheckpoint)
+	}
+	return c, nil
+}
+
 // parseCheckpoint reads exactly what text makes.
 func parseCheckpoint(text string) (Checkpoint, bool) {
 	lines := strings.Split(text, "\n")

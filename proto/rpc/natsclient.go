@@ -395,6 +395,18 @@ func (o ownerClient) ProveLog(ctx context.Context, r *pb.ProveLogRequest) (*pb.P
 	return call[pb.ProveLogRequest, pb.ProveLogResponse](ctx, o.c, "ProveLog", r)
 }
 
+func (o ownerClient) ReplaceDevice(ctx context.Context, r *pb.ReplaceDeviceRequest) (*pb.ReplaceDeviceResponse, error) {
+	return call[pb.ReplaceDeviceRequest, pb.ReplaceDeviceResponse](ctx, o.c, "ReplaceDevice", r)
+}
+
+func (o ownerClient) ReadSegments(ctx context.Context, r *pb.ReadSegmentsRequest) (*pb.ReadSegmentsResponse, error) {
+	return call[pb.ReadSegmentsRequest, pb.ReadSegmentsResponse](ctx, o.c, "ReadSegments", r)
+}
+
+func (o ownerClient) RestoreStore(ctx context.Context, r *pb.RestoreStoreRequest) (*pb.RestoreStoreResponse, error) {
+	return call[pb.RestoreStoreRequest, pb.RestoreStoreResponse](ctx, o.c, "RestoreStore", r)
+}
+
 func (o ownerClient) VerifyLog(ctx context.Context, r *pb.VerifyLogRequest) (*pb.VerifyLogResponse, error) {
 	return call[pb.VerifyLogRequest, pb.VerifyLogResponse](ctx, o.c, "VerifyLog", r)
 }

@@ -28,6 +28,7 @@ var rooms = map[string][]string{
 	"ledger/log":            {"proto/...", "ledger/seal", "ledger/tree"},
 	"ledger/seal":           {"proto/..."},
 	"ledger/tree":           {"proto/..."},
+	"ledger/backup":         {"proto/...", "ledger/log", "ledger/seal", "ledger/tree"},
 	"ledger/serve":          {"proto/...", "authz", "ledger/..."},
 	"ledger/importer":       {"proto/..."},
 	"projector":             {"proto/...", "authz", "ledger/log", "ledger/seal", "ledger/tree", "projector/..."},

@@ -102,6 +102,15 @@ const (
 	// OwnerServiceCloseExportProcedure is the fully-qualified name of the OwnerService's CloseExport
 	// RPC.
 	OwnerServiceCloseExportProcedure = "/healthledger.v1.OwnerService/CloseExport"
+	// OwnerServiceReplaceDeviceProcedure is the fully-qualified name of the OwnerService's
+	// ReplaceDevice RPC.
+	OwnerServiceReplaceDeviceProcedure = "/healthledger.v1.OwnerService/ReplaceDevice"
+	// OwnerServiceReadSegmentsProcedure is the fully-qualified name of the OwnerService's ReadSegments
+	// RPC.
+	OwnerServiceReadSegmentsProcedure = "/healthledger.v1.OwnerService/ReadSegments"
+	// OwnerServiceRestoreStoreProcedure is the fully-qualified name of the OwnerService's RestoreStore
+	// RPC.
+	OwnerServiceRestoreStoreProcedure = "/healthledger.v1.OwnerService/RestoreStore"
 	// OwnerServiceListLogProcedure is the fully-qualified name of the OwnerService's ListLog RPC.
 	OwnerServiceListLogProcedure = "/healthledger.v1.OwnerService/ListLog"
 	// OwnerServiceSignCheckpointProcedure is the fully-qualified name of the OwnerService's
@@ -183,6 +192,14 @@ type OwnerServiceClient interface {
 	OpenExport(context.Context, *OpenExportRequest) (*OpenExportResponse, error)
 	// CloseExport ends an export, and records how much was handed over under a grant.
 	CloseExport(context.Context, *CloseExportRequest) (*CloseExportResponse, error)
+	// ReplaceDevice makes another device key the one that the log is written with. It needs a
+	// fresh session.
+	ReplaceDevice(context.Context, *ReplaceDeviceRequest) (*ReplaceDeviceResponse, error)
+	// ReadSegments returns sealed segments as the log has them; it needs no secrets.
+	ReadSegments(context.Context, *ReadSegmentsRequest) (*ReadSegmentsResponse, error)
+	// RestoreStore makes a store of a backup, in several calls: what it is, its key directory,
+	// its segments, and that it is whole. Until the last one there is no store.
+	RestoreStore(context.Context, *RestoreStoreRequest) (*RestoreStoreResponse, error)
 	// ListLog describes the segments of the log; it needs no secrets.
 	ListLog(context.Context, *ListLogRequest) (*ListLogResponse, error)
 	// SignCheckpoint signs what the log is now; it needs no secrets.
@@ -376,6 +393,24 @@ func NewOwnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(ownerServiceMethods.ByName("CloseExport")),
 			connect.WithClientOptions(opts...),
 		),
+		replaceDevice: connect.NewClient[ReplaceDeviceRequest, ReplaceDeviceResponse](
+			httpClient,
+			baseURL+OwnerServiceReplaceDeviceProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("ReplaceDevice")),
+			connect.WithClientOptions(opts...),
+		),
+		readSegments: connect.NewClient[ReadSegmentsRequest, ReadSegmentsResponse](
+			httpClient,
+			baseURL+OwnerServiceReadSegmentsProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("ReadSegments")),
+			connect.WithClientOptions(opts...),
+		),
+		restoreStore: connect.NewClient[RestoreStoreRequest, RestoreStoreResponse](
+			httpClient,
+			baseURL+OwnerServiceRestoreStoreProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("RestoreStore")),
+			connect.WithClientOptions(opts...),
+		),
 		listLog: connect.NewClient[ListLogRequest, ListLogResponse](
 			httpClient,
 			baseURL+OwnerServiceListLogProcedure,
@@ -450,6 +485,9 @@ type ownerServiceClient struct {
 	accountDisclosures *connect.Client[AccountDisclosuresRequest, AccountDisclosuresResponse]
 	openExport         *connect.Client[OpenExportRequest, OpenExportResponse]
 	closeExport        *connect.Client[CloseExportRequest, CloseExportResponse]
+	replaceDevice      *connect.Client[ReplaceDeviceRequest, ReplaceDeviceResponse]
+	readSegments       *connect.Client[ReadSegmentsRequest, ReadSegmentsResponse]
+	restoreStore       *connect.Client[RestoreStoreRequest, RestoreStoreResponse]
 	listLog            *connect.Client[ListLogRequest, ListLogResponse]
 	signCheckpoint     *connect.Client[SignCheckpointRequest, SignCheckpointResponse]
 	proveLog           *connect.Client[ProveLogRequest, ProveLogResponse]
@@ -702,6 +740,33 @@ func (c *ownerServiceClient) CloseExport(ctx context.Context, req *CloseExportRe
 	return nil, err
 }
 
+// ReplaceDevice calls healthledger.v1.OwnerService.ReplaceDevice.
+func (c *ownerServiceClient) ReplaceDevice(ctx context.Context, req *ReplaceDeviceRequest) (*ReplaceDeviceResponse, error) {
+	response, err := c.replaceDevice.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ReadSegments calls healthledger.v1.OwnerService.ReadSegments.
+func (c *ownerServiceClient) ReadSegments(ctx context.Context, req *ReadSegmentsRequest) (*ReadSegmentsResponse, error) {
+	response, err := c.readSegments.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RestoreStore calls healthledger.v1.OwnerService.RestoreStore.
+func (c *ownerServiceClient) RestoreStore(ctx context.Context, req *RestoreStoreRequest) (*RestoreStoreResponse, error) {
+	response, err := c.restoreStore.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListLog calls healthledger.v1.OwnerService.ListLog.
 func (c *ownerServiceClient) ListLog(ctx context.Context, req *ListLogRequest) (*ListLogResponse, error) {
 	response, err := c.listLog.CallUnary(ctx, connect.NewRequest(req))
@@ -829,6 +894,14 @@ type OwnerServiceHandler interface {
 	OpenExport(context.Context, *OpenExportRequest) (*OpenExportResponse, error)
 	// CloseExport ends an export, and records how much was handed over under a grant.
 	CloseExport(context.Context, *CloseExportRequest) (*CloseExportResponse, error)
+	// ReplaceDevice makes another device key the one that the log is written with. It needs a
+	// fresh session.
+	ReplaceDevice(context.Context, *ReplaceDeviceRequest) (*ReplaceDeviceResponse, error)
+	// ReadSegments returns sealed segments as the log has them; it needs no secrets.
+	ReadSegments(context.Context, *ReadSegmentsRequest) (*ReadSegmentsResponse, error)
+	// RestoreStore makes a store of a backup, in several calls: what it is, its key directory,
+	// its segments, and that it is whole. Until the last one there is no store.
+	RestoreStore(context.Context, *RestoreStoreRequest) (*RestoreStoreResponse, error)
 	// ListLog describes the segments of the log; it needs no secrets.
 	ListLog(context.Context, *ListLogRequest) (*ListLogResponse, error)
 	// SignCheckpoint signs what the log is now; it needs no secrets.
@@ -1018,6 +1091,24 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(ownerServiceMethods.ByName("CloseExport")),
 		connect.WithHandlerOptions(opts...),
 	)
+	ownerServiceReplaceDeviceHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceReplaceDeviceProcedure,
+		svc.ReplaceDevice,
+		connect.WithSchema(ownerServiceMethods.ByName("ReplaceDevice")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ownerServiceReadSegmentsHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceReadSegmentsProcedure,
+		svc.ReadSegments,
+		connect.WithSchema(ownerServiceMethods.ByName("ReadSegments")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ownerServiceRestoreStoreHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceRestoreStoreProcedure,
+		svc.RestoreStore,
+		connect.WithSchema(ownerServiceMethods.ByName("RestoreStore")),
+		connect.WithHandlerOptions(opts...),
+	)
 	ownerServiceListLogHandler := connect.NewUnaryHandlerSimple(
 		OwnerServiceListLogProcedure,
 		svc.ListLog,
@@ -1116,6 +1207,12 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 			ownerServiceOpenExportHandler.ServeHTTP(w, r)
 		case OwnerServiceCloseExportProcedure:
 			ownerServiceCloseExportHandler.ServeHTTP(w, r)
+		case OwnerServiceReplaceDeviceProcedure:
+			ownerServiceReplaceDeviceHandler.ServeHTTP(w, r)
+		case OwnerServiceReadSegmentsProcedure:
+			ownerServiceReadSegmentsHandler.ServeHTTP(w, r)
+		case OwnerServiceRestoreStoreProcedure:
+			ownerServiceRestoreStoreHandler.ServeHTTP(w, r)
 		case OwnerServiceListLogProcedure:
 			ownerServiceListLogHandler.ServeHTTP(w, r)
 		case OwnerServiceSignCheckpointProcedure:
@@ -1245,6 +1342,18 @@ func (UnimplementedOwnerServiceHandler) OpenExport(context.Context, *OpenExportR
 
 func (UnimplementedOwnerServiceHandler) CloseExport(context.Context, *CloseExportRequest) (*CloseExportResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.CloseExport is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) ReplaceDevice(context.Context, *ReplaceDeviceRequest) (*ReplaceDeviceResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.ReplaceDevice is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) ReadSegments(context.Context, *ReadSegmentsRequest) (*ReadSegmentsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.ReadSegments is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) RestoreStore(context.Context, *RestoreStoreRequest) (*RestoreStoreResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.RestoreStore is not implemented"))
 }
 
 func (UnimplementedOwnerServiceHandler) ListLog(context.Context, *ListLogRequest) (*ListLogResponse, error) {

@@ -288,6 +288,9 @@ type StatusResponse struct {
 	Plausibility Plausibility `protobuf:"varint,12,opt,name=plausibility,proto3,enum=healthledger.v1.Plausibility" json:"plausibility,omitempty"`
 	// When the grace period or the automatic lock ends the session.
 	LocksAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=locks_at,json=locksAt,proto3" json:"locks_at,omitempty"`
+	// With or without a session: this daemon does not write the store's log until its owner has
+	// unlocked it here once.
+	AwaitsOwner bool `protobuf:"varint,40,opt,name=awaits_owner,json=awaitsOwner,proto3" json:"awaits_owner,omitempty"`
 	// What the owner should know: keys that could be swapped out, ….
 	Warnings []string `protobuf:"bytes,10,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	// The last checkpoint in the log: how many segments it commits to, and when it was made.
@@ -409,6 +412,13 @@ func (x *StatusResponse) GetLocksAt() *timestamppb.Timestamp {
 		return x.LocksAt
 	}
 	return nil
+}
+
+func (x *StatusResponse) GetAwaitsOwner() bool {
+	if x != nil {
+		return x.AwaitsOwner
+	}
+	return false
 }
 
 func (x *StatusResponse) GetWarnings() []string {
@@ -3468,6 +3478,595 @@ func (x *AccessSummary) GetPurposes() []string {
 	return nil
 }
 
+type ReplaceDeviceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplaceDeviceRequest) Reset() {
+	*x = ReplaceDeviceRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplaceDeviceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplaceDeviceRequest) ProtoMessage() {}
+
+func (x *ReplaceDeviceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplaceDeviceRequest.ProtoReflect.Descriptor instead.
+func (*ReplaceDeviceRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{58}
+}
+
+type ReplaceDeviceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ed25519 public key of the new device key.
+	SigningKey []byte `protobuf:"bytes,1,opt,name=signing_key,json=signingKey,proto3" json:"signing_key,omitempty"`
+	// How many other stores of this daemon are still written with the one before, which stays
+	// until their owners have replaced it, too.
+	StoresLeft    uint32 `protobuf:"varint,2,opt,name=stores_left,json=storesLeft,proto3" json:"stores_left,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplaceDeviceResponse) Reset() {
+	*x = ReplaceDeviceResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplaceDeviceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplaceDeviceResponse) ProtoMessage() {}
+
+func (x *ReplaceDeviceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplaceDeviceResponse.ProtoReflect.Descriptor instead.
+func (*ReplaceDeviceResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *ReplaceDeviceResponse) GetSigningKey() []byte {
+	if x != nil {
+		return x.SigningKey
+	}
+	return nil
+}
+
+func (x *ReplaceDeviceResponse) GetStoresLeft() uint32 {
+	if x != nil {
+		return x.StoresLeft
+	}
+	return 0
+}
+
+type ReadSegmentsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first, and the last that is wanted.
+	From          uint64 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	To            uint64 `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadSegmentsRequest) Reset() {
+	*x = ReadSegmentsRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadSegmentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadSegmentsRequest) ProtoMessage() {}
+
+func (x *ReadSegmentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadSegmentsRequest.ProtoReflect.Descriptor instead.
+func (*ReadSegmentsRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *ReadSegmentsRequest) GetFrom() uint64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *ReadSegmentsRequest) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+type ReadSegmentsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Payloads in the order of the log, at least one; as many as a message holds.
+	Segments      [][]byte `protobuf:"bytes,1,rep,name=segments,proto3" json:"segments,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadSegmentsResponse) Reset() {
+	*x = ReadSegmentsResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadSegmentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadSegmentsResponse) ProtoMessage() {}
+
+func (x *ReadSegmentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadSegmentsResponse.ProtoReflect.Descriptor instead.
+func (*ReadSegmentsResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *ReadSegmentsResponse) GetSegments() [][]byte {
+	if x != nil {
+		return x.Segments
+	}
+	return nil
+}
+
+type RestoreStoreRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the restoration in all calls but the first.
+	Run string `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	// Types that are valid to be assigned to Step:
+	//
+	//	*RestoreStoreRequest_Begin
+	//	*RestoreStoreRequest_Keys
+	//	*RestoreStoreRequest_Segments
+	//	*RestoreStoreRequest_End
+	Step          isRestoreStoreRequest_Step `protobuf_oneof:"step"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreStoreRequest) Reset() {
+	*x = RestoreStoreRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreStoreRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreStoreRequest) ProtoMessage() {}
+
+func (x *RestoreStoreRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreStoreRequest.ProtoReflect.Descriptor instead.
+func (*RestoreStoreRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *RestoreStoreRequest) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
+func (x *RestoreStoreRequest) GetStep() isRestoreStoreRequest_Step {
+	if x != nil {
+		return x.Step
+	}
+	return nil
+}
+
+func (x *RestoreStoreRequest) GetBegin() *RestoreBegin {
+	if x != nil {
+		if x, ok := x.Step.(*RestoreStoreRequest_Begin); ok {
+			return x.Begin
+		}
+	}
+	return nil
+}
+
+func (x *RestoreStoreRequest) GetKeys() *KeyFiles {
+	if x != nil {
+		if x, ok := x.Step.(*RestoreStoreRequest_Keys); ok {
+			return x.Keys
+		}
+	}
+	return nil
+}
+
+func (x *RestoreStoreRequest) GetSegments() *RestoreSegments {
+	if x != nil {
+		if x, ok := x.Step.(*RestoreStoreRequest_Segments); ok {
+			return x.Segments
+		}
+	}
+	return nil
+}
+
+func (x *RestoreStoreRequest) GetEnd() *RestoreEnd {
+	if x != nil {
+		if x, ok := x.Step.(*RestoreStoreRequest_End); ok {
+			return x.End
+		}
+	}
+	return nil
+}
+
+type isRestoreStoreRequest_Step interface {
+	isRestoreStoreRequest_Step()
+}
+
+type RestoreStoreRequest_Begin struct {
+	// The store id is that of the call. What an earlier restoration has left is removed.
+	Begin *RestoreBegin `protobuf:"bytes,2,opt,name=begin,proto3,oneof"`
+}
+
+type RestoreStoreRequest_Keys struct {
+	Keys *KeyFiles `protobuf:"bytes,3,opt,name=keys,proto3,oneof"`
+}
+
+type RestoreStoreRequest_Segments struct {
+	Segments *RestoreSegments `protobuf:"bytes,4,opt,name=segments,proto3,oneof"`
+}
+
+type RestoreStoreRequest_End struct {
+	// The checkpoint that was verified: how many segments there are, and their root.
+	End *RestoreEnd `protobuf:"bytes,5,opt,name=end,proto3,oneof"`
+}
+
+func (*RestoreStoreRequest_Begin) isRestoreStoreRequest_Step() {}
+
+func (*RestoreStoreRequest_Keys) isRestoreStoreRequest_Step() {}
+
+func (*RestoreStoreRequest_Segments) isRestoreStoreRequest_Step() {}
+
+func (*RestoreStoreRequest_End) isRestoreStoreRequest_Step() {}
+
+type RestoreBegin struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreBegin) Reset() {
+	*x = RestoreBegin{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreBegin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreBegin) ProtoMessage() {}
+
+func (x *RestoreBegin) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreBegin.ProtoReflect.Descriptor instead.
+func (*RestoreBegin) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{63}
+}
+
+// KeyFiles are files of a key directory.
+type KeyFiles struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Files         []*KeyFile             `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyFiles) Reset() {
+	*x = KeyFiles{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyFiles) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyFiles) ProtoMessage() {}
+
+func (x *KeyFiles) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyFiles.ProtoReflect.Descriptor instead.
+func (*KeyFiles) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *KeyFiles) GetFiles() []*KeyFile {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+type KeyFile struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Path in the key directory.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Content       []byte `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyFile) Reset() {
+	*x = KeyFile{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyFile) ProtoMessage() {}
+
+func (x *KeyFile) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyFile.ProtoReflect.Descriptor instead.
+func (*KeyFile) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *KeyFile) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *KeyFile) GetContent() []byte {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
+// RestoreSegments are the next segments of the log.
+type RestoreSegments struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Payloads      [][]byte               `protobuf:"bytes,1,rep,name=payloads,proto3" json:"payloads,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreSegments) Reset() {
+	*x = RestoreSegments{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreSegments) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreSegments) ProtoMessage() {}
+
+func (x *RestoreSegments) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreSegments.ProtoReflect.Descriptor instead.
+func (*RestoreSegments) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *RestoreSegments) GetPayloads() [][]byte {
+	if x != nil {
+		return x.Payloads
+	}
+	return nil
+}
+
+type RestoreEnd struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Size          uint64                 `protobuf:"varint,1,opt,name=size,proto3" json:"size,omitempty"`
+	Root          []byte                 `protobuf:"bytes,2,opt,name=root,proto3" json:"root,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreEnd) Reset() {
+	*x = RestoreEnd{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreEnd) ProtoMessage() {}
+
+func (x *RestoreEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreEnd.ProtoReflect.Descriptor instead.
+func (*RestoreEnd) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *RestoreEnd) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *RestoreEnd) GetRoot() []byte {
+	if x != nil {
+		return x.Root
+	}
+	return nil
+}
+
+type RestoreStoreResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Run           string                 `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreStoreResponse) Reset() {
+	*x = RestoreStoreResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreStoreResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreStoreResponse) ProtoMessage() {}
+
+func (x *RestoreStoreResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreStoreResponse.ProtoReflect.Descriptor instead.
+func (*RestoreStoreResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *RestoreStoreResponse) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
 type ListLogRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// First sequence wanted; 0: from the start.
@@ -3480,7 +4079,7 @@ type ListLogRequest struct {
 
 func (x *ListLogRequest) Reset() {
 	*x = ListLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3492,7 +4091,7 @@ func (x *ListLogRequest) String() string {
 func (*ListLogRequest) ProtoMessage() {}
 
 func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3505,7 +4104,7 @@ func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogRequest.ProtoReflect.Descriptor instead.
 func (*ListLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{58}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ListLogRequest) GetFrom() uint64 {
@@ -3533,7 +4132,7 @@ type ListLogResponse struct {
 
 func (x *ListLogResponse) Reset() {
 	*x = ListLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3545,7 +4144,7 @@ func (x *ListLogResponse) String() string {
 func (*ListLogResponse) ProtoMessage() {}
 
 func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3558,7 +4157,7 @@ func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogResponse.ProtoReflect.Descriptor instead.
 func (*ListLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{59}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ListLogResponse) GetSegments() []*SegmentInfo {
@@ -3593,7 +4192,7 @@ type SegmentInfo struct {
 
 func (x *SegmentInfo) Reset() {
 	*x = SegmentInfo{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3605,7 +4204,7 @@ func (x *SegmentInfo) String() string {
 func (*SegmentInfo) ProtoMessage() {}
 
 func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3618,7 +4217,7 @@ func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SegmentInfo.ProtoReflect.Descriptor instead.
 func (*SegmentInfo) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{60}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *SegmentInfo) GetSequence() uint64 {
@@ -3678,7 +4277,7 @@ type SignCheckpointRequest struct {
 
 func (x *SignCheckpointRequest) Reset() {
 	*x = SignCheckpointRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3690,7 +4289,7 @@ func (x *SignCheckpointRequest) String() string {
 func (*SignCheckpointRequest) ProtoMessage() {}
 
 func (x *SignCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3703,7 +4302,7 @@ func (x *SignCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*SignCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{61}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{72}
 }
 
 type SignCheckpointResponse struct {
@@ -3720,7 +4319,7 @@ type SignCheckpointResponse struct {
 
 func (x *SignCheckpointResponse) Reset() {
 	*x = SignCheckpointResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3732,7 +4331,7 @@ func (x *SignCheckpointResponse) String() string {
 func (*SignCheckpointResponse) ProtoMessage() {}
 
 func (x *SignCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3745,7 +4344,7 @@ func (x *SignCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*SignCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{62}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *SignCheckpointResponse) GetCheckpoint() string {
@@ -3781,7 +4380,7 @@ type ProveLogRequest struct {
 
 func (x *ProveLogRequest) Reset() {
 	*x = ProveLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3793,7 +4392,7 @@ func (x *ProveLogRequest) String() string {
 func (*ProveLogRequest) ProtoMessage() {}
 
 func (x *ProveLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3806,7 +4405,7 @@ func (x *ProveLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveLogRequest.ProtoReflect.Descriptor instead.
 func (*ProveLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{63}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ProveLogRequest) GetSequence() uint64 {
@@ -3840,7 +4439,7 @@ type ProveLogResponse struct {
 
 func (x *ProveLogResponse) Reset() {
 	*x = ProveLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3852,7 +4451,7 @@ func (x *ProveLogResponse) String() string {
 func (*ProveLogResponse) ProtoMessage() {}
 
 func (x *ProveLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3865,7 +4464,7 @@ func (x *ProveLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveLogResponse.ProtoReflect.Descriptor instead.
 func (*ProveLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{64}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *ProveLogResponse) GetCheckpoint() string {
@@ -3916,7 +4515,7 @@ type VerifyLogRequest struct {
 
 func (x *VerifyLogRequest) Reset() {
 	*x = VerifyLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3928,7 +4527,7 @@ func (x *VerifyLogRequest) String() string {
 func (*VerifyLogRequest) ProtoMessage() {}
 
 func (x *VerifyLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3941,7 +4540,7 @@ func (x *VerifyLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLogRequest.ProtoReflect.Descriptor instead.
 func (*VerifyLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{65}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *VerifyLogRequest) GetRun() string {
@@ -3987,7 +4586,7 @@ type VerifyLogResponse struct {
 
 func (x *VerifyLogResponse) Reset() {
 	*x = VerifyLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3999,7 +4598,7 @@ func (x *VerifyLogResponse) String() string {
 func (*VerifyLogResponse) ProtoMessage() {}
 
 func (x *VerifyLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4012,7 +4611,7 @@ func (x *VerifyLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLogResponse.ProtoReflect.Descriptor instead.
 func (*VerifyLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{66}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *VerifyLogResponse) GetRun() string {
@@ -4106,7 +4705,7 @@ type Verified struct {
 
 func (x *Verified) Reset() {
 	*x = Verified{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4118,7 +4717,7 @@ func (x *Verified) String() string {
 func (*Verified) ProtoMessage() {}
 
 func (x *Verified) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4131,7 +4730,7 @@ func (x *Verified) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verified.ProtoReflect.Descriptor instead.
 func (*Verified) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{67}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *Verified) GetTime() *timestamppb.Timestamp {
@@ -4179,7 +4778,7 @@ type LogFault struct {
 
 func (x *LogFault) Reset() {
 	*x = LogFault{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4191,7 +4790,7 @@ func (x *LogFault) String() string {
 func (*LogFault) ProtoMessage() {}
 
 func (x *LogFault) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4204,7 +4803,7 @@ func (x *LogFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogFault.ProtoReflect.Descriptor instead.
 func (*LogFault) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{68}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *LogFault) GetFrom() uint64 {
@@ -4255,7 +4854,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\bdecision\x18\x01 \x01(\v2\x1f.healthledger.v1.SignedDecisionR\bdecision\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\fR\x06detail\x12\x18\n" +
 	"\akeyring\x18\x03 \x01(\fR\akeyring\"\x0f\n" +
-	"\rStatusRequest\"\xef\x05\n" +
+	"\rStatusRequest\"\x92\x06\n" +
 	"\x0eStatusResponse\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x120\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1a.healthledger.v1.LockStateR\x05state\x12\x1a\n" +
@@ -4267,7 +4866,8 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x0fview_duplicates\x18\b \x01(\x04R\x0eviewDuplicates\x12'\n" +
 	"\x0fview_incomplete\x18\v \x01(\x04R\x0eviewIncomplete\x12A\n" +
 	"\fplausibility\x18\f \x01(\x0e2\x1d.healthledger.v1.PlausibilityR\fplausibility\x125\n" +
-	"\blocks_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\alocksAt\x12\x1a\n" +
+	"\blocks_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\alocksAt\x12!\n" +
+	"\fawaits_owner\x18( \x01(\bR\vawaitsOwner\x12\x1a\n" +
 	"\bwarnings\x18\n" +
 	" \x03(\tR\bwarnings\x12'\n" +
 	"\x0fcheckpoint_size\x18\x14 \x01(\x04R\x0echeckpointSize\x12C\n" +
@@ -4469,7 +5069,39 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x04last\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04last\x12\x14\n" +
 	"\x05count\x18\x06 \x01(\x04R\x05count\x12\x18\n" +
 	"\aunknown\x18\a \x01(\x04R\aunknown\x12\x1a\n" +
-	"\bpurposes\x18\b \x03(\tR\bpurposes\":\n" +
+	"\bpurposes\x18\b \x03(\tR\bpurposes\"\x16\n" +
+	"\x14ReplaceDeviceRequest\"Y\n" +
+	"\x15ReplaceDeviceResponse\x12\x1f\n" +
+	"\vsigning_key\x18\x01 \x01(\fR\n" +
+	"signingKey\x12\x1f\n" +
+	"\vstores_left\x18\x02 \x01(\rR\n" +
+	"storesLeft\"9\n" +
+	"\x13ReadSegmentsRequest\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\x04R\x02to\"2\n" +
+	"\x14ReadSegmentsResponse\x12\x1a\n" +
+	"\bsegments\x18\x01 \x03(\fR\bsegments\"\x88\x02\n" +
+	"\x13RestoreStoreRequest\x12\x10\n" +
+	"\x03run\x18\x01 \x01(\tR\x03run\x125\n" +
+	"\x05begin\x18\x02 \x01(\v2\x1d.healthledger.v1.RestoreBeginH\x00R\x05begin\x12/\n" +
+	"\x04keys\x18\x03 \x01(\v2\x19.healthledger.v1.KeyFilesH\x00R\x04keys\x12>\n" +
+	"\bsegments\x18\x04 \x01(\v2 .healthledger.v1.RestoreSegmentsH\x00R\bsegments\x12/\n" +
+	"\x03end\x18\x05 \x01(\v2\x1b.healthledger.v1.RestoreEndH\x00R\x03endB\x06\n" +
+	"\x04step\"\x0e\n" +
+	"\fRestoreBegin\":\n" +
+	"\bKeyFiles\x12.\n" +
+	"\x05files\x18\x01 \x03(\v2\x18.healthledger.v1.KeyFileR\x05files\"7\n" +
+	"\aKeyFile\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\acontent\x18\x02 \x01(\fR\acontent\"-\n" +
+	"\x0fRestoreSegments\x12\x1a\n" +
+	"\bpayloads\x18\x01 \x03(\fR\bpayloads\"4\n" +
+	"\n" +
+	"RestoreEnd\x12\x12\n" +
+	"\x04size\x18\x01 \x01(\x04R\x04size\x12\x12\n" +
+	"\x04root\x18\x02 \x01(\fR\x04root\"(\n" +
+	"\x14RestoreStoreResponse\x12\x10\n" +
+	"\x03run\x18\x01 \x01(\tR\x03run\":\n" +
 	"\x0eListLogRequest\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\"_\n" +
@@ -4539,7 +5171,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x11LOCK_STATE_LOCKED\x10\x01\x12\x18\n" +
 	"\x14LOCK_STATE_UNLOCKING\x10\x02\x12\x17\n" +
 	"\x13LOCK_STATE_UNLOCKED\x10\x03\x12\x16\n" +
-	"\x12LOCK_STATE_LOCKING\x10\x042\xed\x17\n" +
+	"\x12LOCK_STATE_LOCKING\x10\x042\x87\x1a\n" +
 	"\fOwnerService\x12X\n" +
 	"\vCreateStore\x12#.healthledger.v1.CreateStoreRequest\x1a$.healthledger.v1.CreateStoreResponse\x12I\n" +
 	"\x06Status\x12\x1e.healthledger.v1.StatusRequest\x1a\x1f.healthledger.v1.StatusResponse\x12X\n" +
@@ -4569,7 +5201,10 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x12AccountDisclosures\x12*.healthledger.v1.AccountDisclosuresRequest\x1a+.healthledger.v1.AccountDisclosuresResponse\x12U\n" +
 	"\n" +
 	"OpenExport\x12\".healthledger.v1.OpenExportRequest\x1a#.healthledger.v1.OpenExportResponse\x12X\n" +
-	"\vCloseExport\x12#.healthledger.v1.CloseExportRequest\x1a$.healthledger.v1.CloseExportResponse\x12L\n" +
+	"\vCloseExport\x12#.healthledger.v1.CloseExportRequest\x1a$.healthledger.v1.CloseExportResponse\x12^\n" +
+	"\rReplaceDevice\x12%.healthledger.v1.ReplaceDeviceRequest\x1a&.healthledger.v1.ReplaceDeviceResponse\x12[\n" +
+	"\fReadSegments\x12$.healthledger.v1.ReadSegmentsRequest\x1a%.healthledger.v1.ReadSegmentsResponse\x12[\n" +
+	"\fRestoreStore\x12$.healthledger.v1.RestoreStoreRequest\x1a%.healthledger.v1.RestoreStoreResponse\x12L\n" +
 	"\aListLog\x12\x1f.healthledger.v1.ListLogRequest\x1a .healthledger.v1.ListLogResponse\x12a\n" +
 	"\x0eSignCheckpoint\x12&.healthledger.v1.SignCheckpointRequest\x1a'.healthledger.v1.SignCheckpointResponse\x12O\n" +
 	"\bProveLog\x12 .healthledger.v1.ProveLogRequest\x1a!.healthledger.v1.ProveLogResponse\x12R\n" +
@@ -4591,7 +5226,7 @@ func file_healthledger_v1_owner_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_owner_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 69)
+var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 80)
 var file_healthledger_v1_owner_proto_goTypes = []any{
 	(LockState)(0),                     // 0: healthledger.v1.LockState
 	(*CreateStoreRequest)(nil),         // 1: healthledger.v1.CreateStoreRequest
@@ -4652,188 +5287,210 @@ var file_healthledger_v1_owner_proto_goTypes = []any{
 	(*SummarizeAccessRequest)(nil),     // 56: healthledger.v1.SummarizeAccessRequest
 	(*SummarizeAccessResponse)(nil),    // 57: healthledger.v1.SummarizeAccessResponse
 	(*AccessSummary)(nil),              // 58: healthledger.v1.AccessSummary
-	(*ListLogRequest)(nil),             // 59: healthledger.v1.ListLogRequest
-	(*ListLogResponse)(nil),            // 60: healthledger.v1.ListLogResponse
-	(*SegmentInfo)(nil),                // 61: healthledger.v1.SegmentInfo
-	(*SignCheckpointRequest)(nil),      // 62: healthledger.v1.SignCheckpointRequest
-	(*SignCheckpointResponse)(nil),     // 63: healthledger.v1.SignCheckpointResponse
-	(*ProveLogRequest)(nil),            // 64: healthledger.v1.ProveLogRequest
-	(*ProveLogResponse)(nil),           // 65: healthledger.v1.ProveLogResponse
-	(*VerifyLogRequest)(nil),           // 66: healthledger.v1.VerifyLogRequest
-	(*VerifyLogResponse)(nil),          // 67: healthledger.v1.VerifyLogResponse
-	(*Verified)(nil),                   // 68: healthledger.v1.Verified
-	(*LogFault)(nil),                   // 69: healthledger.v1.LogFault
-	(*SignedDecision)(nil),             // 70: healthledger.v1.SignedDecision
-	(Plausibility)(0),                  // 71: healthledger.v1.Plausibility
-	(*timestamppb.Timestamp)(nil),      // 72: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 73: google.protobuf.Duration
-	(*Manifest)(nil),                   // 74: healthledger.v1.Manifest
-	(*ShareGrant)(nil),                 // 75: healthledger.v1.ShareGrant
-	(*ReadGrant)(nil),                  // 76: healthledger.v1.ReadGrant
-	(*Predicate)(nil),                  // 77: healthledger.v1.Predicate
-	(*ObjectName)(nil),                 // 78: healthledger.v1.ObjectName
-	(*Sample)(nil),                     // 79: healthledger.v1.Sample
-	(OwnObjects)(0),                    // 80: healthledger.v1.OwnObjects
-	(*SourceName)(nil),                 // 81: healthledger.v1.SourceName
-	(*PreferredUnit)(nil),              // 82: healthledger.v1.PreferredUnit
-	(*Deletion)(nil),                   // 83: healthledger.v1.Deletion
-	(*GrantDisclosureRequest)(nil),     // 84: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 85: healthledger.v1.RevokeDisclosureRequest
-	(*ListDisclosuresRequest)(nil),     // 86: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 87: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 88: healthledger.v1.OpenExportRequest
-	(*CloseExportRequest)(nil),         // 89: healthledger.v1.CloseExportRequest
-	(*ReadLogRequest)(nil),             // 90: healthledger.v1.ReadLogRequest
-	(*ReplayRequest)(nil),              // 91: healthledger.v1.ReplayRequest
-	(*OpenPastRequest)(nil),            // 92: healthledger.v1.OpenPastRequest
-	(*GrantDisclosureResponse)(nil),    // 93: healthledger.v1.GrantDisclosureResponse
-	(*RevokeDisclosureResponse)(nil),   // 94: healthledger.v1.RevokeDisclosureResponse
-	(*ListDisclosuresResponse)(nil),    // 95: healthledger.v1.ListDisclosuresResponse
-	(*AccountDisclosuresResponse)(nil), // 96: healthledger.v1.AccountDisclosuresResponse
-	(*OpenExportResponse)(nil),         // 97: healthledger.v1.OpenExportResponse
-	(*CloseExportResponse)(nil),        // 98: healthledger.v1.CloseExportResponse
-	(*ReadLogResponse)(nil),            // 99: healthledger.v1.ReadLogResponse
-	(*ReplayResponse)(nil),             // 100: healthledger.v1.ReplayResponse
-	(*OpenPastResponse)(nil),           // 101: healthledger.v1.OpenPastResponse
+	(*ReplaceDeviceRequest)(nil),       // 59: healthledger.v1.ReplaceDeviceRequest
+	(*ReplaceDeviceResponse)(nil),      // 60: healthledger.v1.ReplaceDeviceResponse
+	(*ReadSegmentsRequest)(nil),        // 61: healthledger.v1.ReadSegmentsRequest
+	(*ReadSegmentsResponse)(nil),       // 62: healthledger.v1.ReadSegmentsResponse
+	(*RestoreStoreRequest)(nil),        // 63: healthledger.v1.RestoreStoreRequest
+	(*RestoreBegin)(nil),               // 64: healthledger.v1.RestoreBegin
+	(*KeyFiles)(nil),                   // 65: healthledger.v1.KeyFiles
+	(*KeyFile)(nil),                    // 66: healthledger.v1.KeyFile
+	(*RestoreSegments)(nil),            // 67: healthledger.v1.RestoreSegments
+	(*RestoreEnd)(nil),                 // 68: healthledger.v1.RestoreEnd
+	(*RestoreStoreResponse)(nil),       // 69: healthledger.v1.RestoreStoreResponse
+	(*ListLogRequest)(nil),             // 70: healthledger.v1.ListLogRequest
+	(*ListLogResponse)(nil),            // 71: healthledger.v1.ListLogResponse
+	(*SegmentInfo)(nil),                // 72: healthledger.v1.SegmentInfo
+	(*SignCheckpointRequest)(nil),      // 73: healthledger.v1.SignCheckpointRequest
+	(*SignCheckpointResponse)(nil),     // 74: healthledger.v1.SignCheckpointResponse
+	(*ProveLogRequest)(nil),            // 75: healthledger.v1.ProveLogRequest
+	(*ProveLogResponse)(nil),           // 76: healthledger.v1.ProveLogResponse
+	(*VerifyLogRequest)(nil),           // 77: healthledger.v1.VerifyLogRequest
+	(*VerifyLogResponse)(nil),          // 78: healthledger.v1.VerifyLogResponse
+	(*Verified)(nil),                   // 79: healthledger.v1.Verified
+	(*LogFault)(nil),                   // 80: healthledger.v1.LogFault
+	(*SignedDecision)(nil),             // 81: healthledger.v1.SignedDecision
+	(Plausibility)(0),                  // 82: healthledger.v1.Plausibility
+	(*timestamppb.Timestamp)(nil),      // 83: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 84: google.protobuf.Duration
+	(*Manifest)(nil),                   // 85: healthledger.v1.Manifest
+	(*ShareGrant)(nil),                 // 86: healthledger.v1.ShareGrant
+	(*ReadGrant)(nil),                  // 87: healthledger.v1.ReadGrant
+	(*Predicate)(nil),                  // 88: healthledger.v1.Predicate
+	(*ObjectName)(nil),                 // 89: healthledger.v1.ObjectName
+	(*Sample)(nil),                     // 90: healthledger.v1.Sample
+	(OwnObjects)(0),                    // 91: healthledger.v1.OwnObjects
+	(*SourceName)(nil),                 // 92: healthledger.v1.SourceName
+	(*PreferredUnit)(nil),              // 93: healthledger.v1.PreferredUnit
+	(*Deletion)(nil),                   // 94: healthledger.v1.Deletion
+	(*GrantDisclosureRequest)(nil),     // 95: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 96: healthledger.v1.RevokeDisclosureRequest
+	(*ListDisclosuresRequest)(nil),     // 97: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 98: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 99: healthledger.v1.OpenExportRequest
+	(*CloseExportRequest)(nil),         // 100: healthledger.v1.CloseExportRequest
+	(*ReadLogRequest)(nil),             // 101: healthledger.v1.ReadLogRequest
+	(*ReplayRequest)(nil),              // 102: healthledger.v1.ReplayRequest
+	(*OpenPastRequest)(nil),            // 103: healthledger.v1.OpenPastRequest
+	(*GrantDisclosureResponse)(nil),    // 104: healthledger.v1.GrantDisclosureResponse
+	(*RevokeDisclosureResponse)(nil),   // 105: healthledger.v1.RevokeDisclosureResponse
+	(*ListDisclosuresResponse)(nil),    // 106: healthledger.v1.ListDisclosuresResponse
+	(*AccountDisclosuresResponse)(nil), // 107: healthledger.v1.AccountDisclosuresResponse
+	(*OpenExportResponse)(nil),         // 108: healthledger.v1.OpenExportResponse
+	(*CloseExportResponse)(nil),        // 109: healthledger.v1.CloseExportResponse
+	(*ReadLogResponse)(nil),            // 110: healthledger.v1.ReadLogResponse
+	(*ReplayResponse)(nil),             // 111: healthledger.v1.ReplayResponse
+	(*OpenPastResponse)(nil),           // 112: healthledger.v1.OpenPastResponse
 }
 var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	3,   // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
-	70,  // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
+	81,  // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
 	0,   // 2: healthledger.v1.StatusResponse.state:type_name -> healthledger.v1.LockState
-	71,  // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
-	72,  // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
-	72,  // 5: healthledger.v1.StatusResponse.checkpoint_time:type_name -> google.protobuf.Timestamp
-	68,  // 6: healthledger.v1.StatusResponse.verified:type_name -> healthledger.v1.Verified
-	72,  // 7: healthledger.v1.StatusResponse.last_write:type_name -> google.protobuf.Timestamp
+	82,  // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
+	83,  // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
+	83,  // 5: healthledger.v1.StatusResponse.checkpoint_time:type_name -> google.protobuf.Timestamp
+	79,  // 6: healthledger.v1.StatusResponse.verified:type_name -> healthledger.v1.Verified
+	83,  // 7: healthledger.v1.StatusResponse.last_write:type_name -> google.protobuf.Timestamp
 	6,   // 8: healthledger.v1.StatusResponse.disk:type_name -> healthledger.v1.Disk
-	73,  // 9: healthledger.v1.Disk.lasts:type_name -> google.protobuf.Duration
+	84,  // 9: healthledger.v1.Disk.lasts:type_name -> google.protobuf.Duration
 	0,   // 10: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
-	74,  // 11: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	74,  // 12: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	85,  // 11: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	85,  // 12: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
 	25,  // 13: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
-	74,  // 14: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
-	72,  // 15: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
+	85,  // 14: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
+	83,  // 15: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
 	27,  // 16: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
-	72,  // 17: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
+	83,  // 17: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
 	26,  // 18: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
-	72,  // 19: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
+	83,  // 19: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
 	30,  // 20: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	74,  // 21: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
-	72,  // 22: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
+	85,  // 21: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
+	83,  // 22: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
 	31,  // 23: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
-	72,  // 24: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
-	72,  // 25: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
-	72,  // 26: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
-	75,  // 27: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
-	76,  // 28: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
-	72,  // 29: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
-	72,  // 30: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
-	77,  // 31: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
+	83,  // 24: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
+	83,  // 25: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
+	83,  // 26: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
+	86,  // 27: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
+	87,  // 28: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
+	83,  // 29: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
+	83,  // 30: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
+	88,  // 31: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
 	36,  // 32: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
-	78,  // 33: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
-	79,  // 34: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
-	78,  // 35: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
-	78,  // 36: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
-	80,  // 37: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
-	71,  // 38: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
-	81,  // 39: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
-	82,  // 40: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
-	83,  // 41: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
+	89,  // 33: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
+	90,  // 34: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
+	89,  // 35: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
+	89,  // 36: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
+	91,  // 37: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
+	82,  // 38: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
+	92,  // 39: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
+	93,  // 40: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
+	94,  // 41: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
 	49,  // 42: healthledger.v1.ProveErasuresResponse.erasures:type_name -> healthledger.v1.Erasure
-	72,  // 43: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
-	70,  // 44: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
+	83,  // 43: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
+	81,  // 44: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
 	50,  // 45: healthledger.v1.Erasure.keys:type_name -> healthledger.v1.ErasureKey
-	83,  // 46: healthledger.v1.Erasure.deletions:type_name -> healthledger.v1.Deletion
-	72,  // 47: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
-	72,  // 48: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
+	94,  // 46: healthledger.v1.Erasure.deletions:type_name -> healthledger.v1.Deletion
+	83,  // 47: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
+	83,  // 48: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
 	51,  // 49: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
 	55,  // 50: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
 	54,  // 51: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
-	72,  // 52: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	72,  // 53: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
-	72,  // 54: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
-	72,  // 55: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
+	83,  // 52: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	83,  // 53: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
+	83,  // 54: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
+	83,  // 55: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
 	51,  // 56: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
 	58,  // 57: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
-	72,  // 58: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
-	72,  // 59: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
-	61,  // 60: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
-	72,  // 61: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
-	69,  // 62: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
-	72,  // 63: healthledger.v1.Verified.time:type_name -> google.protobuf.Timestamp
-	1,   // 64: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
-	4,   // 65: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
-	7,   // 66: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
-	9,   // 67: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
-	13,  // 68: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
-	11,  // 69: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
-	15,  // 70: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
-	19,  // 71: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
-	17,  // 72: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
-	21,  // 73: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
-	23,  // 74: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
-	28,  // 75: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
-	32,  // 76: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
-	34,  // 77: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
-	37,  // 78: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
-	39,  // 79: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
-	41,  // 80: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
-	43,  // 81: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
-	45,  // 82: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
-	52,  // 83: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
-	56,  // 84: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
-	84,  // 85: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
-	85,  // 86: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
-	86,  // 87: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
-	87,  // 88: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
-	88,  // 89: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
-	89,  // 90: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
-	59,  // 91: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	62,  // 92: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
-	64,  // 93: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
-	66,  // 94: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
-	90,  // 95: healthledger.v1.OwnerService.ReadLog:input_type -> healthledger.v1.ReadLogRequest
-	91,  // 96: healthledger.v1.OwnerService.Replay:input_type -> healthledger.v1.ReplayRequest
-	92,  // 97: healthledger.v1.OwnerService.OpenPast:input_type -> healthledger.v1.OpenPastRequest
-	2,   // 98: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	5,   // 99: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	8,   // 100: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	10,  // 101: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	14,  // 102: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	12,  // 103: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
-	16,  // 104: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	20,  // 105: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
-	18,  // 106: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
-	22,  // 107: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	24,  // 108: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	29,  // 109: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
-	33,  // 110: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	35,  // 111: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
-	38,  // 112: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
-	40,  // 113: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
-	42,  // 114: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
-	44,  // 115: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
-	46,  // 116: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
-	53,  // 117: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
-	57,  // 118: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
-	93,  // 119: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
-	94,  // 120: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
-	95,  // 121: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
-	96,  // 122: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
-	97,  // 123: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
-	98,  // 124: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
-	60,  // 125: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	63,  // 126: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
-	65,  // 127: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
-	67,  // 128: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
-	99,  // 129: healthledger.v1.OwnerService.ReadLog:output_type -> healthledger.v1.ReadLogResponse
-	100, // 130: healthledger.v1.OwnerService.Replay:output_type -> healthledger.v1.ReplayResponse
-	101, // 131: healthledger.v1.OwnerService.OpenPast:output_type -> healthledger.v1.OpenPastResponse
-	98,  // [98:132] is the sub-list for method output_type
-	64,  // [64:98] is the sub-list for method input_type
-	64,  // [64:64] is the sub-list for extension type_name
-	64,  // [64:64] is the sub-list for extension extendee
-	0,   // [0:64] is the sub-list for field type_name
+	83,  // 58: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
+	83,  // 59: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
+	64,  // 60: healthledger.v1.RestoreStoreRequest.begin:type_name -> healthledger.v1.RestoreBegin
+	65,  // 61: healthledger.v1.RestoreStoreRequest.keys:type_name -> healthledger.v1.KeyFiles
+	67,  // 62: healthledger.v1.RestoreStoreRequest.segments:type_name -> healthledger.v1.RestoreSegments
+	68,  // 63: healthledger.v1.RestoreStoreRequest.end:type_name -> healthledger.v1.RestoreEnd
+	66,  // 64: healthledger.v1.KeyFiles.files:type_name -> healthledger.v1.KeyFile
+	72,  // 65: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
+	83,  // 66: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
+	80,  // 67: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
+	83,  // 68: healthledger.v1.Verified.time:type_name -> google.protobuf.Timestamp
+	1,   // 69: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
+	4,   // 70: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
+	7,   // 71: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
+	9,   // 72: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
+	13,  // 73: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
+	11,  // 74: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
+	15,  // 75: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
+	19,  // 76: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
+	17,  // 77: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
+	21,  // 78: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
+	23,  // 79: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
+	28,  // 80: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
+	32,  // 81: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
+	34,  // 82: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
+	37,  // 83: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
+	39,  // 84: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
+	41,  // 85: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
+	43,  // 86: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
+	45,  // 87: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
+	52,  // 88: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
+	56,  // 89: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
+	95,  // 90: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
+	96,  // 91: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
+	97,  // 92: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
+	98,  // 93: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
+	99,  // 94: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
+	100, // 95: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
+	59,  // 96: healthledger.v1.OwnerService.ReplaceDevice:input_type -> healthledger.v1.ReplaceDeviceRequest
+	61,  // 97: healthledger.v1.OwnerService.ReadSegments:input_type -> healthledger.v1.ReadSegmentsRequest
+	63,  // 98: healthledger.v1.OwnerService.RestoreStore:input_type -> healthledger.v1.RestoreStoreRequest
+	70,  // 99: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	73,  // 100: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
+	75,  // 101: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
+	77,  // 102: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
+	101, // 103: healthledger.v1.OwnerService.ReadLog:input_type -> healthledger.v1.ReadLogRequest
+	102, // 104: healthledger.v1.OwnerService.Replay:input_type -> healthledger.v1.ReplayRequest
+	103, // 105: healthledger.v1.OwnerService.OpenPast:input_type -> healthledger.v1.OpenPastRequest
+	2,   // 106: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	5,   // 107: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	8,   // 108: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	10,  // 109: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	14,  // 110: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	12,  // 111: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
+	16,  // 112: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	20,  // 113: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
+	18,  // 114: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
+	22,  // 115: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	24,  // 116: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	29,  // 117: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
+	33,  // 118: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	35,  // 119: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
+	38,  // 120: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
+	40,  // 121: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	42,  // 122: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
+	44,  // 123: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
+	46,  // 124: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
+	53,  // 125: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
+	57,  // 126: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
+	104, // 127: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
+	105, // 128: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
+	106, // 129: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
+	107, // 130: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
+	108, // 131: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
+	109, // 132: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
+	60,  // 133: healthledger.v1.OwnerService.ReplaceDevice:output_type -> healthledger.v1.ReplaceDeviceResponse
+	62,  // 134: healthledger.v1.OwnerService.ReadSegments:output_type -> healthledger.v1.ReadSegmentsResponse
+	69,  // 135: healthledger.v1.OwnerService.RestoreStore:output_type -> healthledger.v1.RestoreStoreResponse
+	71,  // 136: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	74,  // 137: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
+	76,  // 138: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
+	78,  // 139: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
+	110, // 140: healthledger.v1.OwnerService.ReadLog:output_type -> healthledger.v1.ReadLogResponse
+	111, // 141: healthledger.v1.OwnerService.Replay:output_type -> healthledger.v1.ReplayResponse
+	112, // 142: healthledger.v1.OwnerService.OpenPast:output_type -> healthledger.v1.OpenPastResponse
+	106, // [106:143] is the sub-list for method output_type
+	69,  // [69:106] is the sub-list for method input_type
+	69,  // [69:69] is the sub-list for extension type_name
+	69,  // [69:69] is the sub-list for extension extendee
+	0,   // [0:69] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_owner_proto_init() }
@@ -4849,13 +5506,19 @@ func file_healthledger_v1_owner_proto_init() {
 	file_healthledger_v1_predicate_proto_init()
 	file_healthledger_v1_sample_proto_init()
 	file_healthledger_v1_owner_proto_msgTypes[54].OneofWrappers = []any{}
+	file_healthledger_v1_owner_proto_msgTypes[62].OneofWrappers = []any{
+		(*RestoreStoreRequest_Begin)(nil),
+		(*RestoreStoreRequest_Keys)(nil),
+		(*RestoreStoreRequest_Segments)(nil),
+		(*RestoreStoreRequest_End)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_owner_proto_rawDesc), len(file_healthledger_v1_owner_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   69,
+			NumMessages:   80,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -44,6 +44,9 @@ const (
 	// ProjectorServiceSignDecisionProcedure is the fully-qualified name of the ProjectorService's
 	// SignDecision RPC.
 	ProjectorServiceSignDecisionProcedure = "/healthledger.v1.ProjectorService/SignDecision"
+	// ProjectorServiceReadDecisionsProcedure is the fully-qualified name of the ProjectorService's
+	// ReadDecisions RPC.
+	ProjectorServiceReadDecisionsProcedure = "/healthledger.v1.ProjectorService/ReadDecisions"
 	// ProjectorServiceReadAppsProcedure is the fully-qualified name of the ProjectorService's ReadApps
 	// RPC.
 	ProjectorServiceReadAppsProcedure = "/healthledger.v1.ProjectorService/ReadApps"
@@ -73,6 +76,8 @@ type ProjectorServiceClient interface {
 	Read(context.Context, *ReadRequest) (*ReadResponse, error)
 	// SignDecision makes a decision of the owner ready to be appended.
 	SignDecision(context.Context, *SignDecisionRequest) (*SignDecisionResponse, error)
+	// ReadDecisions returns the owner's signed decisions, for a daemon that cannot open them.
+	ReadDecisions(context.Context, *ReadDecisionsRequest) (*ReadDecisionsResponse, error)
 	// ReadApps returns the apps and their grants.
 	ReadApps(context.Context, *ReadAppsRequest) (*ReadAppsResponse, error)
 	// ReadRequests returns what apps have asked for and the owner has not answered.
@@ -128,6 +133,12 @@ func NewProjectorServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithSchema(projectorServiceMethods.ByName("SignDecision")),
 			connect.WithClientOptions(opts...),
 		),
+		readDecisions: connect.NewClient[ReadDecisionsRequest, ReadDecisionsResponse](
+			httpClient,
+			baseURL+ProjectorServiceReadDecisionsProcedure,
+			connect.WithSchema(projectorServiceMethods.ByName("ReadDecisions")),
+			connect.WithClientOptions(opts...),
+		),
 		readApps: connect.NewClient[ReadAppsRequest, ReadAppsResponse](
 			httpClient,
 			baseURL+ProjectorServiceReadAppsProcedure,
@@ -168,6 +179,7 @@ type projectorServiceClient struct {
 	advance          *connect.Client[AdvanceRequest, AdvanceResponse]
 	read             *connect.Client[ReadRequest, ReadResponse]
 	signDecision     *connect.Client[SignDecisionRequest, SignDecisionResponse]
+	readDecisions    *connect.Client[ReadDecisionsRequest, ReadDecisionsResponse]
 	readApps         *connect.Client[ReadAppsRequest, ReadAppsResponse]
 	readRequests     *connect.Client[ReadRequestsRequest, ReadRequestsResponse]
 	auditLog         *connect.Client[AuditLogRequest, AuditLogResponse]
@@ -214,6 +226,15 @@ func (c *projectorServiceClient) Read(ctx context.Context, req *ReadRequest) (*R
 // SignDecision calls healthledger.v1.ProjectorService.SignDecision.
 func (c *projectorServiceClient) SignDecision(ctx context.Context, req *SignDecisionRequest) (*SignDecisionResponse, error) {
 	response, err := c.signDecision.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ReadDecisions calls healthledger.v1.ProjectorService.ReadDecisions.
+func (c *projectorServiceClient) ReadDecisions(ctx context.Context, req *ReadDecisionsRequest) (*ReadDecisionsResponse, error) {
+	response, err := c.readDecisions.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -278,6 +299,8 @@ type ProjectorServiceHandler interface {
 	Read(context.Context, *ReadRequest) (*ReadResponse, error)
 	// SignDecision makes a decision of the owner ready to be appended.
 	SignDecision(context.Context, *SignDecisionRequest) (*SignDecisionResponse, error)
+	// ReadDecisions returns the owner's signed decisions, for a daemon that cannot open them.
+	ReadDecisions(context.Context, *ReadDecisionsRequest) (*ReadDecisionsResponse, error)
 	// ReadApps returns the apps and their grants.
 	ReadApps(context.Context, *ReadAppsRequest) (*ReadAppsResponse, error)
 	// ReadRequests returns what apps have asked for and the owner has not answered.
@@ -329,6 +352,12 @@ func NewProjectorServiceHandler(svc ProjectorServiceHandler, opts ...connect.Han
 		connect.WithSchema(projectorServiceMethods.ByName("SignDecision")),
 		connect.WithHandlerOptions(opts...),
 	)
+	projectorServiceReadDecisionsHandler := connect.NewUnaryHandlerSimple(
+		ProjectorServiceReadDecisionsProcedure,
+		svc.ReadDecisions,
+		connect.WithSchema(projectorServiceMethods.ByName("ReadDecisions")),
+		connect.WithHandlerOptions(opts...),
+	)
 	projectorServiceReadAppsHandler := connect.NewUnaryHandlerSimple(
 		ProjectorServiceReadAppsProcedure,
 		svc.ReadApps,
@@ -371,6 +400,8 @@ func NewProjectorServiceHandler(svc ProjectorServiceHandler, opts ...connect.Han
 			projectorServiceReadHandler.ServeHTTP(w, r)
 		case ProjectorServiceSignDecisionProcedure:
 			projectorServiceSignDecisionHandler.ServeHTTP(w, r)
+		case ProjectorServiceReadDecisionsProcedure:
+			projectorServiceReadDecisionsHandler.ServeHTTP(w, r)
 		case ProjectorServiceReadAppsProcedure:
 			projectorServiceReadAppsHandler.ServeHTTP(w, r)
 		case ProjectorServiceReadRequestsProcedure:
@@ -408,6 +439,10 @@ func (UnimplementedProjectorServiceHandler) Read(context.Context, *ReadRequest) 
 
 func (UnimplementedProjectorServiceHandler) SignDecision(context.Context, *SignDecisionRequest) (*SignDecisionResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.SignDecision is not implemented"))
+}
+
+func (UnimplementedProjectorServiceHandler) ReadDecisions(context.Context, *ReadDecisionsRequest) (*ReadDecisionsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.ReadDecisions is not implemented"))
 }
 
 func (UnimplementedProjectorServiceHandler) ReadApps(context.Context, *ReadAppsRequest) (*ReadAppsResponse, error) {

@@ -1219,6 +1219,7 @@ type SignDecisionRequest struct {
 	//	*SignDecisionRequest_RevokeDisclosure
 	//	*SignDecisionRequest_ReplaceCredential
 	//	*SignDecisionRequest_ChangePassphrase
+	//	*SignDecisionRequest_EnrolDevice
 	Draft         isSignDecisionRequest_Draft `protobuf_oneof:"draft"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1385,6 +1386,15 @@ func (x *SignDecisionRequest) GetChangePassphrase() *ChangePassphraseRequest {
 	return nil
 }
 
+func (x *SignDecisionRequest) GetEnrolDevice() *DeviceEnrolled {
+	if x != nil {
+		if x, ok := x.Draft.(*SignDecisionRequest_EnrolDevice); ok {
+			return x.EnrolDevice
+		}
+	}
+	return nil
+}
+
 type isSignDecisionRequest_Draft interface {
 	isSignDecisionRequest_Draft()
 }
@@ -1442,6 +1452,11 @@ type SignDecisionRequest_ChangePassphrase struct {
 	ChangePassphrase *ChangePassphraseRequest `protobuf:"bytes,16,opt,name=change_passphrase,json=changePassphrase,proto3,oneof"`
 }
 
+type SignDecisionRequest_EnrolDevice struct {
+	// Makes a device key the one that the log is written with.
+	EnrolDevice *DeviceEnrolled `protobuf:"bytes,30,opt,name=enrol_device,json=enrolDevice,proto3,oneof"`
+}
+
 func (*SignDecisionRequest_AddApp) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_RemoveApp) isSignDecisionRequest_Draft() {}
@@ -1467,6 +1482,8 @@ func (*SignDecisionRequest_RevokeDisclosure) isSignDecisionRequest_Draft() {}
 func (*SignDecisionRequest_ReplaceCredential) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_ChangePassphrase) isSignDecisionRequest_Draft() {}
+
+func (*SignDecisionRequest_EnrolDevice) isSignDecisionRequest_Draft() {}
 
 // AppDraft is an app to be registered.
 type AppDraft struct {
@@ -1644,6 +1661,105 @@ func (x *SignDecisionResponse) GetDecision() *NewDecision {
 	return nil
 }
 
+type ReadDecisionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The view must contain the log up to here.
+	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// The first one that is wanted.
+	From          uint64 `protobuf:"varint,2,opt,name=from,proto3" json:"from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadDecisionsRequest) Reset() {
+	*x = ReadDecisionsRequest{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadDecisionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadDecisionsRequest) ProtoMessage() {}
+
+func (x *ReadDecisionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadDecisionsRequest.ProtoReflect.Descriptor instead.
+func (*ReadDecisionsRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ReadDecisionsRequest) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *ReadDecisionsRequest) GetFrom() uint64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+type ReadDecisionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// None: there are no more.
+	Decisions     []*SignedDecision `protobuf:"bytes,1,rep,name=decisions,proto3" json:"decisions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadDecisionsResponse) Reset() {
+	*x = ReadDecisionsResponse{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadDecisionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadDecisionsResponse) ProtoMessage() {}
+
+func (x *ReadDecisionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadDecisionsResponse.ProtoReflect.Descriptor instead.
+func (*ReadDecisionsResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ReadDecisionsResponse) GetDecisions() []*SignedDecision {
+	if x != nil {
+		return x.Decisions
+	}
+	return nil
+}
+
 type ReadAppsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sequence      uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
@@ -1653,7 +1769,7 @@ type ReadAppsRequest struct {
 
 func (x *ReadAppsRequest) Reset() {
 	*x = ReadAppsRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1665,7 +1781,7 @@ func (x *ReadAppsRequest) String() string {
 func (*ReadAppsRequest) ProtoMessage() {}
 
 func (x *ReadAppsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1678,7 +1794,7 @@ func (x *ReadAppsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadAppsRequest.ProtoReflect.Descriptor instead.
 func (*ReadAppsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{18}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ReadAppsRequest) GetSequence() uint64 {
@@ -1697,7 +1813,7 @@ type ReadAppsResponse struct {
 
 func (x *ReadAppsResponse) Reset() {
 	*x = ReadAppsResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1709,7 +1825,7 @@ func (x *ReadAppsResponse) String() string {
 func (*ReadAppsResponse) ProtoMessage() {}
 
 func (x *ReadAppsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1722,7 +1838,7 @@ func (x *ReadAppsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadAppsResponse.ProtoReflect.Descriptor instead.
 func (*ReadAppsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ReadAppsResponse) GetApps() []*App {
@@ -1741,7 +1857,7 @@ type ReadRequestsRequest struct {
 
 func (x *ReadRequestsRequest) Reset() {
 	*x = ReadRequestsRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +1869,7 @@ func (x *ReadRequestsRequest) String() string {
 func (*ReadRequestsRequest) ProtoMessage() {}
 
 func (x *ReadRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +1882,7 @@ func (x *ReadRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ReadRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReadRequestsRequest) GetSequence() uint64 {
@@ -1785,7 +1901,7 @@ type ReadRequestsResponse struct {
 
 func (x *ReadRequestsResponse) Reset() {
 	*x = ReadRequestsResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1797,7 +1913,7 @@ func (x *ReadRequestsResponse) String() string {
 func (*ReadRequestsResponse) ProtoMessage() {}
 
 func (x *ReadRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1810,7 +1926,7 @@ func (x *ReadRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ReadRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ReadRequestsResponse) GetRequests() []*PendingRequest {
@@ -1832,7 +1948,7 @@ type AuditLogRequest struct {
 
 func (x *AuditLogRequest) Reset() {
 	*x = AuditLogRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1844,7 +1960,7 @@ func (x *AuditLogRequest) String() string {
 func (*AuditLogRequest) ProtoMessage() {}
 
 func (x *AuditLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1857,7 +1973,7 @@ func (x *AuditLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditLogRequest.ProtoReflect.Descriptor instead.
 func (*AuditLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AuditLogRequest) GetFrom() uint64 {
@@ -1890,7 +2006,7 @@ type AuditLogResponse struct {
 
 func (x *AuditLogResponse) Reset() {
 	*x = AuditLogResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1902,7 +2018,7 @@ func (x *AuditLogResponse) String() string {
 func (*AuditLogResponse) ProtoMessage() {}
 
 func (x *AuditLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1915,7 +2031,7 @@ func (x *AuditLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditLogResponse.ProtoReflect.Descriptor instead.
 func (*AuditLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *AuditLogResponse) GetNext() uint64 {
@@ -1956,7 +2072,7 @@ type CosignCheckpointRequest struct {
 
 func (x *CosignCheckpointRequest) Reset() {
 	*x = CosignCheckpointRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1968,7 +2084,7 @@ func (x *CosignCheckpointRequest) String() string {
 func (*CosignCheckpointRequest) ProtoMessage() {}
 
 func (x *CosignCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1981,7 +2097,7 @@ func (x *CosignCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CosignCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*CosignCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CosignCheckpointRequest) GetCheckpoint() string {
@@ -2001,7 +2117,7 @@ type CosignCheckpointResponse struct {
 
 func (x *CosignCheckpointResponse) Reset() {
 	*x = CosignCheckpointResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2013,7 +2129,7 @@ func (x *CosignCheckpointResponse) String() string {
 func (*CosignCheckpointResponse) ProtoMessage() {}
 
 func (x *CosignCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2026,7 +2142,7 @@ func (x *CosignCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CosignCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*CosignCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CosignCheckpointResponse) GetCheckpoint() string {
@@ -2044,7 +2160,7 @@ type CloseRequest struct {
 
 func (x *CloseRequest) Reset() {
 	*x = CloseRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[26]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2056,7 +2172,7 @@ func (x *CloseRequest) String() string {
 func (*CloseRequest) ProtoMessage() {}
 
 func (x *CloseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[26]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2069,7 +2185,7 @@ func (x *CloseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRequest.ProtoReflect.Descriptor instead.
 func (*CloseRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{28}
 }
 
 type CloseResponse struct {
@@ -2080,7 +2196,7 @@ type CloseResponse struct {
 
 func (x *CloseResponse) Reset() {
 	*x = CloseResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[27]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2092,7 +2208,7 @@ func (x *CloseResponse) String() string {
 func (*CloseResponse) ProtoMessage() {}
 
 func (x *CloseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[27]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2105,7 +2221,7 @@ func (x *CloseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseResponse.ProtoReflect.Descriptor instead.
 func (*CloseResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{27}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{29}
 }
 
 var File_healthledger_v1_projector_proto protoreflect.FileDescriptor
@@ -2203,7 +2319,7 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x10\n" +
 	"\x03app\x18\x03 \x01(\x04R\x03app\x12\x14\n" +
-	"\x05after\x18\x04 \x01(\x04R\x05after\"\x85\b\n" +
+	"\x05after\x18\x04 \x01(\x04R\x05after\"\xcb\b\n" +
 	"\x13SignDecisionRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x124\n" +
 	"\aadd_app\x18\x02 \x01(\v2\x19.healthledger.v1.AppDraftH\x00R\x06addApp\x12B\n" +
@@ -2221,7 +2337,8 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x10grant_disclosure\x18\f \x01(\v2'.healthledger.v1.GrantDisclosureRequestH\x00R\x0fgrantDisclosure\x12W\n" +
 	"\x11revoke_disclosure\x18\r \x01(\v2(.healthledger.v1.RevokeDisclosureRequestH\x00R\x10revokeDisclosure\x12Q\n" +
 	"\x12replace_credential\x18\x0e \x01(\v2 .healthledger.v1.CredentialDraftH\x00R\x11replaceCredential\x12W\n" +
-	"\x11change_passphrase\x18\x10 \x01(\v2(.healthledger.v1.ChangePassphraseRequestH\x00R\x10changePassphraseB\a\n" +
+	"\x11change_passphrase\x18\x10 \x01(\v2(.healthledger.v1.ChangePassphraseRequestH\x00R\x10changePassphrase\x12D\n" +
+	"\fenrol_device\x18\x1e \x01(\v2\x1f.healthledger.v1.DeviceEnrolledH\x00R\venrolDeviceB\a\n" +
 	"\x05draft\"\x86\x01\n" +
 	"\bAppDraft\x125\n" +
 	"\bmanifest\x18\x01 \x01(\v2\x19.healthledger.v1.ManifestR\bmanifest\x12\x10\n" +
@@ -2235,7 +2352,12 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"token_hash\x18\x02 \x01(\fR\ttokenHash\x12\x12\n" +
 	"\x04nkey\x18\x03 \x01(\tR\x04nkey\"P\n" +
 	"\x14SignDecisionResponse\x128\n" +
-	"\bdecision\x18\x01 \x01(\v2\x1c.healthledger.v1.NewDecisionR\bdecision\"-\n" +
+	"\bdecision\x18\x01 \x01(\v2\x1c.healthledger.v1.NewDecisionR\bdecision\"F\n" +
+	"\x14ReadDecisionsRequest\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\x04R\x04from\"V\n" +
+	"\x15ReadDecisionsResponse\x12=\n" +
+	"\tdecisions\x18\x01 \x03(\v2\x1f.healthledger.v1.SignedDecisionR\tdecisions\"-\n" +
 	"\x0fReadAppsRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\"<\n" +
 	"\x10ReadAppsResponse\x12(\n" +
@@ -2261,13 +2383,14 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"checkpoint\x18\x01 \x01(\tR\n" +
 	"checkpoint\"\x0e\n" +
 	"\fCloseRequest\"\x0f\n" +
-	"\rCloseResponse2\xbf\x06\n" +
+	"\rCloseResponse2\x9f\a\n" +
 	"\x10ProjectorService\x12F\n" +
 	"\x05Offer\x12\x1d.healthledger.v1.OfferRequest\x1a\x1e.healthledger.v1.OfferResponse\x12C\n" +
 	"\x04Open\x12\x1c.healthledger.v1.OpenRequest\x1a\x1d.healthledger.v1.OpenResponse\x12L\n" +
 	"\aAdvance\x12\x1f.healthledger.v1.AdvanceRequest\x1a .healthledger.v1.AdvanceResponse\x12C\n" +
 	"\x04Read\x12\x1c.healthledger.v1.ReadRequest\x1a\x1d.healthledger.v1.ReadResponse\x12[\n" +
-	"\fSignDecision\x12$.healthledger.v1.SignDecisionRequest\x1a%.healthledger.v1.SignDecisionResponse\x12O\n" +
+	"\fSignDecision\x12$.healthledger.v1.SignDecisionRequest\x1a%.healthledger.v1.SignDecisionResponse\x12^\n" +
+	"\rReadDecisions\x12%.healthledger.v1.ReadDecisionsRequest\x1a&.healthledger.v1.ReadDecisionsResponse\x12O\n" +
 	"\bReadApps\x12 .healthledger.v1.ReadAppsRequest\x1a!.healthledger.v1.ReadAppsResponse\x12[\n" +
 	"\fReadRequests\x12$.healthledger.v1.ReadRequestsRequest\x1a%.healthledger.v1.ReadRequestsResponse\x12O\n" +
 	"\bAuditLog\x12 .healthledger.v1.AuditLogRequest\x1a!.healthledger.v1.AuditLogResponse\x12g\n" +
@@ -2286,7 +2409,7 @@ func file_healthledger_v1_projector_proto_rawDescGZIP() []byte {
 	return file_healthledger_v1_projector_proto_rawDescData
 }
 
-var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*ProjectorConfig)(nil),            // 0: healthledger.v1.ProjectorConfig
 	(*OfferRequest)(nil),               // 1: healthledger.v1.OfferRequest
@@ -2306,119 +2429,126 @@ var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*AppDraft)(nil),                   // 15: healthledger.v1.AppDraft
 	(*CredentialDraft)(nil),            // 16: healthledger.v1.CredentialDraft
 	(*SignDecisionResponse)(nil),       // 17: healthledger.v1.SignDecisionResponse
-	(*ReadAppsRequest)(nil),            // 18: healthledger.v1.ReadAppsRequest
-	(*ReadAppsResponse)(nil),           // 19: healthledger.v1.ReadAppsResponse
-	(*ReadRequestsRequest)(nil),        // 20: healthledger.v1.ReadRequestsRequest
-	(*ReadRequestsResponse)(nil),       // 21: healthledger.v1.ReadRequestsResponse
-	(*AuditLogRequest)(nil),            // 22: healthledger.v1.AuditLogRequest
-	(*AuditLogResponse)(nil),           // 23: healthledger.v1.AuditLogResponse
-	(*CosignCheckpointRequest)(nil),    // 24: healthledger.v1.CosignCheckpointRequest
-	(*CosignCheckpointResponse)(nil),   // 25: healthledger.v1.CosignCheckpointResponse
-	(*CloseRequest)(nil),               // 26: healthledger.v1.CloseRequest
-	(*CloseResponse)(nil),              // 27: healthledger.v1.CloseResponse
-	(*SignedDecision)(nil),             // 28: healthledger.v1.SignedDecision
-	(*DisclosureBegun)(nil),            // 29: healthledger.v1.DisclosureBegun
-	(*QuerySamplesRequest)(nil),        // 30: healthledger.v1.QuerySamplesRequest
-	(*QueryChangesRequest)(nil),        // 31: healthledger.v1.QueryChangesRequest
-	(*QueryStatisticsRequest)(nil),     // 32: healthledger.v1.QueryStatisticsRequest
-	(*QueryPayloadRequest)(nil),        // 33: healthledger.v1.QueryPayloadRequest
-	(*QuerySourcesRequest)(nil),        // 34: healthledger.v1.QuerySourcesRequest
-	(*QueryPreferredUnitsRequest)(nil), // 35: healthledger.v1.QueryPreferredUnitsRequest
-	(*GetRequestStatusRequest)(nil),    // 36: healthledger.v1.GetRequestStatusRequest
-	(*ListAccessRequest)(nil),          // 37: healthledger.v1.ListAccessRequest
-	(*SummarizeAccessRequest)(nil),     // 38: healthledger.v1.SummarizeAccessRequest
-	(*ListDisclosuresRequest)(nil),     // 39: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 40: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 41: healthledger.v1.OpenExportRequest
-	(*ListObjectsRequest)(nil),         // 42: healthledger.v1.ListObjectsRequest
-	(*ReadLogRequest)(nil),             // 43: healthledger.v1.ReadLogRequest
-	(*ReplayRequest)(nil),              // 44: healthledger.v1.ReplayRequest
-	(*OpenPastRequest)(nil),            // 45: healthledger.v1.OpenPastRequest
-	(*DisclosureCount)(nil),            // 46: healthledger.v1.DisclosureCount
-	(*RemoveAppRequest)(nil),           // 47: healthledger.v1.RemoveAppRequest
-	(*DecideRequest)(nil),              // 48: healthledger.v1.DecideRequest
-	(*PolicySet)(nil),                  // 49: healthledger.v1.PolicySet
-	(*SourceOrderSet)(nil),             // 50: healthledger.v1.SourceOrderSet
-	(*PreferredUnitsSet)(nil),          // 51: healthledger.v1.PreferredUnitsSet
-	(*OwnerDeleted)(nil),               // 52: healthledger.v1.OwnerDeleted
-	(*UpdateAppRequest)(nil),           // 53: healthledger.v1.UpdateAppRequest
-	(*DecideObjectsRequest)(nil),       // 54: healthledger.v1.DecideObjectsRequest
-	(*GrantDisclosureRequest)(nil),     // 55: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 56: healthledger.v1.RevokeDisclosureRequest
-	(*ChangePassphraseRequest)(nil),    // 57: healthledger.v1.ChangePassphraseRequest
-	(*Manifest)(nil),                   // 58: healthledger.v1.Manifest
-	(*NewDecision)(nil),                // 59: healthledger.v1.NewDecision
-	(*App)(nil),                        // 60: healthledger.v1.App
-	(*PendingRequest)(nil),             // 61: healthledger.v1.PendingRequest
-	(*LogFault)(nil),                   // 62: healthledger.v1.LogFault
+	(*ReadDecisionsRequest)(nil),       // 18: healthledger.v1.ReadDecisionsRequest
+	(*ReadDecisionsResponse)(nil),      // 19: healthledger.v1.ReadDecisionsResponse
+	(*ReadAppsRequest)(nil),            // 20: healthledger.v1.ReadAppsRequest
+	(*ReadAppsResponse)(nil),           // 21: healthledger.v1.ReadAppsResponse
+	(*ReadRequestsRequest)(nil),        // 22: healthledger.v1.ReadRequestsRequest
+	(*ReadRequestsResponse)(nil),       // 23: healthledger.v1.ReadRequestsResponse
+	(*AuditLogRequest)(nil),            // 24: healthledger.v1.AuditLogRequest
+	(*AuditLogResponse)(nil),           // 25: healthledger.v1.AuditLogResponse
+	(*CosignCheckpointRequest)(nil),    // 26: healthledger.v1.CosignCheckpointRequest
+	(*CosignCheckpointResponse)(nil),   // 27: healthledger.v1.CosignCheckpointResponse
+	(*CloseRequest)(nil),               // 28: healthledger.v1.CloseRequest
+	(*CloseResponse)(nil),              // 29: healthledger.v1.CloseResponse
+	(*SignedDecision)(nil),             // 30: healthledger.v1.SignedDecision
+	(*DisclosureBegun)(nil),            // 31: healthledger.v1.DisclosureBegun
+	(*QuerySamplesRequest)(nil),        // 32: healthledger.v1.QuerySamplesRequest
+	(*QueryChangesRequest)(nil),        // 33: healthledger.v1.QueryChangesRequest
+	(*QueryStatisticsRequest)(nil),     // 34: healthledger.v1.QueryStatisticsRequest
+	(*QueryPayloadRequest)(nil),        // 35: healthledger.v1.QueryPayloadRequest
+	(*QuerySourcesRequest)(nil),        // 36: healthledger.v1.QuerySourcesRequest
+	(*QueryPreferredUnitsRequest)(nil), // 37: healthledger.v1.QueryPreferredUnitsRequest
+	(*GetRequestStatusRequest)(nil),    // 38: healthledger.v1.GetRequestStatusRequest
+	(*ListAccessRequest)(nil),          // 39: healthledger.v1.ListAccessRequest
+	(*SummarizeAccessRequest)(nil),     // 40: healthledger.v1.SummarizeAccessRequest
+	(*ListDisclosuresRequest)(nil),     // 41: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 42: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 43: healthledger.v1.OpenExportRequest
+	(*ListObjectsRequest)(nil),         // 44: healthledger.v1.ListObjectsRequest
+	(*ReadLogRequest)(nil),             // 45: healthledger.v1.ReadLogRequest
+	(*ReplayRequest)(nil),              // 46: healthledger.v1.ReplayRequest
+	(*OpenPastRequest)(nil),            // 47: healthledger.v1.OpenPastRequest
+	(*DisclosureCount)(nil),            // 48: healthledger.v1.DisclosureCount
+	(*RemoveAppRequest)(nil),           // 49: healthledger.v1.RemoveAppRequest
+	(*DecideRequest)(nil),              // 50: healthledger.v1.DecideRequest
+	(*PolicySet)(nil),                  // 51: healthledger.v1.PolicySet
+	(*SourceOrderSet)(nil),             // 52: healthledger.v1.SourceOrderSet
+	(*PreferredUnitsSet)(nil),          // 53: healthledger.v1.PreferredUnitsSet
+	(*OwnerDeleted)(nil),               // 54: healthledger.v1.OwnerDeleted
+	(*UpdateAppRequest)(nil),           // 55: healthledger.v1.UpdateAppRequest
+	(*DecideObjectsRequest)(nil),       // 56: healthledger.v1.DecideObjectsRequest
+	(*GrantDisclosureRequest)(nil),     // 57: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 58: healthledger.v1.RevokeDisclosureRequest
+	(*ChangePassphraseRequest)(nil),    // 59: healthledger.v1.ChangePassphraseRequest
+	(*DeviceEnrolled)(nil),             // 60: healthledger.v1.DeviceEnrolled
+	(*Manifest)(nil),                   // 61: healthledger.v1.Manifest
+	(*NewDecision)(nil),                // 62: healthledger.v1.NewDecision
+	(*App)(nil),                        // 63: healthledger.v1.App
+	(*PendingRequest)(nil),             // 64: healthledger.v1.PendingRequest
+	(*LogFault)(nil),                   // 65: healthledger.v1.LogFault
 }
 var file_healthledger_v1_projector_proto_depIdxs = []int32{
-	28, // 0: healthledger.v1.ProjectorConfig.decisions:type_name -> healthledger.v1.SignedDecision
-	29, // 1: healthledger.v1.Reader.disclosure:type_name -> healthledger.v1.DisclosureBegun
+	30, // 0: healthledger.v1.ProjectorConfig.decisions:type_name -> healthledger.v1.SignedDecision
+	31, // 1: healthledger.v1.Reader.disclosure:type_name -> healthledger.v1.DisclosureBegun
 	7,  // 2: healthledger.v1.ReadRequest.reader:type_name -> healthledger.v1.Reader
-	30, // 3: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
-	31, // 4: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
-	32, // 5: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
-	33, // 6: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
-	34, // 7: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
-	35, // 8: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
+	32, // 3: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
+	33, // 4: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
+	34, // 5: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
+	35, // 6: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
+	36, // 7: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
+	37, // 8: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
 	9,  // 9: healthledger.v1.ReadRequest.outcome:type_name -> healthledger.v1.Outcome
 	11, // 10: healthledger.v1.ReadRequest.due:type_name -> healthledger.v1.DueRequest
-	36, // 11: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
-	37, // 12: healthledger.v1.ReadRequest.access:type_name -> healthledger.v1.ListAccessRequest
-	38, // 13: healthledger.v1.ReadRequest.access_summary:type_name -> healthledger.v1.SummarizeAccessRequest
-	39, // 14: healthledger.v1.ReadRequest.disclosures:type_name -> healthledger.v1.ListDisclosuresRequest
-	40, // 15: healthledger.v1.ReadRequest.account:type_name -> healthledger.v1.AccountDisclosuresRequest
-	41, // 16: healthledger.v1.ReadRequest.open_export:type_name -> healthledger.v1.OpenExportRequest
-	42, // 17: healthledger.v1.ReadRequest.objects:type_name -> healthledger.v1.ListObjectsRequest
-	43, // 18: healthledger.v1.ReadRequest.read_log:type_name -> healthledger.v1.ReadLogRequest
-	44, // 19: healthledger.v1.ReadRequest.replay:type_name -> healthledger.v1.ReplayRequest
-	45, // 20: healthledger.v1.ReadRequest.open_past:type_name -> healthledger.v1.OpenPastRequest
-	46, // 21: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
+	38, // 11: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
+	39, // 12: healthledger.v1.ReadRequest.access:type_name -> healthledger.v1.ListAccessRequest
+	40, // 13: healthledger.v1.ReadRequest.access_summary:type_name -> healthledger.v1.SummarizeAccessRequest
+	41, // 14: healthledger.v1.ReadRequest.disclosures:type_name -> healthledger.v1.ListDisclosuresRequest
+	42, // 15: healthledger.v1.ReadRequest.account:type_name -> healthledger.v1.AccountDisclosuresRequest
+	43, // 16: healthledger.v1.ReadRequest.open_export:type_name -> healthledger.v1.OpenExportRequest
+	44, // 17: healthledger.v1.ReadRequest.objects:type_name -> healthledger.v1.ListObjectsRequest
+	45, // 18: healthledger.v1.ReadRequest.read_log:type_name -> healthledger.v1.ReadLogRequest
+	46, // 19: healthledger.v1.ReadRequest.replay:type_name -> healthledger.v1.ReplayRequest
+	47, // 20: healthledger.v1.ReadRequest.open_past:type_name -> healthledger.v1.OpenPastRequest
+	48, // 21: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
 	13, // 22: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
 	15, // 23: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
-	47, // 24: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
-	48, // 25: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
-	49, // 26: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
-	50, // 27: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
-	51, // 28: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
-	52, // 29: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
-	53, // 30: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
-	54, // 31: healthledger.v1.SignDecisionRequest.decide_objects:type_name -> healthledger.v1.DecideObjectsRequest
-	55, // 32: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
-	56, // 33: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
+	49, // 24: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
+	50, // 25: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
+	51, // 26: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
+	52, // 27: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
+	53, // 28: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
+	54, // 29: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
+	55, // 30: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
+	56, // 31: healthledger.v1.SignDecisionRequest.decide_objects:type_name -> healthledger.v1.DecideObjectsRequest
+	57, // 32: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
+	58, // 33: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
 	16, // 34: healthledger.v1.SignDecisionRequest.replace_credential:type_name -> healthledger.v1.CredentialDraft
-	57, // 35: healthledger.v1.SignDecisionRequest.change_passphrase:type_name -> healthledger.v1.ChangePassphraseRequest
-	58, // 36: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
-	59, // 37: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
-	60, // 38: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
-	61, // 39: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	62, // 40: healthledger.v1.AuditLogResponse.faults:type_name -> healthledger.v1.LogFault
-	1,  // 41: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
-	3,  // 42: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
-	5,  // 43: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
-	8,  // 44: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
-	14, // 45: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
-	18, // 46: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
-	20, // 47: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
-	22, // 48: healthledger.v1.ProjectorService.AuditLog:input_type -> healthledger.v1.AuditLogRequest
-	24, // 49: healthledger.v1.ProjectorService.CosignCheckpoint:input_type -> healthledger.v1.CosignCheckpointRequest
-	26, // 50: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
-	2,  // 51: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
-	4,  // 52: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
-	6,  // 53: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
-	10, // 54: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
-	17, // 55: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
-	19, // 56: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
-	21, // 57: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
-	23, // 58: healthledger.v1.ProjectorService.AuditLog:output_type -> healthledger.v1.AuditLogResponse
-	25, // 59: healthledger.v1.ProjectorService.CosignCheckpoint:output_type -> healthledger.v1.CosignCheckpointResponse
-	27, // 60: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
-	51, // [51:61] is the sub-list for method output_type
-	41, // [41:51] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	59, // 35: healthledger.v1.SignDecisionRequest.change_passphrase:type_name -> healthledger.v1.ChangePassphraseRequest
+	60, // 36: healthledger.v1.SignDecisionRequest.enrol_device:type_name -> healthledger.v1.DeviceEnrolled
+	61, // 37: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
+	62, // 38: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
+	30, // 39: healthledger.v1.ReadDecisionsResponse.decisions:type_name -> healthledger.v1.SignedDecision
+	63, // 40: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
+	64, // 41: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	65, // 42: healthledger.v1.AuditLogResponse.faults:type_name -> healthledger.v1.LogFault
+	1,  // 43: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
+	3,  // 44: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
+	5,  // 45: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
+	8,  // 46: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
+	14, // 47: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
+	18, // 48: healthledger.v1.ProjectorService.ReadDecisions:input_type -> healthledger.v1.ReadDecisionsRequest
+	20, // 49: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
+	22, // 50: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
+	24, // 51: healthledger.v1.ProjectorService.AuditLog:input_type -> healthledger.v1.AuditLogRequest
+	26, // 52: healthledger.v1.ProjectorService.CosignCheckpoint:input_type -> healthledger.v1.CosignCheckpointRequest
+	28, // 53: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
+	2,  // 54: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
+	4,  // 55: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
+	6,  // 56: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
+	10, // 57: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
+	17, // 58: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
+	19, // 59: healthledger.v1.ProjectorService.ReadDecisions:output_type -> healthledger.v1.ReadDecisionsResponse
+	21, // 60: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
+	23, // 61: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
+	25, // 62: healthledger.v1.ProjectorService.AuditLog:output_type -> healthledger.v1.AuditLogResponse
+	27, // 63: healthledger.v1.ProjectorService.CosignCheckpoint:output_type -> healthledger.v1.CosignCheckpointResponse
+	29, // 64: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
+	54, // [54:65] is the sub-list for method output_type
+	43, // [43:54] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_projector_proto_init() }
@@ -2466,6 +2596,7 @@ func file_healthledger_v1_projector_proto_init() {
 		(*SignDecisionRequest_RevokeDisclosure)(nil),
 		(*SignDecisionRequest_ReplaceCredential)(nil),
 		(*SignDecisionRequest_ChangePassphrase)(nil),
+		(*SignDecisionRequest_EnrolDevice)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2473,7 +2604,7 @@ func file_healthledger_v1_projector_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_projector_proto_rawDesc), len(file_healthledger_v1_projector_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   28,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
