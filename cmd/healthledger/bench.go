@@ -14,7 +14,18 @@ type benchCmd struct {
 	Limits benchLimitsCmd `cmd:"" default:"withargs" help:"Saves, imports and catching up, next to what this machine can do at most."`
 	Query  benchQueryCmd  `cmd:"" help:"Queries, next to SQLite with SQLCipher."`
 	Timing benchTimingCmd `cmd:"" help:"Whether the time of answers tells an app what it may not know."`
+	Replay benchReplayCmd `cmd:"" help:"A replay and a verification of the log, next to hashing it and to a plain Pebble."`
 	Calls  benchCallsCmd  `cmd:"" help:"Reads and writes in the process, without and with authorization and its record, and over NATS and HTTP."`
+}
+
+type benchReplayCmd struct {
+	Samples size `help:"Samples in the log." default:"10M"`
+}
+
+func (c *benchReplayCmd) Run(ctx context.Context, g *globals) error {
+	return bench.Replay(ctx, bench.ReplayOptions{
+		Samples: int(c.Samples), Out: g.out, Tell: func(what string) { fmt.Fprintln(g.err, what) },
+	})
 }
 
 type benchLimitsCmd struct {

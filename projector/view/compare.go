@@ -70,6 +70,19 @@ func Compare(ctx context.Context, one, other *Snapshot) (rows uint64, d *Differe
 	return rows, d, nil
 }
 
+// Rows calls fn with every row, in the order of the keys, until it fails. The row is only
+// good in the call.
+func (s *Snapshot) Rows(fn func(key, value []byte) error) error {
+	iter, err := s.state.db.NewIter(nil)
+	if err != nil {
+		return s.view.damage(err)
+	}
+	for iter.First(); iter.Valid() && err == nil; iter.Next() {
+		err = fn(iter.Key(), iter.Value())
+	}
+	return errors.Join(err, s.view.damage(iter.Close()))
+}
+
 // differ compares the rows that two iterators are at, one of which there is.
 func differ(a, b *pebble.Iterator) *Difference {
 	order := -1
