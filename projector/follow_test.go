@@ -92,6 +92,10 @@ func TestFollowerStopsBeforeWhatIsNotTheLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(device.Destroy)
+	other := h.neighbour(t)
+	for n := range payloads {
+		other.save(t, n*10, 3)
+	}
 	random := rand.New(rand.NewPCG(3, 4))
 	want := func() seen {
 		s := open(t, h.config(t, h.server, h.folder(t)), payloads[:at])
@@ -112,6 +116,11 @@ func TestFollowerStopsBeforeWhatIsNotTheLog(t *testing.T) {
 		"swapped":  func(log [][]byte, _ string) [][]byte { log[at], log[at+1] = log[at+1], log[at]; return log },
 		"dropped":  func(log [][]byte, _ string) [][]byte { return append(log[:at], log[at+1:]...) },
 		"garbage":  func(log [][]byte, _ string) [][]byte { log[at] = []byte("garbage"); return log },
+		"of another store": func(log [][]byte, _ string) [][]byte {
+			// The same daemon has written both.
+			log[at] = other.payloads(t)[at]
+			return log
+		},
 		"foreign, open": func(log [][]byte, _ string) [][]byte {
 			log[at] = forge(t, h, device, at+1, nil, saved)
 			return log

@@ -69,6 +69,7 @@ func startServer(t testing.TB) *server {
 // house is a store whose log a real ledger.Store writes.
 type house struct {
 	*server
+	ledger  *ledger.Ledger
 	store   *ledger.Store
 	genesis *ledger.Genesis
 	app     *authz.App
@@ -76,14 +77,27 @@ type house struct {
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	h := &house{server: startServer(t)}
+	s := startServer(t)
 	l, err := ledger.Open(t.Context(), ledger.Config{
-		Dir: t.TempDir(), Admin: h.admin, Appender: h.conn, Logger: slog.New(slog.DiscardHandler), Now: time.Now,
+		Dir: t.TempDir(), Admin: s.admin, Appender: s.conn, Logger: slog.New(slog.DiscardHandler), Now: time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(l.Close)
+	return storeIn(t, s, l)
+}
+
+// neighbour is another store of the same daemon.
+func (h *house) neighbour(t testing.TB) *house {
+	t.Helper()
+	return storeIn(t, h.server, h.ledger)
+}
+
+func storeIn(t testing.TB, s *server, l *ledger.Ledger) *house {
+	t.Helper()
+	h := &house{server: s, ledger: l}
+	var err error
 	if h.genesis, err = ledger.NewGenesis(passphrase, seal.MinCost, l.Device()); err != nil {
 		t.Fatal(err)
 	}

@@ -145,6 +145,24 @@ func TestDamagedViewIsRebuilt(t *testing.T) {
 			}
 		})
 	})
+	// Whoever has no private key can make a view and a key for it, but not the box of the key.
+	t.Run("forged", func(t *testing.T) {
+		check(t, func(folder string) {
+			own := seal.NewSecret(32)
+			defer own.Destroy()
+			forged, err := seal.Box(own, viewKeyLabel+config.GetStore(), make([]byte, 32))
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := &openStore{config: &pb.ProjectorConfig{Directory: folder}}
+			if err := os.Rename(viewIn(t, folder), o.viewFolder(forged)); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(folder, "view.key"), forged, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		})
+	})
 	// A key is for one view: files of the one before must not pass.
 	t.Run("files deleted", func(t *testing.T) {
 		var store string
