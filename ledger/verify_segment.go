@@ -29,7 +29,7 @@ func (v *Verification) segment(opener deviceOpener, e log.Entry) {
 	if segment.Class == seal.Open {
 		v.enrolled = v.enrolled.Next(v.id, segment.Body)
 	}
-	if v.enrolled.Device == nil || segment.Verify(v.id, e.Sequence, v.enrolled.Device.GetSigningKey()) != nil {
+	if !v.signed(segment, e.Sequence) {
 		v.fault(faultDamaged, e.Sequence, e.Sequence, "the daemon that was enrolled has not signed it for this place")
 		return
 	}
@@ -37,6 +37,22 @@ func (v *Verification) segment(opener deviceOpener, e log.Entry) {
 		return
 	}
 	v.public(opener, segment, e.Sequence)
+}
+
+// signed reports whether the daemon that was enrolled has signed a segment. Who that is may be
+// said in segments that are lost; then the decisions that the daemon remembers say it.
+func (v *Verification) signed(segment seal.Segment, sequence uint64) bool {
+	by := v.enrolled
+	for i := 0; ; i++ {
+		if by.Device != nil && segment.Verify(v.id, sequence, by.Device.GetSigningKey()) == nil {
+			v.enrolled = by
+			return true
+		}
+		if v.whole || i == len(v.remembered) {
+			return false
+		}
+		by = by.Follow(v.id, v.remembered[i])
+	}
 }
 
 // compare compares the tree, where it is as large as they are, with the head and with the

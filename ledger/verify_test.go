@@ -298,6 +298,18 @@ func TestFlippedByteIsAFaultOfItsSegmentAlone(t *testing.T) {
 	}
 }
 
+// The first segment says which daemon has to sign all others. Where it is lost, they are not
+// accused.
+func TestLostEnrolmentAccusesNoOtherSegment(t *testing.T) {
+	h := saved(t)
+	h.spoilSegments(1)
+	for _, f := range h.verified("", time.Minute).GetFaults() {
+		if f.GetKind() != "decision" && (f.GetFrom() != 1 || f.GetTo() != 1) {
+			t.Errorf("segment 1 was damaged: %v", f)
+		}
+	}
+}
+
 func TestCheckpointShowsRollbackAndAnotherHistory(t *testing.T) {
 	h := saved(t)
 	h.stop()

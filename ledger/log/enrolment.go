@@ -33,14 +33,15 @@ func (e Enrolment) Next(store seal.StoreID, body []byte) Enrolment {
 		}
 		for _, event := range events {
 			if d := event.GetDecision(); d != nil {
-				e = e.follow(store, d)
+				e = e.Follow(store, d)
 			}
 		}
 	}
 	return e
 }
 
-func (e Enrolment) follow(store seal.StoreID, d *pb.SignedDecision) Enrolment {
+// Follow returns who has to sign from a decision on.
+func (e Enrolment) Follow(store seal.StoreID, d *pb.SignedDecision) Enrolment {
 	decision := &pb.Decision{}
 	if proto.Unmarshal(d.GetDecision(), decision) != nil || decision.GetNumber() <= e.Number ||
 		seal.VerifyDecision(e.Owner, store, d.GetDecision(), d.GetSignature()) != nil {
