@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -70,15 +74,33 @@ func TestWhateverADaemonHasAnsweredSurvivesAPowerCut(t *testing.T) {
 // signalAll signals a daemon and its projectors.
 func signalAll(t *testing.T, s syscall.Signal, daemon *exec.Cmd, dir string) {
 	t.Helper()
-	projectors := projectorsOf(dir)
-	if err := daemon.Process.Signal(s); err != nil {
-		t.Fatal(err)
-	}
-	for _, pid := range projectors {
-		if n, err := strconv.Atoi(pid); err == nil {
-			_ = syscall.Kill(n, s)
+	for _, pid := range append(projectorsOf(dir), strconv.Itoa(daemon.Process.Pid)) {
+		n, err := strconv.Atoi(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(n, s); err != nil && !errors.Is(err, syscall.ESRCH) {
+			t.Fatal(err)
+		}
+		if s == syscall.SIGSTOP {
+			// Threads run on for a while, and what they write and answer then is not on the copy.
+			within(t, 20*time.Second, "every thread stands still", func() bool { return stopped(pid) })
 		}
 	}
+}
+
+// stopped reports whether no thread of a process runs.
+func stopped(pid string) bool {
+	threads, _ := filepath.Glob(filepath.Join("/proc", pid, "task", "*", "stat"))
+	for _, thread := range threads {
+		stat, _ := os.ReadFile(thread)
+		// The state comes after the name, which is in parentheses.
+		_, state, _ := bytes.Cut(stat, []byte(") "))
+		if len(state) > 0 && !bytes.ContainsRune([]byte("TtZX"), rune(state[0])) {
+			return false
+		}
+	}
+	return true
 }
 
 func TestADaemonGoesOnWhenAFullDiskIsFreed(t *testing.T) {
