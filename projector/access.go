@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"healthledger/authz"
 	"healthledger/projector/query"
 	"healthledger/projector/view"
 	"healthledger/proto/catalog"
@@ -43,7 +44,7 @@ func (p *projection) accessFilter(req *pb.AccessFilter) (*accessFilter, error) {
 		all: req.GetApp() == "" && !req.GetOwner(), apps: map[uint64]bool{0: req.GetOwner()}, types: map[uint32]bool{},
 		first: math.MinInt64, last: math.MaxInt64,
 	}
-	numbers, err := p.numbersOf(req.GetApp())
+	numbers, err := numbersOf(p.state, req.GetApp())
 	if err != nil {
 		return nil, err
 	}
@@ -67,11 +68,11 @@ func (p *projection) accessFilter(req *pb.AccessFilter) (*accessFilter, error) {
 }
 
 // numbersOf are those of all apps that ever had a bundle id; no bundle id has none.
-func (p *projection) numbersOf(bundleID string) ([]uint64, error) {
+func numbersOf(state *authz.State, bundleID string) ([]uint64, error) {
 	if bundleID == "" {
 		return nil, nil
 	}
-	numbers := p.state.NumbersOf(bundleID)
+	numbers := state.NumbersOf(bundleID)
 	if len(numbers) == 0 {
 		return nil, &query.ArgumentError{Field: "app", Value: bundleID, Why: "there has never been such an app"}
 	}

@@ -221,7 +221,7 @@ func (p *projection) accountDisclosures(ctx context.Context, reader *pb.Reader, 
 		return nil, err
 	}
 	f := req.GetFilter()
-	apps, err := p.numbersOf(f.GetApp())
+	apps, err := numbersOf(p.state, f.GetApp())
 	if err != nil {
 		return nil, err
 	}

@@ -8,9 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"healthledger/authz"
 	"healthledger/ledger/log"
-	"healthledger/ledger/seal"
 	"healthledger/ledger/tree"
 	"healthledger/projector/view"
 	pb "healthledger/proto/healthledger/v1"
@@ -19,19 +17,13 @@ import (
 // A follower brings the view up to the log and keeps it there. One goroutine reads,
 // verifies and opens segments; another applies them.
 type follower struct {
-	store  seal.StoreID
-	reader *log.Reader
-	opener *seal.Opener
-	state  *authz.State
-	view   *view.View
+	decoder
+	view *view.View
 
-	tree  tree.Tree
-	owner []byte
+	tree tree.Tree
 	// The sequence that is watched, and the root there.
 	watched uint64
 	root    tree.Hash
-	// details that came before the decision they belong to, by number.
-	details map[uint64][]byte
 
 	mu      sync.Mutex
 	changed chan struct{}
@@ -49,11 +41,8 @@ const (
 )
 
 // newFollower goes on where the view ends.
-func newFollower(store seal.StoreID, owner []byte, reader *log.Reader, opener *seal.Opener, state *authz.State, v *view.View) (*follower, error) {
-	f := &follower{
-		store: store, owner: owner, reader: reader, opener: opener, state: state, view: v,
-		details: map[uint64][]byte{}, changed: make(chan struct{}),
-	}
+func newFollower(d decoder, v *view.View) (*follower, error) {
+	f := &follower{decoder: d, view: v, changed: make(chan struct{})}
 	cursor := v.Cursor()
 	if len(cursor.Tree) > 0 {
 		if err := f.tree.UnmarshalBinary(cursor.Tree); err != nil {
@@ -189,6 +178,8 @@ func (f *follower) broadcast() {
 // Run follows the log until the context ends or something is wrong with the log or
 // the view; nothing beyond that is ever applied.
 func (f *follower) Run(ctx context.Context) {
+	f.begin(ctx)
+	defer f.end()
 	for {
 		f.mu.Lock()
 		from, to, changed := f.applied+1, f.target, f.changed
@@ -249,9 +240,8 @@ func (f *follower) catchUp(ctx context.Context, from, to uint64) error {
 
 func (f *follower) applyAll(segments <-chan opened) error {
 	for o := range segments {
-		if err := f.compare(o); err != nil {
-			return err
-		}
+		// Whatever this segment, or the next, has of an erasure was opened by knowing of it.
+		f.known.each(f.view.SetErasure)
 		batch := f.view.Begin()
 		last, err := f.apply(batch, o)
 		if err != nil {

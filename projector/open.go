@@ -30,6 +30,7 @@ type openStore struct {
 	tokenKey  *seal.Secret
 	conn      *nats.Conn
 	logger    *slog.Logger
+	known     *foreknown
 
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -83,6 +84,10 @@ func openAll(config *pb.ProjectorConfig, store seal.StoreID, keys *seal.OwnerKey
 	o.ctx, o.stop = context.WithCancel(context.Background())
 	o.tokenKey = keys.Derive("page token")
 	var err error
+	if o.known, err = newForeknown(config.GetDecisions()); err != nil {
+		o.release()
+		return nil, err
+	}
 	if o.conn, err = connectLog(config); err != nil {
 		o.release()
 		return nil, fmt.Errorf("connect to the log: %w", err)
@@ -173,7 +178,10 @@ func (o *openStore) check(p *projection) {
 		o.verdict = fmt.Errorf("%w: the log is not the one the daemon wrote: its root differs at segment %d", seal.ErrTampered, o.target)
 		return
 	}
-	o.checked = true
+	last, _ := p.state.Head()
+	if o.verdict = o.known.check(last); o.verdict == nil {
+		o.checked = true
+	}
 }
 
 func (o *openStore) ready() (bool, error) {

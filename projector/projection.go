@@ -11,7 +11,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"healthledger/authz"
-	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
 	"healthledger/projector/cryptfs"
 	"healthledger/projector/query"
@@ -61,7 +60,7 @@ func (o *openStore) openProjection(folder string, key *seal.Secret) (_ *projecti
 	if p.view, err = view.Open(p.files, folder, view.Options{AppKey: func(number uint64) string { return p.app(number).Key }}); err != nil {
 		return nil, err
 	}
-	if p.follower, err = newFollower(o.store, o.config.GetOwnerKey(), log.NewGuestReader(o.conn, o.store), p.opener, p.state, p.view); err != nil {
+	if p.follower, err = newFollower(o.decoder(p.opener, p.state), p.view); err != nil {
 		return nil, errors.Join(err, p.view.Close())
 	}
 	p.engine = query.New(p.view, query.Options{

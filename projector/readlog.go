@@ -21,14 +21,20 @@ const maxLogBytes = 512 << 10
 // at opens one segment that the view contains. That it is the one that was applied is known
 // of its epoch's key; who signed it may have changed since, and is not looked at again.
 func (f *follower) at(ctx context.Context, sequence uint64) (class seal.Class, events []*pb.Event, err error) {
+	u := f.another(ctx)
+	defer u.end()
 	err = f.reader.Read(ctx, sequence, sequence, func(e log.Entry) error {
 		segment, err := seal.ParseSegment(e.Payload)
 		if err != nil {
 			return fmt.Errorf("segment %d: %w", sequence, err)
 		}
 		class = segment.Class
-		events, err = f.decode(segment, sequence)
-		return err
+		blocks, err := u.blocks(segment, sequence)
+		if err != nil {
+			return fmt.Errorf("segment %d: %w", sequence, err)
+		}
+		events = slices.Concat(blocks...)
+		return nil
 	})
 	return class, events, err
 }

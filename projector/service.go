@@ -26,9 +26,10 @@ type service struct {
 	store  seal.StoreID
 	logger *slog.Logger
 
-	mu     sync.Mutex
-	offers []*seal.Offer
-	open   *openStore
+	mu      sync.Mutex
+	offers  []*seal.Offer
+	open    *openStore
+	erasure *erasure
 }
 
 // maxOffers is how many owners may be about to send a passphrase; the oldest gives way.

@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 
 	"healthledger/authz"
 	"healthledger/ledger/seal"
+	"healthledger/projector/query"
 	pb "healthledger/proto/healthledger/v1"
 	"healthledger/proto/rpc"
 )
@@ -29,8 +31,9 @@ func (s *service) signDecision(o *openStore, p *projection, req *pb.SignDecision
 	if change := req.GetChangePassphrase(); change != nil {
 		return s.changePassphrase(author, o.keys, change)
 	}
-	decision, err := write(author, time.Now().UnixMicro(), req)
+	decision, err := s.write(author, time.Now().UnixMicro(), req)
 	var draft *authz.DraftError
+	var argument *query.ArgumentError
 	switch {
 	case errors.Is(err, authz.ErrExists):
 		return nil, rpc.Error(connect.CodeAlreadyExists, &pb.ErrorDetail{Reason: rpc.ReasonAlreadyExists, Field: "bundle_id"}, "%s", err)
@@ -40,6 +43,8 @@ func (s *service) signDecision(o *openStore, p *projection, req *pb.SignDecision
 		return nil, noDisclosure(err)
 	case errors.Is(err, authz.ErrPolicy):
 		return nil, rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{Reason: rpc.ReasonInvalidArgument, Field: "plausibility"}, "%s", err)
+	case errors.As(err, &argument):
+		return nil, rpc.InvalidValue(argument.Field, argument.Value, argument.Why)
 	case errors.As(err, &draft):
 		return nil, rpc.Error(connect.CodeInvalidArgument, &pb.ErrorDetail{
 			Reason: rpc.ReasonInvalidArgument, Field: draft.Field, Value: draft.Value, Why: draft.Why,
@@ -51,7 +56,7 @@ func (s *service) signDecision(o *openStore, p *projection, req *pb.SignDecision
 }
 
 // write writes the decision that a draft asks for.
-func write(author *authz.Author, now int64, req *pb.SignDecisionRequest) (*pb.NewDecision, error) {
+func (s *service) write(author *authz.Author, now int64, req *pb.SignDecisionRequest) (*pb.NewDecision, error) {
 	switch draft := req.GetDraft().(type) {
 	case *pb.SignDecisionRequest_AddApp:
 		return author.AddApp(now, draft.AddApp, false, nil)
@@ -79,9 +84,43 @@ func write(author *authz.Author, now int64, req *pb.SignDecisionRequest) (*pb.Ne
 		return author.RevokeDisclosure(now, draft.RevokeDisclosure.GetNumber())
 	case *pb.SignDecisionRequest_EnrolDevice:
 		return author.EnrolDevice(now, draft.EnrolDevice)
+	case *pb.SignDecisionRequest_EraseEpochs:
+		e, err := s.currentErasure()
+		if err != nil {
+			return nil, err
+		}
+		epochs, order, err := e.decided()
+		if err != nil {
+			return nil, err
+		}
+		return author.EraseEpochs(now, epochs, order)
+	case *pb.SignDecisionRequest_Hide:
+		return hide(author, now, draft.Hide)
+	case *pb.SignDecisionRequest_SetRetention:
+		return author.SetRetention(now, draft.SetRetention)
 	default:
 		return nil, errors.New("no draft")
 	}
+}
+
+// hide deletes what is to be erased, of all apps that ever had a bundle id if there is one.
+func hide(author *authz.Author, now int64, draft *pb.HideDraft) (*pb.NewDecision, error) {
+	if draft.GetApp() == "" {
+		return author.DeleteSamples(now, &pb.OwnerDeleted{Deletions: draft.GetDeletions()})
+	}
+	numbers, err := numbersOf(author.State, draft.GetApp())
+	if err != nil {
+		return nil, err
+	}
+	deleted := &pb.OwnerDeleted{}
+	for _, number := range numbers {
+		for _, d := range draft.GetDeletions() {
+			of := proto.CloneOf(d)
+			of.App = number
+			deleted.Deletions = append(deleted.Deletions, of)
+		}
+	}
+	return author.DeleteSamples(now, deleted)
 }
 
 // signer signs decisions for one store.

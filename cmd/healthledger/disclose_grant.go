@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/term"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "healthledger/proto/healthledger/v1"
@@ -49,7 +47,7 @@ func (c *discloseGrantCmd) Run(ctx context.Context, g *globals) error {
 	if !g.JSON {
 		printDisclosureSheet(g.out, app.GetManifest(), req)
 	}
-	if yes, err := c.confirmed(g); err != nil || !yes {
+	if err := g.confirmed(c.Yes, "Grant it", "nothing was granted"); err != nil {
 		return err
 	}
 	var resp *pb.GrantDisclosureResponse
@@ -92,26 +90,6 @@ func hashFile(path string) (string, error) {
 	hash := sha256.New()
 	_, err = io.Copy(hash, f)
 	return hex.EncodeToString(hash.Sum(nil)), errors.Join(err, f.Close())
-}
-
-// confirmed asks at a terminal; elsewhere only --yes is an answer.
-func (c *discloseGrantCmd) confirmed(g *globals) (bool, error) {
-	if c.Yes {
-		return true, nil
-	}
-	terminal, ok := g.in.(*os.File)
-	if g.JSON || !ok || !term.IsTerminal(int(terminal.Fd())) {
-		return false, errors.New("nothing was granted: confirm with --yes")
-	}
-	fmt.Fprint(g.out, "\nGrant it (y or n)? ")
-	lines := bufio.NewScanner(g.in)
-	if !lines.Scan() {
-		return false, errors.Join(errors.New("nothing was granted"), lines.Err())
-	}
-	if answer := strings.TrimSpace(lines.Text()); answer != "y" && answer != "yes" {
-		return false, errors.New("nothing was granted")
-	}
-	return true, nil
 }
 
 // printDisclosureSheet prints who hands what to whom, what for and until when.

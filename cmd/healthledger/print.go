@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
@@ -92,4 +95,25 @@ func (b *bar) done() {
 		b.bar.SetTotal(-1, true)
 		b.pool.Wait()
 	}
+}
+
+// confirmed asks at a terminal; elsewhere only --yes is an answer. The error says what has not
+// happened.
+func (g *globals) confirmed(yes bool, question, refused string) error {
+	if yes {
+		return nil
+	}
+	terminal, ok := g.in.(*os.File)
+	if g.JSON || !ok || !term.IsTerminal(int(terminal.Fd())) {
+		return errors.New(refused + ": confirm with --yes")
+	}
+	fmt.Fprintf(g.out, "\n%s (y or n)? ", question)
+	lines := bufio.NewScanner(g.in)
+	if !lines.Scan() {
+		return errors.Join(errors.New(refused), lines.Err())
+	}
+	if answer := strings.TrimSpace(lines.Text()); answer != "y" && answer != "yes" {
+		return errors.New(refused)
+	}
+	return nil
 }

@@ -311,7 +311,7 @@ func (d *Daemon) configure(store *ledger.Store) (*pb.ProjectorConfig, func(), er
 		Store: store.ID().String(), Directory: directory,
 		NatsUrl: d.nats.URL(), NatsUser: user, NatsPassword: password, NatsInbox: inbox,
 		NatsCa: d.local.Trust.CA, NatsServerName: d.local.Trust.ServerName,
-		OwnerKey: store.Keyring().OwnerKey(), StoreKey: store.Keyring().StoreKey(),
+		OwnerKey: store.Keyring().OwnerKey(), StoreKey: store.Keyring().StoreKey(), Decisions: store.Foreknown(),
 	}, revoke, nil
 }
 

@@ -66,6 +66,7 @@ type keeper struct {
 	exports  *exports
 	pasts    pasts
 	refusals *refusals
+	erasing  *erasing
 	fault    string
 	// life ends, by stop, when the projector is being ended.
 	life    context.Context

@@ -263,16 +263,29 @@ func (s *ownerService) decide(ctx context.Context, draft *pb.SignDecisionRequest
 	if err != nil {
 		return nil, err
 	}
+	d, err := s.decideBy(ctx, k, process, draft)
+	return d.Decision, err
+}
+
+// decided is a decision that the log has, and in which segment.
+type decided struct {
+	*pb.Decision
+	detail   []byte
+	sequence uint64
+}
+
+// decideBy is decide for whoever may.
+func (s *ownerService) decideBy(ctx context.Context, k *keeper, process Projector, draft *pb.SignDecisionRequest) (decided, error) {
 	k.deciding.Lock()
 	defer k.deciding.Unlock()
 	draft.Sequence, _, _ = k.store.Head()
 	signed, err := process.SignDecision(ctx, draft)
 	if err != nil {
-		return nil, k.cut(err)
+		return decided{}, k.cut(err)
 	}
 	decision := &pb.Decision{}
 	if err := proto.Unmarshal(signed.GetDecision().GetDecision().GetDecision(), decision); err != nil {
-		return nil, rpc.Internal(err)
+		return decided{}, rpc.Internal(err)
 	}
 	// A decision that was begun is finished, whether its caller waits or not.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
@@ -281,22 +294,26 @@ func (s *ownerService) decide(ctx context.Context, draft *pb.SignDecisionRequest
 	sequence, err := k.store.Decide(ctx, signed.GetDecision())
 	s.daemon.end(ended)
 	if errors.Is(err, authz.ErrForged) {
-		return nil, rpc.Internal(err)
+		return decided{}, rpc.Internal(err)
 	}
 	if errors.Is(err, ledger.ErrKeyringPending) {
 		s.daemon.options.Logger.Error("keyring was not replaced", "store", k.store.ID().String(), "error", err)
-		return nil, rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable}, "%s", ledger.ErrKeyringPending)
+		return decided{}, rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable}, "%s", ledger.ErrKeyringPending)
+	}
+	if errors.Is(err, ledger.ErrErasurePending) {
+		s.daemon.options.Logger.Error("keys were not destroyed", "store", k.store.ID().String(), "error", err)
+		return decided{}, rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable}, "%s", ledger.ErrErasurePending)
 	}
 	if errors.Is(err, log.ErrNoSpace) {
-		return nil, ledger.NoSpace("nothing was decided")
+		return decided{}, ledger.NoSpace("nothing was decided")
 	}
 	if err != nil {
-		return nil, rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable}, "the log cannot be written")
+		return decided{}, rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable}, "the log cannot be written")
 	}
 	if _, err := process.Advance(ctx, &pb.AdvanceRequest{Sequence: sequence, Wait: true}); err != nil {
 		k.Lock(0)
 	}
-	return decision, nil
+	return decided{decision, signed.GetDecision().GetDetail(), sequence}, nil
 }
 
 // ListApps implements pb.OwnerServiceHandler.

@@ -80,6 +80,17 @@ const (
 	// OwnerServiceDeleteSamplesProcedure is the fully-qualified name of the OwnerService's
 	// DeleteSamples RPC.
 	OwnerServiceDeleteSamplesProcedure = "/healthledger.v1.OwnerService/DeleteSamples"
+	// OwnerServiceEraseProcedure is the fully-qualified name of the OwnerService's Erase RPC.
+	OwnerServiceEraseProcedure = "/healthledger.v1.OwnerService/Erase"
+	// OwnerServiceProveErasuresProcedure is the fully-qualified name of the OwnerService's
+	// ProveErasures RPC.
+	OwnerServiceProveErasuresProcedure = "/healthledger.v1.OwnerService/ProveErasures"
+	// OwnerServiceSetRetentionProcedure is the fully-qualified name of the OwnerService's SetRetention
+	// RPC.
+	OwnerServiceSetRetentionProcedure = "/healthledger.v1.OwnerService/SetRetention"
+	// OwnerServiceListRetentionProcedure is the fully-qualified name of the OwnerService's
+	// ListRetention RPC.
+	OwnerServiceListRetentionProcedure = "/healthledger.v1.OwnerService/ListRetention"
 	// OwnerServiceListAccessProcedure is the fully-qualified name of the OwnerService's ListAccess RPC.
 	OwnerServiceListAccessProcedure = "/healthledger.v1.OwnerService/ListAccess"
 	// OwnerServiceSummarizeAccessProcedure is the fully-qualified name of the OwnerService's
@@ -176,6 +187,17 @@ type OwnerServiceClient interface {
 	SetPreferredUnits(context.Context, *SetPreferredUnitsRequest) (*SetPreferredUnitsResponse, error)
 	// DeleteSamples deletes samples, whoever saved them.
 	DeleteSamples(context.Context, *DeleteSamplesRequest) (*DeleteSamplesResponse, error)
+	// Erase makes samples unreadable in every copy of the log and of the view, for about a
+	// second a call, until it answers that they are erased. One that was begun goes on without
+	// its caller, until the store is locked; one erasure at a time does.
+	Erase(context.Context, *EraseRequest) (*EraseResponse, error)
+	// ProveErasures returns what was erased, and whether its keys are destroyed. It needs no
+	// secrets; what the samples were, only a session is told.
+	ProveErasures(context.Context, *ProveErasuresRequest) (*ProveErasuresResponse, error)
+	// SetRetention changes how long samples are kept.
+	SetRetention(context.Context, *SetRetentionRequest) (*SetRetentionResponse, error)
+	// ListRetention returns how long samples are kept.
+	ListRetention(context.Context, *ListRetentionRequest) (*ListRetentionResponse, error)
 	// ListAccess returns who asked to read what, or what was refused, the newest first.
 	ListAccess(context.Context, *ListAccessRequest) (*ListAccessResponse, error)
 	// SummarizeAccess returns who asked to read what how often in all.
@@ -345,6 +367,30 @@ func NewOwnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(ownerServiceMethods.ByName("DeleteSamples")),
 			connect.WithClientOptions(opts...),
 		),
+		erase: connect.NewClient[EraseRequest, EraseResponse](
+			httpClient,
+			baseURL+OwnerServiceEraseProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("Erase")),
+			connect.WithClientOptions(opts...),
+		),
+		proveErasures: connect.NewClient[ProveErasuresRequest, ProveErasuresResponse](
+			httpClient,
+			baseURL+OwnerServiceProveErasuresProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("ProveErasures")),
+			connect.WithClientOptions(opts...),
+		),
+		setRetention: connect.NewClient[SetRetentionRequest, SetRetentionResponse](
+			httpClient,
+			baseURL+OwnerServiceSetRetentionProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("SetRetention")),
+			connect.WithClientOptions(opts...),
+		),
+		listRetention: connect.NewClient[ListRetentionRequest, ListRetentionResponse](
+			httpClient,
+			baseURL+OwnerServiceListRetentionProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("ListRetention")),
+			connect.WithClientOptions(opts...),
+		),
 		listAccess: connect.NewClient[ListAccessRequest, ListAccessResponse](
 			httpClient,
 			baseURL+OwnerServiceListAccessProcedure,
@@ -477,6 +523,10 @@ type ownerServiceClient struct {
 	setSourceOrder     *connect.Client[SetSourceOrderRequest, SetSourceOrderResponse]
 	setPreferredUnits  *connect.Client[SetPreferredUnitsRequest, SetPreferredUnitsResponse]
 	deleteSamples      *connect.Client[DeleteSamplesRequest, DeleteSamplesResponse]
+	erase              *connect.Client[EraseRequest, EraseResponse]
+	proveErasures      *connect.Client[ProveErasuresRequest, ProveErasuresResponse]
+	setRetention       *connect.Client[SetRetentionRequest, SetRetentionResponse]
+	listRetention      *connect.Client[ListRetentionRequest, ListRetentionResponse]
 	listAccess         *connect.Client[ListAccessRequest, ListAccessResponse]
 	summarizeAccess    *connect.Client[SummarizeAccessRequest, SummarizeAccessResponse]
 	grantDisclosure    *connect.Client[GrantDisclosureRequest, GrantDisclosureResponse]
@@ -662,6 +712,42 @@ func (c *ownerServiceClient) SetPreferredUnits(ctx context.Context, req *SetPref
 // DeleteSamples calls healthledger.v1.OwnerService.DeleteSamples.
 func (c *ownerServiceClient) DeleteSamples(ctx context.Context, req *DeleteSamplesRequest) (*DeleteSamplesResponse, error) {
 	response, err := c.deleteSamples.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Erase calls healthledger.v1.OwnerService.Erase.
+func (c *ownerServiceClient) Erase(ctx context.Context, req *EraseRequest) (*EraseResponse, error) {
+	response, err := c.erase.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ProveErasures calls healthledger.v1.OwnerService.ProveErasures.
+func (c *ownerServiceClient) ProveErasures(ctx context.Context, req *ProveErasuresRequest) (*ProveErasuresResponse, error) {
+	response, err := c.proveErasures.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SetRetention calls healthledger.v1.OwnerService.SetRetention.
+func (c *ownerServiceClient) SetRetention(ctx context.Context, req *SetRetentionRequest) (*SetRetentionResponse, error) {
+	response, err := c.setRetention.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListRetention calls healthledger.v1.OwnerService.ListRetention.
+func (c *ownerServiceClient) ListRetention(ctx context.Context, req *ListRetentionRequest) (*ListRetentionResponse, error) {
+	response, err := c.listRetention.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -878,6 +964,17 @@ type OwnerServiceHandler interface {
 	SetPreferredUnits(context.Context, *SetPreferredUnitsRequest) (*SetPreferredUnitsResponse, error)
 	// DeleteSamples deletes samples, whoever saved them.
 	DeleteSamples(context.Context, *DeleteSamplesRequest) (*DeleteSamplesResponse, error)
+	// Erase makes samples unreadable in every copy of the log and of the view, for about a
+	// second a call, until it answers that they are erased. One that was begun goes on without
+	// its caller, until the store is locked; one erasure at a time does.
+	Erase(context.Context, *EraseRequest) (*EraseResponse, error)
+	// ProveErasures returns what was erased, and whether its keys are destroyed. It needs no
+	// secrets; what the samples were, only a session is told.
+	ProveErasures(context.Context, *ProveErasuresRequest) (*ProveErasuresResponse, error)
+	// SetRetention changes how long samples are kept.
+	SetRetention(context.Context, *SetRetentionRequest) (*SetRetentionResponse, error)
+	// ListRetention returns how long samples are kept.
+	ListRetention(context.Context, *ListRetentionRequest) (*ListRetentionResponse, error)
 	// ListAccess returns who asked to read what, or what was refused, the newest first.
 	ListAccess(context.Context, *ListAccessRequest) (*ListAccessResponse, error)
 	// SummarizeAccess returns who asked to read what how often in all.
@@ -1043,6 +1140,30 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(ownerServiceMethods.ByName("DeleteSamples")),
 		connect.WithHandlerOptions(opts...),
 	)
+	ownerServiceEraseHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceEraseProcedure,
+		svc.Erase,
+		connect.WithSchema(ownerServiceMethods.ByName("Erase")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ownerServiceProveErasuresHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceProveErasuresProcedure,
+		svc.ProveErasures,
+		connect.WithSchema(ownerServiceMethods.ByName("ProveErasures")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ownerServiceSetRetentionHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceSetRetentionProcedure,
+		svc.SetRetention,
+		connect.WithSchema(ownerServiceMethods.ByName("SetRetention")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ownerServiceListRetentionHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceListRetentionProcedure,
+		svc.ListRetention,
+		connect.WithSchema(ownerServiceMethods.ByName("ListRetention")),
+		connect.WithHandlerOptions(opts...),
+	)
 	ownerServiceListAccessHandler := connect.NewUnaryHandlerSimple(
 		OwnerServiceListAccessProcedure,
 		svc.ListAccess,
@@ -1191,6 +1312,14 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 			ownerServiceSetPreferredUnitsHandler.ServeHTTP(w, r)
 		case OwnerServiceDeleteSamplesProcedure:
 			ownerServiceDeleteSamplesHandler.ServeHTTP(w, r)
+		case OwnerServiceEraseProcedure:
+			ownerServiceEraseHandler.ServeHTTP(w, r)
+		case OwnerServiceProveErasuresProcedure:
+			ownerServiceProveErasuresHandler.ServeHTTP(w, r)
+		case OwnerServiceSetRetentionProcedure:
+			ownerServiceSetRetentionHandler.ServeHTTP(w, r)
+		case OwnerServiceListRetentionProcedure:
+			ownerServiceListRetentionHandler.ServeHTTP(w, r)
 		case OwnerServiceListAccessProcedure:
 			ownerServiceListAccessHandler.ServeHTTP(w, r)
 		case OwnerServiceSummarizeAccessProcedure:
@@ -1310,6 +1439,22 @@ func (UnimplementedOwnerServiceHandler) SetPreferredUnits(context.Context, *SetP
 
 func (UnimplementedOwnerServiceHandler) DeleteSamples(context.Context, *DeleteSamplesRequest) (*DeleteSamplesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.DeleteSamples is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) Erase(context.Context, *EraseRequest) (*EraseResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.Erase is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) ProveErasures(context.Context, *ProveErasuresRequest) (*ProveErasuresResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.ProveErasures is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) SetRetention(context.Context, *SetRetentionRequest) (*SetRetentionResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.SetRetention is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) ListRetention(context.Context, *ListRetentionRequest) (*ListRetentionResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.ListRetention is not implemented"))
 }
 
 func (UnimplementedOwnerServiceHandler) ListAccess(context.Context, *ListAccessRequest) (*ListAccessResponse, error) {

@@ -80,6 +80,62 @@ func (LockState) EnumDescriptor() ([]byte, []int) {
 	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{0}
 }
 
+// ErasurePhase is how far an erasure has come.
+type ErasurePhase int32
+
+const (
+	ErasurePhase_ERASURE_PHASE_UNSPECIFIED ErasurePhase = 0
+	// Nobody is answered with the samples any more. What is left of their epochs is being
+	// sealed again.
+	ErasurePhase_ERASURE_PHASE_HIDDEN ErasurePhase = 1
+	// The keys are destroyed; the view is being made anew.
+	ErasurePhase_ERASURE_PHASE_DESTROYED ErasurePhase = 2
+	ErasurePhase_ERASURE_PHASE_ERASED    ErasurePhase = 3
+)
+
+// Enum value maps for ErasurePhase.
+var (
+	ErasurePhase_name = map[int32]string{
+		0: "ERASURE_PHASE_UNSPECIFIED",
+		1: "ERASURE_PHASE_HIDDEN",
+		2: "ERASURE_PHASE_DESTROYED",
+		3: "ERASURE_PHASE_ERASED",
+	}
+	ErasurePhase_value = map[string]int32{
+		"ERASURE_PHASE_UNSPECIFIED": 0,
+		"ERASURE_PHASE_HIDDEN":      1,
+		"ERASURE_PHASE_DESTROYED":   2,
+		"ERASURE_PHASE_ERASED":      3,
+	}
+)
+
+func (x ErasurePhase) Enum() *ErasurePhase {
+	p := new(ErasurePhase)
+	*p = x
+	return p
+}
+
+func (x ErasurePhase) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ErasurePhase) Descriptor() protoreflect.EnumDescriptor {
+	return file_healthledger_v1_owner_proto_enumTypes[1].Descriptor()
+}
+
+func (ErasurePhase) Type() protoreflect.EnumType {
+	return &file_healthledger_v1_owner_proto_enumTypes[1]
+}
+
+func (x ErasurePhase) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ErasurePhase.Descriptor instead.
+func (ErasurePhase) EnumDescriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{1}
+}
+
 type CreateStoreRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A serialized Keyring.
@@ -2618,6 +2674,444 @@ func (x *DeleteSamplesResponse) GetDeleted() uint64 {
 	return 0
 }
 
+// EraseRequest names the samples that all of this holds of, whoever has saved them.
+type EraseRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Short name; empty: of any type.
+	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// With these, nothing else is named.
+	Uuids []string `protobuf:"bytes,2,rep,name=uuids,proto3" json:"uuids,omitempty"`
+	// Those that overlap [from, to). Absent: from the first or to the last.
+	From *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	To   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
+	// Bundle id of the app that saved them.
+	App string `protobuf:"bytes,5,opt,name=app,proto3" json:"app,omitempty"`
+	// Everything, and nothing else is named.
+	All bool `protobuf:"varint,6,opt,name=all,proto3" json:"all,omitempty"`
+	// Of the answer before: goes on with it, and nothing else is named.
+	Run           string `protobuf:"bytes,7,opt,name=run,proto3" json:"run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseRequest) Reset() {
+	*x = EraseRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseRequest) ProtoMessage() {}
+
+func (x *EraseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseRequest.ProtoReflect.Descriptor instead.
+func (*EraseRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *EraseRequest) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *EraseRequest) GetUuids() []string {
+	if x != nil {
+		return x.Uuids
+	}
+	return nil
+}
+
+func (x *EraseRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *EraseRequest) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *EraseRequest) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+func (x *EraseRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+func (x *EraseRequest) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
+type EraseResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: it has finished.
+	Run   string       `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	Phase ErasurePhase `protobuf:"varint,2,opt,name=phase,proto3,enum=healthledger.v1.ErasurePhase" json:"phase,omitempty"`
+	// Steps of the phase.
+	Done  uint64 `protobuf:"varint,3,opt,name=done,proto3" json:"done,omitempty"`
+	Total uint64 `protobuf:"varint,4,opt,name=total,proto3" json:"total,omitempty"`
+	// Objects that were there to be hidden.
+	Hidden uint64 `protobuf:"varint,5,opt,name=hidden,proto3" json:"hidden,omitempty"`
+	// Samples that the log had, with those that were deleted before.
+	Samples uint64 `protobuf:"varint,6,opt,name=samples,proto3" json:"samples,omitempty"`
+	// Epochs whose keys are destroyed.
+	Epochs uint64 `protobuf:"varint,7,opt,name=epochs,proto3" json:"epochs,omitempty"`
+	// Number of the erasure; 0: the log had nothing of it.
+	Erasure uint64 `protobuf:"varint,8,opt,name=erasure,proto3" json:"erasure,omitempty"`
+	// Copies of the key directory that are older still open what is erased.
+	Destroyed     *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=destroyed,proto3" json:"destroyed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseResponse) Reset() {
+	*x = EraseResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseResponse) ProtoMessage() {}
+
+func (x *EraseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseResponse.ProtoReflect.Descriptor instead.
+func (*EraseResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *EraseResponse) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
+func (x *EraseResponse) GetPhase() ErasurePhase {
+	if x != nil {
+		return x.Phase
+	}
+	return ErasurePhase_ERASURE_PHASE_UNSPECIFIED
+}
+
+func (x *EraseResponse) GetDone() uint64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *EraseResponse) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *EraseResponse) GetHidden() uint64 {
+	if x != nil {
+		return x.Hidden
+	}
+	return 0
+}
+
+func (x *EraseResponse) GetSamples() uint64 {
+	if x != nil {
+		return x.Samples
+	}
+	return 0
+}
+
+func (x *EraseResponse) GetEpochs() uint64 {
+	if x != nil {
+		return x.Epochs
+	}
+	return 0
+}
+
+func (x *EraseResponse) GetErasure() uint64 {
+	if x != nil {
+		return x.Erasure
+	}
+	return 0
+}
+
+func (x *EraseResponse) GetDestroyed() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Destroyed
+	}
+	return nil
+}
+
+type SetRetentionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Short name; empty: all types that have none of their own.
+	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// 0: for good.
+	Months        uint32 `protobuf:"varint,2,opt,name=months,proto3" json:"months,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetRetentionRequest) Reset() {
+	*x = SetRetentionRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetRetentionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetRetentionRequest) ProtoMessage() {}
+
+func (x *SetRetentionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetRetentionRequest.ProtoReflect.Descriptor instead.
+func (*SetRetentionRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *SetRetentionRequest) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *SetRetentionRequest) GetMonths() uint32 {
+	if x != nil {
+		return x.Months
+	}
+	return 0
+}
+
+type SetRetentionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetRetentionResponse) Reset() {
+	*x = SetRetentionResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetRetentionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetRetentionResponse) ProtoMessage() {}
+
+func (x *SetRetentionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetRetentionResponse.ProtoReflect.Descriptor instead.
+func (*SetRetentionResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{49}
+}
+
+type ListRetentionRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRetentionRequest) Reset() {
+	*x = ListRetentionRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRetentionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRetentionRequest) ProtoMessage() {}
+
+func (x *ListRetentionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRetentionRequest.ProtoReflect.Descriptor instead.
+func (*ListRetentionRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{50}
+}
+
+type ListRetentionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Retention     []*Retention           `protobuf:"bytes,1,rep,name=retention,proto3" json:"retention,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRetentionResponse) Reset() {
+	*x = ListRetentionResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRetentionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRetentionResponse) ProtoMessage() {}
+
+func (x *ListRetentionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRetentionResponse.ProtoReflect.Descriptor instead.
+func (*ListRetentionResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *ListRetentionResponse) GetRetention() []*Retention {
+	if x != nil {
+		return x.Retention
+	}
+	return nil
+}
+
+// Retention is how long samples are kept.
+type Retention struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in SetRetentionRequest.
+	Type          string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	Months        uint32 `protobuf:"varint,2,opt,name=months,proto3" json:"months,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Retention) Reset() {
+	*x = Retention{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Retention) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Retention) ProtoMessage() {}
+
+func (x *Retention) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Retention.ProtoReflect.Descriptor instead.
+func (*Retention) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *Retention) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *Retention) GetMonths() uint32 {
+	if x != nil {
+		return x.Months
+	}
+	return 0
+}
+
 type ProveErasuresRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2626,7 +3120,7 @@ type ProveErasuresRequest struct {
 
 func (x *ProveErasuresRequest) Reset() {
 	*x = ProveErasuresRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2638,7 +3132,7 @@ func (x *ProveErasuresRequest) String() string {
 func (*ProveErasuresRequest) ProtoMessage() {}
 
 func (x *ProveErasuresRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2651,7 +3145,7 @@ func (x *ProveErasuresRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveErasuresRequest.ProtoReflect.Descriptor instead.
 func (*ProveErasuresRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{46}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{53}
 }
 
 type ProveErasuresResponse struct {
@@ -2663,7 +3157,7 @@ type ProveErasuresResponse struct {
 
 func (x *ProveErasuresResponse) Reset() {
 	*x = ProveErasuresResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2675,7 +3169,7 @@ func (x *ProveErasuresResponse) String() string {
 func (*ProveErasuresResponse) ProtoMessage() {}
 
 func (x *ProveErasuresResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2688,7 +3182,7 @@ func (x *ProveErasuresResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveErasuresResponse.ProtoReflect.Descriptor instead.
 func (*ProveErasuresResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{47}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ProveErasuresResponse) GetErasures() []*Erasure {
@@ -2709,16 +3203,14 @@ type Erasure struct {
 	OwnerKey []byte        `protobuf:"bytes,8,opt,name=owner_key,json=ownerKey,proto3" json:"owner_key,omitempty"`
 	Keys     []*ErasureKey `protobuf:"bytes,4,rep,name=keys,proto3" json:"keys,omitempty"`
 	// Only with a session: what was erased, and how many samples.
-	Deletions     []*Deletion `protobuf:"bytes,5,rep,name=deletions,proto3" json:"deletions,omitempty"`
-	Samples       uint64      `protobuf:"varint,6,opt,name=samples,proto3" json:"samples,omitempty"`
-	ByPolicy      bool        `protobuf:"varint,7,opt,name=by_policy,json=byPolicy,proto3" json:"by_policy,omitempty"`
+	Order         *ErasureOrdered `protobuf:"bytes,5,opt,name=order,proto3" json:"order,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Erasure) Reset() {
 	*x = Erasure{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2730,7 +3222,7 @@ func (x *Erasure) String() string {
 func (*Erasure) ProtoMessage() {}
 
 func (x *Erasure) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2743,7 +3235,7 @@ func (x *Erasure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Erasure.ProtoReflect.Descriptor instead.
 func (*Erasure) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{48}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Erasure) GetNumber() uint64 {
@@ -2781,25 +3273,11 @@ func (x *Erasure) GetKeys() []*ErasureKey {
 	return nil
 }
 
-func (x *Erasure) GetDeletions() []*Deletion {
+func (x *Erasure) GetOrder() *ErasureOrdered {
 	if x != nil {
-		return x.Deletions
+		return x.Order
 	}
 	return nil
-}
-
-func (x *Erasure) GetSamples() uint64 {
-	if x != nil {
-		return x.Samples
-	}
-	return 0
-}
-
-func (x *Erasure) GetByPolicy() bool {
-	if x != nil {
-		return x.ByPolicy
-	}
-	return false
 }
 
 // ErasureKey is a key that an erasure destroys.
@@ -2817,7 +3295,7 @@ type ErasureKey struct {
 
 func (x *ErasureKey) Reset() {
 	*x = ErasureKey{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2829,7 +3307,7 @@ func (x *ErasureKey) String() string {
 func (*ErasureKey) ProtoMessage() {}
 
 func (x *ErasureKey) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2842,7 +3320,7 @@ func (x *ErasureKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasureKey.ProtoReflect.Descriptor instead.
 func (*ErasureKey) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{49}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ErasureKey) GetFile() string {
@@ -2884,7 +3362,7 @@ type AccessFilter struct {
 
 func (x *AccessFilter) Reset() {
 	*x = AccessFilter{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2896,7 +3374,7 @@ func (x *AccessFilter) String() string {
 func (*AccessFilter) ProtoMessage() {}
 
 func (x *AccessFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2909,7 +3387,7 @@ func (x *AccessFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessFilter.ProtoReflect.Descriptor instead.
 func (*AccessFilter) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{50}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *AccessFilter) GetApp() string {
@@ -2962,7 +3440,7 @@ type ListAccessRequest struct {
 
 func (x *ListAccessRequest) Reset() {
 	*x = ListAccessRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2974,7 +3452,7 @@ func (x *ListAccessRequest) String() string {
 func (*ListAccessRequest) ProtoMessage() {}
 
 func (x *ListAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2987,7 +3465,7 @@ func (x *ListAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessRequest.ProtoReflect.Descriptor instead.
 func (*ListAccessRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{51}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListAccessRequest) GetFilter() *AccessFilter {
@@ -3032,7 +3510,7 @@ type ListAccessResponse struct {
 
 func (x *ListAccessResponse) Reset() {
 	*x = ListAccessResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3044,7 +3522,7 @@ func (x *ListAccessResponse) String() string {
 func (*ListAccessResponse) ProtoMessage() {}
 
 func (x *ListAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3057,7 +3535,7 @@ func (x *ListAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessResponse.ProtoReflect.Descriptor instead.
 func (*ListAccessResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{52}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListAccessResponse) GetAccesses() []*Access {
@@ -3103,7 +3581,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3115,7 +3593,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3128,7 +3606,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{53}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *Refusal) GetBundleId() string {
@@ -3199,7 +3677,7 @@ type Access struct {
 
 func (x *Access) Reset() {
 	*x = Access{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3211,7 +3689,7 @@ func (x *Access) String() string {
 func (*Access) ProtoMessage() {}
 
 func (x *Access) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3224,7 +3702,7 @@ func (x *Access) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Access.ProtoReflect.Descriptor instead.
 func (*Access) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{54}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *Access) GetBundleId() string {
@@ -3292,7 +3770,7 @@ type SummarizeAccessRequest struct {
 
 func (x *SummarizeAccessRequest) Reset() {
 	*x = SummarizeAccessRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3304,7 +3782,7 @@ func (x *SummarizeAccessRequest) String() string {
 func (*SummarizeAccessRequest) ProtoMessage() {}
 
 func (x *SummarizeAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3317,7 +3795,7 @@ func (x *SummarizeAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeAccessRequest.ProtoReflect.Descriptor instead.
 func (*SummarizeAccessRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{55}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *SummarizeAccessRequest) GetFilter() *AccessFilter {
@@ -3337,7 +3815,7 @@ type SummarizeAccessResponse struct {
 
 func (x *SummarizeAccessResponse) Reset() {
 	*x = SummarizeAccessResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3349,7 +3827,7 @@ func (x *SummarizeAccessResponse) String() string {
 func (*SummarizeAccessResponse) ProtoMessage() {}
 
 func (x *SummarizeAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3362,7 +3840,7 @@ func (x *SummarizeAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeAccessResponse.ProtoReflect.Descriptor instead.
 func (*SummarizeAccessResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{56}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *SummarizeAccessResponse) GetSummaries() []*AccessSummary {
@@ -3394,7 +3872,7 @@ type AccessSummary struct {
 
 func (x *AccessSummary) Reset() {
 	*x = AccessSummary{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3406,7 +3884,7 @@ func (x *AccessSummary) String() string {
 func (*AccessSummary) ProtoMessage() {}
 
 func (x *AccessSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3419,7 +3897,7 @@ func (x *AccessSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessSummary.ProtoReflect.Descriptor instead.
 func (*AccessSummary) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{57}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *AccessSummary) GetBundleId() string {
@@ -3486,7 +3964,7 @@ type ReplaceDeviceRequest struct {
 
 func (x *ReplaceDeviceRequest) Reset() {
 	*x = ReplaceDeviceRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3498,7 +3976,7 @@ func (x *ReplaceDeviceRequest) String() string {
 func (*ReplaceDeviceRequest) ProtoMessage() {}
 
 func (x *ReplaceDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3511,7 +3989,7 @@ func (x *ReplaceDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceDeviceRequest.ProtoReflect.Descriptor instead.
 func (*ReplaceDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{58}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{65}
 }
 
 type ReplaceDeviceResponse struct {
@@ -3527,7 +4005,7 @@ type ReplaceDeviceResponse struct {
 
 func (x *ReplaceDeviceResponse) Reset() {
 	*x = ReplaceDeviceResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3539,7 +4017,7 @@ func (x *ReplaceDeviceResponse) String() string {
 func (*ReplaceDeviceResponse) ProtoMessage() {}
 
 func (x *ReplaceDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3552,7 +4030,7 @@ func (x *ReplaceDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceDeviceResponse.ProtoReflect.Descriptor instead.
 func (*ReplaceDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{59}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ReplaceDeviceResponse) GetSigningKey() []byte {
@@ -3580,7 +4058,7 @@ type ReadSegmentsRequest struct {
 
 func (x *ReadSegmentsRequest) Reset() {
 	*x = ReadSegmentsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3592,7 +4070,7 @@ func (x *ReadSegmentsRequest) String() string {
 func (*ReadSegmentsRequest) ProtoMessage() {}
 
 func (x *ReadSegmentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3605,7 +4083,7 @@ func (x *ReadSegmentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadSegmentsRequest.ProtoReflect.Descriptor instead.
 func (*ReadSegmentsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{60}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ReadSegmentsRequest) GetFrom() uint64 {
@@ -3632,7 +4110,7 @@ type ReadSegmentsResponse struct {
 
 func (x *ReadSegmentsResponse) Reset() {
 	*x = ReadSegmentsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3644,7 +4122,7 @@ func (x *ReadSegmentsResponse) String() string {
 func (*ReadSegmentsResponse) ProtoMessage() {}
 
 func (x *ReadSegmentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3657,7 +4135,7 @@ func (x *ReadSegmentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadSegmentsResponse.ProtoReflect.Descriptor instead.
 func (*ReadSegmentsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{61}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ReadSegmentsResponse) GetSegments() [][]byte {
@@ -3684,7 +4162,7 @@ type RestoreStoreRequest struct {
 
 func (x *RestoreStoreRequest) Reset() {
 	*x = RestoreStoreRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3696,7 +4174,7 @@ func (x *RestoreStoreRequest) String() string {
 func (*RestoreStoreRequest) ProtoMessage() {}
 
 func (x *RestoreStoreRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3709,7 +4187,7 @@ func (x *RestoreStoreRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreStoreRequest.ProtoReflect.Descriptor instead.
 func (*RestoreStoreRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{62}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *RestoreStoreRequest) GetRun() string {
@@ -3800,7 +4278,7 @@ type RestoreBegin struct {
 
 func (x *RestoreBegin) Reset() {
 	*x = RestoreBegin{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3812,7 +4290,7 @@ func (x *RestoreBegin) String() string {
 func (*RestoreBegin) ProtoMessage() {}
 
 func (x *RestoreBegin) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3825,7 +4303,7 @@ func (x *RestoreBegin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreBegin.ProtoReflect.Descriptor instead.
 func (*RestoreBegin) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{63}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{70}
 }
 
 // KeyFiles are files of a key directory.
@@ -3838,7 +4316,7 @@ type KeyFiles struct {
 
 func (x *KeyFiles) Reset() {
 	*x = KeyFiles{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3850,7 +4328,7 @@ func (x *KeyFiles) String() string {
 func (*KeyFiles) ProtoMessage() {}
 
 func (x *KeyFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3863,7 +4341,7 @@ func (x *KeyFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyFiles.ProtoReflect.Descriptor instead.
 func (*KeyFiles) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{64}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *KeyFiles) GetFiles() []*KeyFile {
@@ -3884,7 +4362,7 @@ type KeyFile struct {
 
 func (x *KeyFile) Reset() {
 	*x = KeyFile{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3896,7 +4374,7 @@ func (x *KeyFile) String() string {
 func (*KeyFile) ProtoMessage() {}
 
 func (x *KeyFile) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3909,7 +4387,7 @@ func (x *KeyFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyFile.ProtoReflect.Descriptor instead.
 func (*KeyFile) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{65}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *KeyFile) GetName() string {
@@ -3936,7 +4414,7 @@ type RestoreSegments struct {
 
 func (x *RestoreSegments) Reset() {
 	*x = RestoreSegments{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3948,7 +4426,7 @@ func (x *RestoreSegments) String() string {
 func (*RestoreSegments) ProtoMessage() {}
 
 func (x *RestoreSegments) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3961,7 +4439,7 @@ func (x *RestoreSegments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreSegments.ProtoReflect.Descriptor instead.
 func (*RestoreSegments) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{66}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *RestoreSegments) GetPayloads() [][]byte {
@@ -3981,7 +4459,7 @@ type RestoreEnd struct {
 
 func (x *RestoreEnd) Reset() {
 	*x = RestoreEnd{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3993,7 +4471,7 @@ func (x *RestoreEnd) String() string {
 func (*RestoreEnd) ProtoMessage() {}
 
 func (x *RestoreEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4006,7 +4484,7 @@ func (x *RestoreEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreEnd.ProtoReflect.Descriptor instead.
 func (*RestoreEnd) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{67}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *RestoreEnd) GetSize() uint64 {
@@ -4032,7 +4510,7 @@ type RestoreStoreResponse struct {
 
 func (x *RestoreStoreResponse) Reset() {
 	*x = RestoreStoreResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4044,7 +4522,7 @@ func (x *RestoreStoreResponse) String() string {
 func (*RestoreStoreResponse) ProtoMessage() {}
 
 func (x *RestoreStoreResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4057,7 +4535,7 @@ func (x *RestoreStoreResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreStoreResponse.ProtoReflect.Descriptor instead.
 func (*RestoreStoreResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{68}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *RestoreStoreResponse) GetRun() string {
@@ -4079,7 +4557,7 @@ type ListLogRequest struct {
 
 func (x *ListLogRequest) Reset() {
 	*x = ListLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[69]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4091,7 +4569,7 @@ func (x *ListLogRequest) String() string {
 func (*ListLogRequest) ProtoMessage() {}
 
 func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[69]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4104,7 +4582,7 @@ func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogRequest.ProtoReflect.Descriptor instead.
 func (*ListLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{69}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ListLogRequest) GetFrom() uint64 {
@@ -4132,7 +4610,7 @@ type ListLogResponse struct {
 
 func (x *ListLogResponse) Reset() {
 	*x = ListLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[70]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4144,7 +4622,7 @@ func (x *ListLogResponse) String() string {
 func (*ListLogResponse) ProtoMessage() {}
 
 func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[70]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4157,7 +4635,7 @@ func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogResponse.ProtoReflect.Descriptor instead.
 func (*ListLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{70}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *ListLogResponse) GetSegments() []*SegmentInfo {
@@ -4192,7 +4670,7 @@ type SegmentInfo struct {
 
 func (x *SegmentInfo) Reset() {
 	*x = SegmentInfo{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[71]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4204,7 +4682,7 @@ func (x *SegmentInfo) String() string {
 func (*SegmentInfo) ProtoMessage() {}
 
 func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[71]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4217,7 +4695,7 @@ func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SegmentInfo.ProtoReflect.Descriptor instead.
 func (*SegmentInfo) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{71}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *SegmentInfo) GetSequence() uint64 {
@@ -4277,7 +4755,7 @@ type SignCheckpointRequest struct {
 
 func (x *SignCheckpointRequest) Reset() {
 	*x = SignCheckpointRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[72]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4289,7 +4767,7 @@ func (x *SignCheckpointRequest) String() string {
 func (*SignCheckpointRequest) ProtoMessage() {}
 
 func (x *SignCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[72]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4302,7 +4780,7 @@ func (x *SignCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*SignCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{72}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{79}
 }
 
 type SignCheckpointResponse struct {
@@ -4319,7 +4797,7 @@ type SignCheckpointResponse struct {
 
 func (x *SignCheckpointResponse) Reset() {
 	*x = SignCheckpointResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[73]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4331,7 +4809,7 @@ func (x *SignCheckpointResponse) String() string {
 func (*SignCheckpointResponse) ProtoMessage() {}
 
 func (x *SignCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[73]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4344,7 +4822,7 @@ func (x *SignCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*SignCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{73}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *SignCheckpointResponse) GetCheckpoint() string {
@@ -4380,7 +4858,7 @@ type ProveLogRequest struct {
 
 func (x *ProveLogRequest) Reset() {
 	*x = ProveLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[74]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4392,7 +4870,7 @@ func (x *ProveLogRequest) String() string {
 func (*ProveLogRequest) ProtoMessage() {}
 
 func (x *ProveLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[74]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4405,7 +4883,7 @@ func (x *ProveLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveLogRequest.ProtoReflect.Descriptor instead.
 func (*ProveLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{74}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *ProveLogRequest) GetSequence() uint64 {
@@ -4439,7 +4917,7 @@ type ProveLogResponse struct {
 
 func (x *ProveLogResponse) Reset() {
 	*x = ProveLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[75]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4451,7 +4929,7 @@ func (x *ProveLogResponse) String() string {
 func (*ProveLogResponse) ProtoMessage() {}
 
 func (x *ProveLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[75]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4464,7 +4942,7 @@ func (x *ProveLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveLogResponse.ProtoReflect.Descriptor instead.
 func (*ProveLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{75}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *ProveLogResponse) GetCheckpoint() string {
@@ -4515,7 +4993,7 @@ type VerifyLogRequest struct {
 
 func (x *VerifyLogRequest) Reset() {
 	*x = VerifyLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[76]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4527,7 +5005,7 @@ func (x *VerifyLogRequest) String() string {
 func (*VerifyLogRequest) ProtoMessage() {}
 
 func (x *VerifyLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[76]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4540,7 +5018,7 @@ func (x *VerifyLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLogRequest.ProtoReflect.Descriptor instead.
 func (*VerifyLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{76}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *VerifyLogRequest) GetRun() string {
@@ -4586,7 +5064,7 @@ type VerifyLogResponse struct {
 
 func (x *VerifyLogResponse) Reset() {
 	*x = VerifyLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[77]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4598,7 +5076,7 @@ func (x *VerifyLogResponse) String() string {
 func (*VerifyLogResponse) ProtoMessage() {}
 
 func (x *VerifyLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[77]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4611,7 +5089,7 @@ func (x *VerifyLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLogResponse.ProtoReflect.Descriptor instead.
 func (*VerifyLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{77}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *VerifyLogResponse) GetRun() string {
@@ -4705,7 +5183,7 @@ type Verified struct {
 
 func (x *Verified) Reset() {
 	*x = Verified{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4717,7 +5195,7 @@ func (x *Verified) String() string {
 func (*Verified) ProtoMessage() {}
 
 func (x *Verified) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4730,7 +5208,7 @@ func (x *Verified) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verified.ProtoReflect.Descriptor instead.
 func (*Verified) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{78}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *Verified) GetTime() *timestamppb.Timestamp {
@@ -4778,7 +5256,7 @@ type LogFault struct {
 
 func (x *LogFault) Reset() {
 	*x = LogFault{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4790,7 +5268,7 @@ func (x *LogFault) String() string {
 func (*LogFault) ProtoMessage() {}
 
 func (x *LogFault) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4803,7 +5281,7 @@ func (x *LogFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogFault.ProtoReflect.Descriptor instead.
 func (*LogFault) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{79}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *LogFault) GetFrom() uint64 {
@@ -5006,19 +5484,45 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x14DeleteSamplesRequest\x127\n" +
 	"\tdeletions\x18\x01 \x03(\v2\x19.healthledger.v1.DeletionR\tdeletions\"1\n" +
 	"\x15DeleteSamplesResponse\x12\x18\n" +
-	"\adeleted\x18\x01 \x01(\x04R\adeleted\"\x16\n" +
+	"\adeleted\x18\x01 \x01(\x04R\adeleted\"\xca\x01\n" +
+	"\fEraseRequest\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x14\n" +
+	"\x05uuids\x18\x02 \x03(\tR\x05uuids\x12.\n" +
+	"\x04from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x12\x10\n" +
+	"\x03app\x18\x05 \x01(\tR\x03app\x12\x10\n" +
+	"\x03all\x18\x06 \x01(\bR\x03all\x12\x10\n" +
+	"\x03run\x18\a \x01(\tR\x03run\"\x9e\x02\n" +
+	"\rEraseResponse\x12\x10\n" +
+	"\x03run\x18\x01 \x01(\tR\x03run\x123\n" +
+	"\x05phase\x18\x02 \x01(\x0e2\x1d.healthledger.v1.ErasurePhaseR\x05phase\x12\x12\n" +
+	"\x04done\x18\x03 \x01(\x04R\x04done\x12\x14\n" +
+	"\x05total\x18\x04 \x01(\x04R\x05total\x12\x16\n" +
+	"\x06hidden\x18\x05 \x01(\x04R\x06hidden\x12\x18\n" +
+	"\asamples\x18\x06 \x01(\x04R\asamples\x12\x16\n" +
+	"\x06epochs\x18\a \x01(\x04R\x06epochs\x12\x18\n" +
+	"\aerasure\x18\b \x01(\x04R\aerasure\x128\n" +
+	"\tdestroyed\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tdestroyed\"A\n" +
+	"\x13SetRetentionRequest\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x16\n" +
+	"\x06months\x18\x02 \x01(\rR\x06months\"\x16\n" +
+	"\x14SetRetentionResponse\"\x16\n" +
+	"\x14ListRetentionRequest\"Q\n" +
+	"\x15ListRetentionResponse\x128\n" +
+	"\tretention\x18\x01 \x03(\v2\x1a.healthledger.v1.RetentionR\tretention\"7\n" +
+	"\tRetention\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x16\n" +
+	"\x06months\x18\x02 \x01(\rR\x06months\"\x16\n" +
 	"\x14ProveErasuresRequest\"M\n" +
 	"\x15ProveErasuresResponse\x124\n" +
-	"\berasures\x18\x01 \x03(\v2\x18.healthledger.v1.ErasureR\berasures\"\xcc\x02\n" +
+	"\berasures\x18\x01 \x03(\v2\x18.healthledger.v1.ErasureR\berasures\"\x93\x02\n" +
 	"\aErasure\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12;\n" +
 	"\bdecision\x18\x03 \x01(\v2\x1f.healthledger.v1.SignedDecisionR\bdecision\x12\x1b\n" +
 	"\towner_key\x18\b \x01(\fR\bownerKey\x12/\n" +
-	"\x04keys\x18\x04 \x03(\v2\x1b.healthledger.v1.ErasureKeyR\x04keys\x127\n" +
-	"\tdeletions\x18\x05 \x03(\v2\x19.healthledger.v1.DeletionR\tdeletions\x12\x18\n" +
-	"\asamples\x18\x06 \x01(\x04R\asamples\x12\x1b\n" +
-	"\tby_policy\x18\a \x01(\bR\bbyPolicy\"[\n" +
+	"\x04keys\x18\x04 \x03(\v2\x1b.healthledger.v1.ErasureKeyR\x04keys\x125\n" +
+	"\x05order\x18\x05 \x01(\v2\x1f.healthledger.v1.ErasureOrderedR\x05order\"[\n" +
 	"\n" +
 	"ErasureKey\x12\x12\n" +
 	"\x04file\x18\x01 \x01(\tR\x04file\x12\x1b\n" +
@@ -5171,7 +5675,12 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x11LOCK_STATE_LOCKED\x10\x01\x12\x18\n" +
 	"\x14LOCK_STATE_UNLOCKING\x10\x02\x12\x17\n" +
 	"\x13LOCK_STATE_UNLOCKED\x10\x03\x12\x16\n" +
-	"\x12LOCK_STATE_LOCKING\x10\x042\x87\x1a\n" +
+	"\x12LOCK_STATE_LOCKING\x10\x04*~\n" +
+	"\fErasurePhase\x12\x1d\n" +
+	"\x19ERASURE_PHASE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14ERASURE_PHASE_HIDDEN\x10\x01\x12\x1b\n" +
+	"\x17ERASURE_PHASE_DESTROYED\x10\x02\x12\x18\n" +
+	"\x14ERASURE_PHASE_ERASED\x10\x032\xec\x1c\n" +
 	"\fOwnerService\x12X\n" +
 	"\vCreateStore\x12#.healthledger.v1.CreateStoreRequest\x1a$.healthledger.v1.CreateStoreResponse\x12I\n" +
 	"\x06Status\x12\x1e.healthledger.v1.StatusRequest\x1a\x1f.healthledger.v1.StatusResponse\x12X\n" +
@@ -5191,7 +5700,11 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\tSetPolicy\x12!.healthledger.v1.SetPolicyRequest\x1a\".healthledger.v1.SetPolicyResponse\x12a\n" +
 	"\x0eSetSourceOrder\x12&.healthledger.v1.SetSourceOrderRequest\x1a'.healthledger.v1.SetSourceOrderResponse\x12j\n" +
 	"\x11SetPreferredUnits\x12).healthledger.v1.SetPreferredUnitsRequest\x1a*.healthledger.v1.SetPreferredUnitsResponse\x12^\n" +
-	"\rDeleteSamples\x12%.healthledger.v1.DeleteSamplesRequest\x1a&.healthledger.v1.DeleteSamplesResponse\x12U\n" +
+	"\rDeleteSamples\x12%.healthledger.v1.DeleteSamplesRequest\x1a&.healthledger.v1.DeleteSamplesResponse\x12F\n" +
+	"\x05Erase\x12\x1d.healthledger.v1.EraseRequest\x1a\x1e.healthledger.v1.EraseResponse\x12^\n" +
+	"\rProveErasures\x12%.healthledger.v1.ProveErasuresRequest\x1a&.healthledger.v1.ProveErasuresResponse\x12[\n" +
+	"\fSetRetention\x12$.healthledger.v1.SetRetentionRequest\x1a%.healthledger.v1.SetRetentionResponse\x12^\n" +
+	"\rListRetention\x12%.healthledger.v1.ListRetentionRequest\x1a&.healthledger.v1.ListRetentionResponse\x12U\n" +
 	"\n" +
 	"ListAccess\x12\".healthledger.v1.ListAccessRequest\x1a#.healthledger.v1.ListAccessResponse\x12d\n" +
 	"\x0fSummarizeAccess\x12'.healthledger.v1.SummarizeAccessRequest\x1a(.healthledger.v1.SummarizeAccessResponse\x12d\n" +
@@ -5225,272 +5738,294 @@ func file_healthledger_v1_owner_proto_rawDescGZIP() []byte {
 	return file_healthledger_v1_owner_proto_rawDescData
 }
 
-var file_healthledger_v1_owner_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 80)
+var file_healthledger_v1_owner_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 87)
 var file_healthledger_v1_owner_proto_goTypes = []any{
 	(LockState)(0),                     // 0: healthledger.v1.LockState
-	(*CreateStoreRequest)(nil),         // 1: healthledger.v1.CreateStoreRequest
-	(*CreateStoreResponse)(nil),        // 2: healthledger.v1.CreateStoreResponse
-	(*NewDecision)(nil),                // 3: healthledger.v1.NewDecision
-	(*StatusRequest)(nil),              // 4: healthledger.v1.StatusRequest
-	(*StatusResponse)(nil),             // 5: healthledger.v1.StatusResponse
-	(*Disk)(nil),                       // 6: healthledger.v1.Disk
-	(*BeginUnlockRequest)(nil),         // 7: healthledger.v1.BeginUnlockRequest
-	(*BeginUnlockResponse)(nil),        // 8: healthledger.v1.BeginUnlockResponse
-	(*UnlockRequest)(nil),              // 9: healthledger.v1.UnlockRequest
-	(*UnlockResponse)(nil),             // 10: healthledger.v1.UnlockResponse
-	(*ChangePassphraseRequest)(nil),    // 11: healthledger.v1.ChangePassphraseRequest
-	(*ChangePassphraseResponse)(nil),   // 12: healthledger.v1.ChangePassphraseResponse
-	(*LockRequest)(nil),                // 13: healthledger.v1.LockRequest
-	(*LockResponse)(nil),               // 14: healthledger.v1.LockResponse
-	(*AddAppRequest)(nil),              // 15: healthledger.v1.AddAppRequest
-	(*AddAppResponse)(nil),             // 16: healthledger.v1.AddAppResponse
-	(*ReplaceCredentialRequest)(nil),   // 17: healthledger.v1.ReplaceCredentialRequest
-	(*ReplaceCredentialResponse)(nil),  // 18: healthledger.v1.ReplaceCredentialResponse
-	(*UpdateAppRequest)(nil),           // 19: healthledger.v1.UpdateAppRequest
-	(*UpdateAppResponse)(nil),          // 20: healthledger.v1.UpdateAppResponse
-	(*RemoveAppRequest)(nil),           // 21: healthledger.v1.RemoveAppRequest
-	(*RemoveAppResponse)(nil),          // 22: healthledger.v1.RemoveAppResponse
-	(*ListAppsRequest)(nil),            // 23: healthledger.v1.ListAppsRequest
-	(*ListAppsResponse)(nil),           // 24: healthledger.v1.ListAppsResponse
-	(*App)(nil),                        // 25: healthledger.v1.App
-	(*AppObjects)(nil),                 // 26: healthledger.v1.AppObjects
-	(*AppRead)(nil),                    // 27: healthledger.v1.AppRead
-	(*ListRequestsRequest)(nil),        // 28: healthledger.v1.ListRequestsRequest
-	(*ListRequestsResponse)(nil),       // 29: healthledger.v1.ListRequestsResponse
-	(*PendingRequest)(nil),             // 30: healthledger.v1.PendingRequest
-	(*PendingObjects)(nil),             // 31: healthledger.v1.PendingObjects
-	(*DecideRequest)(nil),              // 32: healthledger.v1.DecideRequest
-	(*DecideResponse)(nil),             // 33: healthledger.v1.DecideResponse
-	(*ListObjectsRequest)(nil),         // 34: healthledger.v1.ListObjectsRequest
-	(*ListObjectsResponse)(nil),        // 35: healthledger.v1.ListObjectsResponse
-	(*StoredObject)(nil),               // 36: healthledger.v1.StoredObject
-	(*DecideObjectsRequest)(nil),       // 37: healthledger.v1.DecideObjectsRequest
-	(*DecideObjectsResponse)(nil),      // 38: healthledger.v1.DecideObjectsResponse
-	(*SetPolicyRequest)(nil),           // 39: healthledger.v1.SetPolicyRequest
-	(*SetPolicyResponse)(nil),          // 40: healthledger.v1.SetPolicyResponse
-	(*SetSourceOrderRequest)(nil),      // 41: healthledger.v1.SetSourceOrderRequest
-	(*SetSourceOrderResponse)(nil),     // 42: healthledger.v1.SetSourceOrderResponse
-	(*SetPreferredUnitsRequest)(nil),   // 43: healthledger.v1.SetPreferredUnitsRequest
-	(*SetPreferredUnitsResponse)(nil),  // 44: healthledger.v1.SetPreferredUnitsResponse
-	(*DeleteSamplesRequest)(nil),       // 45: healthledger.v1.DeleteSamplesRequest
-	(*DeleteSamplesResponse)(nil),      // 46: healthledger.v1.DeleteSamplesResponse
-	(*ProveErasuresRequest)(nil),       // 47: healthledger.v1.ProveErasuresRequest
-	(*ProveErasuresResponse)(nil),      // 48: healthledger.v1.ProveErasuresResponse
-	(*Erasure)(nil),                    // 49: healthledger.v1.Erasure
-	(*ErasureKey)(nil),                 // 50: healthledger.v1.ErasureKey
-	(*AccessFilter)(nil),               // 51: healthledger.v1.AccessFilter
-	(*ListAccessRequest)(nil),          // 52: healthledger.v1.ListAccessRequest
-	(*ListAccessResponse)(nil),         // 53: healthledger.v1.ListAccessResponse
-	(*Refusal)(nil),                    // 54: healthledger.v1.Refusal
-	(*Access)(nil),                     // 55: healthledger.v1.Access
-	(*SummarizeAccessRequest)(nil),     // 56: healthledger.v1.SummarizeAccessRequest
-	(*SummarizeAccessResponse)(nil),    // 57: healthledger.v1.SummarizeAccessResponse
-	(*AccessSummary)(nil),              // 58: healthledger.v1.AccessSummary
-	(*ReplaceDeviceRequest)(nil),       // 59: healthledger.v1.ReplaceDeviceRequest
-	(*ReplaceDeviceResponse)(nil),      // 60: healthledger.v1.ReplaceDeviceResponse
-	(*ReadSegmentsRequest)(nil),        // 61: healthledger.v1.ReadSegmentsRequest
-	(*ReadSegmentsResponse)(nil),       // 62: healthledger.v1.ReadSegmentsResponse
-	(*RestoreStoreRequest)(nil),        // 63: healthledger.v1.RestoreStoreRequest
-	(*RestoreBegin)(nil),               // 64: healthledger.v1.RestoreBegin
-	(*KeyFiles)(nil),                   // 65: healthledger.v1.KeyFiles
-	(*KeyFile)(nil),                    // 66: healthledger.v1.KeyFile
-	(*RestoreSegments)(nil),            // 67: healthledger.v1.RestoreSegments
-	(*RestoreEnd)(nil),                 // 68: healthledger.v1.RestoreEnd
-	(*RestoreStoreResponse)(nil),       // 69: healthledger.v1.RestoreStoreResponse
-	(*ListLogRequest)(nil),             // 70: healthledger.v1.ListLogRequest
-	(*ListLogResponse)(nil),            // 71: healthledger.v1.ListLogResponse
-	(*SegmentInfo)(nil),                // 72: healthledger.v1.SegmentInfo
-	(*SignCheckpointRequest)(nil),      // 73: healthledger.v1.SignCheckpointRequest
-	(*SignCheckpointResponse)(nil),     // 74: healthledger.v1.SignCheckpointResponse
-	(*ProveLogRequest)(nil),            // 75: healthledger.v1.ProveLogRequest
-	(*ProveLogResponse)(nil),           // 76: healthledger.v1.ProveLogResponse
-	(*VerifyLogRequest)(nil),           // 77: healthledger.v1.VerifyLogRequest
-	(*VerifyLogResponse)(nil),          // 78: healthledger.v1.VerifyLogResponse
-	(*Verified)(nil),                   // 79: healthledger.v1.Verified
-	(*LogFault)(nil),                   // 80: healthledger.v1.LogFault
-	(*SignedDecision)(nil),             // 81: healthledger.v1.SignedDecision
-	(Plausibility)(0),                  // 82: healthledger.v1.Plausibility
-	(*timestamppb.Timestamp)(nil),      // 83: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 84: google.protobuf.Duration
-	(*Manifest)(nil),                   // 85: healthledger.v1.Manifest
-	(*ShareGrant)(nil),                 // 86: healthledger.v1.ShareGrant
-	(*ReadGrant)(nil),                  // 87: healthledger.v1.ReadGrant
-	(*Predicate)(nil),                  // 88: healthledger.v1.Predicate
-	(*ObjectName)(nil),                 // 89: healthledger.v1.ObjectName
-	(*Sample)(nil),                     // 90: healthledger.v1.Sample
-	(OwnObjects)(0),                    // 91: healthledger.v1.OwnObjects
-	(*SourceName)(nil),                 // 92: healthledger.v1.SourceName
-	(*PreferredUnit)(nil),              // 93: healthledger.v1.PreferredUnit
-	(*Deletion)(nil),                   // 94: healthledger.v1.Deletion
-	(*GrantDisclosureRequest)(nil),     // 95: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 96: healthledger.v1.RevokeDisclosureRequest
-	(*ListDisclosuresRequest)(nil),     // 97: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 98: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 99: healthledger.v1.OpenExportRequest
-	(*CloseExportRequest)(nil),         // 100: healthledger.v1.CloseExportRequest
-	(*ReadLogRequest)(nil),             // 101: healthledger.v1.ReadLogRequest
-	(*ReplayRequest)(nil),              // 102: healthledger.v1.ReplayRequest
-	(*OpenPastRequest)(nil),            // 103: healthledger.v1.OpenPastRequest
-	(*GrantDisclosureResponse)(nil),    // 104: healthledger.v1.GrantDisclosureResponse
-	(*RevokeDisclosureResponse)(nil),   // 105: healthledger.v1.RevokeDisclosureResponse
-	(*ListDisclosuresResponse)(nil),    // 106: healthledger.v1.ListDisclosuresResponse
-	(*AccountDisclosuresResponse)(nil), // 107: healthledger.v1.AccountDisclosuresResponse
-	(*OpenExportResponse)(nil),         // 108: healthledger.v1.OpenExportResponse
-	(*CloseExportResponse)(nil),        // 109: healthledger.v1.CloseExportResponse
-	(*ReadLogResponse)(nil),            // 110: healthledger.v1.ReadLogResponse
-	(*ReplayResponse)(nil),             // 111: healthledger.v1.ReplayResponse
-	(*OpenPastResponse)(nil),           // 112: healthledger.v1.OpenPastResponse
+	(ErasurePhase)(0),                  // 1: healthledger.v1.ErasurePhase
+	(*CreateStoreRequest)(nil),         // 2: healthledger.v1.CreateStoreRequest
+	(*CreateStoreResponse)(nil),        // 3: healthledger.v1.CreateStoreResponse
+	(*NewDecision)(nil),                // 4: healthledger.v1.NewDecision
+	(*StatusRequest)(nil),              // 5: healthledger.v1.StatusRequest
+	(*StatusResponse)(nil),             // 6: healthledger.v1.StatusResponse
+	(*Disk)(nil),                       // 7: healthledger.v1.Disk
+	(*BeginUnlockRequest)(nil),         // 8: healthledger.v1.BeginUnlockRequest
+	(*BeginUnlockResponse)(nil),        // 9: healthledger.v1.BeginUnlockResponse
+	(*UnlockRequest)(nil),              // 10: healthledger.v1.UnlockRequest
+	(*UnlockResponse)(nil),             // 11: healthledger.v1.UnlockResponse
+	(*ChangePassphraseRequest)(nil),    // 12: healthledger.v1.ChangePassphraseRequest
+	(*ChangePassphraseResponse)(nil),   // 13: healthledger.v1.ChangePassphraseResponse
+	(*LockRequest)(nil),                // 14: healthledger.v1.LockRequest
+	(*LockResponse)(nil),               // 15: healthledger.v1.LockResponse
+	(*AddAppRequest)(nil),              // 16: healthledger.v1.AddAppRequest
+	(*AddAppResponse)(nil),             // 17: healthledger.v1.AddAppResponse
+	(*ReplaceCredentialRequest)(nil),   // 18: healthledger.v1.ReplaceCredentialRequest
+	(*ReplaceCredentialResponse)(nil),  // 19: healthledger.v1.ReplaceCredentialResponse
+	(*UpdateAppRequest)(nil),           // 20: healthledger.v1.UpdateAppRequest
+	(*UpdateAppResponse)(nil),          // 21: healthledger.v1.UpdateAppResponse
+	(*RemoveAppRequest)(nil),           // 22: healthledger.v1.RemoveAppRequest
+	(*RemoveAppResponse)(nil),          // 23: healthledger.v1.RemoveAppResponse
+	(*ListAppsRequest)(nil),            // 24: healthledger.v1.ListAppsRequest
+	(*ListAppsResponse)(nil),           // 25: healthledger.v1.ListAppsResponse
+	(*App)(nil),                        // 26: healthledger.v1.App
+	(*AppObjects)(nil),                 // 27: healthledger.v1.AppObjects
+	(*AppRead)(nil),                    // 28: healthledger.v1.AppRead
+	(*ListRequestsRequest)(nil),        // 29: healthledger.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),       // 30: healthledger.v1.ListRequestsResponse
+	(*PendingRequest)(nil),             // 31: healthledger.v1.PendingRequest
+	(*PendingObjects)(nil),             // 32: healthledger.v1.PendingObjects
+	(*DecideRequest)(nil),              // 33: healthledger.v1.DecideRequest
+	(*DecideResponse)(nil),             // 34: healthledger.v1.DecideResponse
+	(*ListObjectsRequest)(nil),         // 35: healthledger.v1.ListObjectsRequest
+	(*ListObjectsResponse)(nil),        // 36: healthledger.v1.ListObjectsResponse
+	(*StoredObject)(nil),               // 37: healthledger.v1.StoredObject
+	(*DecideObjectsRequest)(nil),       // 38: healthledger.v1.DecideObjectsRequest
+	(*DecideObjectsResponse)(nil),      // 39: healthledger.v1.DecideObjectsResponse
+	(*SetPolicyRequest)(nil),           // 40: healthledger.v1.SetPolicyRequest
+	(*SetPolicyResponse)(nil),          // 41: healthledger.v1.SetPolicyResponse
+	(*SetSourceOrderRequest)(nil),      // 42: healthledger.v1.SetSourceOrderRequest
+	(*SetSourceOrderResponse)(nil),     // 43: healthledger.v1.SetSourceOrderResponse
+	(*SetPreferredUnitsRequest)(nil),   // 44: healthledger.v1.SetPreferredUnitsRequest
+	(*SetPreferredUnitsResponse)(nil),  // 45: healthledger.v1.SetPreferredUnitsResponse
+	(*DeleteSamplesRequest)(nil),       // 46: healthledger.v1.DeleteSamplesRequest
+	(*DeleteSamplesResponse)(nil),      // 47: healthledger.v1.DeleteSamplesResponse
+	(*EraseRequest)(nil),               // 48: healthledger.v1.EraseRequest
+	(*EraseResponse)(nil),              // 49: healthledger.v1.EraseResponse
+	(*SetRetentionRequest)(nil),        // 50: healthledger.v1.SetRetentionRequest
+	(*SetRetentionResponse)(nil),       // 51: healthledger.v1.SetRetentionResponse
+	(*ListRetentionRequest)(nil),       // 52: healthledger.v1.ListRetentionRequest
+	(*ListRetentionResponse)(nil),      // 53: healthledger.v1.ListRetentionResponse
+	(*Retention)(nil),                  // 54: healthledger.v1.Retention
+	(*ProveErasuresRequest)(nil),       // 55: healthledger.v1.ProveErasuresRequest
+	(*ProveErasuresResponse)(nil),      // 56: healthledger.v1.ProveErasuresResponse
+	(*Erasure)(nil),                    // 57: healthledger.v1.Erasure
+	(*ErasureKey)(nil),                 // 58: healthledger.v1.ErasureKey
+	(*AccessFilter)(nil),               // 59: healthledger.v1.AccessFilter
+	(*ListAccessRequest)(nil),          // 60: healthledger.v1.ListAccessRequest
+	(*ListAccessResponse)(nil),         // 61: healthledger.v1.ListAccessResponse
+	(*Refusal)(nil),                    // 62: healthledger.v1.Refusal
+	(*Access)(nil),                     // 63: healthledger.v1.Access
+	(*SummarizeAccessRequest)(nil),     // 64: healthledger.v1.SummarizeAccessRequest
+	(*SummarizeAccessResponse)(nil),    // 65: healthledger.v1.SummarizeAccessResponse
+	(*AccessSummary)(nil),              // 66: healthledger.v1.AccessSummary
+	(*ReplaceDeviceRequest)(nil),       // 67: healthledger.v1.ReplaceDeviceRequest
+	(*ReplaceDeviceResponse)(nil),      // 68: healthledger.v1.ReplaceDeviceResponse
+	(*ReadSegmentsRequest)(nil),        // 69: healthledger.v1.ReadSegmentsRequest
+	(*ReadSegmentsResponse)(nil),       // 70: healthledger.v1.ReadSegmentsResponse
+	(*RestoreStoreRequest)(nil),        // 71: healthledger.v1.RestoreStoreRequest
+	(*RestoreBegin)(nil),               // 72: healthledger.v1.RestoreBegin
+	(*KeyFiles)(nil),                   // 73: healthledger.v1.KeyFiles
+	(*KeyFile)(nil),                    // 74: healthledger.v1.KeyFile
+	(*RestoreSegments)(nil),            // 75: healthledger.v1.RestoreSegments
+	(*RestoreEnd)(nil),                 // 76: healthledger.v1.RestoreEnd
+	(*RestoreStoreResponse)(nil),       // 77: healthledger.v1.RestoreStoreResponse
+	(*ListLogRequest)(nil),             // 78: healthledger.v1.ListLogRequest
+	(*ListLogResponse)(nil),            // 79: healthledger.v1.ListLogResponse
+	(*SegmentInfo)(nil),                // 80: healthledger.v1.SegmentInfo
+	(*SignCheckpointRequest)(nil),      // 81: healthledger.v1.SignCheckpointRequest
+	(*SignCheckpointResponse)(nil),     // 82: healthledger.v1.SignCheckpointResponse
+	(*ProveLogRequest)(nil),            // 83: healthledger.v1.ProveLogRequest
+	(*ProveLogResponse)(nil),           // 84: healthledger.v1.ProveLogResponse
+	(*VerifyLogRequest)(nil),           // 85: healthledger.v1.VerifyLogRequest
+	(*VerifyLogResponse)(nil),          // 86: healthledger.v1.VerifyLogResponse
+	(*Verified)(nil),                   // 87: healthledger.v1.Verified
+	(*LogFault)(nil),                   // 88: healthledger.v1.LogFault
+	(*SignedDecision)(nil),             // 89: healthledger.v1.SignedDecision
+	(Plausibility)(0),                  // 90: healthledger.v1.Plausibility
+	(*timestamppb.Timestamp)(nil),      // 91: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 92: google.protobuf.Duration
+	(*Manifest)(nil),                   // 93: healthledger.v1.Manifest
+	(*ShareGrant)(nil),                 // 94: healthledger.v1.ShareGrant
+	(*ReadGrant)(nil),                  // 95: healthledger.v1.ReadGrant
+	(*Predicate)(nil),                  // 96: healthledger.v1.Predicate
+	(*ObjectName)(nil),                 // 97: healthledger.v1.ObjectName
+	(*Sample)(nil),                     // 98: healthledger.v1.Sample
+	(OwnObjects)(0),                    // 99: healthledger.v1.OwnObjects
+	(*SourceName)(nil),                 // 100: healthledger.v1.SourceName
+	(*PreferredUnit)(nil),              // 101: healthledger.v1.PreferredUnit
+	(*Deletion)(nil),                   // 102: healthledger.v1.Deletion
+	(*ErasureOrdered)(nil),             // 103: healthledger.v1.ErasureOrdered
+	(*GrantDisclosureRequest)(nil),     // 104: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 105: healthledger.v1.RevokeDisclosureRequest
+	(*ListDisclosuresRequest)(nil),     // 106: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 107: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 108: healthledger.v1.OpenExportRequest
+	(*CloseExportRequest)(nil),         // 109: healthledger.v1.CloseExportRequest
+	(*ReadLogRequest)(nil),             // 110: healthledger.v1.ReadLogRequest
+	(*ReplayRequest)(nil),              // 111: healthledger.v1.ReplayRequest
+	(*OpenPastRequest)(nil),            // 112: healthledger.v1.OpenPastRequest
+	(*GrantDisclosureResponse)(nil),    // 113: healthledger.v1.GrantDisclosureResponse
+	(*RevokeDisclosureResponse)(nil),   // 114: healthledger.v1.RevokeDisclosureResponse
+	(*ListDisclosuresResponse)(nil),    // 115: healthledger.v1.ListDisclosuresResponse
+	(*AccountDisclosuresResponse)(nil), // 116: healthledger.v1.AccountDisclosuresResponse
+	(*OpenExportResponse)(nil),         // 117: healthledger.v1.OpenExportResponse
+	(*CloseExportResponse)(nil),        // 118: healthledger.v1.CloseExportResponse
+	(*ReadLogResponse)(nil),            // 119: healthledger.v1.ReadLogResponse
+	(*ReplayResponse)(nil),             // 120: healthledger.v1.ReplayResponse
+	(*OpenPastResponse)(nil),           // 121: healthledger.v1.OpenPastResponse
 }
 var file_healthledger_v1_owner_proto_depIdxs = []int32{
-	3,   // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
-	81,  // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
+	4,   // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
+	89,  // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
 	0,   // 2: healthledger.v1.StatusResponse.state:type_name -> healthledger.v1.LockState
-	82,  // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
-	83,  // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
-	83,  // 5: healthledger.v1.StatusResponse.checkpoint_time:type_name -> google.protobuf.Timestamp
-	79,  // 6: healthledger.v1.StatusResponse.verified:type_name -> healthledger.v1.Verified
-	83,  // 7: healthledger.v1.StatusResponse.last_write:type_name -> google.protobuf.Timestamp
-	6,   // 8: healthledger.v1.StatusResponse.disk:type_name -> healthledger.v1.Disk
-	84,  // 9: healthledger.v1.Disk.lasts:type_name -> google.protobuf.Duration
+	90,  // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
+	91,  // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
+	91,  // 5: healthledger.v1.StatusResponse.checkpoint_time:type_name -> google.protobuf.Timestamp
+	87,  // 6: healthledger.v1.StatusResponse.verified:type_name -> healthledger.v1.Verified
+	91,  // 7: healthledger.v1.StatusResponse.last_write:type_name -> google.protobuf.Timestamp
+	7,   // 8: healthledger.v1.StatusResponse.disk:type_name -> healthledger.v1.Disk
+	92,  // 9: healthledger.v1.Disk.lasts:type_name -> google.protobuf.Duration
 	0,   // 10: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
-	85,  // 11: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	85,  // 12: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	25,  // 13: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
-	85,  // 14: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
-	83,  // 15: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
-	27,  // 16: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
-	83,  // 17: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
-	26,  // 18: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
-	83,  // 19: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
-	30,  // 20: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	85,  // 21: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
-	83,  // 22: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
-	31,  // 23: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
-	83,  // 24: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
-	83,  // 25: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
-	83,  // 26: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
-	86,  // 27: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
-	87,  // 28: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
-	83,  // 29: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
-	83,  // 30: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
-	88,  // 31: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
-	36,  // 32: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
-	89,  // 33: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
-	90,  // 34: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
-	89,  // 35: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
-	89,  // 36: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
-	91,  // 37: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
-	82,  // 38: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
-	92,  // 39: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
-	93,  // 40: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
-	94,  // 41: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
-	49,  // 42: healthledger.v1.ProveErasuresResponse.erasures:type_name -> healthledger.v1.Erasure
-	83,  // 43: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
-	81,  // 44: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
-	50,  // 45: healthledger.v1.Erasure.keys:type_name -> healthledger.v1.ErasureKey
-	94,  // 46: healthledger.v1.Erasure.deletions:type_name -> healthledger.v1.Deletion
-	83,  // 47: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
-	83,  // 48: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
-	51,  // 49: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	55,  // 50: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
-	54,  // 51: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
-	83,  // 52: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	83,  // 53: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
-	83,  // 54: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
-	83,  // 55: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
-	51,  // 56: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	58,  // 57: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
-	83,  // 58: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
-	83,  // 59: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
-	64,  // 60: healthledger.v1.RestoreStoreRequest.begin:type_name -> healthledger.v1.RestoreBegin
-	65,  // 61: healthledger.v1.RestoreStoreRequest.keys:type_name -> healthledger.v1.KeyFiles
-	67,  // 62: healthledger.v1.RestoreStoreRequest.segments:type_name -> healthledger.v1.RestoreSegments
-	68,  // 63: healthledger.v1.RestoreStoreRequest.end:type_name -> healthledger.v1.RestoreEnd
-	66,  // 64: healthledger.v1.KeyFiles.files:type_name -> healthledger.v1.KeyFile
-	72,  // 65: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
-	83,  // 66: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
-	80,  // 67: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
-	83,  // 68: healthledger.v1.Verified.time:type_name -> google.protobuf.Timestamp
-	1,   // 69: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
-	4,   // 70: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
-	7,   // 71: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
-	9,   // 72: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
-	13,  // 73: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
-	11,  // 74: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
-	15,  // 75: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
-	19,  // 76: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
-	17,  // 77: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
-	21,  // 78: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
-	23,  // 79: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
-	28,  // 80: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
-	32,  // 81: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
-	34,  // 82: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
-	37,  // 83: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
-	39,  // 84: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
-	41,  // 85: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
-	43,  // 86: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
-	45,  // 87: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
-	52,  // 88: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
-	56,  // 89: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
-	95,  // 90: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
-	96,  // 91: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
-	97,  // 92: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
-	98,  // 93: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
-	99,  // 94: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
-	100, // 95: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
-	59,  // 96: healthledger.v1.OwnerService.ReplaceDevice:input_type -> healthledger.v1.ReplaceDeviceRequest
-	61,  // 97: healthledger.v1.OwnerService.ReadSegments:input_type -> healthledger.v1.ReadSegmentsRequest
-	63,  // 98: healthledger.v1.OwnerService.RestoreStore:input_type -> healthledger.v1.RestoreStoreRequest
-	70,  // 99: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	73,  // 100: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
-	75,  // 101: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
-	77,  // 102: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
-	101, // 103: healthledger.v1.OwnerService.ReadLog:input_type -> healthledger.v1.ReadLogRequest
-	102, // 104: healthledger.v1.OwnerService.Replay:input_type -> healthledger.v1.ReplayRequest
-	103, // 105: healthledger.v1.OwnerService.OpenPast:input_type -> healthledger.v1.OpenPastRequest
-	2,   // 106: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	5,   // 107: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	8,   // 108: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	10,  // 109: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	14,  // 110: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	12,  // 111: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
-	16,  // 112: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	20,  // 113: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
-	18,  // 114: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
-	22,  // 115: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	24,  // 116: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	29,  // 117: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
-	33,  // 118: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	35,  // 119: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
-	38,  // 120: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
-	40,  // 121: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
-	42,  // 122: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
-	44,  // 123: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
-	46,  // 124: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
-	53,  // 125: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
-	57,  // 126: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
-	104, // 127: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
-	105, // 128: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
-	106, // 129: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
-	107, // 130: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
-	108, // 131: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
-	109, // 132: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
-	60,  // 133: healthledger.v1.OwnerService.ReplaceDevice:output_type -> healthledger.v1.ReplaceDeviceResponse
-	62,  // 134: healthledger.v1.OwnerService.ReadSegments:output_type -> healthledger.v1.ReadSegmentsResponse
-	69,  // 135: healthledger.v1.OwnerService.RestoreStore:output_type -> healthledger.v1.RestoreStoreResponse
-	71,  // 136: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	74,  // 137: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
-	76,  // 138: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
-	78,  // 139: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
-	110, // 140: healthledger.v1.OwnerService.ReadLog:output_type -> healthledger.v1.ReadLogResponse
-	111, // 141: healthledger.v1.OwnerService.Replay:output_type -> healthledger.v1.ReplayResponse
-	112, // 142: healthledger.v1.OwnerService.OpenPast:output_type -> healthledger.v1.OpenPastResponse
-	106, // [106:143] is the sub-list for method output_type
-	69,  // [69:106] is the sub-list for method input_type
-	69,  // [69:69] is the sub-list for extension type_name
-	69,  // [69:69] is the sub-list for extension extendee
-	0,   // [0:69] is the sub-list for field type_name
+	93,  // 11: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	93,  // 12: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	26,  // 13: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
+	93,  // 14: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
+	91,  // 15: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
+	28,  // 16: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
+	91,  // 17: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
+	27,  // 18: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
+	91,  // 19: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
+	31,  // 20: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	93,  // 21: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
+	91,  // 22: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
+	32,  // 23: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
+	91,  // 24: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
+	91,  // 25: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
+	91,  // 26: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
+	94,  // 27: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
+	95,  // 28: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
+	91,  // 29: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
+	91,  // 30: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
+	96,  // 31: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
+	37,  // 32: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
+	97,  // 33: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
+	98,  // 34: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
+	97,  // 35: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
+	97,  // 36: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
+	99,  // 37: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
+	90,  // 38: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
+	100, // 39: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
+	101, // 40: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
+	102, // 41: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
+	91,  // 42: healthledger.v1.EraseRequest.from:type_name -> google.protobuf.Timestamp
+	91,  // 43: healthledger.v1.EraseRequest.to:type_name -> google.protobuf.Timestamp
+	1,   // 44: healthledger.v1.EraseResponse.phase:type_name -> healthledger.v1.ErasurePhase
+	91,  // 45: healthledger.v1.EraseResponse.destroyed:type_name -> google.protobuf.Timestamp
+	54,  // 46: healthledger.v1.ListRetentionResponse.retention:type_name -> healthledger.v1.Retention
+	57,  // 47: healthledger.v1.ProveErasuresResponse.erasures:type_name -> healthledger.v1.Erasure
+	91,  // 48: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
+	89,  // 49: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
+	58,  // 50: healthledger.v1.Erasure.keys:type_name -> healthledger.v1.ErasureKey
+	103, // 51: healthledger.v1.Erasure.order:type_name -> healthledger.v1.ErasureOrdered
+	91,  // 52: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
+	91,  // 53: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
+	59,  // 54: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	63,  // 55: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
+	62,  // 56: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
+	91,  // 57: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	91,  // 58: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
+	91,  // 59: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
+	91,  // 60: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
+	59,  // 61: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	66,  // 62: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
+	91,  // 63: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
+	91,  // 64: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
+	72,  // 65: healthledger.v1.RestoreStoreRequest.begin:type_name -> healthledger.v1.RestoreBegin
+	73,  // 66: healthledger.v1.RestoreStoreRequest.keys:type_name -> healthledger.v1.KeyFiles
+	75,  // 67: healthledger.v1.RestoreStoreRequest.segments:type_name -> healthledger.v1.RestoreSegments
+	76,  // 68: healthledger.v1.RestoreStoreRequest.end:type_name -> healthledger.v1.RestoreEnd
+	74,  // 69: healthledger.v1.KeyFiles.files:type_name -> healthledger.v1.KeyFile
+	80,  // 70: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
+	91,  // 71: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
+	88,  // 72: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
+	91,  // 73: healthledger.v1.Verified.time:type_name -> google.protobuf.Timestamp
+	2,   // 74: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
+	5,   // 75: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
+	8,   // 76: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
+	10,  // 77: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
+	14,  // 78: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
+	12,  // 79: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
+	16,  // 80: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
+	20,  // 81: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
+	18,  // 82: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
+	22,  // 83: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
+	24,  // 84: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
+	29,  // 85: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
+	33,  // 86: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
+	35,  // 87: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
+	38,  // 88: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
+	40,  // 89: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
+	42,  // 90: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
+	44,  // 91: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
+	46,  // 92: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
+	48,  // 93: healthledger.v1.OwnerService.Erase:input_type -> healthledger.v1.EraseRequest
+	55,  // 94: healthledger.v1.OwnerService.ProveErasures:input_type -> healthledger.v1.ProveErasuresRequest
+	50,  // 95: healthledger.v1.OwnerService.SetRetention:input_type -> healthledger.v1.SetRetentionRequest
+	52,  // 96: healthledger.v1.OwnerService.ListRetention:input_type -> healthledger.v1.ListRetentionRequest
+	60,  // 97: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
+	64,  // 98: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
+	104, // 99: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
+	105, // 100: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
+	106, // 101: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
+	107, // 102: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
+	108, // 103: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
+	109, // 104: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
+	67,  // 105: healthledger.v1.OwnerService.ReplaceDevice:input_type -> healthledger.v1.ReplaceDeviceRequest
+	69,  // 106: healthledger.v1.OwnerService.ReadSegments:input_type -> healthledger.v1.ReadSegmentsRequest
+	71,  // 107: healthledger.v1.OwnerService.RestoreStore:input_type -> healthledger.v1.RestoreStoreRequest
+	78,  // 108: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	81,  // 109: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
+	83,  // 110: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
+	85,  // 111: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
+	110, // 112: healthledger.v1.OwnerService.ReadLog:input_type -> healthledger.v1.ReadLogRequest
+	111, // 113: healthledger.v1.OwnerService.Replay:input_type -> healthledger.v1.ReplayRequest
+	112, // 114: healthledger.v1.OwnerService.OpenPast:input_type -> healthledger.v1.OpenPastRequest
+	3,   // 115: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	6,   // 116: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	9,   // 117: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	11,  // 118: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	15,  // 119: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	13,  // 120: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
+	17,  // 121: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	21,  // 122: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
+	19,  // 123: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
+	23,  // 124: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	25,  // 125: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	30,  // 126: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
+	34,  // 127: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	36,  // 128: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
+	39,  // 129: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
+	41,  // 130: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	43,  // 131: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
+	45,  // 132: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
+	47,  // 133: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
+	49,  // 134: healthledger.v1.OwnerService.Erase:output_type -> healthledger.v1.EraseResponse
+	56,  // 135: healthledger.v1.OwnerService.ProveErasures:output_type -> healthledger.v1.ProveErasuresResponse
+	51,  // 136: healthledger.v1.OwnerService.SetRetention:output_type -> healthledger.v1.SetRetentionResponse
+	53,  // 137: healthledger.v1.OwnerService.ListRetention:output_type -> healthledger.v1.ListRetentionResponse
+	61,  // 138: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
+	65,  // 139: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
+	113, // 140: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
+	114, // 141: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
+	115, // 142: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
+	116, // 143: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
+	117, // 144: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
+	118, // 145: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
+	68,  // 146: healthledger.v1.OwnerService.ReplaceDevice:output_type -> healthledger.v1.ReplaceDeviceResponse
+	70,  // 147: healthledger.v1.OwnerService.ReadSegments:output_type -> healthledger.v1.ReadSegmentsResponse
+	77,  // 148: healthledger.v1.OwnerService.RestoreStore:output_type -> healthledger.v1.RestoreStoreResponse
+	79,  // 149: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	82,  // 150: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
+	84,  // 151: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
+	86,  // 152: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
+	119, // 153: healthledger.v1.OwnerService.ReadLog:output_type -> healthledger.v1.ReadLogResponse
+	120, // 154: healthledger.v1.OwnerService.Replay:output_type -> healthledger.v1.ReplayResponse
+	121, // 155: healthledger.v1.OwnerService.OpenPast:output_type -> healthledger.v1.OpenPastResponse
+	115, // [115:156] is the sub-list for method output_type
+	74,  // [74:115] is the sub-list for method input_type
+	74,  // [74:74] is the sub-list for extension type_name
+	74,  // [74:74] is the sub-list for extension extendee
+	0,   // [0:74] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_owner_proto_init() }
@@ -5505,8 +6040,8 @@ func file_healthledger_v1_owner_proto_init() {
 	file_healthledger_v1_past_proto_init()
 	file_healthledger_v1_predicate_proto_init()
 	file_healthledger_v1_sample_proto_init()
-	file_healthledger_v1_owner_proto_msgTypes[54].OneofWrappers = []any{}
-	file_healthledger_v1_owner_proto_msgTypes[62].OneofWrappers = []any{
+	file_healthledger_v1_owner_proto_msgTypes[61].OneofWrappers = []any{}
+	file_healthledger_v1_owner_proto_msgTypes[69].OneofWrappers = []any{
 		(*RestoreStoreRequest_Begin)(nil),
 		(*RestoreStoreRequest_Keys)(nil),
 		(*RestoreStoreRequest_Segments)(nil),
@@ -5517,8 +6052,8 @@ func file_healthledger_v1_owner_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_owner_proto_rawDesc), len(file_healthledger_v1_owner_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   80,
+			NumEnums:      2,
+			NumMessages:   87,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

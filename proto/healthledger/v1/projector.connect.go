@@ -59,6 +59,17 @@ const (
 	// ProjectorServiceCosignCheckpointProcedure is the fully-qualified name of the ProjectorService's
 	// CosignCheckpoint RPC.
 	ProjectorServiceCosignCheckpointProcedure = "/healthledger.v1.ProjectorService/CosignCheckpoint"
+	// ProjectorServiceBeginErasureProcedure is the fully-qualified name of the ProjectorService's
+	// BeginErasure RPC.
+	ProjectorServiceBeginErasureProcedure = "/healthledger.v1.ProjectorService/BeginErasure"
+	// ProjectorServiceResealProcedure is the fully-qualified name of the ProjectorService's Reseal RPC.
+	ProjectorServiceResealProcedure = "/healthledger.v1.ProjectorService/Reseal"
+	// ProjectorServiceFinishErasureProcedure is the fully-qualified name of the ProjectorService's
+	// FinishErasure RPC.
+	ProjectorServiceFinishErasureProcedure = "/healthledger.v1.ProjectorService/FinishErasure"
+	// ProjectorServiceReadErasuresProcedure is the fully-qualified name of the ProjectorService's
+	// ReadErasures RPC.
+	ProjectorServiceReadErasuresProcedure = "/healthledger.v1.ProjectorService/ReadErasures"
 	// ProjectorServiceCloseProcedure is the fully-qualified name of the ProjectorService's Close RPC.
 	ProjectorServiceCloseProcedure = "/healthledger.v1.ProjectorService/Close"
 )
@@ -88,6 +99,16 @@ type ProjectorServiceClient interface {
 	// CosignCheckpoint adds the owner's signature to a checkpoint of the daemon's that is of the
 	// log as the projector has read it.
 	CosignCheckpoint(context.Context, *CosignCheckpointRequest) (*CosignCheckpointResponse, error)
+	// BeginErasure begins to seal again what an erasure leaves, instead of one that was begun
+	// before. It says only that it has begun.
+	BeginErasure(context.Context, *BeginErasureRequest) (*BeginErasureResponse, error)
+	// Reseal waits about a second for what is to be appended next.
+	Reseal(context.Context, *ResealRequest) (*ResealResponse, error)
+	// FinishErasure makes the view anew under another key, for about a second a call, until it
+	// answers that it has finished.
+	FinishErasure(context.Context, *FinishErasureRequest) (*FinishErasureResponse, error)
+	// ReadErasures returns what was erased, and how long samples are kept.
+	ReadErasures(context.Context, *ReadErasuresRequest) (*ReadErasuresResponse, error)
 	// Close flushes and closes the view; the process ends soon after.
 	Close(context.Context, *CloseRequest) (*CloseResponse, error)
 }
@@ -163,6 +184,30 @@ func NewProjectorServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithSchema(projectorServiceMethods.ByName("CosignCheckpoint")),
 			connect.WithClientOptions(opts...),
 		),
+		beginErasure: connect.NewClient[BeginErasureRequest, BeginErasureResponse](
+			httpClient,
+			baseURL+ProjectorServiceBeginErasureProcedure,
+			connect.WithSchema(projectorServiceMethods.ByName("BeginErasure")),
+			connect.WithClientOptions(opts...),
+		),
+		reseal: connect.NewClient[ResealRequest, ResealResponse](
+			httpClient,
+			baseURL+ProjectorServiceResealProcedure,
+			connect.WithSchema(projectorServiceMethods.ByName("Reseal")),
+			connect.WithClientOptions(opts...),
+		),
+		finishErasure: connect.NewClient[FinishErasureRequest, FinishErasureResponse](
+			httpClient,
+			baseURL+ProjectorServiceFinishErasureProcedure,
+			connect.WithSchema(projectorServiceMethods.ByName("FinishErasure")),
+			connect.WithClientOptions(opts...),
+		),
+		readErasures: connect.NewClient[ReadErasuresRequest, ReadErasuresResponse](
+			httpClient,
+			baseURL+ProjectorServiceReadErasuresProcedure,
+			connect.WithSchema(projectorServiceMethods.ByName("ReadErasures")),
+			connect.WithClientOptions(opts...),
+		),
 		close: connect.NewClient[CloseRequest, CloseResponse](
 			httpClient,
 			baseURL+ProjectorServiceCloseProcedure,
@@ -184,6 +229,10 @@ type projectorServiceClient struct {
 	readRequests     *connect.Client[ReadRequestsRequest, ReadRequestsResponse]
 	auditLog         *connect.Client[AuditLogRequest, AuditLogResponse]
 	cosignCheckpoint *connect.Client[CosignCheckpointRequest, CosignCheckpointResponse]
+	beginErasure     *connect.Client[BeginErasureRequest, BeginErasureResponse]
+	reseal           *connect.Client[ResealRequest, ResealResponse]
+	finishErasure    *connect.Client[FinishErasureRequest, FinishErasureResponse]
+	readErasures     *connect.Client[ReadErasuresRequest, ReadErasuresResponse]
 	close            *connect.Client[CloseRequest, CloseResponse]
 }
 
@@ -277,6 +326,42 @@ func (c *projectorServiceClient) CosignCheckpoint(ctx context.Context, req *Cosi
 	return nil, err
 }
 
+// BeginErasure calls healthledger.v1.ProjectorService.BeginErasure.
+func (c *projectorServiceClient) BeginErasure(ctx context.Context, req *BeginErasureRequest) (*BeginErasureResponse, error) {
+	response, err := c.beginErasure.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Reseal calls healthledger.v1.ProjectorService.Reseal.
+func (c *projectorServiceClient) Reseal(ctx context.Context, req *ResealRequest) (*ResealResponse, error) {
+	response, err := c.reseal.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// FinishErasure calls healthledger.v1.ProjectorService.FinishErasure.
+func (c *projectorServiceClient) FinishErasure(ctx context.Context, req *FinishErasureRequest) (*FinishErasureResponse, error) {
+	response, err := c.finishErasure.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ReadErasures calls healthledger.v1.ProjectorService.ReadErasures.
+func (c *projectorServiceClient) ReadErasures(ctx context.Context, req *ReadErasuresRequest) (*ReadErasuresResponse, error) {
+	response, err := c.readErasures.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // Close calls healthledger.v1.ProjectorService.Close.
 func (c *projectorServiceClient) Close(ctx context.Context, req *CloseRequest) (*CloseResponse, error) {
 	response, err := c.close.CallUnary(ctx, connect.NewRequest(req))
@@ -311,6 +396,16 @@ type ProjectorServiceHandler interface {
 	// CosignCheckpoint adds the owner's signature to a checkpoint of the daemon's that is of the
 	// log as the projector has read it.
 	CosignCheckpoint(context.Context, *CosignCheckpointRequest) (*CosignCheckpointResponse, error)
+	// BeginErasure begins to seal again what an erasure leaves, instead of one that was begun
+	// before. It says only that it has begun.
+	BeginErasure(context.Context, *BeginErasureRequest) (*BeginErasureResponse, error)
+	// Reseal waits about a second for what is to be appended next.
+	Reseal(context.Context, *ResealRequest) (*ResealResponse, error)
+	// FinishErasure makes the view anew under another key, for about a second a call, until it
+	// answers that it has finished.
+	FinishErasure(context.Context, *FinishErasureRequest) (*FinishErasureResponse, error)
+	// ReadErasures returns what was erased, and how long samples are kept.
+	ReadErasures(context.Context, *ReadErasuresRequest) (*ReadErasuresResponse, error)
 	// Close flushes and closes the view; the process ends soon after.
 	Close(context.Context, *CloseRequest) (*CloseResponse, error)
 }
@@ -382,6 +477,30 @@ func NewProjectorServiceHandler(svc ProjectorServiceHandler, opts ...connect.Han
 		connect.WithSchema(projectorServiceMethods.ByName("CosignCheckpoint")),
 		connect.WithHandlerOptions(opts...),
 	)
+	projectorServiceBeginErasureHandler := connect.NewUnaryHandlerSimple(
+		ProjectorServiceBeginErasureProcedure,
+		svc.BeginErasure,
+		connect.WithSchema(projectorServiceMethods.ByName("BeginErasure")),
+		connect.WithHandlerOptions(opts...),
+	)
+	projectorServiceResealHandler := connect.NewUnaryHandlerSimple(
+		ProjectorServiceResealProcedure,
+		svc.Reseal,
+		connect.WithSchema(projectorServiceMethods.ByName("Reseal")),
+		connect.WithHandlerOptions(opts...),
+	)
+	projectorServiceFinishErasureHandler := connect.NewUnaryHandlerSimple(
+		ProjectorServiceFinishErasureProcedure,
+		svc.FinishErasure,
+		connect.WithSchema(projectorServiceMethods.ByName("FinishErasure")),
+		connect.WithHandlerOptions(opts...),
+	)
+	projectorServiceReadErasuresHandler := connect.NewUnaryHandlerSimple(
+		ProjectorServiceReadErasuresProcedure,
+		svc.ReadErasures,
+		connect.WithSchema(projectorServiceMethods.ByName("ReadErasures")),
+		connect.WithHandlerOptions(opts...),
+	)
 	projectorServiceCloseHandler := connect.NewUnaryHandlerSimple(
 		ProjectorServiceCloseProcedure,
 		svc.Close,
@@ -410,6 +529,14 @@ func NewProjectorServiceHandler(svc ProjectorServiceHandler, opts ...connect.Han
 			projectorServiceAuditLogHandler.ServeHTTP(w, r)
 		case ProjectorServiceCosignCheckpointProcedure:
 			projectorServiceCosignCheckpointHandler.ServeHTTP(w, r)
+		case ProjectorServiceBeginErasureProcedure:
+			projectorServiceBeginErasureHandler.ServeHTTP(w, r)
+		case ProjectorServiceResealProcedure:
+			projectorServiceResealHandler.ServeHTTP(w, r)
+		case ProjectorServiceFinishErasureProcedure:
+			projectorServiceFinishErasureHandler.ServeHTTP(w, r)
+		case ProjectorServiceReadErasuresProcedure:
+			projectorServiceReadErasuresHandler.ServeHTTP(w, r)
 		case ProjectorServiceCloseProcedure:
 			projectorServiceCloseHandler.ServeHTTP(w, r)
 		default:
@@ -459,6 +586,22 @@ func (UnimplementedProjectorServiceHandler) AuditLog(context.Context, *AuditLogR
 
 func (UnimplementedProjectorServiceHandler) CosignCheckpoint(context.Context, *CosignCheckpointRequest) (*CosignCheckpointResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.CosignCheckpoint is not implemented"))
+}
+
+func (UnimplementedProjectorServiceHandler) BeginErasure(context.Context, *BeginErasureRequest) (*BeginErasureResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.BeginErasure is not implemented"))
+}
+
+func (UnimplementedProjectorServiceHandler) Reseal(context.Context, *ResealRequest) (*ResealResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.Reseal is not implemented"))
+}
+
+func (UnimplementedProjectorServiceHandler) FinishErasure(context.Context, *FinishErasureRequest) (*FinishErasureResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.FinishErasure is not implemented"))
+}
+
+func (UnimplementedProjectorServiceHandler) ReadErasures(context.Context, *ReadErasuresRequest) (*ReadErasuresResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.ReadErasures is not implemented"))
 }
 
 func (UnimplementedProjectorServiceHandler) Close(context.Context, *CloseRequest) (*CloseResponse, error) {

@@ -1220,6 +1220,9 @@ type SignDecisionRequest struct {
 	//	*SignDecisionRequest_ReplaceCredential
 	//	*SignDecisionRequest_ChangePassphrase
 	//	*SignDecisionRequest_EnrolDevice
+	//	*SignDecisionRequest_EraseEpochs
+	//	*SignDecisionRequest_SetRetention
+	//	*SignDecisionRequest_Hide
 	Draft         isSignDecisionRequest_Draft `protobuf_oneof:"draft"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1395,6 +1398,33 @@ func (x *SignDecisionRequest) GetEnrolDevice() *DeviceEnrolled {
 	return nil
 }
 
+func (x *SignDecisionRequest) GetEraseEpochs() *ErasureDraft {
+	if x != nil {
+		if x, ok := x.Draft.(*SignDecisionRequest_EraseEpochs); ok {
+			return x.EraseEpochs
+		}
+	}
+	return nil
+}
+
+func (x *SignDecisionRequest) GetSetRetention() *RetentionSet {
+	if x != nil {
+		if x, ok := x.Draft.(*SignDecisionRequest_SetRetention); ok {
+			return x.SetRetention
+		}
+	}
+	return nil
+}
+
+func (x *SignDecisionRequest) GetHide() *HideDraft {
+	if x != nil {
+		if x, ok := x.Draft.(*SignDecisionRequest_Hide); ok {
+			return x.Hide
+		}
+	}
+	return nil
+}
+
 type isSignDecisionRequest_Draft interface {
 	isSignDecisionRequest_Draft()
 }
@@ -1457,6 +1487,19 @@ type SignDecisionRequest_EnrolDevice struct {
 	EnrolDevice *DeviceEnrolled `protobuf:"bytes,30,opt,name=enrol_device,json=enrolDevice,proto3,oneof"`
 }
 
+type SignDecisionRequest_EraseEpochs struct {
+	// What Reseal has finished with.
+	EraseEpochs *ErasureDraft `protobuf:"bytes,17,opt,name=erase_epochs,json=eraseEpochs,proto3,oneof"`
+}
+
+type SignDecisionRequest_SetRetention struct {
+	SetRetention *RetentionSet `protobuf:"bytes,18,opt,name=set_retention,json=setRetention,proto3,oneof"`
+}
+
+type SignDecisionRequest_Hide struct {
+	Hide *HideDraft `protobuf:"bytes,19,opt,name=hide,proto3,oneof"`
+}
+
 func (*SignDecisionRequest_AddApp) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_RemoveApp) isSignDecisionRequest_Draft() {}
@@ -1484,6 +1527,12 @@ func (*SignDecisionRequest_ReplaceCredential) isSignDecisionRequest_Draft() {}
 func (*SignDecisionRequest_ChangePassphrase) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_EnrolDevice) isSignDecisionRequest_Draft() {}
+
+func (*SignDecisionRequest_EraseEpochs) isSignDecisionRequest_Draft() {}
+
+func (*SignDecisionRequest_SetRetention) isSignDecisionRequest_Draft() {}
+
+func (*SignDecisionRequest_Hide) isSignDecisionRequest_Draft() {}
 
 // AppDraft is an app to be registered.
 type AppDraft struct {
@@ -1617,6 +1666,97 @@ func (x *CredentialDraft) GetNkey() string {
 	return ""
 }
 
+// HideDraft deletes samples that are to be erased.
+type HideDraft struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Deletions []*DeletedSamples      `protobuf:"bytes,1,rep,name=deletions,proto3" json:"deletions,omitempty"`
+	// Bundle id: only what this app has saved, also one that was removed.
+	App           string `protobuf:"bytes,2,opt,name=app,proto3" json:"app,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HideDraft) Reset() {
+	*x = HideDraft{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HideDraft) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HideDraft) ProtoMessage() {}
+
+func (x *HideDraft) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HideDraft.ProtoReflect.Descriptor instead.
+func (*HideDraft) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *HideDraft) GetDeletions() []*DeletedSamples {
+	if x != nil {
+		return x.Deletions
+	}
+	return nil
+}
+
+func (x *HideDraft) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+// ErasureDraft destroys the keys of the epochs that Reseal has sealed again.
+type ErasureDraft struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErasureDraft) Reset() {
+	*x = ErasureDraft{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasureDraft) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasureDraft) ProtoMessage() {}
+
+func (x *ErasureDraft) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasureDraft.ProtoReflect.Descriptor instead.
+func (*ErasureDraft) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{18}
+}
+
 type SignDecisionResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Decision      *NewDecision           `protobuf:"bytes,1,opt,name=decision,proto3" json:"decision,omitempty"`
@@ -1626,7 +1766,7 @@ type SignDecisionResponse struct {
 
 func (x *SignDecisionResponse) Reset() {
 	*x = SignDecisionResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[17]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1638,7 +1778,7 @@ func (x *SignDecisionResponse) String() string {
 func (*SignDecisionResponse) ProtoMessage() {}
 
 func (x *SignDecisionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[17]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1651,7 +1791,7 @@ func (x *SignDecisionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignDecisionResponse.ProtoReflect.Descriptor instead.
 func (*SignDecisionResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{17}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SignDecisionResponse) GetDecision() *NewDecision {
@@ -1673,7 +1813,7 @@ type ReadDecisionsRequest struct {
 
 func (x *ReadDecisionsRequest) Reset() {
 	*x = ReadDecisionsRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1685,7 +1825,7 @@ func (x *ReadDecisionsRequest) String() string {
 func (*ReadDecisionsRequest) ProtoMessage() {}
 
 func (x *ReadDecisionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1698,7 +1838,7 @@ func (x *ReadDecisionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadDecisionsRequest.ProtoReflect.Descriptor instead.
 func (*ReadDecisionsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{18}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ReadDecisionsRequest) GetSequence() uint64 {
@@ -1725,7 +1865,7 @@ type ReadDecisionsResponse struct {
 
 func (x *ReadDecisionsResponse) Reset() {
 	*x = ReadDecisionsResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1737,7 +1877,7 @@ func (x *ReadDecisionsResponse) String() string {
 func (*ReadDecisionsResponse) ProtoMessage() {}
 
 func (x *ReadDecisionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1750,7 +1890,7 @@ func (x *ReadDecisionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadDecisionsResponse.ProtoReflect.Descriptor instead.
 func (*ReadDecisionsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ReadDecisionsResponse) GetDecisions() []*SignedDecision {
@@ -1769,7 +1909,7 @@ type ReadAppsRequest struct {
 
 func (x *ReadAppsRequest) Reset() {
 	*x = ReadAppsRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1781,7 +1921,7 @@ func (x *ReadAppsRequest) String() string {
 func (*ReadAppsRequest) ProtoMessage() {}
 
 func (x *ReadAppsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1794,7 +1934,7 @@ func (x *ReadAppsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadAppsRequest.ProtoReflect.Descriptor instead.
 func (*ReadAppsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReadAppsRequest) GetSequence() uint64 {
@@ -1813,7 +1953,7 @@ type ReadAppsResponse struct {
 
 func (x *ReadAppsResponse) Reset() {
 	*x = ReadAppsResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1825,7 +1965,7 @@ func (x *ReadAppsResponse) String() string {
 func (*ReadAppsResponse) ProtoMessage() {}
 
 func (x *ReadAppsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1838,7 +1978,7 @@ func (x *ReadAppsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadAppsResponse.ProtoReflect.Descriptor instead.
 func (*ReadAppsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ReadAppsResponse) GetApps() []*App {
@@ -1857,7 +1997,7 @@ type ReadRequestsRequest struct {
 
 func (x *ReadRequestsRequest) Reset() {
 	*x = ReadRequestsRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1869,7 +2009,7 @@ func (x *ReadRequestsRequest) String() string {
 func (*ReadRequestsRequest) ProtoMessage() {}
 
 func (x *ReadRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1882,7 +2022,7 @@ func (x *ReadRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ReadRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ReadRequestsRequest) GetSequence() uint64 {
@@ -1901,7 +2041,7 @@ type ReadRequestsResponse struct {
 
 func (x *ReadRequestsResponse) Reset() {
 	*x = ReadRequestsResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1913,7 +2053,7 @@ func (x *ReadRequestsResponse) String() string {
 func (*ReadRequestsResponse) ProtoMessage() {}
 
 func (x *ReadRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1926,7 +2066,7 @@ func (x *ReadRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ReadRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ReadRequestsResponse) GetRequests() []*PendingRequest {
@@ -1948,7 +2088,7 @@ type AuditLogRequest struct {
 
 func (x *AuditLogRequest) Reset() {
 	*x = AuditLogRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1960,7 +2100,7 @@ func (x *AuditLogRequest) String() string {
 func (*AuditLogRequest) ProtoMessage() {}
 
 func (x *AuditLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1973,7 +2113,7 @@ func (x *AuditLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditLogRequest.ProtoReflect.Descriptor instead.
 func (*AuditLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *AuditLogRequest) GetFrom() uint64 {
@@ -2006,7 +2146,7 @@ type AuditLogResponse struct {
 
 func (x *AuditLogResponse) Reset() {
 	*x = AuditLogResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2018,7 +2158,7 @@ func (x *AuditLogResponse) String() string {
 func (*AuditLogResponse) ProtoMessage() {}
 
 func (x *AuditLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2031,7 +2171,7 @@ func (x *AuditLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditLogResponse.ProtoReflect.Descriptor instead.
 func (*AuditLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *AuditLogResponse) GetNext() uint64 {
@@ -2072,7 +2212,7 @@ type CosignCheckpointRequest struct {
 
 func (x *CosignCheckpointRequest) Reset() {
 	*x = CosignCheckpointRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[26]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2084,7 +2224,7 @@ func (x *CosignCheckpointRequest) String() string {
 func (*CosignCheckpointRequest) ProtoMessage() {}
 
 func (x *CosignCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[26]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2097,7 +2237,7 @@ func (x *CosignCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CosignCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*CosignCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CosignCheckpointRequest) GetCheckpoint() string {
@@ -2117,7 +2257,7 @@ type CosignCheckpointResponse struct {
 
 func (x *CosignCheckpointResponse) Reset() {
 	*x = CosignCheckpointResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[27]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2129,7 +2269,7 @@ func (x *CosignCheckpointResponse) String() string {
 func (*CosignCheckpointResponse) ProtoMessage() {}
 
 func (x *CosignCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[27]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2142,7 +2282,7 @@ func (x *CosignCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CosignCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*CosignCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{27}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CosignCheckpointResponse) GetCheckpoint() string {
@@ -2150,6 +2290,434 @@ func (x *CosignCheckpointResponse) GetCheckpoint() string {
 		return x.Checkpoint
 	}
 	return ""
+}
+
+type BeginErasureRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is to be erased.
+	Order *ErasureOrdered `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	// Segment of the decision that hid it.
+	Hidden uint64 `protobuf:"varint,2,opt,name=hidden,proto3" json:"hidden,omitempty"`
+	// The log up to here is sealed again as far as it has to be. No segment after it is of an
+	// epoch that is in there.
+	Sequence      uint64 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginErasureRequest) Reset() {
+	*x = BeginErasureRequest{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginErasureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginErasureRequest) ProtoMessage() {}
+
+func (x *BeginErasureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginErasureRequest.ProtoReflect.Descriptor instead.
+func (*BeginErasureRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *BeginErasureRequest) GetOrder() *ErasureOrdered {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+func (x *BeginErasureRequest) GetHidden() uint64 {
+	if x != nil {
+		return x.Hidden
+	}
+	return 0
+}
+
+func (x *BeginErasureRequest) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+type BeginErasureResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginErasureResponse) Reset() {
+	*x = BeginErasureResponse{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginErasureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginErasureResponse) ProtoMessage() {}
+
+func (x *BeginErasureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginErasureResponse.ProtoReflect.Descriptor instead.
+func (*BeginErasureResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{31}
+}
+
+type ResealRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In which segments the log has what the call before returned.
+	Appended      []uint64 `protobuf:"varint,1,rep,packed,name=appended,proto3" json:"appended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResealRequest) Reset() {
+	*x = ResealRequest{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResealRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResealRequest) ProtoMessage() {}
+
+func (x *ResealRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResealRequest.ProtoReflect.Descriptor instead.
+func (*ResealRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ResealRequest) GetAppended() []uint64 {
+	if x != nil {
+		return x.Appended
+	}
+	return nil
+}
+
+type ResealResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// To be appended in this order before the next call.
+	Resealed []*Resealed `protobuf:"bytes,1,rep,name=resealed,proto3" json:"resealed,omitempty"`
+	// Segments looked at, of all that are to be looked at.
+	Done  uint64 `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
+	Total uint64 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	// There is no more: what was appended can be read.
+	Finished bool `protobuf:"varint,4,opt,name=finished,proto3" json:"finished,omitempty"`
+	// Once it has finished: samples that are erased, and epochs; none: there is nothing to erase.
+	Samples       uint64 `protobuf:"varint,5,opt,name=samples,proto3" json:"samples,omitempty"`
+	Epochs        uint64 `protobuf:"varint,6,opt,name=epochs,proto3" json:"epochs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResealResponse) Reset() {
+	*x = ResealResponse{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResealResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResealResponse) ProtoMessage() {}
+
+func (x *ResealResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResealResponse.ProtoReflect.Descriptor instead.
+func (*ResealResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ResealResponse) GetResealed() []*Resealed {
+	if x != nil {
+		return x.Resealed
+	}
+	return nil
+}
+
+func (x *ResealResponse) GetDone() uint64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *ResealResponse) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *ResealResponse) GetFinished() bool {
+	if x != nil {
+		return x.Finished
+	}
+	return false
+}
+
+func (x *ResealResponse) GetSamples() uint64 {
+	if x != nil {
+		return x.Samples
+	}
+	return 0
+}
+
+func (x *ResealResponse) GetEpochs() uint64 {
+	if x != nil {
+		return x.Epochs
+	}
+	return 0
+}
+
+type FinishErasureRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FinishErasureRequest) Reset() {
+	*x = FinishErasureRequest{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FinishErasureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FinishErasureRequest) ProtoMessage() {}
+
+func (x *FinishErasureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FinishErasureRequest.ProtoReflect.Descriptor instead.
+func (*FinishErasureRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{34}
+}
+
+type FinishErasureResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Finished bool                   `protobuf:"varint,1,opt,name=finished,proto3" json:"finished,omitempty"`
+	// Segments that the new view contains, of so many.
+	Done          uint64 `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
+	Total         uint64 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FinishErasureResponse) Reset() {
+	*x = FinishErasureResponse{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FinishErasureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FinishErasureResponse) ProtoMessage() {}
+
+func (x *FinishErasureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FinishErasureResponse.ProtoReflect.Descriptor instead.
+func (*FinishErasureResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *FinishErasureResponse) GetFinished() bool {
+	if x != nil {
+		return x.Finished
+	}
+	return false
+}
+
+func (x *FinishErasureResponse) GetDone() uint64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *FinishErasureResponse) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+type ReadErasuresRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sequence      uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadErasuresRequest) Reset() {
+	*x = ReadErasuresRequest{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadErasuresRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadErasuresRequest) ProtoMessage() {}
+
+func (x *ReadErasuresRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadErasuresRequest.ProtoReflect.Descriptor instead.
+func (*ReadErasuresRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ReadErasuresRequest) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+type ReadErasuresResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In their order.
+	Erasures []*ErasureOrdered `protobuf:"bytes,1,rep,name=erasures,proto3" json:"erasures,omitempty"`
+	// One a type, in the order of the codes.
+	Retention     []*RetentionSet `protobuf:"bytes,2,rep,name=retention,proto3" json:"retention,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadErasuresResponse) Reset() {
+	*x = ReadErasuresResponse{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadErasuresResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadErasuresResponse) ProtoMessage() {}
+
+func (x *ReadErasuresResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadErasuresResponse.ProtoReflect.Descriptor instead.
+func (*ReadErasuresResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ReadErasuresResponse) GetErasures() []*ErasureOrdered {
+	if x != nil {
+		return x.Erasures
+	}
+	return nil
+}
+
+func (x *ReadErasuresResponse) GetRetention() []*RetentionSet {
+	if x != nil {
+		return x.Retention
+	}
+	return nil
 }
 
 type CloseRequest struct {
@@ -2160,7 +2728,7 @@ type CloseRequest struct {
 
 func (x *CloseRequest) Reset() {
 	*x = CloseRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[28]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2172,7 +2740,7 @@ func (x *CloseRequest) String() string {
 func (*CloseRequest) ProtoMessage() {}
 
 func (x *CloseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[28]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2185,7 +2753,7 @@ func (x *CloseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRequest.ProtoReflect.Descriptor instead.
 func (*CloseRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{28}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{38}
 }
 
 type CloseResponse struct {
@@ -2196,7 +2764,7 @@ type CloseResponse struct {
 
 func (x *CloseResponse) Reset() {
 	*x = CloseResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[29]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2208,7 +2776,7 @@ func (x *CloseResponse) String() string {
 func (*CloseResponse) ProtoMessage() {}
 
 func (x *CloseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[29]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2221,7 +2789,7 @@ func (x *CloseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseResponse.ProtoReflect.Descriptor instead.
 func (*CloseResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{29}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{39}
 }
 
 var File_healthledger_v1_projector_proto protoreflect.FileDescriptor
@@ -2319,7 +2887,8 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x10\n" +
 	"\x03app\x18\x03 \x01(\x04R\x03app\x12\x14\n" +
-	"\x05after\x18\x04 \x01(\x04R\x05after\"\xcb\b\n" +
+	"\x05after\x18\x04 \x01(\x04R\x05after\"\x87\n" +
+	"\n" +
 	"\x13SignDecisionRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x124\n" +
 	"\aadd_app\x18\x02 \x01(\v2\x19.healthledger.v1.AppDraftH\x00R\x06addApp\x12B\n" +
@@ -2338,7 +2907,10 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x11revoke_disclosure\x18\r \x01(\v2(.healthledger.v1.RevokeDisclosureRequestH\x00R\x10revokeDisclosure\x12Q\n" +
 	"\x12replace_credential\x18\x0e \x01(\v2 .healthledger.v1.CredentialDraftH\x00R\x11replaceCredential\x12W\n" +
 	"\x11change_passphrase\x18\x10 \x01(\v2(.healthledger.v1.ChangePassphraseRequestH\x00R\x10changePassphrase\x12D\n" +
-	"\fenrol_device\x18\x1e \x01(\v2\x1f.healthledger.v1.DeviceEnrolledH\x00R\venrolDeviceB\a\n" +
+	"\fenrol_device\x18\x1e \x01(\v2\x1f.healthledger.v1.DeviceEnrolledH\x00R\venrolDevice\x12B\n" +
+	"\ferase_epochs\x18\x11 \x01(\v2\x1d.healthledger.v1.ErasureDraftH\x00R\veraseEpochs\x12D\n" +
+	"\rset_retention\x18\x12 \x01(\v2\x1d.healthledger.v1.RetentionSetH\x00R\fsetRetention\x120\n" +
+	"\x04hide\x18\x13 \x01(\v2\x1a.healthledger.v1.HideDraftH\x00R\x04hideB\a\n" +
 	"\x05draft\"\x86\x01\n" +
 	"\bAppDraft\x125\n" +
 	"\bmanifest\x18\x01 \x01(\v2\x19.healthledger.v1.ManifestR\bmanifest\x12\x10\n" +
@@ -2350,7 +2922,11 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\tbundle_id\x18\x01 \x01(\tR\bbundleId\x12\x1d\n" +
 	"\n" +
 	"token_hash\x18\x02 \x01(\fR\ttokenHash\x12\x12\n" +
-	"\x04nkey\x18\x03 \x01(\tR\x04nkey\"P\n" +
+	"\x04nkey\x18\x03 \x01(\tR\x04nkey\"\\\n" +
+	"\tHideDraft\x12=\n" +
+	"\tdeletions\x18\x01 \x03(\v2\x1f.healthledger.v1.DeletedSamplesR\tdeletions\x12\x10\n" +
+	"\x03app\x18\x02 \x01(\tR\x03app\"\x0e\n" +
+	"\fErasureDraft\"P\n" +
 	"\x14SignDecisionResponse\x128\n" +
 	"\bdecision\x18\x01 \x01(\v2\x1c.healthledger.v1.NewDecisionR\bdecision\"F\n" +
 	"\x14ReadDecisionsRequest\x12\x1a\n" +
@@ -2381,9 +2957,34 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x18CosignCheckpointResponse\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\tR\n" +
-	"checkpoint\"\x0e\n" +
+	"checkpoint\"\x80\x01\n" +
+	"\x13BeginErasureRequest\x125\n" +
+	"\x05order\x18\x01 \x01(\v2\x1f.healthledger.v1.ErasureOrderedR\x05order\x12\x16\n" +
+	"\x06hidden\x18\x02 \x01(\x04R\x06hidden\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\"\x16\n" +
+	"\x14BeginErasureResponse\"+\n" +
+	"\rResealRequest\x12\x1a\n" +
+	"\bappended\x18\x01 \x03(\x04R\bappended\"\xbf\x01\n" +
+	"\x0eResealResponse\x125\n" +
+	"\bresealed\x18\x01 \x03(\v2\x19.healthledger.v1.ResealedR\bresealed\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\x04R\x04done\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\x12\x1a\n" +
+	"\bfinished\x18\x04 \x01(\bR\bfinished\x12\x18\n" +
+	"\asamples\x18\x05 \x01(\x04R\asamples\x12\x16\n" +
+	"\x06epochs\x18\x06 \x01(\x04R\x06epochs\"\x16\n" +
+	"\x14FinishErasureRequest\"]\n" +
+	"\x15FinishErasureResponse\x12\x1a\n" +
+	"\bfinished\x18\x01 \x01(\bR\bfinished\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\x04R\x04done\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\"1\n" +
+	"\x13ReadErasuresRequest\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\"\x90\x01\n" +
+	"\x14ReadErasuresResponse\x12;\n" +
+	"\berasures\x18\x01 \x03(\v2\x1f.healthledger.v1.ErasureOrderedR\berasures\x12;\n" +
+	"\tretention\x18\x02 \x03(\v2\x1d.healthledger.v1.RetentionSetR\tretention\"\x0e\n" +
 	"\fCloseRequest\"\x0f\n" +
-	"\rCloseResponse2\x9f\a\n" +
+	"\rCloseResponse2\x84\n" +
+	"\n" +
 	"\x10ProjectorService\x12F\n" +
 	"\x05Offer\x12\x1d.healthledger.v1.OfferRequest\x1a\x1e.healthledger.v1.OfferResponse\x12C\n" +
 	"\x04Open\x12\x1c.healthledger.v1.OpenRequest\x1a\x1d.healthledger.v1.OpenResponse\x12L\n" +
@@ -2394,7 +2995,11 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\bReadApps\x12 .healthledger.v1.ReadAppsRequest\x1a!.healthledger.v1.ReadAppsResponse\x12[\n" +
 	"\fReadRequests\x12$.healthledger.v1.ReadRequestsRequest\x1a%.healthledger.v1.ReadRequestsResponse\x12O\n" +
 	"\bAuditLog\x12 .healthledger.v1.AuditLogRequest\x1a!.healthledger.v1.AuditLogResponse\x12g\n" +
-	"\x10CosignCheckpoint\x12(.healthledger.v1.CosignCheckpointRequest\x1a).healthledger.v1.CosignCheckpointResponse\x12F\n" +
+	"\x10CosignCheckpoint\x12(.healthledger.v1.CosignCheckpointRequest\x1a).healthledger.v1.CosignCheckpointResponse\x12[\n" +
+	"\fBeginErasure\x12$.healthledger.v1.BeginErasureRequest\x1a%.healthledger.v1.BeginErasureResponse\x12I\n" +
+	"\x06Reseal\x12\x1e.healthledger.v1.ResealRequest\x1a\x1f.healthledger.v1.ResealResponse\x12^\n" +
+	"\rFinishErasure\x12%.healthledger.v1.FinishErasureRequest\x1a&.healthledger.v1.FinishErasureResponse\x12[\n" +
+	"\fReadErasures\x12$.healthledger.v1.ReadErasuresRequest\x1a%.healthledger.v1.ReadErasuresResponse\x12F\n" +
 	"\x05Close\x12\x1d.healthledger.v1.CloseRequest\x1a\x1e.healthledger.v1.CloseResponseB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
 
 var (
@@ -2409,7 +3014,7 @@ func file_healthledger_v1_projector_proto_rawDescGZIP() []byte {
 	return file_healthledger_v1_projector_proto_rawDescData
 }
 
-var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*ProjectorConfig)(nil),            // 0: healthledger.v1.ProjectorConfig
 	(*OfferRequest)(nil),               // 1: healthledger.v1.OfferRequest
@@ -2428,127 +3033,157 @@ var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*SignDecisionRequest)(nil),        // 14: healthledger.v1.SignDecisionRequest
 	(*AppDraft)(nil),                   // 15: healthledger.v1.AppDraft
 	(*CredentialDraft)(nil),            // 16: healthledger.v1.CredentialDraft
-	(*SignDecisionResponse)(nil),       // 17: healthledger.v1.SignDecisionResponse
-	(*ReadDecisionsRequest)(nil),       // 18: healthledger.v1.ReadDecisionsRequest
-	(*ReadDecisionsResponse)(nil),      // 19: healthledger.v1.ReadDecisionsResponse
-	(*ReadAppsRequest)(nil),            // 20: healthledger.v1.ReadAppsRequest
-	(*ReadAppsResponse)(nil),           // 21: healthledger.v1.ReadAppsResponse
-	(*ReadRequestsRequest)(nil),        // 22: healthledger.v1.ReadRequestsRequest
-	(*ReadRequestsResponse)(nil),       // 23: healthledger.v1.ReadRequestsResponse
-	(*AuditLogRequest)(nil),            // 24: healthledger.v1.AuditLogRequest
-	(*AuditLogResponse)(nil),           // 25: healthledger.v1.AuditLogResponse
-	(*CosignCheckpointRequest)(nil),    // 26: healthledger.v1.CosignCheckpointRequest
-	(*CosignCheckpointResponse)(nil),   // 27: healthledger.v1.CosignCheckpointResponse
-	(*CloseRequest)(nil),               // 28: healthledger.v1.CloseRequest
-	(*CloseResponse)(nil),              // 29: healthledger.v1.CloseResponse
-	(*SignedDecision)(nil),             // 30: healthledger.v1.SignedDecision
-	(*DisclosureBegun)(nil),            // 31: healthledger.v1.DisclosureBegun
-	(*QuerySamplesRequest)(nil),        // 32: healthledger.v1.QuerySamplesRequest
-	(*QueryChangesRequest)(nil),        // 33: healthledger.v1.QueryChangesRequest
-	(*QueryStatisticsRequest)(nil),     // 34: healthledger.v1.QueryStatisticsRequest
-	(*QueryPayloadRequest)(nil),        // 35: healthledger.v1.QueryPayloadRequest
-	(*QuerySourcesRequest)(nil),        // 36: healthledger.v1.QuerySourcesRequest
-	(*QueryPreferredUnitsRequest)(nil), // 37: healthledger.v1.QueryPreferredUnitsRequest
-	(*GetRequestStatusRequest)(nil),    // 38: healthledger.v1.GetRequestStatusRequest
-	(*ListAccessRequest)(nil),          // 39: healthledger.v1.ListAccessRequest
-	(*SummarizeAccessRequest)(nil),     // 40: healthledger.v1.SummarizeAccessRequest
-	(*ListDisclosuresRequest)(nil),     // 41: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 42: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 43: healthledger.v1.OpenExportRequest
-	(*ListObjectsRequest)(nil),         // 44: healthledger.v1.ListObjectsRequest
-	(*ReadLogRequest)(nil),             // 45: healthledger.v1.ReadLogRequest
-	(*ReplayRequest)(nil),              // 46: healthledger.v1.ReplayRequest
-	(*OpenPastRequest)(nil),            // 47: healthledger.v1.OpenPastRequest
-	(*DisclosureCount)(nil),            // 48: healthledger.v1.DisclosureCount
-	(*RemoveAppRequest)(nil),           // 49: healthledger.v1.RemoveAppRequest
-	(*DecideRequest)(nil),              // 50: healthledger.v1.DecideRequest
-	(*PolicySet)(nil),                  // 51: healthledger.v1.PolicySet
-	(*SourceOrderSet)(nil),             // 52: healthledger.v1.SourceOrderSet
-	(*PreferredUnitsSet)(nil),          // 53: healthledger.v1.PreferredUnitsSet
-	(*OwnerDeleted)(nil),               // 54: healthledger.v1.OwnerDeleted
-	(*UpdateAppRequest)(nil),           // 55: healthledger.v1.UpdateAppRequest
-	(*DecideObjectsRequest)(nil),       // 56: healthledger.v1.DecideObjectsRequest
-	(*GrantDisclosureRequest)(nil),     // 57: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 58: healthledger.v1.RevokeDisclosureRequest
-	(*ChangePassphraseRequest)(nil),    // 59: healthledger.v1.ChangePassphraseRequest
-	(*DeviceEnrolled)(nil),             // 60: healthledger.v1.DeviceEnrolled
-	(*Manifest)(nil),                   // 61: healthledger.v1.Manifest
-	(*NewDecision)(nil),                // 62: healthledger.v1.NewDecision
-	(*App)(nil),                        // 63: healthledger.v1.App
-	(*PendingRequest)(nil),             // 64: healthledger.v1.PendingRequest
-	(*LogFault)(nil),                   // 65: healthledger.v1.LogFault
+	(*HideDraft)(nil),                  // 17: healthledger.v1.HideDraft
+	(*ErasureDraft)(nil),               // 18: healthledger.v1.ErasureDraft
+	(*SignDecisionResponse)(nil),       // 19: healthledger.v1.SignDecisionResponse
+	(*ReadDecisionsRequest)(nil),       // 20: healthledger.v1.ReadDecisionsRequest
+	(*ReadDecisionsResponse)(nil),      // 21: healthledger.v1.ReadDecisionsResponse
+	(*ReadAppsRequest)(nil),            // 22: healthledger.v1.ReadAppsRequest
+	(*ReadAppsResponse)(nil),           // 23: healthledger.v1.ReadAppsResponse
+	(*ReadRequestsRequest)(nil),        // 24: healthledger.v1.ReadRequestsRequest
+	(*ReadRequestsResponse)(nil),       // 25: healthledger.v1.ReadRequestsResponse
+	(*AuditLogRequest)(nil),            // 26: healthledger.v1.AuditLogRequest
+	(*AuditLogResponse)(nil),           // 27: healthledger.v1.AuditLogResponse
+	(*CosignCheckpointRequest)(nil),    // 28: healthledger.v1.CosignCheckpointRequest
+	(*CosignCheckpointResponse)(nil),   // 29: healthledger.v1.CosignCheckpointResponse
+	(*BeginErasureRequest)(nil),        // 30: healthledger.v1.BeginErasureRequest
+	(*BeginErasureResponse)(nil),       // 31: healthledger.v1.BeginErasureResponse
+	(*ResealRequest)(nil),              // 32: healthledger.v1.ResealRequest
+	(*ResealResponse)(nil),             // 33: healthledger.v1.ResealResponse
+	(*FinishErasureRequest)(nil),       // 34: healthledger.v1.FinishErasureRequest
+	(*FinishErasureResponse)(nil),      // 35: healthledger.v1.FinishErasureResponse
+	(*ReadErasuresRequest)(nil),        // 36: healthledger.v1.ReadErasuresRequest
+	(*ReadErasuresResponse)(nil),       // 37: healthledger.v1.ReadErasuresResponse
+	(*CloseRequest)(nil),               // 38: healthledger.v1.CloseRequest
+	(*CloseResponse)(nil),              // 39: healthledger.v1.CloseResponse
+	(*SignedDecision)(nil),             // 40: healthledger.v1.SignedDecision
+	(*DisclosureBegun)(nil),            // 41: healthledger.v1.DisclosureBegun
+	(*QuerySamplesRequest)(nil),        // 42: healthledger.v1.QuerySamplesRequest
+	(*QueryChangesRequest)(nil),        // 43: healthledger.v1.QueryChangesRequest
+	(*QueryStatisticsRequest)(nil),     // 44: healthledger.v1.QueryStatisticsRequest
+	(*QueryPayloadRequest)(nil),        // 45: healthledger.v1.QueryPayloadRequest
+	(*QuerySourcesRequest)(nil),        // 46: healthledger.v1.QuerySourcesRequest
+	(*QueryPreferredUnitsRequest)(nil), // 47: healthledger.v1.QueryPreferredUnitsRequest
+	(*GetRequestStatusRequest)(nil),    // 48: healthledger.v1.GetRequestStatusRequest
+	(*ListAccessRequest)(nil),          // 49: healthledger.v1.ListAccessRequest
+	(*SummarizeAccessRequest)(nil),     // 50: healthledger.v1.SummarizeAccessRequest
+	(*ListDisclosuresRequest)(nil),     // 51: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 52: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 53: healthledger.v1.OpenExportRequest
+	(*ListObjectsRequest)(nil),         // 54: healthledger.v1.ListObjectsRequest
+	(*ReadLogRequest)(nil),             // 55: healthledger.v1.ReadLogRequest
+	(*ReplayRequest)(nil),              // 56: healthledger.v1.ReplayRequest
+	(*OpenPastRequest)(nil),            // 57: healthledger.v1.OpenPastRequest
+	(*DisclosureCount)(nil),            // 58: healthledger.v1.DisclosureCount
+	(*RemoveAppRequest)(nil),           // 59: healthledger.v1.RemoveAppRequest
+	(*DecideRequest)(nil),              // 60: healthledger.v1.DecideRequest
+	(*PolicySet)(nil),                  // 61: healthledger.v1.PolicySet
+	(*SourceOrderSet)(nil),             // 62: healthledger.v1.SourceOrderSet
+	(*PreferredUnitsSet)(nil),          // 63: healthledger.v1.PreferredUnitsSet
+	(*OwnerDeleted)(nil),               // 64: healthledger.v1.OwnerDeleted
+	(*UpdateAppRequest)(nil),           // 65: healthledger.v1.UpdateAppRequest
+	(*DecideObjectsRequest)(nil),       // 66: healthledger.v1.DecideObjectsRequest
+	(*GrantDisclosureRequest)(nil),     // 67: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 68: healthledger.v1.RevokeDisclosureRequest
+	(*ChangePassphraseRequest)(nil),    // 69: healthledger.v1.ChangePassphraseRequest
+	(*DeviceEnrolled)(nil),             // 70: healthledger.v1.DeviceEnrolled
+	(*RetentionSet)(nil),               // 71: healthledger.v1.RetentionSet
+	(*Manifest)(nil),                   // 72: healthledger.v1.Manifest
+	(*DeletedSamples)(nil),             // 73: healthledger.v1.DeletedSamples
+	(*NewDecision)(nil),                // 74: healthledger.v1.NewDecision
+	(*App)(nil),                        // 75: healthledger.v1.App
+	(*PendingRequest)(nil),             // 76: healthledger.v1.PendingRequest
+	(*LogFault)(nil),                   // 77: healthledger.v1.LogFault
+	(*ErasureOrdered)(nil),             // 78: healthledger.v1.ErasureOrdered
+	(*Resealed)(nil),                   // 79: healthledger.v1.Resealed
 }
 var file_healthledger_v1_projector_proto_depIdxs = []int32{
-	30, // 0: healthledger.v1.ProjectorConfig.decisions:type_name -> healthledger.v1.SignedDecision
-	31, // 1: healthledger.v1.Reader.disclosure:type_name -> healthledger.v1.DisclosureBegun
+	40, // 0: healthledger.v1.ProjectorConfig.decisions:type_name -> healthledger.v1.SignedDecision
+	41, // 1: healthledger.v1.Reader.disclosure:type_name -> healthledger.v1.DisclosureBegun
 	7,  // 2: healthledger.v1.ReadRequest.reader:type_name -> healthledger.v1.Reader
-	32, // 3: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
-	33, // 4: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
-	34, // 5: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
-	35, // 6: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
-	36, // 7: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
-	37, // 8: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
+	42, // 3: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
+	43, // 4: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
+	44, // 5: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
+	45, // 6: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
+	46, // 7: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
+	47, // 8: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
 	9,  // 9: healthledger.v1.ReadRequest.outcome:type_name -> healthledger.v1.Outcome
 	11, // 10: healthledger.v1.ReadRequest.due:type_name -> healthledger.v1.DueRequest
-	38, // 11: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
-	39, // 12: healthledger.v1.ReadRequest.access:type_name -> healthledger.v1.ListAccessRequest
-	40, // 13: healthledger.v1.ReadRequest.access_summary:type_name -> healthledger.v1.SummarizeAccessRequest
-	41, // 14: healthledger.v1.ReadRequest.disclosures:type_name -> healthledger.v1.ListDisclosuresRequest
-	42, // 15: healthledger.v1.ReadRequest.account:type_name -> healthledger.v1.AccountDisclosuresRequest
-	43, // 16: healthledger.v1.ReadRequest.open_export:type_name -> healthledger.v1.OpenExportRequest
-	44, // 17: healthledger.v1.ReadRequest.objects:type_name -> healthledger.v1.ListObjectsRequest
-	45, // 18: healthledger.v1.ReadRequest.read_log:type_name -> healthledger.v1.ReadLogRequest
-	46, // 19: healthledger.v1.ReadRequest.replay:type_name -> healthledger.v1.ReplayRequest
-	47, // 20: healthledger.v1.ReadRequest.open_past:type_name -> healthledger.v1.OpenPastRequest
-	48, // 21: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
+	48, // 11: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
+	49, // 12: healthledger.v1.ReadRequest.access:type_name -> healthledger.v1.ListAccessRequest
+	50, // 13: healthledger.v1.ReadRequest.access_summary:type_name -> healthledger.v1.SummarizeAccessRequest
+	51, // 14: healthledger.v1.ReadRequest.disclosures:type_name -> healthledger.v1.ListDisclosuresRequest
+	52, // 15: healthledger.v1.ReadRequest.account:type_name -> healthledger.v1.AccountDisclosuresRequest
+	53, // 16: healthledger.v1.ReadRequest.open_export:type_name -> healthledger.v1.OpenExportRequest
+	54, // 17: healthledger.v1.ReadRequest.objects:type_name -> healthledger.v1.ListObjectsRequest
+	55, // 18: healthledger.v1.ReadRequest.read_log:type_name -> healthledger.v1.ReadLogRequest
+	56, // 19: healthledger.v1.ReadRequest.replay:type_name -> healthledger.v1.ReplayRequest
+	57, // 20: healthledger.v1.ReadRequest.open_past:type_name -> healthledger.v1.OpenPastRequest
+	58, // 21: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
 	13, // 22: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
 	15, // 23: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
-	49, // 24: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
-	50, // 25: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
-	51, // 26: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
-	52, // 27: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
-	53, // 28: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
-	54, // 29: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
-	55, // 30: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
-	56, // 31: healthledger.v1.SignDecisionRequest.decide_objects:type_name -> healthledger.v1.DecideObjectsRequest
-	57, // 32: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
-	58, // 33: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
+	59, // 24: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
+	60, // 25: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
+	61, // 26: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
+	62, // 27: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
+	63, // 28: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
+	64, // 29: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
+	65, // 30: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
+	66, // 31: healthledger.v1.SignDecisionRequest.decide_objects:type_name -> healthledger.v1.DecideObjectsRequest
+	67, // 32: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
+	68, // 33: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
 	16, // 34: healthledger.v1.SignDecisionRequest.replace_credential:type_name -> healthledger.v1.CredentialDraft
-	59, // 35: healthledger.v1.SignDecisionRequest.change_passphrase:type_name -> healthledger.v1.ChangePassphraseRequest
-	60, // 36: healthledger.v1.SignDecisionRequest.enrol_device:type_name -> healthledger.v1.DeviceEnrolled
-	61, // 37: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
-	62, // 38: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
-	30, // 39: healthledger.v1.ReadDecisionsResponse.decisions:type_name -> healthledger.v1.SignedDecision
-	63, // 40: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
-	64, // 41: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	65, // 42: healthledger.v1.AuditLogResponse.faults:type_name -> healthledger.v1.LogFault
-	1,  // 43: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
-	3,  // 44: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
-	5,  // 45: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
-	8,  // 46: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
-	14, // 47: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
-	18, // 48: healthledger.v1.ProjectorService.ReadDecisions:input_type -> healthledger.v1.ReadDecisionsRequest
-	20, // 49: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
-	22, // 50: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
-	24, // 51: healthledger.v1.ProjectorService.AuditLog:input_type -> healthledger.v1.AuditLogRequest
-	26, // 52: healthledger.v1.ProjectorService.CosignCheckpoint:input_type -> healthledger.v1.CosignCheckpointRequest
-	28, // 53: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
-	2,  // 54: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
-	4,  // 55: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
-	6,  // 56: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
-	10, // 57: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
-	17, // 58: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
-	19, // 59: healthledger.v1.ProjectorService.ReadDecisions:output_type -> healthledger.v1.ReadDecisionsResponse
-	21, // 60: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
-	23, // 61: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
-	25, // 62: healthledger.v1.ProjectorService.AuditLog:output_type -> healthledger.v1.AuditLogResponse
-	27, // 63: healthledger.v1.ProjectorService.CosignCheckpoint:output_type -> healthledger.v1.CosignCheckpointResponse
-	29, // 64: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
-	54, // [54:65] is the sub-list for method output_type
-	43, // [43:54] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	69, // 35: healthledger.v1.SignDecisionRequest.change_passphrase:type_name -> healthledger.v1.ChangePassphraseRequest
+	70, // 36: healthledger.v1.SignDecisionRequest.enrol_device:type_name -> healthledger.v1.DeviceEnrolled
+	18, // 37: healthledger.v1.SignDecisionRequest.erase_epochs:type_name -> healthledger.v1.ErasureDraft
+	71, // 38: healthledger.v1.SignDecisionRequest.set_retention:type_name -> healthledger.v1.RetentionSet
+	17, // 39: healthledger.v1.SignDecisionRequest.hide:type_name -> healthledger.v1.HideDraft
+	72, // 40: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
+	73, // 41: healthledger.v1.HideDraft.deletions:type_name -> healthledger.v1.DeletedSamples
+	74, // 42: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
+	40, // 43: healthledger.v1.ReadDecisionsResponse.decisions:type_name -> healthledger.v1.SignedDecision
+	75, // 44: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
+	76, // 45: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	77, // 46: healthledger.v1.AuditLogResponse.faults:type_name -> healthledger.v1.LogFault
+	78, // 47: healthledger.v1.BeginErasureRequest.order:type_name -> healthledger.v1.ErasureOrdered
+	79, // 48: healthledger.v1.ResealResponse.resealed:type_name -> healthledger.v1.Resealed
+	78, // 49: healthledger.v1.ReadErasuresResponse.erasures:type_name -> healthledger.v1.ErasureOrdered
+	71, // 50: healthledger.v1.ReadErasuresResponse.retention:type_name -> healthledger.v1.RetentionSet
+	1,  // 51: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
+	3,  // 52: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
+	5,  // 53: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
+	8,  // 54: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
+	14, // 55: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
+	20, // 56: healthledger.v1.ProjectorService.ReadDecisions:input_type -> healthledger.v1.ReadDecisionsRequest
+	22, // 57: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
+	24, // 58: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
+	26, // 59: healthledger.v1.ProjectorService.AuditLog:input_type -> healthledger.v1.AuditLogRequest
+	28, // 60: healthledger.v1.ProjectorService.CosignCheckpoint:input_type -> healthledger.v1.CosignCheckpointRequest
+	30, // 61: healthledger.v1.ProjectorService.BeginErasure:input_type -> healthledger.v1.BeginErasureRequest
+	32, // 62: healthledger.v1.ProjectorService.Reseal:input_type -> healthledger.v1.ResealRequest
+	34, // 63: healthledger.v1.ProjectorService.FinishErasure:input_type -> healthledger.v1.FinishErasureRequest
+	36, // 64: healthledger.v1.ProjectorService.ReadErasures:input_type -> healthledger.v1.ReadErasuresRequest
+	38, // 65: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
+	2,  // 66: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
+	4,  // 67: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
+	6,  // 68: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
+	10, // 69: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
+	19, // 70: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
+	21, // 71: healthledger.v1.ProjectorService.ReadDecisions:output_type -> healthledger.v1.ReadDecisionsResponse
+	23, // 72: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
+	25, // 73: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
+	27, // 74: healthledger.v1.ProjectorService.AuditLog:output_type -> healthledger.v1.AuditLogResponse
+	29, // 75: healthledger.v1.ProjectorService.CosignCheckpoint:output_type -> healthledger.v1.CosignCheckpointResponse
+	31, // 76: healthledger.v1.ProjectorService.BeginErasure:output_type -> healthledger.v1.BeginErasureResponse
+	33, // 77: healthledger.v1.ProjectorService.Reseal:output_type -> healthledger.v1.ResealResponse
+	35, // 78: healthledger.v1.ProjectorService.FinishErasure:output_type -> healthledger.v1.FinishErasureResponse
+	37, // 79: healthledger.v1.ProjectorService.ReadErasures:output_type -> healthledger.v1.ReadErasuresResponse
+	39, // 80: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
+	66, // [66:81] is the sub-list for method output_type
+	51, // [51:66] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_projector_proto_init() }
@@ -2597,6 +3232,9 @@ func file_healthledger_v1_projector_proto_init() {
 		(*SignDecisionRequest_ReplaceCredential)(nil),
 		(*SignDecisionRequest_ChangePassphrase)(nil),
 		(*SignDecisionRequest_EnrolDevice)(nil),
+		(*SignDecisionRequest_EraseEpochs)(nil),
+		(*SignDecisionRequest_SetRetention)(nil),
+		(*SignDecisionRequest_Hide)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2604,7 +3242,7 @@ func file_healthledger_v1_projector_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_projector_proto_rawDesc), len(file_healthledger_v1_projector_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   30,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"healthledger/authz"
 	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
 	"healthledger/ledger/tree"
@@ -23,58 +24,65 @@ type opened struct {
 	checkpoints []log.Checkpointed
 }
 
+// A decoder verifies and opens the segments of a log in their order and learns the decisions
+// in them.
+type decoder struct {
+	*unsealer
+	owner []byte
+	state *authz.State
+	// details that came before the decision they belong to, by number.
+	details map[uint64][]byte
+}
+
+func (o *openStore) decoder(opener *seal.Opener, state *authz.State) decoder {
+	return decoder{unsealer: o.unsealer(opener), owner: o.config.GetOwnerKey(), state: state, details: map[uint64][]byte{}}
+}
+
 // open verifies and opens a segment and learns the decisions in it.
-func (f *follower) open(e log.Entry) (opened, error) {
+func (d *decoder) open(e log.Entry) (opened, error) {
 	o := opened{sequence: e.Sequence, leaf: tree.Leaf(e.Payload)}
 	segment, err := seal.ParseSegment(e.Payload)
 	if err != nil {
 		return o, fmt.Errorf("segment %d: %w", e.Sequence, err)
 	}
-	// An open segment may enrol the device that signed it, so it is checked afterwards.
-	if segment.Class != seal.Open {
-		if err := f.verify(segment, e.Sequence); err != nil {
-			return o, fmt.Errorf("segment %d: %w", e.Sequence, err)
-		}
+	blocks, err := d.blocks(segment, e.Sequence)
+	if err != nil {
+		return o, fmt.Errorf("segment %d: %w", e.Sequence, err)
 	}
-	if o.events, err = f.decode(segment, e.Sequence); err != nil {
-		return o, err
+	for _, block := range blocks {
+		o.events = append(o.events, block...)
 	}
 	for i, event := range o.events {
-		if err := f.learn(&o, i, event); err != nil {
+		if err := d.learn(&o, i, event); err != nil {
 			return o, fmt.Errorf("segment %d: %w", e.Sequence, err)
 		}
 	}
 	if segment.Class == seal.Open {
-		if err := f.verify(segment, e.Sequence); err != nil {
+		if err := d.verify(segment, e.Sequence); err != nil {
 			return o, fmt.Errorf("segment %d: %w", e.Sequence, err)
 		}
 	}
 	return o, nil
 }
 
-// decode opens a segment and returns its events.
-func (f *follower) decode(segment seal.Segment, sequence uint64) (events []*pb.Event, err error) {
-	body := segment.Body
+func (d *decoder) blocks(segment seal.Segment, sequence uint64) ([][]*pb.Event, error) {
 	if segment.Class != seal.Open {
-		if body, err = f.opener.Open(segment, sequence, nil); err != nil {
-			return nil, fmt.Errorf("segment %d: %w", sequence, err)
+		if err := d.verify(segment, sequence); err != nil {
+			return nil, err
 		}
 	}
-	if events, err = log.AllEvents(body); err != nil {
-		return nil, fmt.Errorf("segment %d: %w", sequence, err)
-	}
-	return events, nil
+	return d.unsealer.blocks(segment, sequence)
 }
 
-func (f *follower) verify(segment seal.Segment, sequence uint64) error {
-	device := f.state.Device()
+func (d *decoder) verify(segment seal.Segment, sequence uint64) error {
+	device := d.state.Device()
 	if device == nil {
 		return fmt.Errorf("%w: no device is enrolled before it", seal.ErrTampered)
 	}
-	return segment.Verify(f.store, sequence, device.GetSigningKey())
+	return segment.Verify(d.store, sequence, device.GetSigningKey())
 }
 
-func (f *follower) learn(o *opened, at int, event *pb.Event) error {
+func (d *decoder) learn(o *opened, at int, event *pb.Event) error {
 	switch body := event.GetBody().(type) {
 	case *pb.Event_DecisionDetail:
 		detail := &pb.DecisionDetail{}
@@ -82,25 +90,28 @@ func (f *follower) learn(o *opened, at int, event *pb.Event) error {
 			return fmt.Errorf("%w: malformed detail of a decision", seal.ErrTampered)
 		}
 		// One of a decision that is made already would take its place in the view.
-		if number, _ := f.state.Head(); detail.GetNumber() != number+1 {
+		if number, _ := d.state.Head(); detail.GetNumber() != number+1 {
 			return fmt.Errorf("%w: detail of decision %d after decision %d", seal.ErrTampered, detail.GetNumber(), number)
 		}
-		f.details[detail.GetNumber()] = body.DecisionDetail
+		d.details[detail.GetNumber()] = body.DecisionDetail
 		o.records = append(o.records, &pb.NewDecision{Detail: body.DecisionDetail})
 	case *pb.Event_Decision:
 		decision := &pb.Decision{}
 		if err := proto.Unmarshal(body.Decision.GetDecision(), decision); err != nil {
 			return fmt.Errorf("%w: malformed decision", seal.ErrTampered)
 		}
-		detail := f.details[decision.GetNumber()]
-		if err := f.state.Decide(body.Decision, detail); err != nil {
+		detail := d.details[decision.GetNumber()]
+		if err := d.state.Decide(body.Decision, detail); err != nil {
 			return err
 		}
-		delete(f.details, decision.GetNumber())
+		if err := d.known.meet(body.Decision, decision); err != nil {
+			return err
+		}
+		delete(d.details, decision.GetNumber())
 		o.changes(at, decision, detail)
 		o.records = append(o.records, &pb.NewDecision{Decision: body.Decision, Detail: detail})
 	case *pb.Event_Checkpointed:
-		c, err := log.OpenCheckpointed(body.Checkpointed, f.store, f.state.Device().GetSigningKey(), f.ownerNow())
+		c, err := log.OpenCheckpointed(body.Checkpointed, d.store, d.state.Device().GetSigningKey(), d.ownerNow())
 		if err != nil {
 			return err
 		}
@@ -124,9 +135,9 @@ func (o *opened) changes(at int, decision *pb.Decision, detail []byte) {
 }
 
 // ownerNow returns the key that the owner signs with after the decisions so far.
-func (f *follower) ownerNow() []byte {
-	if all := f.state.Rekeyings(); len(all) > 0 {
+func (d *decoder) ownerNow() []byte {
+	if all := d.state.Rekeyings(); len(all) > 0 {
 		return all[len(all)-1].GetOwnerKey()
 	}
-	return f.owner
+	return d.owner
 }

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"healthledger/proto/catalog"
+	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
+)
+
+// prove shows all erasures. A key that is there again is data that is not erased.
+func (c *eraseCmd) prove(ctx context.Context, g *globals) error {
+	o, err := g.owner(ctx)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	resp, err := o.Owner().ProveErasures(ctx, &pb.ProveErasuresRequest{})
+	if err != nil {
+		return err
+	}
+	if g.JSON {
+		err = g.printMessage(resp)
+	} else {
+		err = printProof(g, resp)
+	}
+	there := uint64(0)
+	for _, e := range resp.GetErasures() {
+		there += undestroyed(e)
+	}
+	if err == nil && there > 0 {
+		err = rpc.Error(connect.CodeInternal, &pb.ErrorDetail{Reason: rpc.ReasonInternal},
+			"%s that an erasure has destroyed in the key directory: start the daemon again", counted(there, "key is there", "keys are there"))
+	}
+	return err
+}
+
+func undestroyed(e *pb.Erasure) (there uint64) {
+	for _, key := range e.GetKeys() {
+		if !key.GetDestroyed() {
+			there++
+		}
+	}
+	return there
+}
+
+func printProof(g *globals, resp *pb.ProveErasuresResponse) error {
+	w := tabwriter.NewWriter(g.out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "ERASURE\tTIME\tSAMPLES\tWHAT\tKEYS\tDESTROYED")
+	for _, e := range resp.GetErasures() {
+		samples, what := "-", "-" // only the owner's session is told
+		if order := e.GetOrder(); order != nil {
+			samples, what = strconv.FormatUint(order.GetSamples(), 10), orderText(order)
+		}
+		n := uint64(len(e.GetKeys()))
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%d\n", e.GetNumber(), e.GetTime().AsTime().In(time.Local).Format(time.RFC3339), samples, what, n, n-undestroyed(e))
+	}
+	return w.Flush()
+}
+
+// orderText says in a few words what was erased.
+func orderText(order *pb.ErasureOrdered) string {
+	text := ""
+	for _, d := range order.GetDeletions() {
+		if text != "" {
+			text += ", "
+		}
+		text += deletionText(d)
+	}
+	if order.GetByPolicy() {
+		text += " (by policy)"
+	}
+	return text
+}
+
+func deletionText(d *pb.DeletedSamples) string {
+	text := "all types"
+	if t, ok := catalog.ByCode(d.GetType()); ok && !d.GetAllTypes() {
+		text = t.Short()
+	}
+	if n := uint64(len(d.GetUuids())); n > 0 {
+		text = counted(n, "sample by its UUID", "samples by their UUID")
+	}
+	if d.GetApp() != 0 {
+		text += fmt.Sprintf(" of app %d", d.GetApp())
+	}
+	for _, bound := range []struct {
+		word string
+		at   *int64
+	}{{"from", d.From}, {"to", d.To}} {
+		if bound.at != nil {
+			text += fmt.Sprintf(" %s %s", bound.word, time.UnixMicro(*bound.at).In(time.Local).Format(time.RFC3339))
+		}
+	}
+	return text
+}
+
+// policy sets, or shows, how long samples are kept.
+func (c *eraseCmd) policy(ctx context.Context, g *globals) error {
+	req := &pb.SetRetentionRequest{Type: c.Type}
+	switch c.Policy {
+	case "show", "off":
+	default:
+		months, err := strconv.ParseUint(c.Policy, 10, 32)
+		if err != nil || months == 0 {
+			return usagef("--policy: %q is no number of months, off, or show", c.Policy)
+		}
+		req.Months = uint32(months)
+	}
+	if c.Policy == "show" && c.Type != "" {
+		return usagef("--policy show goes without --type")
+	}
+	o, err := g.owner(ctx)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	var resp *pb.ListRetentionResponse
+	err = o.with(ctx, func() (err error) {
+		if c.Policy != "show" {
+			if _, err = o.Owner().SetRetention(ctx, req); err != nil {
+				return err
+			}
+		}
+		resp, err = o.Owner().ListRetention(ctx, &pb.ListRetentionRequest{})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if g.JSON {
+		return g.printMessage(resp)
+	}
+	w := tabwriter.NewWriter(g.out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "TYPE\tKEPT")
+	for _, r := range resp.GetRetention() {
+		name, kept := r.GetType(), "for good"
+		if name == "" {
+			name = "all others"
+		}
+		if r.GetMonths() > 0 {
+			kept = counted(uint64(r.GetMonths()), "month", "months")
+		}
+		fmt.Fprintf(w, "%s\t%s\n", name, kept)
+	}
+	return w.Flush()
+}
