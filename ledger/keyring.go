@@ -208,6 +208,9 @@ func (s *Store) storeKey() []byte {
 
 func (s *Store) readKeyring() (*seal.Keyring, error) {
 	content, err := s.directory.Keyring()
+	if errors.Is(err, log.ErrNoKeyring) {
+		return nil, fmt.Errorf("%w: %w", ErrDataLoss, err)
+	}
 	if err != nil {
 		return nil, err
 	}

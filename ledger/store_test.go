@@ -287,7 +287,7 @@ func TestStoreIsRefused(t *testing.T) {
 			if err := os.Remove(h.path("keyring")); err != nil {
 				t.Fatal(err)
 			}
-		}, log.ErrNoKeyring},
+		}, ErrDataLoss},
 	} {
 		t.Run(name, func(t *testing.T) {
 			house := newHouse(t)
