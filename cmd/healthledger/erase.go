@@ -18,19 +18,16 @@ type eraseCmd struct {
 	App    string   `help:"What this app has saved, also one that was removed." placeholder:"ID"`
 	All    bool     `help:"Everything."`
 	Yes    bool     `help:"Erase without asking."`
-	Prove  bool     `help:"Show what was erased, and whether its keys are destroyed." xor:"what"`
-	Policy string   `help:"How many months samples are kept, off, or show. With --type: of this type, whatever the others' is." xor:"what" placeholder:"MONTHS"`
+	Prove  bool     `help:"Show what was erased, and whether its keys are destroyed."`
 }
 
-// Run erases what was named, proves what was erased, or says what is to be erased in time.
+// Run erases what was named, or proves what was erased.
 func (c *eraseCmd) Run(ctx context.Context, g *globals) error {
-	switch {
-	case (c.Prove || c.Policy != "") && (len(c.Sample) > 0 || c.App != "" || c.All || c.From != "" || c.To != "" || c.Yes) || c.Prove && c.Type != "":
-		return usagef("--prove goes with nothing else, and --policy with --type")
-	case c.Prove:
+	if c.Prove {
+		if c.Type != "" || c.App != "" || c.From != "" || c.To != "" || c.All || c.Yes || len(c.Sample) > 0 {
+			return usagef("--prove goes with nothing else")
+		}
 		return c.prove(ctx, g)
-	case c.Policy != "":
-		return c.policy(ctx, g)
 	}
 	req := &pb.EraseRequest{Type: c.Type, Uuids: c.Sample, App: c.App, All: c.All}
 	loc, err := c.zone()

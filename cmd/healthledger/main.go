@@ -41,7 +41,7 @@ type commands struct {
 	Import        importCmd        `cmd:"" help:"Import an export of Apple's Health app or of Health Auto Export, lines of JSON, or CSV."`
 	Save          saveCmd          `cmd:"" help:"Save samples, one JSON object a line, as an app."`
 	Delete        deleteCmd        `cmd:"" help:"Delete samples: as an app its own, as the owner anybody's."`
-	Erase         eraseCmd         `cmd:"" help:"Make samples unreadable in every copy of the log, prove it, and say how long samples are kept."`
+	Erase         eraseCmd         `cmd:"" help:"Make samples unreadable in every copy of the log, and prove it."`
 	Query         queryCmd         `cmd:"" help:"Read samples and statistics."`
 	Export        exportCmd        `cmd:"" help:"Write samples to a file: without loss, as tables, or as Apple's Health app does."`
 	Disclose      discloseCmd      `cmd:"" help:"Hand data to a third party that an app names: grant it, export under the grant, and account for it."`
