@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -98,7 +97,7 @@ func (s *Store) checkErasure(erased *pb.EpochsErased) error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", authz.ErrForged, err)
 		}
-		if sum := sha256.Sum256(wrap); string(sum[:]) != string(e.GetResealHash()) {
+		if named := seal.WrapOrigin(wrap); string(named[:]) != string(e.GetResealHash()) {
 			return fmt.Errorf("%w: epoch %d is sealed again under another key", authz.ErrForged, e.GetEpoch())
 		}
 	}

@@ -56,7 +56,7 @@ func (s *service) AuditLog(ctx context.Context, req *pb.AuditLogRequest) (*pb.Au
 	defer open.auditing.Unlock()
 	if req.GetFrom() == 1 {
 		open.audit = &audit{
-			store: s.store, state: authz.NewState(verifier{s.config.GetOwnerKey(), s.store}, true),
+			store: s.store, state: authz.NewState(verifier{s.config.GetFirstOwnerKey(), s.store}, true),
 			details: map[uint64][]byte{}, chained: true, next: 1,
 		}
 	}

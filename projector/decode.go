@@ -35,7 +35,7 @@ type decoder struct {
 }
 
 func (o *openStore) decoder(opener *seal.Opener, state *authz.State) decoder {
-	return decoder{unsealer: o.unsealer(opener), owner: o.config.GetOwnerKey(), state: state, details: map[uint64][]byte{}}
+	return decoder{unsealer: o.unsealer(opener), owner: o.config.GetFirstOwnerKey(), state: state, details: map[uint64][]byte{}}
 }
 
 // open verifies and opens a segment and learns the decisions in it.

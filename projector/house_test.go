@@ -244,7 +244,7 @@ func (h *house) config(t testing.TB, s *server, folder string) *pb.ProjectorConf
 	t.Cleanup(revoke)
 	return &pb.ProjectorConfig{
 		Store: h.store.ID().String(), Directory: folder, NatsUrl: s.URL(), NatsUser: user, NatsPassword: password, NatsInbox: "_INBOX.reader",
-		OwnerKey: h.store.Keyring().OwnerKey(), StoreKey: h.store.Keyring().StoreKey(),
+		OwnerKey: h.store.Keyring().OwnerKey(), StoreKey: h.store.Keyring().StoreKey(), FirstOwnerKey: h.store.Keyring().FirstOwnerKey(),
 	}
 }
 

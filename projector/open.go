@@ -42,6 +42,10 @@ type openStore struct {
 	auditing sync.Mutex
 	audit    *audit
 
+	// rekeys guards rekeying, which is nil while no new keys are being made.
+	rekeys   sync.Mutex
+	rekeying *rekeying
+
 	mu sync.Mutex
 	// live is the view that readers are answered from.
 	live *projection
@@ -68,8 +72,9 @@ func readKeyring(config *pb.ProjectorConfig, store seal.StoreID) (*seal.Keyring,
 	if err != nil {
 		return nil, nil, err
 	}
-	if keyring.Store() != store || !bytes.Equal(keyring.OwnerKey(), config.GetOwnerKey()) || !bytes.Equal(keyring.StoreKey(), config.GetStoreKey()) {
-		return nil, nil, errors.New("the keyring is not the one pinned at init")
+	if keyring.Store() != store || !bytes.Equal(keyring.OwnerKey(), config.GetOwnerKey()) || !bytes.Equal(keyring.StoreKey(), config.GetStoreKey()) ||
+		!bytes.Equal(keyring.FirstOwnerKey(), config.GetFirstOwnerKey()) {
+		return nil, nil, errors.New("the keyring is not the one that is pinned")
 	}
 	return keyring, directory, nil
 }
@@ -178,6 +183,10 @@ func (o *openStore) check(p *projection) {
 		o.verdict = fmt.Errorf("%w: the log is not the one the daemon wrote: its root differs at segment %d", seal.ErrTampered, o.target)
 		return
 	}
+	if !bytes.Equal(p.follower.ownerNow(), o.keys.PublicKeys().OwnerKey) {
+		o.verdict = fmt.Errorf("%w: the owner's decisions do not lead to the keys that the store has", seal.ErrTampered)
+		return
+	}
 	last, _ := p.state.Head()
 	if o.verdict = o.known.check(last); o.verdict == nil {
 		o.checked = true
@@ -236,5 +245,8 @@ func (o *openStore) release() {
 		o.conn.Close()
 	}
 	o.tokenKey.Destroy()
+	o.rekeys.Lock()
+	o.forgetRekeying()
+	o.rekeys.Unlock()
 	o.keys.Destroy()
 }

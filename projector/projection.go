@@ -49,7 +49,7 @@ func (o *openStore) openProjection(folder string, key *seal.Secret) (_ *projecti
 			p.forget()
 		}
 	}()
-	p.state = authz.NewState(verifier{o.config.GetOwnerKey(), o.store}, true)
+	p.state = authz.NewState(verifier{o.config.GetFirstOwnerKey(), o.store}, true)
 	p.opener = o.keys.Opener(o.store, o.directory)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, err
@@ -65,6 +65,7 @@ func (o *openStore) openProjection(folder string, key *seal.Secret) (_ *projecti
 	}
 	p.engine = query.New(p.view, query.Options{
 		Tokens:      pageTokens{o.tokenKey},
+		Rekeyed:     func() bool { return len(p.state.Rekeyings()) > 0 },
 		BundleID:    func(number uint64) string { return p.app(number).BundleID() },
 		SourceOrder: p.state.SourceOrder,
 	})

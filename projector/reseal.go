@@ -35,7 +35,7 @@ type span struct {
 
 // survey shows the log to an erasure, and returns the epochs that it touches.
 func (o *openStore) survey(ctx context.Context, opener *seal.Opener, e *erasure, rewriter *erase.Rewriter, to uint64) ([]*span, error) {
-	d := o.decoder(opener, authz.NewState(verifier{o.config.GetOwnerKey(), o.store}, true))
+	d := o.decoder(opener, authz.NewState(verifier{o.config.GetFirstOwnerKey(), o.store}, true))
 	d.begin(ctx)
 	defer d.end()
 	var spans []*span

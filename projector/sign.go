@@ -31,6 +31,9 @@ func (s *service) signDecision(o *openStore, p *projection, req *pb.SignDecision
 	if change := req.GetChangePassphrase(); change != nil {
 		return s.changePassphrase(author, o.keys, change)
 	}
+	if req.GetRekey() != nil {
+		return s.signRekeying(o, p)
+	}
 	decision, err := s.write(author, time.Now().UnixMicro(), req)
 	var draft *authz.DraftError
 	var argument *query.ArgumentError

@@ -30,6 +30,7 @@ type commands struct {
 	Unlock        unlockCmd        `cmd:"" help:"Open the store for reading."`
 	Lock          lockCmd          `cmd:"" help:"End reading, after a grace period or now."`
 	Passphrase    passphraseCmd    `cmd:"" help:"Change the passphrase."`
+	Rekey         rekeyCmd         `cmd:"" help:"Give the store new keys, when somebody may have the ones it has."`
 	Recover       recoverCmd       `cmd:"" help:"Set a new passphrase with the recovery words, when the old one is lost."`
 	App           appCmd           `cmd:"" help:"Register, update, list, show and remove apps."`
 	Grant         grantCmd         `cmd:"" help:"Allow an app to write or read types."`

@@ -48,7 +48,7 @@ func (d *Daemon) lastCheckpoints() {
 // cosign has the last checkpoint in the log signed by the owner, too, unless it is.
 func (k *keeper) cosign(ctx context.Context, process Projector) {
 	checkpoint := k.store.TakeUncosigned()
-	if checkpoint == "" {
+	if checkpoint == "" || k.outdated.Load() {
 		return
 	}
 	resp, err := process.CosignCheckpoint(ctx, &pb.CosignCheckpointRequest{Checkpoint: checkpoint})

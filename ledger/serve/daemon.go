@@ -307,11 +307,12 @@ func (d *Daemon) configure(store *ledger.Store) (*pb.ProjectorConfig, func(), er
 	if err != nil {
 		return nil, nil, err
 	}
+	keyring := store.Keyring()
 	return &pb.ProjectorConfig{
 		Store: store.ID().String(), Directory: directory,
 		NatsUrl: d.nats.URL(), NatsUser: user, NatsPassword: password, NatsInbox: inbox,
 		NatsCa: d.local.Trust.CA, NatsServerName: d.local.Trust.ServerName,
-		OwnerKey: store.Keyring().OwnerKey(), StoreKey: store.Keyring().StoreKey(), Decisions: store.Foreknown(),
+		OwnerKey: keyring.OwnerKey(), StoreKey: keyring.StoreKey(), FirstOwnerKey: keyring.FirstOwnerKey(), Decisions: store.Foreknown(),
 	}, revoke, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"healthledger/ledger"
@@ -53,6 +54,10 @@ type keeper struct {
 	every    time.Duration // how often it looks whether time is up
 	logger   *slog.Logger
 
+	// rekeying names the new keys that are being made, empty: none are. It is under unlocking.
+	rekeying string
+	// outdated: the projector has the keys from before the store got others, and is being ended.
+	outdated atomic.Bool
 	// unlocking lets one owner at a time through Begin and Unlock.
 	unlocking sync.Mutex
 	// deciding keeps decisions in the order they are signed.

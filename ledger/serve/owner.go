@@ -293,27 +293,33 @@ func (s *ownerService) decideBy(ctx context.Context, k *keeper, process Projecto
 	ended := endedBy(k.store.State(), decision)
 	sequence, err := k.store.Decide(ctx, signed.GetDecision())
 	s.daemon.end(ended)
-	if errors.Is(err, authz.ErrForged) {
-		return decided{}, rpc.Internal(err)
-	}
-	if errors.Is(err, ledger.ErrKeyringPending) {
-		s.daemon.options.Logger.Error("keyring was not replaced", "store", k.store.ID().String(), "error", err)
-		return decided{}, rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable}, "%s", ledger.ErrKeyringPending)
-	}
-	if errors.Is(err, ledger.ErrErasurePending) {
-		s.daemon.options.Logger.Error("keys were not destroyed", "store", k.store.ID().String(), "error", err)
-		return decided{}, rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable}, "%s", ledger.ErrErasurePending)
-	}
-	if errors.Is(err, log.ErrNoSpace) {
-		return decided{}, ledger.NoSpace("nothing was decided")
-	}
 	if err != nil {
-		return decided{}, rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable}, "the log cannot be written")
+		return decided{}, k.undecided(err)
 	}
 	if _, err := process.Advance(ctx, &pb.AdvanceRequest{Sequence: sequence, Wait: true}); err != nil {
 		k.Lock(0)
 	}
 	return decided{decision, signed.GetDecision().GetDetail(), sequence}, nil
+}
+
+// undecided turns what keeps a decision from being made, or from having effect, into the error of
+// the call.
+func (k *keeper) undecided(err error) error {
+	if errors.Is(err, authz.ErrForged) || errors.Is(err, seal.ErrTampered) {
+		return rpc.Internal(err)
+	}
+	if errors.Is(err, ledger.ErrKeyringPending) {
+		k.logger.Error("keyring was not replaced", "store", k.store.ID().String(), "error", err)
+		return rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable}, "%s", ledger.ErrKeyringPending)
+	}
+	if errors.Is(err, ledger.ErrErasurePending) {
+		k.logger.Error("keys were not destroyed", "store", k.store.ID().String(), "error", err)
+		return rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable}, "%s", ledger.ErrErasurePending)
+	}
+	if errors.Is(err, log.ErrNoSpace) {
+		return ledger.NoSpace("nothing was decided")
+	}
+	return rpc.Error(connect.CodeUnavailable, &pb.ErrorDetail{Reason: rpc.ReasonUnavailable}, "the log cannot be written")
 }
 
 // ListApps implements pb.OwnerServiceHandler.

@@ -48,6 +48,7 @@ func (k *keeper) start(ctx context.Context) (Projector, error) {
 			return nil, ctx.Err()
 		}
 	}
+	k.outdated.Store(false)
 	config, revoke, err := k.configure()
 	if err != nil {
 		return nil, err

@@ -16,8 +16,8 @@ import (
 	pb "healthledger/proto/healthledger/v1"
 )
 
-// ErrResyncNeeded says that an anchor is too old, or from a log that was longer: the
-// reader must begin again without one.
+// ErrResyncNeeded says that an anchor is too old, from a log that was longer, or sealed to a key
+// that the store had before: the reader must begin again without one.
 var ErrResyncNeeded = errors.New("the anchor cannot be followed any more")
 
 // Changes returns what samples of a type were added and deleted since an anchor, as far as
@@ -77,6 +77,9 @@ func (e *Engine) parseChanges(scope authz.Scope, r *pb.QueryChangesRequest) (*ch
 		q.anchor, ok = readAnchor(plain, len(q.codes))
 	}
 	if !ok {
+		if _, err := tokenText.DecodeString(r.GetAnchor()); err == nil && e.options.Rekeyed != nil && e.options.Rekeyed() {
+			return nil, ErrResyncNeeded
+		}
 		return nil, refuse("anchor", "", "it is not from an answer about this type")
 	}
 	if e.options.Now().Sub(q.anchor.issued) > anchorHorizon {

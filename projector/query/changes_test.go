@@ -495,6 +495,14 @@ func TestOldAndForeignAnchorsAreRefused(t *testing.T) {
 			t.Errorf("%+v: error %v", c, err)
 		}
 	}
+	// Of a store that had other keys once, it may be one from before; not so what is no token.
+	h.store.engine.options.Rekeyed = func() bool { return true }
+	if err := ask(h.store.engine, anna, "stepCount", first.Anchor); !errors.Is(err, ErrResyncNeeded) {
+		t.Errorf("after other keys: %v", err)
+	}
+	if err := ask(h.store.engine, bert, "stepCount", "-"); !errors.As(err, &argument) {
+		t.Errorf("no token, after other keys: %v", err)
+	}
 	now = now.Add(anchorHorizon)
 	if err := ask(h.store.engine, bert, "stepCount", first.Anchor); err != nil {
 		t.Errorf("at the horizon: %v", err)

@@ -43,6 +43,9 @@ type Tokens interface {
 // Options of an Engine. Tokens and BundleID are needed.
 type Options struct {
 	Tokens Tokens
+	// Rekeyed tells whether Tokens had another key once: an anchor that does not open may then
+	// be a good one from before, whose bearer has to begin again. nil: it had none.
+	Rekeyed func() bool
 	// BundleID names the app with this number, "" if there is none.
 	BundleID func(app uint64) string
 	// Now is the clock that anchors grow old by; nil: time.Now.

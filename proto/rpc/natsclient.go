@@ -291,6 +291,10 @@ func (o ownerClient) Unlock(ctx context.Context, r *pb.UnlockRequest) (*pb.Unloc
 	return call[pb.UnlockRequest, pb.UnlockResponse](ctx, o.c, "Unlock", r)
 }
 
+func (o ownerClient) RekeyStore(ctx context.Context, r *pb.RekeyStoreRequest) (*pb.RekeyStoreResponse, error) {
+	return call[pb.RekeyStoreRequest, pb.RekeyStoreResponse](ctx, o.c, "RekeyStore", r)
+}
+
 func (o ownerClient) ChangePassphrase(ctx context.Context, r *pb.ChangePassphraseRequest) (*pb.ChangePassphraseResponse, error) {
 	return call[pb.ChangePassphraseRequest, pb.ChangePassphraseResponse](ctx, o.c, "ChangePassphrase", r)
 }

@@ -47,6 +47,8 @@ const (
 	// OwnerServiceChangePassphraseProcedure is the fully-qualified name of the OwnerService's
 	// ChangePassphrase RPC.
 	OwnerServiceChangePassphraseProcedure = "/healthledger.v1.OwnerService/ChangePassphrase"
+	// OwnerServiceRekeyStoreProcedure is the fully-qualified name of the OwnerService's RekeyStore RPC.
+	OwnerServiceRekeyStoreProcedure = "/healthledger.v1.OwnerService/RekeyStore"
 	// OwnerServiceAddAppProcedure is the fully-qualified name of the OwnerService's AddApp RPC.
 	OwnerServiceAddAppProcedure = "/healthledger.v1.OwnerService/AddApp"
 	// OwnerServiceUpdateAppProcedure is the fully-qualified name of the OwnerService's UpdateApp RPC.
@@ -156,6 +158,13 @@ type OwnerServiceClient interface {
 	// It needs a fresh session, and the passphrase or the recovery words once more. After
 	// rpc.ReasonUnavailable either passphrase may open the store.
 	ChangePassphrase(context.Context, *ChangePassphraseRequest) (*ChangePassphraseResponse, error)
+	// RekeyStore gives the store new keys, of which those who have the old ones learn nothing. It
+	// goes on for about a second a call, until it answers that it has finished: the store is then
+	// locked, all sessions and exports have ended, the same passphrase and recovery words open it,
+	// and what the old keys opened here is destroyed. It needs a fresh session, and the passphrase
+	// once more. After rpc.ReasonUnavailable in the last call the old or the new keys may be the
+	// store's: unlock it, and see.
+	RekeyStore(context.Context, *RekeyStoreRequest) (*RekeyStoreResponse, error)
 	// AddApp registers an app.
 	AddApp(context.Context, *AddAppRequest) (*AddAppResponse, error)
 	// UpdateApp gives an app another manifest. One with another policy or other purposes asks
@@ -287,6 +296,12 @@ func NewOwnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			httpClient,
 			baseURL+OwnerServiceChangePassphraseProcedure,
 			connect.WithSchema(ownerServiceMethods.ByName("ChangePassphrase")),
+			connect.WithClientOptions(opts...),
+		),
+		rekeyStore: connect.NewClient[RekeyStoreRequest, RekeyStoreResponse](
+			httpClient,
+			baseURL+OwnerServiceRekeyStoreProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("RekeyStore")),
 			connect.WithClientOptions(opts...),
 		),
 		addApp: connect.NewClient[AddAppRequest, AddAppResponse](
@@ -510,6 +525,7 @@ type ownerServiceClient struct {
 	unlock             *connect.Client[UnlockRequest, UnlockResponse]
 	lock               *connect.Client[LockRequest, LockResponse]
 	changePassphrase   *connect.Client[ChangePassphraseRequest, ChangePassphraseResponse]
+	rekeyStore         *connect.Client[RekeyStoreRequest, RekeyStoreResponse]
 	addApp             *connect.Client[AddAppRequest, AddAppResponse]
 	updateApp          *connect.Client[UpdateAppRequest, UpdateAppResponse]
 	replaceCredential  *connect.Client[ReplaceCredentialRequest, ReplaceCredentialResponse]
@@ -595,6 +611,15 @@ func (c *ownerServiceClient) Lock(ctx context.Context, req *LockRequest) (*LockR
 // ChangePassphrase calls healthledger.v1.OwnerService.ChangePassphrase.
 func (c *ownerServiceClient) ChangePassphrase(ctx context.Context, req *ChangePassphraseRequest) (*ChangePassphraseResponse, error) {
 	response, err := c.changePassphrase.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RekeyStore calls healthledger.v1.OwnerService.RekeyStore.
+func (c *ownerServiceClient) RekeyStore(ctx context.Context, req *RekeyStoreRequest) (*RekeyStoreResponse, error) {
+	response, err := c.rekeyStore.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -933,6 +958,13 @@ type OwnerServiceHandler interface {
 	// It needs a fresh session, and the passphrase or the recovery words once more. After
 	// rpc.ReasonUnavailable either passphrase may open the store.
 	ChangePassphrase(context.Context, *ChangePassphraseRequest) (*ChangePassphraseResponse, error)
+	// RekeyStore gives the store new keys, of which those who have the old ones learn nothing. It
+	// goes on for about a second a call, until it answers that it has finished: the store is then
+	// locked, all sessions and exports have ended, the same passphrase and recovery words open it,
+	// and what the old keys opened here is destroyed. It needs a fresh session, and the passphrase
+	// once more. After rpc.ReasonUnavailable in the last call the old or the new keys may be the
+	// store's: unlock it, and see.
+	RekeyStore(context.Context, *RekeyStoreRequest) (*RekeyStoreResponse, error)
 	// AddApp registers an app.
 	AddApp(context.Context, *AddAppRequest) (*AddAppResponse, error)
 	// UpdateApp gives an app another manifest. One with another policy or other purposes asks
@@ -1060,6 +1092,12 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 		OwnerServiceChangePassphraseProcedure,
 		svc.ChangePassphrase,
 		connect.WithSchema(ownerServiceMethods.ByName("ChangePassphrase")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ownerServiceRekeyStoreHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceRekeyStoreProcedure,
+		svc.RekeyStore,
+		connect.WithSchema(ownerServiceMethods.ByName("RekeyStore")),
 		connect.WithHandlerOptions(opts...),
 	)
 	ownerServiceAddAppHandler := connect.NewUnaryHandlerSimple(
@@ -1286,6 +1324,8 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 			ownerServiceLockHandler.ServeHTTP(w, r)
 		case OwnerServiceChangePassphraseProcedure:
 			ownerServiceChangePassphraseHandler.ServeHTTP(w, r)
+		case OwnerServiceRekeyStoreProcedure:
+			ownerServiceRekeyStoreHandler.ServeHTTP(w, r)
 		case OwnerServiceAddAppProcedure:
 			ownerServiceAddAppHandler.ServeHTTP(w, r)
 		case OwnerServiceUpdateAppProcedure:
@@ -1387,6 +1427,10 @@ func (UnimplementedOwnerServiceHandler) Lock(context.Context, *LockRequest) (*Lo
 
 func (UnimplementedOwnerServiceHandler) ChangePassphrase(context.Context, *ChangePassphraseRequest) (*ChangePassphraseResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.ChangePassphrase is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) RekeyStore(context.Context, *RekeyStoreRequest) (*RekeyStoreResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.RekeyStore is not implemented"))
 }
 
 func (UnimplementedOwnerServiceHandler) AddApp(context.Context, *AddAppRequest) (*AddAppResponse, error) {

@@ -232,7 +232,7 @@ type NewDecision struct {
 	Decision *SignedDecision        `protobuf:"bytes,1,opt,name=decision,proto3" json:"decision,omitempty"`
 	// A serialized DecisionDetail; empty: none.
 	Detail []byte `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
-	// The keyring file that a KeyringReplaced names.
+	// The keyring file that a KeyringReplaced or a StoreRekeyed names.
 	Keyring       []byte `protobuf:"bytes,3,opt,name=keyring,proto3" json:"keyring,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -879,6 +879,122 @@ func (x *ChangePassphraseResponse) GetSession() string {
 	return ""
 }
 
+type RekeyStoreRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// To begin: the passphrase, as in UnlockRequest.
+	SealedPassphrase []byte `protobuf:"bytes,1,opt,name=sealed_passphrase,json=sealedPassphrase,proto3" json:"sealed_passphrase,omitempty"`
+	// To go on: what the answer before says.
+	Run           string `protobuf:"bytes,2,opt,name=run,proto3" json:"run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RekeyStoreRequest) Reset() {
+	*x = RekeyStoreRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RekeyStoreRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RekeyStoreRequest) ProtoMessage() {}
+
+func (x *RekeyStoreRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RekeyStoreRequest.ProtoReflect.Descriptor instead.
+func (*RekeyStoreRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *RekeyStoreRequest) GetSealedPassphrase() []byte {
+	if x != nil {
+		return x.SealedPassphrase
+	}
+	return nil
+}
+
+func (x *RekeyStoreRequest) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
+type RekeyStoreResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the call to go on with; empty: it has finished.
+	Run string `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	// How many keys of epochs there are, and how many were wrapped to the new key.
+	Done          uint64 `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
+	Total         uint64 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RekeyStoreResponse) Reset() {
+	*x = RekeyStoreResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RekeyStoreResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RekeyStoreResponse) ProtoMessage() {}
+
+func (x *RekeyStoreResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RekeyStoreResponse.ProtoReflect.Descriptor instead.
+func (*RekeyStoreResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RekeyStoreResponse) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
+func (x *RekeyStoreResponse) GetDone() uint64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *RekeyStoreResponse) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
 type LockRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How long reads go on, in milliseconds.
@@ -889,7 +1005,7 @@ type LockRequest struct {
 
 func (x *LockRequest) Reset() {
 	*x = LockRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[12]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -901,7 +1017,7 @@ func (x *LockRequest) String() string {
 func (*LockRequest) ProtoMessage() {}
 
 func (x *LockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[12]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -914,7 +1030,7 @@ func (x *LockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockRequest.ProtoReflect.Descriptor instead.
 func (*LockRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{12}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LockRequest) GetGraceMs() uint64 {
@@ -933,7 +1049,7 @@ type LockResponse struct {
 
 func (x *LockResponse) Reset() {
 	*x = LockResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[13]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -945,7 +1061,7 @@ func (x *LockResponse) String() string {
 func (*LockResponse) ProtoMessage() {}
 
 func (x *LockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[13]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -958,7 +1074,7 @@ func (x *LockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockResponse.ProtoReflect.Descriptor instead.
 func (*LockResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{13}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LockResponse) GetState() LockState {
@@ -979,7 +1095,7 @@ type AddAppRequest struct {
 
 func (x *AddAppRequest) Reset() {
 	*x = AddAppRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[14]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -991,7 +1107,7 @@ func (x *AddAppRequest) String() string {
 func (*AddAppRequest) ProtoMessage() {}
 
 func (x *AddAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[14]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1004,7 +1120,7 @@ func (x *AddAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddAppRequest.ProtoReflect.Descriptor instead.
 func (*AddAppRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{14}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AddAppRequest) GetManifest() *Manifest {
@@ -1033,7 +1149,7 @@ type AddAppResponse struct {
 
 func (x *AddAppResponse) Reset() {
 	*x = AddAppResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[15]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1161,7 @@ func (x *AddAppResponse) String() string {
 func (*AddAppResponse) ProtoMessage() {}
 
 func (x *AddAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[15]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1174,7 @@ func (x *AddAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddAppResponse.ProtoReflect.Descriptor instead.
 func (*AddAppResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{15}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AddAppResponse) GetKey() string {
@@ -1086,7 +1202,7 @@ type ReplaceCredentialRequest struct {
 
 func (x *ReplaceCredentialRequest) Reset() {
 	*x = ReplaceCredentialRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[16]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1098,7 +1214,7 @@ func (x *ReplaceCredentialRequest) String() string {
 func (*ReplaceCredentialRequest) ProtoMessage() {}
 
 func (x *ReplaceCredentialRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[16]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1111,7 +1227,7 @@ func (x *ReplaceCredentialRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceCredentialRequest.ProtoReflect.Descriptor instead.
 func (*ReplaceCredentialRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{16}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ReplaceCredentialRequest) GetBundleId() string {
@@ -1139,7 +1255,7 @@ type ReplaceCredentialResponse struct {
 
 func (x *ReplaceCredentialResponse) Reset() {
 	*x = ReplaceCredentialResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[17]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1151,7 +1267,7 @@ func (x *ReplaceCredentialResponse) String() string {
 func (*ReplaceCredentialResponse) ProtoMessage() {}
 
 func (x *ReplaceCredentialResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[17]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,7 +1280,7 @@ func (x *ReplaceCredentialResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceCredentialResponse.ProtoReflect.Descriptor instead.
 func (*ReplaceCredentialResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{17}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReplaceCredentialResponse) GetKey() string {
@@ -1191,7 +1307,7 @@ type UpdateAppRequest struct {
 
 func (x *UpdateAppRequest) Reset() {
 	*x = UpdateAppRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[18]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1203,7 +1319,7 @@ func (x *UpdateAppRequest) String() string {
 func (*UpdateAppRequest) ProtoMessage() {}
 
 func (x *UpdateAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[18]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1216,7 +1332,7 @@ func (x *UpdateAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateAppRequest.ProtoReflect.Descriptor instead.
 func (*UpdateAppRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{18}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *UpdateAppRequest) GetManifest() *Manifest {
@@ -1235,7 +1351,7 @@ type UpdateAppResponse struct {
 
 func (x *UpdateAppResponse) Reset() {
 	*x = UpdateAppResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1247,7 +1363,7 @@ func (x *UpdateAppResponse) String() string {
 func (*UpdateAppResponse) ProtoMessage() {}
 
 func (x *UpdateAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1260,7 +1376,7 @@ func (x *UpdateAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateAppResponse.ProtoReflect.Descriptor instead.
 func (*UpdateAppResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *UpdateAppResponse) GetAsksAgain() bool {
@@ -1279,7 +1395,7 @@ type RemoveAppRequest struct {
 
 func (x *RemoveAppRequest) Reset() {
 	*x = RemoveAppRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1291,7 +1407,7 @@ func (x *RemoveAppRequest) String() string {
 func (*RemoveAppRequest) ProtoMessage() {}
 
 func (x *RemoveAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1304,7 +1420,7 @@ func (x *RemoveAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveAppRequest.ProtoReflect.Descriptor instead.
 func (*RemoveAppRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RemoveAppRequest) GetBundleId() string {
@@ -1322,7 +1438,7 @@ type RemoveAppResponse struct {
 
 func (x *RemoveAppResponse) Reset() {
 	*x = RemoveAppResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1334,7 +1450,7 @@ func (x *RemoveAppResponse) String() string {
 func (*RemoveAppResponse) ProtoMessage() {}
 
 func (x *RemoveAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1347,7 +1463,7 @@ func (x *RemoveAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveAppResponse.ProtoReflect.Descriptor instead.
 func (*RemoveAppResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{23}
 }
 
 type ListAppsRequest struct {
@@ -1358,7 +1474,7 @@ type ListAppsRequest struct {
 
 func (x *ListAppsRequest) Reset() {
 	*x = ListAppsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1370,7 +1486,7 @@ func (x *ListAppsRequest) String() string {
 func (*ListAppsRequest) ProtoMessage() {}
 
 func (x *ListAppsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1383,7 +1499,7 @@ func (x *ListAppsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAppsRequest.ProtoReflect.Descriptor instead.
 func (*ListAppsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{24}
 }
 
 type ListAppsResponse struct {
@@ -1395,7 +1511,7 @@ type ListAppsResponse struct {
 
 func (x *ListAppsResponse) Reset() {
 	*x = ListAppsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1407,7 +1523,7 @@ func (x *ListAppsResponse) String() string {
 func (*ListAppsResponse) ProtoMessage() {}
 
 func (x *ListAppsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1420,7 +1536,7 @@ func (x *ListAppsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAppsResponse.ProtoReflect.Descriptor instead.
 func (*ListAppsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListAppsResponse) GetApps() []*App {
@@ -1452,7 +1568,7 @@ type App struct {
 
 func (x *App) Reset() {
 	*x = App{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1464,7 +1580,7 @@ func (x *App) String() string {
 func (*App) ProtoMessage() {}
 
 func (x *App) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1477,7 +1593,7 @@ func (x *App) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use App.ProtoReflect.Descriptor instead.
 func (*App) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *App) GetManifest() *Manifest {
@@ -1557,7 +1673,7 @@ type AppObjects struct {
 
 func (x *AppObjects) Reset() {
 	*x = AppObjects{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1569,7 +1685,7 @@ func (x *AppObjects) String() string {
 func (*AppObjects) ProtoMessage() {}
 
 func (x *AppObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1582,7 +1698,7 @@ func (x *AppObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppObjects.ProtoReflect.Descriptor instead.
 func (*AppObjects) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *AppObjects) GetType() string {
@@ -1618,7 +1734,7 @@ type AppRead struct {
 
 func (x *AppRead) Reset() {
 	*x = AppRead{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1630,7 +1746,7 @@ func (x *AppRead) String() string {
 func (*AppRead) ProtoMessage() {}
 
 func (x *AppRead) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1643,7 +1759,7 @@ func (x *AppRead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRead.ProtoReflect.Descriptor instead.
 func (*AppRead) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *AppRead) GetType() string {
@@ -1668,7 +1784,7 @@ type ListRequestsRequest struct {
 
 func (x *ListRequestsRequest) Reset() {
 	*x = ListRequestsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1680,7 +1796,7 @@ func (x *ListRequestsRequest) String() string {
 func (*ListRequestsRequest) ProtoMessage() {}
 
 func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1693,7 +1809,7 @@ func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ListRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{27}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{29}
 }
 
 type ListRequestsResponse struct {
@@ -1706,7 +1822,7 @@ type ListRequestsResponse struct {
 
 func (x *ListRequestsResponse) Reset() {
 	*x = ListRequestsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1718,7 +1834,7 @@ func (x *ListRequestsResponse) String() string {
 func (*ListRequestsResponse) ProtoMessage() {}
 
 func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1731,7 +1847,7 @@ func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ListRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{28}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListRequestsResponse) GetRequests() []*PendingRequest {
@@ -1758,7 +1874,7 @@ type PendingRequest struct {
 
 func (x *PendingRequest) Reset() {
 	*x = PendingRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1770,7 +1886,7 @@ func (x *PendingRequest) String() string {
 func (*PendingRequest) ProtoMessage() {}
 
 func (x *PendingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1783,7 +1899,7 @@ func (x *PendingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingRequest.ProtoReflect.Descriptor instead.
 func (*PendingRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{29}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PendingRequest) GetManifest() *Manifest {
@@ -1836,7 +1952,7 @@ type PendingObjects struct {
 
 func (x *PendingObjects) Reset() {
 	*x = PendingObjects{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1848,7 +1964,7 @@ func (x *PendingObjects) String() string {
 func (*PendingObjects) ProtoMessage() {}
 
 func (x *PendingObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1861,7 +1977,7 @@ func (x *PendingObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingObjects.ProtoReflect.Descriptor instead.
 func (*PendingObjects) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{30}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PendingObjects) GetType() string {
@@ -1910,7 +2026,7 @@ type DecideRequest struct {
 
 func (x *DecideRequest) Reset() {
 	*x = DecideRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1922,7 +2038,7 @@ func (x *DecideRequest) String() string {
 func (*DecideRequest) ProtoMessage() {}
 
 func (x *DecideRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1935,7 +2051,7 @@ func (x *DecideRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideRequest.ProtoReflect.Descriptor instead.
 func (*DecideRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{31}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *DecideRequest) GetBundleId() string {
@@ -1967,7 +2083,7 @@ type DecideResponse struct {
 
 func (x *DecideResponse) Reset() {
 	*x = DecideResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1979,7 +2095,7 @@ func (x *DecideResponse) String() string {
 func (*DecideResponse) ProtoMessage() {}
 
 func (x *DecideResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1992,7 +2108,7 @@ func (x *DecideResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideResponse.ProtoReflect.Descriptor instead.
 func (*DecideResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{32}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{34}
 }
 
 type ListObjectsRequest struct {
@@ -2012,7 +2128,7 @@ type ListObjectsRequest struct {
 
 func (x *ListObjectsRequest) Reset() {
 	*x = ListObjectsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2024,7 +2140,7 @@ func (x *ListObjectsRequest) String() string {
 func (*ListObjectsRequest) ProtoMessage() {}
 
 func (x *ListObjectsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2037,7 +2153,7 @@ func (x *ListObjectsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObjectsRequest.ProtoReflect.Descriptor instead.
 func (*ListObjectsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{33}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ListObjectsRequest) GetBundleId() string {
@@ -2100,7 +2216,7 @@ type ListObjectsResponse struct {
 
 func (x *ListObjectsResponse) Reset() {
 	*x = ListObjectsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2112,7 +2228,7 @@ func (x *ListObjectsResponse) String() string {
 func (*ListObjectsResponse) ProtoMessage() {}
 
 func (x *ListObjectsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2125,7 +2241,7 @@ func (x *ListObjectsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObjectsResponse.ProtoReflect.Descriptor instead.
 func (*ListObjectsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{34}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ListObjectsResponse) GetObjects() []*StoredObject {
@@ -2158,7 +2274,7 @@ type StoredObject struct {
 
 func (x *StoredObject) Reset() {
 	*x = StoredObject{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2170,7 +2286,7 @@ func (x *StoredObject) String() string {
 func (*StoredObject) ProtoMessage() {}
 
 func (x *StoredObject) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2183,7 +2299,7 @@ func (x *StoredObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredObject.ProtoReflect.Descriptor instead.
 func (*StoredObject) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{35}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *StoredObject) GetName() *ObjectName {
@@ -2229,7 +2345,7 @@ type DecideObjectsRequest struct {
 
 func (x *DecideObjectsRequest) Reset() {
 	*x = DecideObjectsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2241,7 +2357,7 @@ func (x *DecideObjectsRequest) String() string {
 func (*DecideObjectsRequest) ProtoMessage() {}
 
 func (x *DecideObjectsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2254,7 +2370,7 @@ func (x *DecideObjectsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideObjectsRequest.ProtoReflect.Descriptor instead.
 func (*DecideObjectsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{36}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DecideObjectsRequest) GetBundleId() string {
@@ -2307,7 +2423,7 @@ type DecideObjectsResponse struct {
 
 func (x *DecideObjectsResponse) Reset() {
 	*x = DecideObjectsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2319,7 +2435,7 @@ func (x *DecideObjectsResponse) String() string {
 func (*DecideObjectsResponse) ProtoMessage() {}
 
 func (x *DecideObjectsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2332,7 +2448,7 @@ func (x *DecideObjectsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideObjectsResponse.ProtoReflect.Descriptor instead.
 func (*DecideObjectsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{37}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{39}
 }
 
 type SetPolicyRequest struct {
@@ -2344,7 +2460,7 @@ type SetPolicyRequest struct {
 
 func (x *SetPolicyRequest) Reset() {
 	*x = SetPolicyRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2356,7 +2472,7 @@ func (x *SetPolicyRequest) String() string {
 func (*SetPolicyRequest) ProtoMessage() {}
 
 func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2369,7 +2485,7 @@ func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*SetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{38}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *SetPolicyRequest) GetPlausibility() Plausibility {
@@ -2387,7 +2503,7 @@ type SetPolicyResponse struct {
 
 func (x *SetPolicyResponse) Reset() {
 	*x = SetPolicyResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2399,7 +2515,7 @@ func (x *SetPolicyResponse) String() string {
 func (*SetPolicyResponse) ProtoMessage() {}
 
 func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2412,7 +2528,7 @@ func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyResponse.ProtoReflect.Descriptor instead.
 func (*SetPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{39}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{41}
 }
 
 type SetSourceOrderRequest struct {
@@ -2426,7 +2542,7 @@ type SetSourceOrderRequest struct {
 
 func (x *SetSourceOrderRequest) Reset() {
 	*x = SetSourceOrderRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2438,7 +2554,7 @@ func (x *SetSourceOrderRequest) String() string {
 func (*SetSourceOrderRequest) ProtoMessage() {}
 
 func (x *SetSourceOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2451,7 +2567,7 @@ func (x *SetSourceOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSourceOrderRequest.ProtoReflect.Descriptor instead.
 func (*SetSourceOrderRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{40}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *SetSourceOrderRequest) GetType() string {
@@ -2476,7 +2592,7 @@ type SetSourceOrderResponse struct {
 
 func (x *SetSourceOrderResponse) Reset() {
 	*x = SetSourceOrderResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2488,7 +2604,7 @@ func (x *SetSourceOrderResponse) String() string {
 func (*SetSourceOrderResponse) ProtoMessage() {}
 
 func (x *SetSourceOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2501,7 +2617,7 @@ func (x *SetSourceOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSourceOrderResponse.ProtoReflect.Descriptor instead.
 func (*SetSourceOrderResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{41}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{43}
 }
 
 type SetPreferredUnitsRequest struct {
@@ -2514,7 +2630,7 @@ type SetPreferredUnitsRequest struct {
 
 func (x *SetPreferredUnitsRequest) Reset() {
 	*x = SetPreferredUnitsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2526,7 +2642,7 @@ func (x *SetPreferredUnitsRequest) String() string {
 func (*SetPreferredUnitsRequest) ProtoMessage() {}
 
 func (x *SetPreferredUnitsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2539,7 +2655,7 @@ func (x *SetPreferredUnitsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPreferredUnitsRequest.ProtoReflect.Descriptor instead.
 func (*SetPreferredUnitsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{42}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *SetPreferredUnitsRequest) GetUnits() []*PreferredUnit {
@@ -2557,7 +2673,7 @@ type SetPreferredUnitsResponse struct {
 
 func (x *SetPreferredUnitsResponse) Reset() {
 	*x = SetPreferredUnitsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2569,7 +2685,7 @@ func (x *SetPreferredUnitsResponse) String() string {
 func (*SetPreferredUnitsResponse) ProtoMessage() {}
 
 func (x *SetPreferredUnitsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2582,7 +2698,7 @@ func (x *SetPreferredUnitsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPreferredUnitsResponse.ProtoReflect.Descriptor instead.
 func (*SetPreferredUnitsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{43}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{45}
 }
 
 type DeleteSamplesRequest struct {
@@ -2594,7 +2710,7 @@ type DeleteSamplesRequest struct {
 
 func (x *DeleteSamplesRequest) Reset() {
 	*x = DeleteSamplesRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2606,7 +2722,7 @@ func (x *DeleteSamplesRequest) String() string {
 func (*DeleteSamplesRequest) ProtoMessage() {}
 
 func (x *DeleteSamplesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2619,7 +2735,7 @@ func (x *DeleteSamplesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSamplesRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSamplesRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{44}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *DeleteSamplesRequest) GetDeletions() []*Deletion {
@@ -2639,7 +2755,7 @@ type DeleteSamplesResponse struct {
 
 func (x *DeleteSamplesResponse) Reset() {
 	*x = DeleteSamplesResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2651,7 +2767,7 @@ func (x *DeleteSamplesResponse) String() string {
 func (*DeleteSamplesResponse) ProtoMessage() {}
 
 func (x *DeleteSamplesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2664,7 +2780,7 @@ func (x *DeleteSamplesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSamplesResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSamplesResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{45}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *DeleteSamplesResponse) GetDeleted() uint64 {
@@ -2696,7 +2812,7 @@ type EraseRequest struct {
 
 func (x *EraseRequest) Reset() {
 	*x = EraseRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2708,7 +2824,7 @@ func (x *EraseRequest) String() string {
 func (*EraseRequest) ProtoMessage() {}
 
 func (x *EraseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2721,7 +2837,7 @@ func (x *EraseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseRequest.ProtoReflect.Descriptor instead.
 func (*EraseRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{46}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *EraseRequest) GetType() string {
@@ -2797,7 +2913,7 @@ type EraseResponse struct {
 
 func (x *EraseResponse) Reset() {
 	*x = EraseResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2809,7 +2925,7 @@ func (x *EraseResponse) String() string {
 func (*EraseResponse) ProtoMessage() {}
 
 func (x *EraseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2822,7 +2938,7 @@ func (x *EraseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseResponse.ProtoReflect.Descriptor instead.
 func (*EraseResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{47}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *EraseResponse) GetRun() string {
@@ -2900,7 +3016,7 @@ type SetRetentionRequest struct {
 
 func (x *SetRetentionRequest) Reset() {
 	*x = SetRetentionRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2912,7 +3028,7 @@ func (x *SetRetentionRequest) String() string {
 func (*SetRetentionRequest) ProtoMessage() {}
 
 func (x *SetRetentionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2925,7 +3041,7 @@ func (x *SetRetentionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRetentionRequest.ProtoReflect.Descriptor instead.
 func (*SetRetentionRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{48}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *SetRetentionRequest) GetType() string {
@@ -2950,7 +3066,7 @@ type SetRetentionResponse struct {
 
 func (x *SetRetentionResponse) Reset() {
 	*x = SetRetentionResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2962,7 +3078,7 @@ func (x *SetRetentionResponse) String() string {
 func (*SetRetentionResponse) ProtoMessage() {}
 
 func (x *SetRetentionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2975,7 +3091,7 @@ func (x *SetRetentionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRetentionResponse.ProtoReflect.Descriptor instead.
 func (*SetRetentionResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{49}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{51}
 }
 
 type ListRetentionRequest struct {
@@ -2986,7 +3102,7 @@ type ListRetentionRequest struct {
 
 func (x *ListRetentionRequest) Reset() {
 	*x = ListRetentionRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2998,7 +3114,7 @@ func (x *ListRetentionRequest) String() string {
 func (*ListRetentionRequest) ProtoMessage() {}
 
 func (x *ListRetentionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3011,7 +3127,7 @@ func (x *ListRetentionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRetentionRequest.ProtoReflect.Descriptor instead.
 func (*ListRetentionRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{50}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{52}
 }
 
 type ListRetentionResponse struct {
@@ -3023,7 +3139,7 @@ type ListRetentionResponse struct {
 
 func (x *ListRetentionResponse) Reset() {
 	*x = ListRetentionResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3035,7 +3151,7 @@ func (x *ListRetentionResponse) String() string {
 func (*ListRetentionResponse) ProtoMessage() {}
 
 func (x *ListRetentionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3048,7 +3164,7 @@ func (x *ListRetentionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRetentionResponse.ProtoReflect.Descriptor instead.
 func (*ListRetentionResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{51}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ListRetentionResponse) GetRetention() []*Retention {
@@ -3070,7 +3186,7 @@ type Retention struct {
 
 func (x *Retention) Reset() {
 	*x = Retention{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3082,7 +3198,7 @@ func (x *Retention) String() string {
 func (*Retention) ProtoMessage() {}
 
 func (x *Retention) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3095,7 +3211,7 @@ func (x *Retention) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retention.ProtoReflect.Descriptor instead.
 func (*Retention) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{52}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Retention) GetType() string {
@@ -3120,7 +3236,7 @@ type ProveErasuresRequest struct {
 
 func (x *ProveErasuresRequest) Reset() {
 	*x = ProveErasuresRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3132,7 +3248,7 @@ func (x *ProveErasuresRequest) String() string {
 func (*ProveErasuresRequest) ProtoMessage() {}
 
 func (x *ProveErasuresRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3145,7 +3261,7 @@ func (x *ProveErasuresRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveErasuresRequest.ProtoReflect.Descriptor instead.
 func (*ProveErasuresRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{53}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{55}
 }
 
 type ProveErasuresResponse struct {
@@ -3157,7 +3273,7 @@ type ProveErasuresResponse struct {
 
 func (x *ProveErasuresResponse) Reset() {
 	*x = ProveErasuresResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3169,7 +3285,7 @@ func (x *ProveErasuresResponse) String() string {
 func (*ProveErasuresResponse) ProtoMessage() {}
 
 func (x *ProveErasuresResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3182,7 +3298,7 @@ func (x *ProveErasuresResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveErasuresResponse.ProtoReflect.Descriptor instead.
 func (*ProveErasuresResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{54}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ProveErasuresResponse) GetErasures() []*Erasure {
@@ -3210,7 +3326,7 @@ type Erasure struct {
 
 func (x *Erasure) Reset() {
 	*x = Erasure{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3222,7 +3338,7 @@ func (x *Erasure) String() string {
 func (*Erasure) ProtoMessage() {}
 
 func (x *Erasure) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3235,7 +3351,7 @@ func (x *Erasure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Erasure.ProtoReflect.Descriptor instead.
 func (*Erasure) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{55}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Erasure) GetNumber() uint64 {
@@ -3295,7 +3411,7 @@ type ErasureKey struct {
 
 func (x *ErasureKey) Reset() {
 	*x = ErasureKey{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3307,7 +3423,7 @@ func (x *ErasureKey) String() string {
 func (*ErasureKey) ProtoMessage() {}
 
 func (x *ErasureKey) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3320,7 +3436,7 @@ func (x *ErasureKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasureKey.ProtoReflect.Descriptor instead.
 func (*ErasureKey) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{56}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ErasureKey) GetFile() string {
@@ -3362,7 +3478,7 @@ type AccessFilter struct {
 
 func (x *AccessFilter) Reset() {
 	*x = AccessFilter{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3374,7 +3490,7 @@ func (x *AccessFilter) String() string {
 func (*AccessFilter) ProtoMessage() {}
 
 func (x *AccessFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3387,7 +3503,7 @@ func (x *AccessFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessFilter.ProtoReflect.Descriptor instead.
 func (*AccessFilter) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{57}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *AccessFilter) GetApp() string {
@@ -3440,7 +3556,7 @@ type ListAccessRequest struct {
 
 func (x *ListAccessRequest) Reset() {
 	*x = ListAccessRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3452,7 +3568,7 @@ func (x *ListAccessRequest) String() string {
 func (*ListAccessRequest) ProtoMessage() {}
 
 func (x *ListAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3465,7 +3581,7 @@ func (x *ListAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessRequest.ProtoReflect.Descriptor instead.
 func (*ListAccessRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{58}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ListAccessRequest) GetFilter() *AccessFilter {
@@ -3510,7 +3626,7 @@ type ListAccessResponse struct {
 
 func (x *ListAccessResponse) Reset() {
 	*x = ListAccessResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3522,7 +3638,7 @@ func (x *ListAccessResponse) String() string {
 func (*ListAccessResponse) ProtoMessage() {}
 
 func (x *ListAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3535,7 +3651,7 @@ func (x *ListAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessResponse.ProtoReflect.Descriptor instead.
 func (*ListAccessResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{59}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ListAccessResponse) GetAccesses() []*Access {
@@ -3581,7 +3697,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3593,7 +3709,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3606,7 +3722,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{60}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *Refusal) GetBundleId() string {
@@ -3677,7 +3793,7 @@ type Access struct {
 
 func (x *Access) Reset() {
 	*x = Access{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3689,7 +3805,7 @@ func (x *Access) String() string {
 func (*Access) ProtoMessage() {}
 
 func (x *Access) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3702,7 +3818,7 @@ func (x *Access) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Access.ProtoReflect.Descriptor instead.
 func (*Access) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{61}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *Access) GetBundleId() string {
@@ -3770,7 +3886,7 @@ type SummarizeAccessRequest struct {
 
 func (x *SummarizeAccessRequest) Reset() {
 	*x = SummarizeAccessRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3782,7 +3898,7 @@ func (x *SummarizeAccessRequest) String() string {
 func (*SummarizeAccessRequest) ProtoMessage() {}
 
 func (x *SummarizeAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3795,7 +3911,7 @@ func (x *SummarizeAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeAccessRequest.ProtoReflect.Descriptor instead.
 func (*SummarizeAccessRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{62}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *SummarizeAccessRequest) GetFilter() *AccessFilter {
@@ -3815,7 +3931,7 @@ type SummarizeAccessResponse struct {
 
 func (x *SummarizeAccessResponse) Reset() {
 	*x = SummarizeAccessResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3827,7 +3943,7 @@ func (x *SummarizeAccessResponse) String() string {
 func (*SummarizeAccessResponse) ProtoMessage() {}
 
 func (x *SummarizeAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3840,7 +3956,7 @@ func (x *SummarizeAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeAccessResponse.ProtoReflect.Descriptor instead.
 func (*SummarizeAccessResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{63}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *SummarizeAccessResponse) GetSummaries() []*AccessSummary {
@@ -3872,7 +3988,7 @@ type AccessSummary struct {
 
 func (x *AccessSummary) Reset() {
 	*x = AccessSummary{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3884,7 +4000,7 @@ func (x *AccessSummary) String() string {
 func (*AccessSummary) ProtoMessage() {}
 
 func (x *AccessSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3897,7 +4013,7 @@ func (x *AccessSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessSummary.ProtoReflect.Descriptor instead.
 func (*AccessSummary) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{64}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *AccessSummary) GetBundleId() string {
@@ -3964,7 +4080,7 @@ type ReplaceDeviceRequest struct {
 
 func (x *ReplaceDeviceRequest) Reset() {
 	*x = ReplaceDeviceRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3976,7 +4092,7 @@ func (x *ReplaceDeviceRequest) String() string {
 func (*ReplaceDeviceRequest) ProtoMessage() {}
 
 func (x *ReplaceDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3989,7 +4105,7 @@ func (x *ReplaceDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceDeviceRequest.ProtoReflect.Descriptor instead.
 func (*ReplaceDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{65}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{67}
 }
 
 type ReplaceDeviceResponse struct {
@@ -4005,7 +4121,7 @@ type ReplaceDeviceResponse struct {
 
 func (x *ReplaceDeviceResponse) Reset() {
 	*x = ReplaceDeviceResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4017,7 +4133,7 @@ func (x *ReplaceDeviceResponse) String() string {
 func (*ReplaceDeviceResponse) ProtoMessage() {}
 
 func (x *ReplaceDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4030,7 +4146,7 @@ func (x *ReplaceDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceDeviceResponse.ProtoReflect.Descriptor instead.
 func (*ReplaceDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{66}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ReplaceDeviceResponse) GetSigningKey() []byte {
@@ -4058,7 +4174,7 @@ type ReadSegmentsRequest struct {
 
 func (x *ReadSegmentsRequest) Reset() {
 	*x = ReadSegmentsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4070,7 +4186,7 @@ func (x *ReadSegmentsRequest) String() string {
 func (*ReadSegmentsRequest) ProtoMessage() {}
 
 func (x *ReadSegmentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4083,7 +4199,7 @@ func (x *ReadSegmentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadSegmentsRequest.ProtoReflect.Descriptor instead.
 func (*ReadSegmentsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{67}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ReadSegmentsRequest) GetFrom() uint64 {
@@ -4110,7 +4226,7 @@ type ReadSegmentsResponse struct {
 
 func (x *ReadSegmentsResponse) Reset() {
 	*x = ReadSegmentsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4122,7 +4238,7 @@ func (x *ReadSegmentsResponse) String() string {
 func (*ReadSegmentsResponse) ProtoMessage() {}
 
 func (x *ReadSegmentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4135,7 +4251,7 @@ func (x *ReadSegmentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadSegmentsResponse.ProtoReflect.Descriptor instead.
 func (*ReadSegmentsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{68}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ReadSegmentsResponse) GetSegments() [][]byte {
@@ -4162,7 +4278,7 @@ type RestoreStoreRequest struct {
 
 func (x *RestoreStoreRequest) Reset() {
 	*x = RestoreStoreRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[69]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4174,7 +4290,7 @@ func (x *RestoreStoreRequest) String() string {
 func (*RestoreStoreRequest) ProtoMessage() {}
 
 func (x *RestoreStoreRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[69]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4187,7 +4303,7 @@ func (x *RestoreStoreRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreStoreRequest.ProtoReflect.Descriptor instead.
 func (*RestoreStoreRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{69}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *RestoreStoreRequest) GetRun() string {
@@ -4278,7 +4394,7 @@ type RestoreBegin struct {
 
 func (x *RestoreBegin) Reset() {
 	*x = RestoreBegin{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[70]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4290,7 +4406,7 @@ func (x *RestoreBegin) String() string {
 func (*RestoreBegin) ProtoMessage() {}
 
 func (x *RestoreBegin) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[70]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4303,7 +4419,7 @@ func (x *RestoreBegin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreBegin.ProtoReflect.Descriptor instead.
 func (*RestoreBegin) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{70}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{72}
 }
 
 // KeyFiles are files of a key directory.
@@ -4316,7 +4432,7 @@ type KeyFiles struct {
 
 func (x *KeyFiles) Reset() {
 	*x = KeyFiles{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[71]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4328,7 +4444,7 @@ func (x *KeyFiles) String() string {
 func (*KeyFiles) ProtoMessage() {}
 
 func (x *KeyFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[71]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4341,7 +4457,7 @@ func (x *KeyFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyFiles.ProtoReflect.Descriptor instead.
 func (*KeyFiles) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{71}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *KeyFiles) GetFiles() []*KeyFile {
@@ -4362,7 +4478,7 @@ type KeyFile struct {
 
 func (x *KeyFile) Reset() {
 	*x = KeyFile{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[72]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4374,7 +4490,7 @@ func (x *KeyFile) String() string {
 func (*KeyFile) ProtoMessage() {}
 
 func (x *KeyFile) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[72]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4387,7 +4503,7 @@ func (x *KeyFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyFile.ProtoReflect.Descriptor instead.
 func (*KeyFile) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{72}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *KeyFile) GetName() string {
@@ -4414,7 +4530,7 @@ type RestoreSegments struct {
 
 func (x *RestoreSegments) Reset() {
 	*x = RestoreSegments{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[73]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4426,7 +4542,7 @@ func (x *RestoreSegments) String() string {
 func (*RestoreSegments) ProtoMessage() {}
 
 func (x *RestoreSegments) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[73]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4439,7 +4555,7 @@ func (x *RestoreSegments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreSegments.ProtoReflect.Descriptor instead.
 func (*RestoreSegments) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{73}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *RestoreSegments) GetPayloads() [][]byte {
@@ -4459,7 +4575,7 @@ type RestoreEnd struct {
 
 func (x *RestoreEnd) Reset() {
 	*x = RestoreEnd{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[74]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4471,7 +4587,7 @@ func (x *RestoreEnd) String() string {
 func (*RestoreEnd) ProtoMessage() {}
 
 func (x *RestoreEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[74]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4484,7 +4600,7 @@ func (x *RestoreEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreEnd.ProtoReflect.Descriptor instead.
 func (*RestoreEnd) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{74}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *RestoreEnd) GetSize() uint64 {
@@ -4510,7 +4626,7 @@ type RestoreStoreResponse struct {
 
 func (x *RestoreStoreResponse) Reset() {
 	*x = RestoreStoreResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[75]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4522,7 +4638,7 @@ func (x *RestoreStoreResponse) String() string {
 func (*RestoreStoreResponse) ProtoMessage() {}
 
 func (x *RestoreStoreResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[75]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4535,7 +4651,7 @@ func (x *RestoreStoreResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreStoreResponse.ProtoReflect.Descriptor instead.
 func (*RestoreStoreResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{75}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *RestoreStoreResponse) GetRun() string {
@@ -4557,7 +4673,7 @@ type ListLogRequest struct {
 
 func (x *ListLogRequest) Reset() {
 	*x = ListLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[76]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4569,7 +4685,7 @@ func (x *ListLogRequest) String() string {
 func (*ListLogRequest) ProtoMessage() {}
 
 func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[76]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4582,7 +4698,7 @@ func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogRequest.ProtoReflect.Descriptor instead.
 func (*ListLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{76}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *ListLogRequest) GetFrom() uint64 {
@@ -4610,7 +4726,7 @@ type ListLogResponse struct {
 
 func (x *ListLogResponse) Reset() {
 	*x = ListLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[77]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4622,7 +4738,7 @@ func (x *ListLogResponse) String() string {
 func (*ListLogResponse) ProtoMessage() {}
 
 func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[77]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4635,7 +4751,7 @@ func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogResponse.ProtoReflect.Descriptor instead.
 func (*ListLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{77}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *ListLogResponse) GetSegments() []*SegmentInfo {
@@ -4670,7 +4786,7 @@ type SegmentInfo struct {
 
 func (x *SegmentInfo) Reset() {
 	*x = SegmentInfo{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4682,7 +4798,7 @@ func (x *SegmentInfo) String() string {
 func (*SegmentInfo) ProtoMessage() {}
 
 func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4695,7 +4811,7 @@ func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SegmentInfo.ProtoReflect.Descriptor instead.
 func (*SegmentInfo) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{78}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *SegmentInfo) GetSequence() uint64 {
@@ -4755,7 +4871,7 @@ type SignCheckpointRequest struct {
 
 func (x *SignCheckpointRequest) Reset() {
 	*x = SignCheckpointRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4767,7 +4883,7 @@ func (x *SignCheckpointRequest) String() string {
 func (*SignCheckpointRequest) ProtoMessage() {}
 
 func (x *SignCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4780,7 +4896,7 @@ func (x *SignCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*SignCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{79}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{81}
 }
 
 type SignCheckpointResponse struct {
@@ -4797,7 +4913,7 @@ type SignCheckpointResponse struct {
 
 func (x *SignCheckpointResponse) Reset() {
 	*x = SignCheckpointResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[80]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4809,7 +4925,7 @@ func (x *SignCheckpointResponse) String() string {
 func (*SignCheckpointResponse) ProtoMessage() {}
 
 func (x *SignCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[80]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4822,7 +4938,7 @@ func (x *SignCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*SignCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{80}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *SignCheckpointResponse) GetCheckpoint() string {
@@ -4858,7 +4974,7 @@ type ProveLogRequest struct {
 
 func (x *ProveLogRequest) Reset() {
 	*x = ProveLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[81]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4870,7 +4986,7 @@ func (x *ProveLogRequest) String() string {
 func (*ProveLogRequest) ProtoMessage() {}
 
 func (x *ProveLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[81]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4883,7 +4999,7 @@ func (x *ProveLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveLogRequest.ProtoReflect.Descriptor instead.
 func (*ProveLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{81}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *ProveLogRequest) GetSequence() uint64 {
@@ -4917,7 +5033,7 @@ type ProveLogResponse struct {
 
 func (x *ProveLogResponse) Reset() {
 	*x = ProveLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[82]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4929,7 +5045,7 @@ func (x *ProveLogResponse) String() string {
 func (*ProveLogResponse) ProtoMessage() {}
 
 func (x *ProveLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[82]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4942,7 +5058,7 @@ func (x *ProveLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveLogResponse.ProtoReflect.Descriptor instead.
 func (*ProveLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{82}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *ProveLogResponse) GetCheckpoint() string {
@@ -4993,7 +5109,7 @@ type VerifyLogRequest struct {
 
 func (x *VerifyLogRequest) Reset() {
 	*x = VerifyLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[83]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5005,7 +5121,7 @@ func (x *VerifyLogRequest) String() string {
 func (*VerifyLogRequest) ProtoMessage() {}
 
 func (x *VerifyLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[83]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5018,7 +5134,7 @@ func (x *VerifyLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLogRequest.ProtoReflect.Descriptor instead.
 func (*VerifyLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{83}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *VerifyLogRequest) GetRun() string {
@@ -5064,7 +5180,7 @@ type VerifyLogResponse struct {
 
 func (x *VerifyLogResponse) Reset() {
 	*x = VerifyLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[84]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5076,7 +5192,7 @@ func (x *VerifyLogResponse) String() string {
 func (*VerifyLogResponse) ProtoMessage() {}
 
 func (x *VerifyLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[84]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5089,7 +5205,7 @@ func (x *VerifyLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLogResponse.ProtoReflect.Descriptor instead.
 func (*VerifyLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{84}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *VerifyLogResponse) GetRun() string {
@@ -5183,7 +5299,7 @@ type Verified struct {
 
 func (x *Verified) Reset() {
 	*x = Verified{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[85]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5195,7 +5311,7 @@ func (x *Verified) String() string {
 func (*Verified) ProtoMessage() {}
 
 func (x *Verified) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[85]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5208,7 +5324,7 @@ func (x *Verified) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verified.ProtoReflect.Descriptor instead.
 func (*Verified) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{85}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *Verified) GetTime() *timestamppb.Timestamp {
@@ -5256,7 +5372,7 @@ type LogFault struct {
 
 func (x *LogFault) Reset() {
 	*x = LogFault{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[86]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5268,7 +5384,7 @@ func (x *LogFault) String() string {
 func (*LogFault) ProtoMessage() {}
 
 func (x *LogFault) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[86]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5281,7 +5397,7 @@ func (x *LogFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogFault.ProtoReflect.Descriptor instead.
 func (*LogFault) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{86}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *LogFault) GetFrom() uint64 {
@@ -5376,7 +5492,14 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\n" +
 	"sealed_new\x18\x03 \x01(\fR\tsealedNew\"4\n" +
 	"\x18ChangePassphraseResponse\x12\x18\n" +
-	"\asession\x18\x01 \x01(\tR\asession\"(\n" +
+	"\asession\x18\x01 \x01(\tR\asession\"R\n" +
+	"\x11RekeyStoreRequest\x12+\n" +
+	"\x11sealed_passphrase\x18\x01 \x01(\fR\x10sealedPassphrase\x12\x10\n" +
+	"\x03run\x18\x02 \x01(\tR\x03run\"P\n" +
+	"\x12RekeyStoreResponse\x12\x10\n" +
+	"\x03run\x18\x01 \x01(\tR\x03run\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\x04R\x04done\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\"(\n" +
 	"\vLockRequest\x12\x19\n" +
 	"\bgrace_ms\x18\x01 \x01(\x04R\agraceMs\"@\n" +
 	"\fLockResponse\x120\n" +
@@ -5680,14 +5803,16 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x19ERASURE_PHASE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14ERASURE_PHASE_HIDDEN\x10\x01\x12\x1b\n" +
 	"\x17ERASURE_PHASE_DESTROYED\x10\x02\x12\x18\n" +
-	"\x14ERASURE_PHASE_ERASED\x10\x032\xec\x1c\n" +
+	"\x14ERASURE_PHASE_ERASED\x10\x032\xc3\x1d\n" +
 	"\fOwnerService\x12X\n" +
 	"\vCreateStore\x12#.healthledger.v1.CreateStoreRequest\x1a$.healthledger.v1.CreateStoreResponse\x12I\n" +
 	"\x06Status\x12\x1e.healthledger.v1.StatusRequest\x1a\x1f.healthledger.v1.StatusResponse\x12X\n" +
 	"\vBeginUnlock\x12#.healthledger.v1.BeginUnlockRequest\x1a$.healthledger.v1.BeginUnlockResponse\x12I\n" +
 	"\x06Unlock\x12\x1e.healthledger.v1.UnlockRequest\x1a\x1f.healthledger.v1.UnlockResponse\x12C\n" +
 	"\x04Lock\x12\x1c.healthledger.v1.LockRequest\x1a\x1d.healthledger.v1.LockResponse\x12g\n" +
-	"\x10ChangePassphrase\x12(.healthledger.v1.ChangePassphraseRequest\x1a).healthledger.v1.ChangePassphraseResponse\x12I\n" +
+	"\x10ChangePassphrase\x12(.healthledger.v1.ChangePassphraseRequest\x1a).healthledger.v1.ChangePassphraseResponse\x12U\n" +
+	"\n" +
+	"RekeyStore\x12\".healthledger.v1.RekeyStoreRequest\x1a#.healthledger.v1.RekeyStoreResponse\x12I\n" +
 	"\x06AddApp\x12\x1e.healthledger.v1.AddAppRequest\x1a\x1f.healthledger.v1.AddAppResponse\x12R\n" +
 	"\tUpdateApp\x12!.healthledger.v1.UpdateAppRequest\x1a\".healthledger.v1.UpdateAppResponse\x12j\n" +
 	"\x11ReplaceCredential\x12).healthledger.v1.ReplaceCredentialRequest\x1a*.healthledger.v1.ReplaceCredentialResponse\x12R\n" +
@@ -5739,7 +5864,7 @@ func file_healthledger_v1_owner_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_owner_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 87)
+var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 89)
 var file_healthledger_v1_owner_proto_goTypes = []any{
 	(LockState)(0),                     // 0: healthledger.v1.LockState
 	(ErasurePhase)(0),                  // 1: healthledger.v1.ErasurePhase
@@ -5755,274 +5880,278 @@ var file_healthledger_v1_owner_proto_goTypes = []any{
 	(*UnlockResponse)(nil),             // 11: healthledger.v1.UnlockResponse
 	(*ChangePassphraseRequest)(nil),    // 12: healthledger.v1.ChangePassphraseRequest
 	(*ChangePassphraseResponse)(nil),   // 13: healthledger.v1.ChangePassphraseResponse
-	(*LockRequest)(nil),                // 14: healthledger.v1.LockRequest
-	(*LockResponse)(nil),               // 15: healthledger.v1.LockResponse
-	(*AddAppRequest)(nil),              // 16: healthledger.v1.AddAppRequest
-	(*AddAppResponse)(nil),             // 17: healthledger.v1.AddAppResponse
-	(*ReplaceCredentialRequest)(nil),   // 18: healthledger.v1.ReplaceCredentialRequest
-	(*ReplaceCredentialResponse)(nil),  // 19: healthledger.v1.ReplaceCredentialResponse
-	(*UpdateAppRequest)(nil),           // 20: healthledger.v1.UpdateAppRequest
-	(*UpdateAppResponse)(nil),          // 21: healthledger.v1.UpdateAppResponse
-	(*RemoveAppRequest)(nil),           // 22: healthledger.v1.RemoveAppRequest
-	(*RemoveAppResponse)(nil),          // 23: healthledger.v1.RemoveAppResponse
-	(*ListAppsRequest)(nil),            // 24: healthledger.v1.ListAppsRequest
-	(*ListAppsResponse)(nil),           // 25: healthledger.v1.ListAppsResponse
-	(*App)(nil),                        // 26: healthledger.v1.App
-	(*AppObjects)(nil),                 // 27: healthledger.v1.AppObjects
-	(*AppRead)(nil),                    // 28: healthledger.v1.AppRead
-	(*ListRequestsRequest)(nil),        // 29: healthledger.v1.ListRequestsRequest
-	(*ListRequestsResponse)(nil),       // 30: healthledger.v1.ListRequestsResponse
-	(*PendingRequest)(nil),             // 31: healthledger.v1.PendingRequest
-	(*PendingObjects)(nil),             // 32: healthledger.v1.PendingObjects
-	(*DecideRequest)(nil),              // 33: healthledger.v1.DecideRequest
-	(*DecideResponse)(nil),             // 34: healthledger.v1.DecideResponse
-	(*ListObjectsRequest)(nil),         // 35: healthledger.v1.ListObjectsRequest
-	(*ListObjectsResponse)(nil),        // 36: healthledger.v1.ListObjectsResponse
-	(*StoredObject)(nil),               // 37: healthledger.v1.StoredObject
-	(*DecideObjectsRequest)(nil),       // 38: healthledger.v1.DecideObjectsRequest
-	(*DecideObjectsResponse)(nil),      // 39: healthledger.v1.DecideObjectsResponse
-	(*SetPolicyRequest)(nil),           // 40: healthledger.v1.SetPolicyRequest
-	(*SetPolicyResponse)(nil),          // 41: healthledger.v1.SetPolicyResponse
-	(*SetSourceOrderRequest)(nil),      // 42: healthledger.v1.SetSourceOrderRequest
-	(*SetSourceOrderResponse)(nil),     // 43: healthledger.v1.SetSourceOrderResponse
-	(*SetPreferredUnitsRequest)(nil),   // 44: healthledger.v1.SetPreferredUnitsRequest
-	(*SetPreferredUnitsResponse)(nil),  // 45: healthledger.v1.SetPreferredUnitsResponse
-	(*DeleteSamplesRequest)(nil),       // 46: healthledger.v1.DeleteSamplesRequest
-	(*DeleteSamplesResponse)(nil),      // 47: healthledger.v1.DeleteSamplesResponse
-	(*EraseRequest)(nil),               // 48: healthledger.v1.EraseRequest
-	(*EraseResponse)(nil),              // 49: healthledger.v1.EraseResponse
-	(*SetRetentionRequest)(nil),        // 50: healthledger.v1.SetRetentionRequest
-	(*SetRetentionResponse)(nil),       // 51: healthledger.v1.SetRetentionResponse
-	(*ListRetentionRequest)(nil),       // 52: healthledger.v1.ListRetentionRequest
-	(*ListRetentionResponse)(nil),      // 53: healthledger.v1.ListRetentionResponse
-	(*Retention)(nil),                  // 54: healthledger.v1.Retention
-	(*ProveErasuresRequest)(nil),       // 55: healthledger.v1.ProveErasuresRequest
-	(*ProveErasuresResponse)(nil),      // 56: healthledger.v1.ProveErasuresResponse
-	(*Erasure)(nil),                    // 57: healthledger.v1.Erasure
-	(*ErasureKey)(nil),                 // 58: healthledger.v1.ErasureKey
-	(*AccessFilter)(nil),               // 59: healthledger.v1.AccessFilter
-	(*ListAccessRequest)(nil),          // 60: healthledger.v1.ListAccessRequest
-	(*ListAccessResponse)(nil),         // 61: healthledger.v1.ListAccessResponse
-	(*Refusal)(nil),                    // 62: healthledger.v1.Refusal
-	(*Access)(nil),                     // 63: healthledger.v1.Access
-	(*SummarizeAccessRequest)(nil),     // 64: healthledger.v1.SummarizeAccessRequest
-	(*SummarizeAccessResponse)(nil),    // 65: healthledger.v1.SummarizeAccessResponse
-	(*AccessSummary)(nil),              // 66: healthledger.v1.AccessSummary
-	(*ReplaceDeviceRequest)(nil),       // 67: healthledger.v1.ReplaceDeviceRequest
-	(*ReplaceDeviceResponse)(nil),      // 68: healthledger.v1.ReplaceDeviceResponse
-	(*ReadSegmentsRequest)(nil),        // 69: healthledger.v1.ReadSegmentsRequest
-	(*ReadSegmentsResponse)(nil),       // 70: healthledger.v1.ReadSegmentsResponse
-	(*RestoreStoreRequest)(nil),        // 71: healthledger.v1.RestoreStoreRequest
-	(*RestoreBegin)(nil),               // 72: healthledger.v1.RestoreBegin
-	(*KeyFiles)(nil),                   // 73: healthledger.v1.KeyFiles
-	(*KeyFile)(nil),                    // 74: healthledger.v1.KeyFile
-	(*RestoreSegments)(nil),            // 75: healthledger.v1.RestoreSegments
-	(*RestoreEnd)(nil),                 // 76: healthledger.v1.RestoreEnd
-	(*RestoreStoreResponse)(nil),       // 77: healthledger.v1.RestoreStoreResponse
-	(*ListLogRequest)(nil),             // 78: healthledger.v1.ListLogRequest
-	(*ListLogResponse)(nil),            // 79: healthledger.v1.ListLogResponse
-	(*SegmentInfo)(nil),                // 80: healthledger.v1.SegmentInfo
-	(*SignCheckpointRequest)(nil),      // 81: healthledger.v1.SignCheckpointRequest
-	(*SignCheckpointResponse)(nil),     // 82: healthledger.v1.SignCheckpointResponse
-	(*ProveLogRequest)(nil),            // 83: healthledger.v1.ProveLogRequest
-	(*ProveLogResponse)(nil),           // 84: healthledger.v1.ProveLogResponse
-	(*VerifyLogRequest)(nil),           // 85: healthledger.v1.VerifyLogRequest
-	(*VerifyLogResponse)(nil),          // 86: healthledger.v1.VerifyLogResponse
-	(*Verified)(nil),                   // 87: healthledger.v1.Verified
-	(*LogFault)(nil),                   // 88: healthledger.v1.LogFault
-	(*SignedDecision)(nil),             // 89: healthledger.v1.SignedDecision
-	(Plausibility)(0),                  // 90: healthledger.v1.Plausibility
-	(*timestamppb.Timestamp)(nil),      // 91: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 92: google.protobuf.Duration
-	(*Manifest)(nil),                   // 93: healthledger.v1.Manifest
-	(*ShareGrant)(nil),                 // 94: healthledger.v1.ShareGrant
-	(*ReadGrant)(nil),                  // 95: healthledger.v1.ReadGrant
-	(*Predicate)(nil),                  // 96: healthledger.v1.Predicate
-	(*ObjectName)(nil),                 // 97: healthledger.v1.ObjectName
-	(*Sample)(nil),                     // 98: healthledger.v1.Sample
-	(OwnObjects)(0),                    // 99: healthledger.v1.OwnObjects
-	(*SourceName)(nil),                 // 100: healthledger.v1.SourceName
-	(*PreferredUnit)(nil),              // 101: healthledger.v1.PreferredUnit
-	(*Deletion)(nil),                   // 102: healthledger.v1.Deletion
-	(*ErasureOrdered)(nil),             // 103: healthledger.v1.ErasureOrdered
-	(*GrantDisclosureRequest)(nil),     // 104: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 105: healthledger.v1.RevokeDisclosureRequest
-	(*ListDisclosuresRequest)(nil),     // 106: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 107: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 108: healthledger.v1.OpenExportRequest
-	(*CloseExportRequest)(nil),         // 109: healthledger.v1.CloseExportRequest
-	(*ReadLogRequest)(nil),             // 110: healthledger.v1.ReadLogRequest
-	(*ReplayRequest)(nil),              // 111: healthledger.v1.ReplayRequest
-	(*OpenPastRequest)(nil),            // 112: healthledger.v1.OpenPastRequest
-	(*GrantDisclosureResponse)(nil),    // 113: healthledger.v1.GrantDisclosureResponse
-	(*RevokeDisclosureResponse)(nil),   // 114: healthledger.v1.RevokeDisclosureResponse
-	(*ListDisclosuresResponse)(nil),    // 115: healthledger.v1.ListDisclosuresResponse
-	(*AccountDisclosuresResponse)(nil), // 116: healthledger.v1.AccountDisclosuresResponse
-	(*OpenExportResponse)(nil),         // 117: healthledger.v1.OpenExportResponse
-	(*CloseExportResponse)(nil),        // 118: healthledger.v1.CloseExportResponse
-	(*ReadLogResponse)(nil),            // 119: healthledger.v1.ReadLogResponse
-	(*ReplayResponse)(nil),             // 120: healthledger.v1.ReplayResponse
-	(*OpenPastResponse)(nil),           // 121: healthledger.v1.OpenPastResponse
+	(*RekeyStoreRequest)(nil),          // 14: healthledger.v1.RekeyStoreRequest
+	(*RekeyStoreResponse)(nil),         // 15: healthledger.v1.RekeyStoreResponse
+	(*LockRequest)(nil),                // 16: healthledger.v1.LockRequest
+	(*LockResponse)(nil),               // 17: healthledger.v1.LockResponse
+	(*AddAppRequest)(nil),              // 18: healthledger.v1.AddAppRequest
+	(*AddAppResponse)(nil),             // 19: healthledger.v1.AddAppResponse
+	(*ReplaceCredentialRequest)(nil),   // 20: healthledger.v1.ReplaceCredentialRequest
+	(*ReplaceCredentialResponse)(nil),  // 21: healthledger.v1.ReplaceCredentialResponse
+	(*UpdateAppRequest)(nil),           // 22: healthledger.v1.UpdateAppRequest
+	(*UpdateAppResponse)(nil),          // 23: healthledger.v1.UpdateAppResponse
+	(*RemoveAppRequest)(nil),           // 24: healthledger.v1.RemoveAppRequest
+	(*RemoveAppResponse)(nil),          // 25: healthledger.v1.RemoveAppResponse
+	(*ListAppsRequest)(nil),            // 26: healthledger.v1.ListAppsRequest
+	(*ListAppsResponse)(nil),           // 27: healthledger.v1.ListAppsResponse
+	(*App)(nil),                        // 28: healthledger.v1.App
+	(*AppObjects)(nil),                 // 29: healthledger.v1.AppObjects
+	(*AppRead)(nil),                    // 30: healthledger.v1.AppRead
+	(*ListRequestsRequest)(nil),        // 31: healthledger.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),       // 32: healthledger.v1.ListRequestsResponse
+	(*PendingRequest)(nil),             // 33: healthledger.v1.PendingRequest
+	(*PendingObjects)(nil),             // 34: healthledger.v1.PendingObjects
+	(*DecideRequest)(nil),              // 35: healthledger.v1.DecideRequest
+	(*DecideResponse)(nil),             // 36: healthledger.v1.DecideResponse
+	(*ListObjectsRequest)(nil),         // 37: healthledger.v1.ListObjectsRequest
+	(*ListObjectsResponse)(nil),        // 38: healthledger.v1.ListObjectsResponse
+	(*StoredObject)(nil),               // 39: healthledger.v1.StoredObject
+	(*DecideObjectsRequest)(nil),       // 40: healthledger.v1.DecideObjectsRequest
+	(*DecideObjectsResponse)(nil),      // 41: healthledger.v1.DecideObjectsResponse
+	(*SetPolicyRequest)(nil),           // 42: healthledger.v1.SetPolicyRequest
+	(*SetPolicyResponse)(nil),          // 43: healthledger.v1.SetPolicyResponse
+	(*SetSourceOrderRequest)(nil),      // 44: healthledger.v1.SetSourceOrderRequest
+	(*SetSourceOrderResponse)(nil),     // 45: healthledger.v1.SetSourceOrderResponse
+	(*SetPreferredUnitsRequest)(nil),   // 46: healthledger.v1.SetPreferredUnitsRequest
+	(*SetPreferredUnitsResponse)(nil),  // 47: healthledger.v1.SetPreferredUnitsResponse
+	(*DeleteSamplesRequest)(nil),       // 48: healthledger.v1.DeleteSamplesRequest
+	(*DeleteSamplesResponse)(nil),      // 49: healthledger.v1.DeleteSamplesResponse
+	(*EraseRequest)(nil),               // 50: healthledger.v1.EraseRequest
+	(*EraseResponse)(nil),              // 51: healthledger.v1.EraseResponse
+	(*SetRetentionRequest)(nil),        // 52: healthledger.v1.SetRetentionRequest
+	(*SetRetentionResponse)(nil),       // 53: healthledger.v1.SetRetentionResponse
+	(*ListRetentionRequest)(nil),       // 54: healthledger.v1.ListRetentionRequest
+	(*ListRetentionResponse)(nil),      // 55: healthledger.v1.ListRetentionResponse
+	(*Retention)(nil),                  // 56: healthledger.v1.Retention
+	(*ProveErasuresRequest)(nil),       // 57: healthledger.v1.ProveErasuresRequest
+	(*ProveErasuresResponse)(nil),      // 58: healthledger.v1.ProveErasuresResponse
+	(*Erasure)(nil),                    // 59: healthledger.v1.Erasure
+	(*ErasureKey)(nil),                 // 60: healthledger.v1.ErasureKey
+	(*AccessFilter)(nil),               // 61: healthledger.v1.AccessFilter
+	(*ListAccessRequest)(nil),          // 62: healthledger.v1.ListAccessRequest
+	(*ListAccessResponse)(nil),         // 63: healthledger.v1.ListAccessResponse
+	(*Refusal)(nil),                    // 64: healthledger.v1.Refusal
+	(*Access)(nil),                     // 65: healthledger.v1.Access
+	(*SummarizeAccessRequest)(nil),     // 66: healthledger.v1.SummarizeAccessRequest
+	(*SummarizeAccessResponse)(nil),    // 67: healthledger.v1.SummarizeAccessResponse
+	(*AccessSummary)(nil),              // 68: healthledger.v1.AccessSummary
+	(*ReplaceDeviceRequest)(nil),       // 69: healthledger.v1.ReplaceDeviceRequest
+	(*ReplaceDeviceResponse)(nil),      // 70: healthledger.v1.ReplaceDeviceResponse
+	(*ReadSegmentsRequest)(nil),        // 71: healthledger.v1.ReadSegmentsRequest
+	(*ReadSegmentsResponse)(nil),       // 72: healthledger.v1.ReadSegmentsResponse
+	(*RestoreStoreRequest)(nil),        // 73: healthledger.v1.RestoreStoreRequest
+	(*RestoreBegin)(nil),               // 74: healthledger.v1.RestoreBegin
+	(*KeyFiles)(nil),                   // 75: healthledger.v1.KeyFiles
+	(*KeyFile)(nil),                    // 76: healthledger.v1.KeyFile
+	(*RestoreSegments)(nil),            // 77: healthledger.v1.RestoreSegments
+	(*RestoreEnd)(nil),                 // 78: healthledger.v1.RestoreEnd
+	(*RestoreStoreResponse)(nil),       // 79: healthledger.v1.RestoreStoreResponse
+	(*ListLogRequest)(nil),             // 80: healthledger.v1.ListLogRequest
+	(*ListLogResponse)(nil),            // 81: healthledger.v1.ListLogResponse
+	(*SegmentInfo)(nil),                // 82: healthledger.v1.SegmentInfo
+	(*SignCheckpointRequest)(nil),      // 83: healthledger.v1.SignCheckpointRequest
+	(*SignCheckpointResponse)(nil),     // 84: healthledger.v1.SignCheckpointResponse
+	(*ProveLogRequest)(nil),            // 85: healthledger.v1.ProveLogRequest
+	(*ProveLogResponse)(nil),           // 86: healthledger.v1.ProveLogResponse
+	(*VerifyLogRequest)(nil),           // 87: healthledger.v1.VerifyLogRequest
+	(*VerifyLogResponse)(nil),          // 88: healthledger.v1.VerifyLogResponse
+	(*Verified)(nil),                   // 89: healthledger.v1.Verified
+	(*LogFault)(nil),                   // 90: healthledger.v1.LogFault
+	(*SignedDecision)(nil),             // 91: healthledger.v1.SignedDecision
+	(Plausibility)(0),                  // 92: healthledger.v1.Plausibility
+	(*timestamppb.Timestamp)(nil),      // 93: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 94: google.protobuf.Duration
+	(*Manifest)(nil),                   // 95: healthledger.v1.Manifest
+	(*ShareGrant)(nil),                 // 96: healthledger.v1.ShareGrant
+	(*ReadGrant)(nil),                  // 97: healthledger.v1.ReadGrant
+	(*Predicate)(nil),                  // 98: healthledger.v1.Predicate
+	(*ObjectName)(nil),                 // 99: healthledger.v1.ObjectName
+	(*Sample)(nil),                     // 100: healthledger.v1.Sample
+	(OwnObjects)(0),                    // 101: healthledger.v1.OwnObjects
+	(*SourceName)(nil),                 // 102: healthledger.v1.SourceName
+	(*PreferredUnit)(nil),              // 103: healthledger.v1.PreferredUnit
+	(*Deletion)(nil),                   // 104: healthledger.v1.Deletion
+	(*ErasureOrdered)(nil),             // 105: healthledger.v1.ErasureOrdered
+	(*GrantDisclosureRequest)(nil),     // 106: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 107: healthledger.v1.RevokeDisclosureRequest
+	(*ListDisclosuresRequest)(nil),     // 108: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 109: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 110: healthledger.v1.OpenExportRequest
+	(*CloseExportRequest)(nil),         // 111: healthledger.v1.CloseExportRequest
+	(*ReadLogRequest)(nil),             // 112: healthledger.v1.ReadLogRequest
+	(*ReplayRequest)(nil),              // 113: healthledger.v1.ReplayRequest
+	(*OpenPastRequest)(nil),            // 114: healthledger.v1.OpenPastRequest
+	(*GrantDisclosureResponse)(nil),    // 115: healthledger.v1.GrantDisclosureResponse
+	(*RevokeDisclosureResponse)(nil),   // 116: healthledger.v1.RevokeDisclosureResponse
+	(*ListDisclosuresResponse)(nil),    // 117: healthledger.v1.ListDisclosuresResponse
+	(*AccountDisclosuresResponse)(nil), // 118: healthledger.v1.AccountDisclosuresResponse
+	(*OpenExportResponse)(nil),         // 119: healthledger.v1.OpenExportResponse
+	(*CloseExportResponse)(nil),        // 120: healthledger.v1.CloseExportResponse
+	(*ReadLogResponse)(nil),            // 121: healthledger.v1.ReadLogResponse
+	(*ReplayResponse)(nil),             // 122: healthledger.v1.ReplayResponse
+	(*OpenPastResponse)(nil),           // 123: healthledger.v1.OpenPastResponse
 }
 var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	4,   // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
-	89,  // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
+	91,  // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
 	0,   // 2: healthledger.v1.StatusResponse.state:type_name -> healthledger.v1.LockState
-	90,  // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
-	91,  // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
-	91,  // 5: healthledger.v1.StatusResponse.checkpoint_time:type_name -> google.protobuf.Timestamp
-	87,  // 6: healthledger.v1.StatusResponse.verified:type_name -> healthledger.v1.Verified
-	91,  // 7: healthledger.v1.StatusResponse.last_write:type_name -> google.protobuf.Timestamp
+	92,  // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
+	93,  // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
+	93,  // 5: healthledger.v1.StatusResponse.checkpoint_time:type_name -> google.protobuf.Timestamp
+	89,  // 6: healthledger.v1.StatusResponse.verified:type_name -> healthledger.v1.Verified
+	93,  // 7: healthledger.v1.StatusResponse.last_write:type_name -> google.protobuf.Timestamp
 	7,   // 8: healthledger.v1.StatusResponse.disk:type_name -> healthledger.v1.Disk
-	92,  // 9: healthledger.v1.Disk.lasts:type_name -> google.protobuf.Duration
+	94,  // 9: healthledger.v1.Disk.lasts:type_name -> google.protobuf.Duration
 	0,   // 10: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
-	93,  // 11: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	93,  // 12: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	26,  // 13: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
-	93,  // 14: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
-	91,  // 15: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
-	28,  // 16: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
-	91,  // 17: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
-	27,  // 18: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
-	91,  // 19: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
-	31,  // 20: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	93,  // 21: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
-	91,  // 22: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
-	32,  // 23: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
-	91,  // 24: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
-	91,  // 25: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
-	91,  // 26: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
-	94,  // 27: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
-	95,  // 28: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
-	91,  // 29: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
-	91,  // 30: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
-	96,  // 31: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
-	37,  // 32: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
-	97,  // 33: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
-	98,  // 34: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
-	97,  // 35: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
-	97,  // 36: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
-	99,  // 37: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
-	90,  // 38: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
-	100, // 39: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
-	101, // 40: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
-	102, // 41: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
-	91,  // 42: healthledger.v1.EraseRequest.from:type_name -> google.protobuf.Timestamp
-	91,  // 43: healthledger.v1.EraseRequest.to:type_name -> google.protobuf.Timestamp
+	95,  // 11: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	95,  // 12: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	28,  // 13: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
+	95,  // 14: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
+	93,  // 15: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
+	30,  // 16: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
+	93,  // 17: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
+	29,  // 18: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
+	93,  // 19: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
+	33,  // 20: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	95,  // 21: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
+	93,  // 22: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
+	34,  // 23: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
+	93,  // 24: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
+	93,  // 25: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
+	93,  // 26: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
+	96,  // 27: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
+	97,  // 28: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
+	93,  // 29: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
+	93,  // 30: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
+	98,  // 31: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
+	39,  // 32: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
+	99,  // 33: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
+	100, // 34: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
+	99,  // 35: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
+	99,  // 36: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
+	101, // 37: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
+	92,  // 38: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
+	102, // 39: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
+	103, // 40: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
+	104, // 41: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
+	93,  // 42: healthledger.v1.EraseRequest.from:type_name -> google.protobuf.Timestamp
+	93,  // 43: healthledger.v1.EraseRequest.to:type_name -> google.protobuf.Timestamp
 	1,   // 44: healthledger.v1.EraseResponse.phase:type_name -> healthledger.v1.ErasurePhase
-	91,  // 45: healthledger.v1.EraseResponse.destroyed:type_name -> google.protobuf.Timestamp
-	54,  // 46: healthledger.v1.ListRetentionResponse.retention:type_name -> healthledger.v1.Retention
-	57,  // 47: healthledger.v1.ProveErasuresResponse.erasures:type_name -> healthledger.v1.Erasure
-	91,  // 48: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
-	89,  // 49: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
-	58,  // 50: healthledger.v1.Erasure.keys:type_name -> healthledger.v1.ErasureKey
-	103, // 51: healthledger.v1.Erasure.order:type_name -> healthledger.v1.ErasureOrdered
-	91,  // 52: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
-	91,  // 53: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
-	59,  // 54: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	63,  // 55: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
-	62,  // 56: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
-	91,  // 57: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	91,  // 58: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
-	91,  // 59: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
-	91,  // 60: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
-	59,  // 61: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	66,  // 62: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
-	91,  // 63: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
-	91,  // 64: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
-	72,  // 65: healthledger.v1.RestoreStoreRequest.begin:type_name -> healthledger.v1.RestoreBegin
-	73,  // 66: healthledger.v1.RestoreStoreRequest.keys:type_name -> healthledger.v1.KeyFiles
-	75,  // 67: healthledger.v1.RestoreStoreRequest.segments:type_name -> healthledger.v1.RestoreSegments
-	76,  // 68: healthledger.v1.RestoreStoreRequest.end:type_name -> healthledger.v1.RestoreEnd
-	74,  // 69: healthledger.v1.KeyFiles.files:type_name -> healthledger.v1.KeyFile
-	80,  // 70: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
-	91,  // 71: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
-	88,  // 72: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
-	91,  // 73: healthledger.v1.Verified.time:type_name -> google.protobuf.Timestamp
+	93,  // 45: healthledger.v1.EraseResponse.destroyed:type_name -> google.protobuf.Timestamp
+	56,  // 46: healthledger.v1.ListRetentionResponse.retention:type_name -> healthledger.v1.Retention
+	59,  // 47: healthledger.v1.ProveErasuresResponse.erasures:type_name -> healthledger.v1.Erasure
+	93,  // 48: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
+	91,  // 49: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
+	60,  // 50: healthledger.v1.Erasure.keys:type_name -> healthledger.v1.ErasureKey
+	105, // 51: healthledger.v1.Erasure.order:type_name -> healthledger.v1.ErasureOrdered
+	93,  // 52: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
+	93,  // 53: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
+	61,  // 54: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	65,  // 55: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
+	64,  // 56: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
+	93,  // 57: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	93,  // 58: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
+	93,  // 59: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
+	93,  // 60: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
+	61,  // 61: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	68,  // 62: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
+	93,  // 63: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
+	93,  // 64: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
+	74,  // 65: healthledger.v1.RestoreStoreRequest.begin:type_name -> healthledger.v1.RestoreBegin
+	75,  // 66: healthledger.v1.RestoreStoreRequest.keys:type_name -> healthledger.v1.KeyFiles
+	77,  // 67: healthledger.v1.RestoreStoreRequest.segments:type_name -> healthledger.v1.RestoreSegments
+	78,  // 68: healthledger.v1.RestoreStoreRequest.end:type_name -> healthledger.v1.RestoreEnd
+	76,  // 69: healthledger.v1.KeyFiles.files:type_name -> healthledger.v1.KeyFile
+	82,  // 70: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
+	93,  // 71: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
+	90,  // 72: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
+	93,  // 73: healthledger.v1.Verified.time:type_name -> google.protobuf.Timestamp
 	2,   // 74: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
 	5,   // 75: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
 	8,   // 76: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
 	10,  // 77: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
-	14,  // 78: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
+	16,  // 78: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
 	12,  // 79: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
-	16,  // 80: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
-	20,  // 81: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
-	18,  // 82: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
-	22,  // 83: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
-	24,  // 84: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
-	29,  // 85: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
-	33,  // 86: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
-	35,  // 87: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
-	38,  // 88: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
-	40,  // 89: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
-	42,  // 90: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
-	44,  // 91: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
-	46,  // 92: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
-	48,  // 93: healthledger.v1.OwnerService.Erase:input_type -> healthledger.v1.EraseRequest
-	55,  // 94: healthledger.v1.OwnerService.ProveErasures:input_type -> healthledger.v1.ProveErasuresRequest
-	50,  // 95: healthledger.v1.OwnerService.SetRetention:input_type -> healthledger.v1.SetRetentionRequest
-	52,  // 96: healthledger.v1.OwnerService.ListRetention:input_type -> healthledger.v1.ListRetentionRequest
-	60,  // 97: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
-	64,  // 98: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
-	104, // 99: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
-	105, // 100: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
-	106, // 101: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
-	107, // 102: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
-	108, // 103: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
-	109, // 104: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
-	67,  // 105: healthledger.v1.OwnerService.ReplaceDevice:input_type -> healthledger.v1.ReplaceDeviceRequest
-	69,  // 106: healthledger.v1.OwnerService.ReadSegments:input_type -> healthledger.v1.ReadSegmentsRequest
-	71,  // 107: healthledger.v1.OwnerService.RestoreStore:input_type -> healthledger.v1.RestoreStoreRequest
-	78,  // 108: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	81,  // 109: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
-	83,  // 110: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
-	85,  // 111: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
-	110, // 112: healthledger.v1.OwnerService.ReadLog:input_type -> healthledger.v1.ReadLogRequest
-	111, // 113: healthledger.v1.OwnerService.Replay:input_type -> healthledger.v1.ReplayRequest
-	112, // 114: healthledger.v1.OwnerService.OpenPast:input_type -> healthledger.v1.OpenPastRequest
-	3,   // 115: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	6,   // 116: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	9,   // 117: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	11,  // 118: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	15,  // 119: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	13,  // 120: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
-	17,  // 121: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	21,  // 122: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
-	19,  // 123: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
-	23,  // 124: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	25,  // 125: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	30,  // 126: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
-	34,  // 127: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	36,  // 128: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
-	39,  // 129: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
-	41,  // 130: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
-	43,  // 131: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
-	45,  // 132: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
-	47,  // 133: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
-	49,  // 134: healthledger.v1.OwnerService.Erase:output_type -> healthledger.v1.EraseResponse
-	56,  // 135: healthledger.v1.OwnerService.ProveErasures:output_type -> healthledger.v1.ProveErasuresResponse
-	51,  // 136: healthledger.v1.OwnerService.SetRetention:output_type -> healthledger.v1.SetRetentionResponse
-	53,  // 137: healthledger.v1.OwnerService.ListRetention:output_type -> healthledger.v1.ListRetentionResponse
-	61,  // 138: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
-	65,  // 139: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
-	113, // 140: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
-	114, // 141: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
-	115, // 142: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
-	116, // 143: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
-	117, // 144: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
-	118, // 145: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
-	68,  // 146: healthledger.v1.OwnerService.ReplaceDevice:output_type -> healthledger.v1.ReplaceDeviceResponse
-	70,  // 147: healthledger.v1.OwnerService.ReadSegments:output_type -> healthledger.v1.ReadSegmentsResponse
-	77,  // 148: healthledger.v1.OwnerService.RestoreStore:output_type -> healthledger.v1.RestoreStoreResponse
-	79,  // 149: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	82,  // 150: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
-	84,  // 151: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
-	86,  // 152: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
-	119, // 153: healthledger.v1.OwnerService.ReadLog:output_type -> healthledger.v1.ReadLogResponse
-	120, // 154: healthledger.v1.OwnerService.Replay:output_type -> healthledger.v1.ReplayResponse
-	121, // 155: healthledger.v1.OwnerService.OpenPast:output_type -> healthledger.v1.OpenPastResponse
-	115, // [115:156] is the sub-list for method output_type
-	74,  // [74:115] is the sub-list for method input_type
+	14,  // 80: healthledger.v1.OwnerService.RekeyStore:input_type -> healthledger.v1.RekeyStoreRequest
+	18,  // 81: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
+	22,  // 82: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
+	20,  // 83: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
+	24,  // 84: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
+	26,  // 85: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
+	31,  // 86: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
+	35,  // 87: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
+	37,  // 88: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
+	40,  // 89: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
+	42,  // 90: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
+	44,  // 91: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
+	46,  // 92: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
+	48,  // 93: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
+	50,  // 94: healthledger.v1.OwnerService.Erase:input_type -> healthledger.v1.EraseRequest
+	57,  // 95: healthledger.v1.OwnerService.ProveErasures:input_type -> healthledger.v1.ProveErasuresRequest
+	52,  // 96: healthledger.v1.OwnerService.SetRetention:input_type -> healthledger.v1.SetRetentionRequest
+	54,  // 97: healthledger.v1.OwnerService.ListRetention:input_type -> healthledger.v1.ListRetentionRequest
+	62,  // 98: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
+	66,  // 99: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
+	106, // 100: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
+	107, // 101: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
+	108, // 102: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
+	109, // 103: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
+	110, // 104: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
+	111, // 105: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
+	69,  // 106: healthledger.v1.OwnerService.ReplaceDevice:input_type -> healthledger.v1.ReplaceDeviceRequest
+	71,  // 107: healthledger.v1.OwnerService.ReadSegments:input_type -> healthledger.v1.ReadSegmentsRequest
+	73,  // 108: healthledger.v1.OwnerService.RestoreStore:input_type -> healthledger.v1.RestoreStoreRequest
+	80,  // 109: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	83,  // 110: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
+	85,  // 111: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
+	87,  // 112: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
+	112, // 113: healthledger.v1.OwnerService.ReadLog:input_type -> healthledger.v1.ReadLogRequest
+	113, // 114: healthledger.v1.OwnerService.Replay:input_type -> healthledger.v1.ReplayRequest
+	114, // 115: healthledger.v1.OwnerService.OpenPast:input_type -> healthledger.v1.OpenPastRequest
+	3,   // 116: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	6,   // 117: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	9,   // 118: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	11,  // 119: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	17,  // 120: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	13,  // 121: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
+	15,  // 122: healthledger.v1.OwnerService.RekeyStore:output_type -> healthledger.v1.RekeyStoreResponse
+	19,  // 123: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	23,  // 124: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
+	21,  // 125: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
+	25,  // 126: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	27,  // 127: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	32,  // 128: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
+	36,  // 129: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	38,  // 130: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
+	41,  // 131: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
+	43,  // 132: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	45,  // 133: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
+	47,  // 134: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
+	49,  // 135: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
+	51,  // 136: healthledger.v1.OwnerService.Erase:output_type -> healthledger.v1.EraseResponse
+	58,  // 137: healthledger.v1.OwnerService.ProveErasures:output_type -> healthledger.v1.ProveErasuresResponse
+	53,  // 138: healthledger.v1.OwnerService.SetRetention:output_type -> healthledger.v1.SetRetentionResponse
+	55,  // 139: healthledger.v1.OwnerService.ListRetention:output_type -> healthledger.v1.ListRetentionResponse
+	63,  // 140: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
+	67,  // 141: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
+	115, // 142: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
+	116, // 143: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
+	117, // 144: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
+	118, // 145: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
+	119, // 146: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
+	120, // 147: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
+	70,  // 148: healthledger.v1.OwnerService.ReplaceDevice:output_type -> healthledger.v1.ReplaceDeviceResponse
+	72,  // 149: healthledger.v1.OwnerService.ReadSegments:output_type -> healthledger.v1.ReadSegmentsResponse
+	79,  // 150: healthledger.v1.OwnerService.RestoreStore:output_type -> healthledger.v1.RestoreStoreResponse
+	81,  // 151: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	84,  // 152: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
+	86,  // 153: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
+	88,  // 154: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
+	121, // 155: healthledger.v1.OwnerService.ReadLog:output_type -> healthledger.v1.ReadLogResponse
+	122, // 156: healthledger.v1.OwnerService.Replay:output_type -> healthledger.v1.ReplayResponse
+	123, // 157: healthledger.v1.OwnerService.OpenPast:output_type -> healthledger.v1.OpenPastResponse
+	116, // [116:158] is the sub-list for method output_type
+	74,  // [74:116] is the sub-list for method input_type
 	74,  // [74:74] is the sub-list for extension type_name
 	74,  // [74:74] is the sub-list for extension extendee
 	0,   // [0:74] is the sub-list for field type_name
@@ -6040,8 +6169,8 @@ func file_healthledger_v1_owner_proto_init() {
 	file_healthledger_v1_past_proto_init()
 	file_healthledger_v1_predicate_proto_init()
 	file_healthledger_v1_sample_proto_init()
-	file_healthledger_v1_owner_proto_msgTypes[61].OneofWrappers = []any{}
-	file_healthledger_v1_owner_proto_msgTypes[69].OneofWrappers = []any{
+	file_healthledger_v1_owner_proto_msgTypes[63].OneofWrappers = []any{}
+	file_healthledger_v1_owner_proto_msgTypes[71].OneofWrappers = []any{
 		(*RestoreStoreRequest_Begin)(nil),
 		(*RestoreStoreRequest_Keys)(nil),
 		(*RestoreStoreRequest_Segments)(nil),
@@ -6053,7 +6182,7 @@ func file_healthledger_v1_owner_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_owner_proto_rawDesc), len(file_healthledger_v1_owner_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   87,
+			NumMessages:   89,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -47,6 +47,8 @@ const (
 	// ProjectorServiceReadDecisionsProcedure is the fully-qualified name of the ProjectorService's
 	// ReadDecisions RPC.
 	ProjectorServiceReadDecisionsProcedure = "/healthledger.v1.ProjectorService/ReadDecisions"
+	// ProjectorServiceRekeyProcedure is the fully-qualified name of the ProjectorService's Rekey RPC.
+	ProjectorServiceRekeyProcedure = "/healthledger.v1.ProjectorService/Rekey"
 	// ProjectorServiceReadAppsProcedure is the fully-qualified name of the ProjectorService's ReadApps
 	// RPC.
 	ProjectorServiceReadAppsProcedure = "/healthledger.v1.ProjectorService/ReadApps"
@@ -89,6 +91,9 @@ type ProjectorServiceClient interface {
 	SignDecision(context.Context, *SignDecisionRequest) (*SignDecisionResponse, error)
 	// ReadDecisions returns the owner's signed decisions, for a daemon that cannot open them.
 	ReadDecisions(context.Context, *ReadDecisionsRequest) (*ReadDecisionsResponse, error)
+	// Rekey makes new keys for the store, and wraps the keys of epochs to them, beside those in
+	// use. The decision that makes them the store's is then signed as a draft.
+	Rekey(context.Context, *RekeyRequest) (*RekeyResponse, error)
 	// ReadApps returns the apps and their grants.
 	ReadApps(context.Context, *ReadAppsRequest) (*ReadAppsResponse, error)
 	// ReadRequests returns what apps have asked for and the owner has not answered.
@@ -160,6 +165,12 @@ func NewProjectorServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithSchema(projectorServiceMethods.ByName("ReadDecisions")),
 			connect.WithClientOptions(opts...),
 		),
+		rekey: connect.NewClient[RekeyRequest, RekeyResponse](
+			httpClient,
+			baseURL+ProjectorServiceRekeyProcedure,
+			connect.WithSchema(projectorServiceMethods.ByName("Rekey")),
+			connect.WithClientOptions(opts...),
+		),
 		readApps: connect.NewClient[ReadAppsRequest, ReadAppsResponse](
 			httpClient,
 			baseURL+ProjectorServiceReadAppsProcedure,
@@ -225,6 +236,7 @@ type projectorServiceClient struct {
 	read             *connect.Client[ReadRequest, ReadResponse]
 	signDecision     *connect.Client[SignDecisionRequest, SignDecisionResponse]
 	readDecisions    *connect.Client[ReadDecisionsRequest, ReadDecisionsResponse]
+	rekey            *connect.Client[RekeyRequest, RekeyResponse]
 	readApps         *connect.Client[ReadAppsRequest, ReadAppsResponse]
 	readRequests     *connect.Client[ReadRequestsRequest, ReadRequestsResponse]
 	auditLog         *connect.Client[AuditLogRequest, AuditLogResponse]
@@ -284,6 +296,15 @@ func (c *projectorServiceClient) SignDecision(ctx context.Context, req *SignDeci
 // ReadDecisions calls healthledger.v1.ProjectorService.ReadDecisions.
 func (c *projectorServiceClient) ReadDecisions(ctx context.Context, req *ReadDecisionsRequest) (*ReadDecisionsResponse, error) {
 	response, err := c.readDecisions.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Rekey calls healthledger.v1.ProjectorService.Rekey.
+func (c *projectorServiceClient) Rekey(ctx context.Context, req *RekeyRequest) (*RekeyResponse, error) {
+	response, err := c.rekey.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -386,6 +407,9 @@ type ProjectorServiceHandler interface {
 	SignDecision(context.Context, *SignDecisionRequest) (*SignDecisionResponse, error)
 	// ReadDecisions returns the owner's signed decisions, for a daemon that cannot open them.
 	ReadDecisions(context.Context, *ReadDecisionsRequest) (*ReadDecisionsResponse, error)
+	// Rekey makes new keys for the store, and wraps the keys of epochs to them, beside those in
+	// use. The decision that makes them the store's is then signed as a draft.
+	Rekey(context.Context, *RekeyRequest) (*RekeyResponse, error)
 	// ReadApps returns the apps and their grants.
 	ReadApps(context.Context, *ReadAppsRequest) (*ReadAppsResponse, error)
 	// ReadRequests returns what apps have asked for and the owner has not answered.
@@ -451,6 +475,12 @@ func NewProjectorServiceHandler(svc ProjectorServiceHandler, opts ...connect.Han
 		ProjectorServiceReadDecisionsProcedure,
 		svc.ReadDecisions,
 		connect.WithSchema(projectorServiceMethods.ByName("ReadDecisions")),
+		connect.WithHandlerOptions(opts...),
+	)
+	projectorServiceRekeyHandler := connect.NewUnaryHandlerSimple(
+		ProjectorServiceRekeyProcedure,
+		svc.Rekey,
+		connect.WithSchema(projectorServiceMethods.ByName("Rekey")),
 		connect.WithHandlerOptions(opts...),
 	)
 	projectorServiceReadAppsHandler := connect.NewUnaryHandlerSimple(
@@ -521,6 +551,8 @@ func NewProjectorServiceHandler(svc ProjectorServiceHandler, opts ...connect.Han
 			projectorServiceSignDecisionHandler.ServeHTTP(w, r)
 		case ProjectorServiceReadDecisionsProcedure:
 			projectorServiceReadDecisionsHandler.ServeHTTP(w, r)
+		case ProjectorServiceRekeyProcedure:
+			projectorServiceRekeyHandler.ServeHTTP(w, r)
 		case ProjectorServiceReadAppsProcedure:
 			projectorServiceReadAppsHandler.ServeHTTP(w, r)
 		case ProjectorServiceReadRequestsProcedure:
@@ -570,6 +602,10 @@ func (UnimplementedProjectorServiceHandler) SignDecision(context.Context, *SignD
 
 func (UnimplementedProjectorServiceHandler) ReadDecisions(context.Context, *ReadDecisionsRequest) (*ReadDecisionsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.ReadDecisions is not implemented"))
+}
+
+func (UnimplementedProjectorServiceHandler) Rekey(context.Context, *RekeyRequest) (*RekeyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.Rekey is not implemented"))
 }
 
 func (UnimplementedProjectorServiceHandler) ReadApps(context.Context, *ReadAppsRequest) (*ReadAppsResponse, error) {

@@ -39,6 +39,8 @@ type ProjectorConfig struct {
 	// The owner's and the store's public keys as the daemon pinned them.
 	OwnerKey []byte `protobuf:"bytes,6,opt,name=owner_key,json=ownerKey,proto3" json:"owner_key,omitempty"`
 	StoreKey []byte `protobuf:"bytes,7,opt,name=store_key,json=storeKey,proto3" json:"store_key,omitempty"`
+	// The key that the owner's first decisions are signed with.
+	FirstOwnerKey []byte `protobuf:"bytes,12,opt,name=first_owner_key,json=firstOwnerKey,proto3" json:"first_owner_key,omitempty"`
 	// Decisions that whoever reads the log from its beginning must know before they come. Each
 	// must be there in its place.
 	Decisions     []*SignedDecision `protobuf:"bytes,11,rep,name=decisions,proto3" json:"decisions,omitempty"`
@@ -142,6 +144,13 @@ func (x *ProjectorConfig) GetOwnerKey() []byte {
 func (x *ProjectorConfig) GetStoreKey() []byte {
 	if x != nil {
 		return x.StoreKey
+	}
+	return nil
+}
+
+func (x *ProjectorConfig) GetFirstOwnerKey() []byte {
+	if x != nil {
+		return x.FirstOwnerKey
 	}
 	return nil
 }
@@ -1223,6 +1232,7 @@ type SignDecisionRequest struct {
 	//	*SignDecisionRequest_EraseEpochs
 	//	*SignDecisionRequest_SetRetention
 	//	*SignDecisionRequest_Hide
+	//	*SignDecisionRequest_Rekey
 	Draft         isSignDecisionRequest_Draft `protobuf_oneof:"draft"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1425,6 +1435,15 @@ func (x *SignDecisionRequest) GetHide() *HideDraft {
 	return nil
 }
 
+func (x *SignDecisionRequest) GetRekey() *RekeyDraft {
+	if x != nil {
+		if x, ok := x.Draft.(*SignDecisionRequest_Rekey); ok {
+			return x.Rekey
+		}
+	}
+	return nil
+}
+
 type isSignDecisionRequest_Draft interface {
 	isSignDecisionRequest_Draft()
 }
@@ -1500,6 +1519,11 @@ type SignDecisionRequest_Hide struct {
 	Hide *HideDraft `protobuf:"bytes,19,opt,name=hide,proto3,oneof"`
 }
 
+type SignDecisionRequest_Rekey struct {
+	// As after the last Rekey; the answer holds the keyring as well.
+	Rekey *RekeyDraft `protobuf:"bytes,31,opt,name=rekey,proto3,oneof"`
+}
+
 func (*SignDecisionRequest_AddApp) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_RemoveApp) isSignDecisionRequest_Draft() {}
@@ -1534,6 +1558,152 @@ func (*SignDecisionRequest_SetRetention) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_Hide) isSignDecisionRequest_Draft() {}
 
+func (*SignDecisionRequest_Rekey) isSignDecisionRequest_Draft() {}
+
+// RekeyDraft gives the store the keys that Rekey has made.
+type RekeyDraft struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RekeyDraft) Reset() {
+	*x = RekeyDraft{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RekeyDraft) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RekeyDraft) ProtoMessage() {}
+
+func (x *RekeyDraft) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RekeyDraft.ProtoReflect.Descriptor instead.
+func (*RekeyDraft) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{15}
+}
+
+type RekeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// To begin, anew if need be.
+	SealedPassphrase []byte `protobuf:"bytes,1,opt,name=sealed_passphrase,json=sealedPassphrase,proto3" json:"sealed_passphrase,omitempty"`
+	// How long to go on, in milliseconds.
+	PeriodMs      uint32 `protobuf:"varint,2,opt,name=period_ms,json=periodMs,proto3" json:"period_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RekeyRequest) Reset() {
+	*x = RekeyRequest{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RekeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RekeyRequest) ProtoMessage() {}
+
+func (x *RekeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RekeyRequest.ProtoReflect.Descriptor instead.
+func (*RekeyRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *RekeyRequest) GetSealedPassphrase() []byte {
+	if x != nil {
+		return x.SealedPassphrase
+	}
+	return nil
+}
+
+func (x *RekeyRequest) GetPeriodMs() uint32 {
+	if x != nil {
+		return x.PeriodMs
+	}
+	return 0
+}
+
+type RekeyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many keys of epochs there are, and how many were wrapped.
+	Done          uint64 `protobuf:"varint,1,opt,name=done,proto3" json:"done,omitempty"`
+	Total         uint64 `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RekeyResponse) Reset() {
+	*x = RekeyResponse{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RekeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RekeyResponse) ProtoMessage() {}
+
+func (x *RekeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RekeyResponse.ProtoReflect.Descriptor instead.
+func (*RekeyResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *RekeyResponse) GetDone() uint64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *RekeyResponse) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
 // AppDraft is an app to be registered.
 type AppDraft struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -1548,7 +1718,7 @@ type AppDraft struct {
 
 func (x *AppDraft) Reset() {
 	*x = AppDraft{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[15]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1560,7 +1730,7 @@ func (x *AppDraft) String() string {
 func (*AppDraft) ProtoMessage() {}
 
 func (x *AppDraft) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[15]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1573,7 +1743,7 @@ func (x *AppDraft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppDraft.ProtoReflect.Descriptor instead.
 func (*AppDraft) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{15}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AppDraft) GetManifest() *Manifest {
@@ -1617,7 +1787,7 @@ type CredentialDraft struct {
 
 func (x *CredentialDraft) Reset() {
 	*x = CredentialDraft{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[16]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1629,7 +1799,7 @@ func (x *CredentialDraft) String() string {
 func (*CredentialDraft) ProtoMessage() {}
 
 func (x *CredentialDraft) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[16]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1642,7 +1812,7 @@ func (x *CredentialDraft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialDraft.ProtoReflect.Descriptor instead.
 func (*CredentialDraft) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{16}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CredentialDraft) GetBundleId() string {
@@ -1678,7 +1848,7 @@ type HideDraft struct {
 
 func (x *HideDraft) Reset() {
 	*x = HideDraft{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[17]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1690,7 +1860,7 @@ func (x *HideDraft) String() string {
 func (*HideDraft) ProtoMessage() {}
 
 func (x *HideDraft) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[17]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1703,7 +1873,7 @@ func (x *HideDraft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HideDraft.ProtoReflect.Descriptor instead.
 func (*HideDraft) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{17}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *HideDraft) GetDeletions() []*DeletedSamples {
@@ -1729,7 +1899,7 @@ type ErasureDraft struct {
 
 func (x *ErasureDraft) Reset() {
 	*x = ErasureDraft{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1741,7 +1911,7 @@ func (x *ErasureDraft) String() string {
 func (*ErasureDraft) ProtoMessage() {}
 
 func (x *ErasureDraft) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1754,7 +1924,7 @@ func (x *ErasureDraft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasureDraft.ProtoReflect.Descriptor instead.
 func (*ErasureDraft) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{18}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{21}
 }
 
 type SignDecisionResponse struct {
@@ -1766,7 +1936,7 @@ type SignDecisionResponse struct {
 
 func (x *SignDecisionResponse) Reset() {
 	*x = SignDecisionResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1778,7 +1948,7 @@ func (x *SignDecisionResponse) String() string {
 func (*SignDecisionResponse) ProtoMessage() {}
 
 func (x *SignDecisionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1791,7 +1961,7 @@ func (x *SignDecisionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignDecisionResponse.ProtoReflect.Descriptor instead.
 func (*SignDecisionResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SignDecisionResponse) GetDecision() *NewDecision {
@@ -1813,7 +1983,7 @@ type ReadDecisionsRequest struct {
 
 func (x *ReadDecisionsRequest) Reset() {
 	*x = ReadDecisionsRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1825,7 +1995,7 @@ func (x *ReadDecisionsRequest) String() string {
 func (*ReadDecisionsRequest) ProtoMessage() {}
 
 func (x *ReadDecisionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1838,7 +2008,7 @@ func (x *ReadDecisionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadDecisionsRequest.ProtoReflect.Descriptor instead.
 func (*ReadDecisionsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ReadDecisionsRequest) GetSequence() uint64 {
@@ -1865,7 +2035,7 @@ type ReadDecisionsResponse struct {
 
 func (x *ReadDecisionsResponse) Reset() {
 	*x = ReadDecisionsResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1877,7 +2047,7 @@ func (x *ReadDecisionsResponse) String() string {
 func (*ReadDecisionsResponse) ProtoMessage() {}
 
 func (x *ReadDecisionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1890,7 +2060,7 @@ func (x *ReadDecisionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadDecisionsResponse.ProtoReflect.Descriptor instead.
 func (*ReadDecisionsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ReadDecisionsResponse) GetDecisions() []*SignedDecision {
@@ -1909,7 +2079,7 @@ type ReadAppsRequest struct {
 
 func (x *ReadAppsRequest) Reset() {
 	*x = ReadAppsRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1921,7 +2091,7 @@ func (x *ReadAppsRequest) String() string {
 func (*ReadAppsRequest) ProtoMessage() {}
 
 func (x *ReadAppsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1934,7 +2104,7 @@ func (x *ReadAppsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadAppsRequest.ProtoReflect.Descriptor instead.
 func (*ReadAppsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ReadAppsRequest) GetSequence() uint64 {
@@ -1953,7 +2123,7 @@ type ReadAppsResponse struct {
 
 func (x *ReadAppsResponse) Reset() {
 	*x = ReadAppsResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1965,7 +2135,7 @@ func (x *ReadAppsResponse) String() string {
 func (*ReadAppsResponse) ProtoMessage() {}
 
 func (x *ReadAppsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1978,7 +2148,7 @@ func (x *ReadAppsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadAppsResponse.ProtoReflect.Descriptor instead.
 func (*ReadAppsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ReadAppsResponse) GetApps() []*App {
@@ -1997,7 +2167,7 @@ type ReadRequestsRequest struct {
 
 func (x *ReadRequestsRequest) Reset() {
 	*x = ReadRequestsRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2009,7 +2179,7 @@ func (x *ReadRequestsRequest) String() string {
 func (*ReadRequestsRequest) ProtoMessage() {}
 
 func (x *ReadRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2022,7 +2192,7 @@ func (x *ReadRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ReadRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReadRequestsRequest) GetSequence() uint64 {
@@ -2041,7 +2211,7 @@ type ReadRequestsResponse struct {
 
 func (x *ReadRequestsResponse) Reset() {
 	*x = ReadRequestsResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2053,7 +2223,7 @@ func (x *ReadRequestsResponse) String() string {
 func (*ReadRequestsResponse) ProtoMessage() {}
 
 func (x *ReadRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2066,7 +2236,7 @@ func (x *ReadRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ReadRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReadRequestsResponse) GetRequests() []*PendingRequest {
@@ -2088,7 +2258,7 @@ type AuditLogRequest struct {
 
 func (x *AuditLogRequest) Reset() {
 	*x = AuditLogRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[26]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2100,7 +2270,7 @@ func (x *AuditLogRequest) String() string {
 func (*AuditLogRequest) ProtoMessage() {}
 
 func (x *AuditLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[26]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2113,7 +2283,7 @@ func (x *AuditLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditLogRequest.ProtoReflect.Descriptor instead.
 func (*AuditLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *AuditLogRequest) GetFrom() uint64 {
@@ -2146,7 +2316,7 @@ type AuditLogResponse struct {
 
 func (x *AuditLogResponse) Reset() {
 	*x = AuditLogResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[27]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2158,7 +2328,7 @@ func (x *AuditLogResponse) String() string {
 func (*AuditLogResponse) ProtoMessage() {}
 
 func (x *AuditLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[27]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2171,7 +2341,7 @@ func (x *AuditLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditLogResponse.ProtoReflect.Descriptor instead.
 func (*AuditLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{27}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *AuditLogResponse) GetNext() uint64 {
@@ -2212,7 +2382,7 @@ type CosignCheckpointRequest struct {
 
 func (x *CosignCheckpointRequest) Reset() {
 	*x = CosignCheckpointRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[28]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2224,7 +2394,7 @@ func (x *CosignCheckpointRequest) String() string {
 func (*CosignCheckpointRequest) ProtoMessage() {}
 
 func (x *CosignCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[28]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2237,7 +2407,7 @@ func (x *CosignCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CosignCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*CosignCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{28}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CosignCheckpointRequest) GetCheckpoint() string {
@@ -2257,7 +2427,7 @@ type CosignCheckpointResponse struct {
 
 func (x *CosignCheckpointResponse) Reset() {
 	*x = CosignCheckpointResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[29]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2269,7 +2439,7 @@ func (x *CosignCheckpointResponse) String() string {
 func (*CosignCheckpointResponse) ProtoMessage() {}
 
 func (x *CosignCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[29]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2282,7 +2452,7 @@ func (x *CosignCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CosignCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*CosignCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{29}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CosignCheckpointResponse) GetCheckpoint() string {
@@ -2307,7 +2477,7 @@ type BeginErasureRequest struct {
 
 func (x *BeginErasureRequest) Reset() {
 	*x = BeginErasureRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[30]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2319,7 +2489,7 @@ func (x *BeginErasureRequest) String() string {
 func (*BeginErasureRequest) ProtoMessage() {}
 
 func (x *BeginErasureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[30]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2332,7 +2502,7 @@ func (x *BeginErasureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginErasureRequest.ProtoReflect.Descriptor instead.
 func (*BeginErasureRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{30}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *BeginErasureRequest) GetOrder() *ErasureOrdered {
@@ -2364,7 +2534,7 @@ type BeginErasureResponse struct {
 
 func (x *BeginErasureResponse) Reset() {
 	*x = BeginErasureResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[31]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2376,7 +2546,7 @@ func (x *BeginErasureResponse) String() string {
 func (*BeginErasureResponse) ProtoMessage() {}
 
 func (x *BeginErasureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[31]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2389,7 +2559,7 @@ func (x *BeginErasureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginErasureResponse.ProtoReflect.Descriptor instead.
 func (*BeginErasureResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{31}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{34}
 }
 
 type ResealRequest struct {
@@ -2402,7 +2572,7 @@ type ResealRequest struct {
 
 func (x *ResealRequest) Reset() {
 	*x = ResealRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[32]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2414,7 +2584,7 @@ func (x *ResealRequest) String() string {
 func (*ResealRequest) ProtoMessage() {}
 
 func (x *ResealRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[32]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2427,7 +2597,7 @@ func (x *ResealRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResealRequest.ProtoReflect.Descriptor instead.
 func (*ResealRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{32}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ResealRequest) GetAppended() []uint64 {
@@ -2455,7 +2625,7 @@ type ResealResponse struct {
 
 func (x *ResealResponse) Reset() {
 	*x = ResealResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[33]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2467,7 +2637,7 @@ func (x *ResealResponse) String() string {
 func (*ResealResponse) ProtoMessage() {}
 
 func (x *ResealResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[33]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2480,7 +2650,7 @@ func (x *ResealResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResealResponse.ProtoReflect.Descriptor instead.
 func (*ResealResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{33}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ResealResponse) GetResealed() []*Resealed {
@@ -2533,7 +2703,7 @@ type FinishErasureRequest struct {
 
 func (x *FinishErasureRequest) Reset() {
 	*x = FinishErasureRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[34]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2545,7 +2715,7 @@ func (x *FinishErasureRequest) String() string {
 func (*FinishErasureRequest) ProtoMessage() {}
 
 func (x *FinishErasureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[34]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2558,7 +2728,7 @@ func (x *FinishErasureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishErasureRequest.ProtoReflect.Descriptor instead.
 func (*FinishErasureRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{34}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{37}
 }
 
 type FinishErasureResponse struct {
@@ -2573,7 +2743,7 @@ type FinishErasureResponse struct {
 
 func (x *FinishErasureResponse) Reset() {
 	*x = FinishErasureResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[35]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2585,7 +2755,7 @@ func (x *FinishErasureResponse) String() string {
 func (*FinishErasureResponse) ProtoMessage() {}
 
 func (x *FinishErasureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[35]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2598,7 +2768,7 @@ func (x *FinishErasureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishErasureResponse.ProtoReflect.Descriptor instead.
 func (*FinishErasureResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{35}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *FinishErasureResponse) GetFinished() bool {
@@ -2631,7 +2801,7 @@ type ReadErasuresRequest struct {
 
 func (x *ReadErasuresRequest) Reset() {
 	*x = ReadErasuresRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[36]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2643,7 +2813,7 @@ func (x *ReadErasuresRequest) String() string {
 func (*ReadErasuresRequest) ProtoMessage() {}
 
 func (x *ReadErasuresRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[36]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2656,7 +2826,7 @@ func (x *ReadErasuresRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadErasuresRequest.ProtoReflect.Descriptor instead.
 func (*ReadErasuresRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{36}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ReadErasuresRequest) GetSequence() uint64 {
@@ -2678,7 +2848,7 @@ type ReadErasuresResponse struct {
 
 func (x *ReadErasuresResponse) Reset() {
 	*x = ReadErasuresResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[37]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2690,7 +2860,7 @@ func (x *ReadErasuresResponse) String() string {
 func (*ReadErasuresResponse) ProtoMessage() {}
 
 func (x *ReadErasuresResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[37]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2703,7 +2873,7 @@ func (x *ReadErasuresResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadErasuresResponse.ProtoReflect.Descriptor instead.
 func (*ReadErasuresResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{37}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ReadErasuresResponse) GetErasures() []*ErasureOrdered {
@@ -2728,7 +2898,7 @@ type CloseRequest struct {
 
 func (x *CloseRequest) Reset() {
 	*x = CloseRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[38]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2740,7 +2910,7 @@ func (x *CloseRequest) String() string {
 func (*CloseRequest) ProtoMessage() {}
 
 func (x *CloseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[38]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2753,7 +2923,7 @@ func (x *CloseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRequest.ProtoReflect.Descriptor instead.
 func (*CloseRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{38}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{41}
 }
 
 type CloseResponse struct {
@@ -2764,7 +2934,7 @@ type CloseResponse struct {
 
 func (x *CloseResponse) Reset() {
 	*x = CloseResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[39]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2776,7 +2946,7 @@ func (x *CloseResponse) String() string {
 func (*CloseResponse) ProtoMessage() {}
 
 func (x *CloseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[39]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2789,14 +2959,14 @@ func (x *CloseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseResponse.ProtoReflect.Descriptor instead.
 func (*CloseResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{39}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{42}
 }
 
 var File_healthledger_v1_projector_proto protoreflect.FileDescriptor
 
 const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\n" +
-	"\x1fhealthledger/v1/projector.proto\x12\x0fhealthledger.v1\x1a#healthledger/v1/authorization.proto\x1a healthledger/v1/disclosure.proto\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\x1a\x1bhealthledger/v1/owner.proto\x1a\x1ahealthledger/v1/past.proto\"\xfd\x02\n" +
+	"\x1fhealthledger/v1/projector.proto\x12\x0fhealthledger.v1\x1a#healthledger/v1/authorization.proto\x1a healthledger/v1/disclosure.proto\x1a\x1bhealthledger/v1/event.proto\x1a\x1chealthledger/v1/health.proto\x1a\x1bhealthledger/v1/owner.proto\x1a\x1ahealthledger/v1/past.proto\"\xa5\x03\n" +
 	"\x0fProjectorConfig\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x12\x1c\n" +
 	"\tdirectory\x18\x02 \x01(\tR\tdirectory\x12\x19\n" +
@@ -2809,7 +2979,8 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x10nats_server_name\x18\n" +
 	" \x01(\tR\x0enatsServerName\x12\x1b\n" +
 	"\towner_key\x18\x06 \x01(\fR\bownerKey\x12\x1b\n" +
-	"\tstore_key\x18\a \x01(\fR\bstoreKey\x12=\n" +
+	"\tstore_key\x18\a \x01(\fR\bstoreKey\x12&\n" +
+	"\x0ffirst_owner_key\x18\f \x01(\fR\rfirstOwnerKey\x12=\n" +
 	"\tdecisions\x18\v \x03(\v2\x1f.healthledger.v1.SignedDecisionR\tdecisions\"\x0e\n" +
 	"\fOfferRequest\".\n" +
 	"\rOfferResponse\x12\x1d\n" +
@@ -2887,7 +3058,7 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x10\n" +
 	"\x03app\x18\x03 \x01(\x04R\x03app\x12\x14\n" +
-	"\x05after\x18\x04 \x01(\x04R\x05after\"\x87\n" +
+	"\x05after\x18\x04 \x01(\x04R\x05after\"\xbc\n" +
 	"\n" +
 	"\x13SignDecisionRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x124\n" +
@@ -2910,8 +3081,17 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\fenrol_device\x18\x1e \x01(\v2\x1f.healthledger.v1.DeviceEnrolledH\x00R\venrolDevice\x12B\n" +
 	"\ferase_epochs\x18\x11 \x01(\v2\x1d.healthledger.v1.ErasureDraftH\x00R\veraseEpochs\x12D\n" +
 	"\rset_retention\x18\x12 \x01(\v2\x1d.healthledger.v1.RetentionSetH\x00R\fsetRetention\x120\n" +
-	"\x04hide\x18\x13 \x01(\v2\x1a.healthledger.v1.HideDraftH\x00R\x04hideB\a\n" +
-	"\x05draft\"\x86\x01\n" +
+	"\x04hide\x18\x13 \x01(\v2\x1a.healthledger.v1.HideDraftH\x00R\x04hide\x123\n" +
+	"\x05rekey\x18\x1f \x01(\v2\x1b.healthledger.v1.RekeyDraftH\x00R\x05rekeyB\a\n" +
+	"\x05draft\"\f\n" +
+	"\n" +
+	"RekeyDraft\"X\n" +
+	"\fRekeyRequest\x12+\n" +
+	"\x11sealed_passphrase\x18\x01 \x01(\fR\x10sealedPassphrase\x12\x1b\n" +
+	"\tperiod_ms\x18\x02 \x01(\rR\bperiodMs\"9\n" +
+	"\rRekeyResponse\x12\x12\n" +
+	"\x04done\x18\x01 \x01(\x04R\x04done\x12\x14\n" +
+	"\x05total\x18\x02 \x01(\x04R\x05total\"\x86\x01\n" +
 	"\bAppDraft\x125\n" +
 	"\bmanifest\x18\x01 \x01(\v2\x19.healthledger.v1.ManifestR\bmanifest\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x1d\n" +
@@ -2983,7 +3163,7 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\berasures\x18\x01 \x03(\v2\x1f.healthledger.v1.ErasureOrderedR\berasures\x12;\n" +
 	"\tretention\x18\x02 \x03(\v2\x1d.healthledger.v1.RetentionSetR\tretention\"\x0e\n" +
 	"\fCloseRequest\"\x0f\n" +
-	"\rCloseResponse2\x84\n" +
+	"\rCloseResponse2\xcc\n" +
 	"\n" +
 	"\x10ProjectorService\x12F\n" +
 	"\x05Offer\x12\x1d.healthledger.v1.OfferRequest\x1a\x1e.healthledger.v1.OfferResponse\x12C\n" +
@@ -2991,7 +3171,8 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\aAdvance\x12\x1f.healthledger.v1.AdvanceRequest\x1a .healthledger.v1.AdvanceResponse\x12C\n" +
 	"\x04Read\x12\x1c.healthledger.v1.ReadRequest\x1a\x1d.healthledger.v1.ReadResponse\x12[\n" +
 	"\fSignDecision\x12$.healthledger.v1.SignDecisionRequest\x1a%.healthledger.v1.SignDecisionResponse\x12^\n" +
-	"\rReadDecisions\x12%.healthledger.v1.ReadDecisionsRequest\x1a&.healthledger.v1.ReadDecisionsResponse\x12O\n" +
+	"\rReadDecisions\x12%.healthledger.v1.ReadDecisionsRequest\x1a&.healthledger.v1.ReadDecisionsResponse\x12F\n" +
+	"\x05Rekey\x12\x1d.healthledger.v1.RekeyRequest\x1a\x1e.healthledger.v1.RekeyResponse\x12O\n" +
 	"\bReadApps\x12 .healthledger.v1.ReadAppsRequest\x1a!.healthledger.v1.ReadAppsResponse\x12[\n" +
 	"\fReadRequests\x12$.healthledger.v1.ReadRequestsRequest\x1a%.healthledger.v1.ReadRequestsResponse\x12O\n" +
 	"\bAuditLog\x12 .healthledger.v1.AuditLogRequest\x1a!.healthledger.v1.AuditLogResponse\x12g\n" +
@@ -3014,7 +3195,7 @@ func file_healthledger_v1_projector_proto_rawDescGZIP() []byte {
 	return file_healthledger_v1_projector_proto_rawDescData
 }
 
-var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*ProjectorConfig)(nil),            // 0: healthledger.v1.ProjectorConfig
 	(*OfferRequest)(nil),               // 1: healthledger.v1.OfferRequest
@@ -3031,159 +3212,165 @@ var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*DueResponse)(nil),                // 12: healthledger.v1.DueResponse
 	(*DueUpdate)(nil),                  // 13: healthledger.v1.DueUpdate
 	(*SignDecisionRequest)(nil),        // 14: healthledger.v1.SignDecisionRequest
-	(*AppDraft)(nil),                   // 15: healthledger.v1.AppDraft
-	(*CredentialDraft)(nil),            // 16: healthledger.v1.CredentialDraft
-	(*HideDraft)(nil),                  // 17: healthledger.v1.HideDraft
-	(*ErasureDraft)(nil),               // 18: healthledger.v1.ErasureDraft
-	(*SignDecisionResponse)(nil),       // 19: healthledger.v1.SignDecisionResponse
-	(*ReadDecisionsRequest)(nil),       // 20: healthledger.v1.ReadDecisionsRequest
-	(*ReadDecisionsResponse)(nil),      // 21: healthledger.v1.ReadDecisionsResponse
-	(*ReadAppsRequest)(nil),            // 22: healthledger.v1.ReadAppsRequest
-	(*ReadAppsResponse)(nil),           // 23: healthledger.v1.ReadAppsResponse
-	(*ReadRequestsRequest)(nil),        // 24: healthledger.v1.ReadRequestsRequest
-	(*ReadRequestsResponse)(nil),       // 25: healthledger.v1.ReadRequestsResponse
-	(*AuditLogRequest)(nil),            // 26: healthledger.v1.AuditLogRequest
-	(*AuditLogResponse)(nil),           // 27: healthledger.v1.AuditLogResponse
-	(*CosignCheckpointRequest)(nil),    // 28: healthledger.v1.CosignCheckpointRequest
-	(*CosignCheckpointResponse)(nil),   // 29: healthledger.v1.CosignCheckpointResponse
-	(*BeginErasureRequest)(nil),        // 30: healthledger.v1.BeginErasureRequest
-	(*BeginErasureResponse)(nil),       // 31: healthledger.v1.BeginErasureResponse
-	(*ResealRequest)(nil),              // 32: healthledger.v1.ResealRequest
-	(*ResealResponse)(nil),             // 33: healthledger.v1.ResealResponse
-	(*FinishErasureRequest)(nil),       // 34: healthledger.v1.FinishErasureRequest
-	(*FinishErasureResponse)(nil),      // 35: healthledger.v1.FinishErasureResponse
-	(*ReadErasuresRequest)(nil),        // 36: healthledger.v1.ReadErasuresRequest
-	(*ReadErasuresResponse)(nil),       // 37: healthledger.v1.ReadErasuresResponse
-	(*CloseRequest)(nil),               // 38: healthledger.v1.CloseRequest
-	(*CloseResponse)(nil),              // 39: healthledger.v1.CloseResponse
-	(*SignedDecision)(nil),             // 40: healthledger.v1.SignedDecision
-	(*DisclosureBegun)(nil),            // 41: healthledger.v1.DisclosureBegun
-	(*QuerySamplesRequest)(nil),        // 42: healthledger.v1.QuerySamplesRequest
-	(*QueryChangesRequest)(nil),        // 43: healthledger.v1.QueryChangesRequest
-	(*QueryStatisticsRequest)(nil),     // 44: healthledger.v1.QueryStatisticsRequest
-	(*QueryPayloadRequest)(nil),        // 45: healthledger.v1.QueryPayloadRequest
-	(*QuerySourcesRequest)(nil),        // 46: healthledger.v1.QuerySourcesRequest
-	(*QueryPreferredUnitsRequest)(nil), // 47: healthledger.v1.QueryPreferredUnitsRequest
-	(*GetRequestStatusRequest)(nil),    // 48: healthledger.v1.GetRequestStatusRequest
-	(*ListAccessRequest)(nil),          // 49: healthledger.v1.ListAccessRequest
-	(*SummarizeAccessRequest)(nil),     // 50: healthledger.v1.SummarizeAccessRequest
-	(*ListDisclosuresRequest)(nil),     // 51: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 52: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 53: healthledger.v1.OpenExportRequest
-	(*ListObjectsRequest)(nil),         // 54: healthledger.v1.ListObjectsRequest
-	(*ReadLogRequest)(nil),             // 55: healthledger.v1.ReadLogRequest
-	(*ReplayRequest)(nil),              // 56: healthledger.v1.ReplayRequest
-	(*OpenPastRequest)(nil),            // 57: healthledger.v1.OpenPastRequest
-	(*DisclosureCount)(nil),            // 58: healthledger.v1.DisclosureCount
-	(*RemoveAppRequest)(nil),           // 59: healthledger.v1.RemoveAppRequest
-	(*DecideRequest)(nil),              // 60: healthledger.v1.DecideRequest
-	(*PolicySet)(nil),                  // 61: healthledger.v1.PolicySet
-	(*SourceOrderSet)(nil),             // 62: healthledger.v1.SourceOrderSet
-	(*PreferredUnitsSet)(nil),          // 63: healthledger.v1.PreferredUnitsSet
-	(*OwnerDeleted)(nil),               // 64: healthledger.v1.OwnerDeleted
-	(*UpdateAppRequest)(nil),           // 65: healthledger.v1.UpdateAppRequest
-	(*DecideObjectsRequest)(nil),       // 66: healthledger.v1.DecideObjectsRequest
-	(*GrantDisclosureRequest)(nil),     // 67: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 68: healthledger.v1.RevokeDisclosureRequest
-	(*ChangePassphraseRequest)(nil),    // 69: healthledger.v1.ChangePassphraseRequest
-	(*DeviceEnrolled)(nil),             // 70: healthledger.v1.DeviceEnrolled
-	(*RetentionSet)(nil),               // 71: healthledger.v1.RetentionSet
-	(*Manifest)(nil),                   // 72: healthledger.v1.Manifest
-	(*DeletedSamples)(nil),             // 73: healthledger.v1.DeletedSamples
-	(*NewDecision)(nil),                // 74: healthledger.v1.NewDecision
-	(*App)(nil),                        // 75: healthledger.v1.App
-	(*PendingRequest)(nil),             // 76: healthledger.v1.PendingRequest
-	(*LogFault)(nil),                   // 77: healthledger.v1.LogFault
-	(*ErasureOrdered)(nil),             // 78: healthledger.v1.ErasureOrdered
-	(*Resealed)(nil),                   // 79: healthledger.v1.Resealed
+	(*RekeyDraft)(nil),                 // 15: healthledger.v1.RekeyDraft
+	(*RekeyRequest)(nil),               // 16: healthledger.v1.RekeyRequest
+	(*RekeyResponse)(nil),              // 17: healthledger.v1.RekeyResponse
+	(*AppDraft)(nil),                   // 18: healthledger.v1.AppDraft
+	(*CredentialDraft)(nil),            // 19: healthledger.v1.CredentialDraft
+	(*HideDraft)(nil),                  // 20: healthledger.v1.HideDraft
+	(*ErasureDraft)(nil),               // 21: healthledger.v1.ErasureDraft
+	(*SignDecisionResponse)(nil),       // 22: healthledger.v1.SignDecisionResponse
+	(*ReadDecisionsRequest)(nil),       // 23: healthledger.v1.ReadDecisionsRequest
+	(*ReadDecisionsResponse)(nil),      // 24: healthledger.v1.ReadDecisionsResponse
+	(*ReadAppsRequest)(nil),            // 25: healthledger.v1.ReadAppsRequest
+	(*ReadAppsResponse)(nil),           // 26: healthledger.v1.ReadAppsResponse
+	(*ReadRequestsRequest)(nil),        // 27: healthledger.v1.ReadRequestsRequest
+	(*ReadRequestsResponse)(nil),       // 28: healthledger.v1.ReadRequestsResponse
+	(*AuditLogRequest)(nil),            // 29: healthledger.v1.AuditLogRequest
+	(*AuditLogResponse)(nil),           // 30: healthledger.v1.AuditLogResponse
+	(*CosignCheckpointRequest)(nil),    // 31: healthledger.v1.CosignCheckpointRequest
+	(*CosignCheckpointResponse)(nil),   // 32: healthledger.v1.CosignCheckpointResponse
+	(*BeginErasureRequest)(nil),        // 33: healthledger.v1.BeginErasureRequest
+	(*BeginErasureResponse)(nil),       // 34: healthledger.v1.BeginErasureResponse
+	(*ResealRequest)(nil),              // 35: healthledger.v1.ResealRequest
+	(*ResealResponse)(nil),             // 36: healthledger.v1.ResealResponse
+	(*FinishErasureRequest)(nil),       // 37: healthledger.v1.FinishErasureRequest
+	(*FinishErasureResponse)(nil),      // 38: healthledger.v1.FinishErasureResponse
+	(*ReadErasuresRequest)(nil),        // 39: healthledger.v1.ReadErasuresRequest
+	(*ReadErasuresResponse)(nil),       // 40: healthledger.v1.ReadErasuresResponse
+	(*CloseRequest)(nil),               // 41: healthledger.v1.CloseRequest
+	(*CloseResponse)(nil),              // 42: healthledger.v1.CloseResponse
+	(*SignedDecision)(nil),             // 43: healthledger.v1.SignedDecision
+	(*DisclosureBegun)(nil),            // 44: healthledger.v1.DisclosureBegun
+	(*QuerySamplesRequest)(nil),        // 45: healthledger.v1.QuerySamplesRequest
+	(*QueryChangesRequest)(nil),        // 46: healthledger.v1.QueryChangesRequest
+	(*QueryStatisticsRequest)(nil),     // 47: healthledger.v1.QueryStatisticsRequest
+	(*QueryPayloadRequest)(nil),        // 48: healthledger.v1.QueryPayloadRequest
+	(*QuerySourcesRequest)(nil),        // 49: healthledger.v1.QuerySourcesRequest
+	(*QueryPreferredUnitsRequest)(nil), // 50: healthledger.v1.QueryPreferredUnitsRequest
+	(*GetRequestStatusRequest)(nil),    // 51: healthledger.v1.GetRequestStatusRequest
+	(*ListAccessRequest)(nil),          // 52: healthledger.v1.ListAccessRequest
+	(*SummarizeAccessRequest)(nil),     // 53: healthledger.v1.SummarizeAccessRequest
+	(*ListDisclosuresRequest)(nil),     // 54: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 55: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 56: healthledger.v1.OpenExportRequest
+	(*ListObjectsRequest)(nil),         // 57: healthledger.v1.ListObjectsRequest
+	(*ReadLogRequest)(nil),             // 58: healthledger.v1.ReadLogRequest
+	(*ReplayRequest)(nil),              // 59: healthledger.v1.ReplayRequest
+	(*OpenPastRequest)(nil),            // 60: healthledger.v1.OpenPastRequest
+	(*DisclosureCount)(nil),            // 61: healthledger.v1.DisclosureCount
+	(*RemoveAppRequest)(nil),           // 62: healthledger.v1.RemoveAppRequest
+	(*DecideRequest)(nil),              // 63: healthledger.v1.DecideRequest
+	(*PolicySet)(nil),                  // 64: healthledger.v1.PolicySet
+	(*SourceOrderSet)(nil),             // 65: healthledger.v1.SourceOrderSet
+	(*PreferredUnitsSet)(nil),          // 66: healthledger.v1.PreferredUnitsSet
+	(*OwnerDeleted)(nil),               // 67: healthledger.v1.OwnerDeleted
+	(*UpdateAppRequest)(nil),           // 68: healthledger.v1.UpdateAppRequest
+	(*DecideObjectsRequest)(nil),       // 69: healthledger.v1.DecideObjectsRequest
+	(*GrantDisclosureRequest)(nil),     // 70: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 71: healthledger.v1.RevokeDisclosureRequest
+	(*ChangePassphraseRequest)(nil),    // 72: healthledger.v1.ChangePassphraseRequest
+	(*DeviceEnrolled)(nil),             // 73: healthledger.v1.DeviceEnrolled
+	(*RetentionSet)(nil),               // 74: healthledger.v1.RetentionSet
+	(*Manifest)(nil),                   // 75: healthledger.v1.Manifest
+	(*DeletedSamples)(nil),             // 76: healthledger.v1.DeletedSamples
+	(*NewDecision)(nil),                // 77: healthledger.v1.NewDecision
+	(*App)(nil),                        // 78: healthledger.v1.App
+	(*PendingRequest)(nil),             // 79: healthledger.v1.PendingRequest
+	(*LogFault)(nil),                   // 80: healthledger.v1.LogFault
+	(*ErasureOrdered)(nil),             // 81: healthledger.v1.ErasureOrdered
+	(*Resealed)(nil),                   // 82: healthledger.v1.Resealed
 }
 var file_healthledger_v1_projector_proto_depIdxs = []int32{
-	40, // 0: healthledger.v1.ProjectorConfig.decisions:type_name -> healthledger.v1.SignedDecision
-	41, // 1: healthledger.v1.Reader.disclosure:type_name -> healthledger.v1.DisclosureBegun
+	43, // 0: healthledger.v1.ProjectorConfig.decisions:type_name -> healthledger.v1.SignedDecision
+	44, // 1: healthledger.v1.Reader.disclosure:type_name -> healthledger.v1.DisclosureBegun
 	7,  // 2: healthledger.v1.ReadRequest.reader:type_name -> healthledger.v1.Reader
-	42, // 3: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
-	43, // 4: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
-	44, // 5: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
-	45, // 6: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
-	46, // 7: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
-	47, // 8: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
+	45, // 3: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
+	46, // 4: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
+	47, // 5: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
+	48, // 6: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
+	49, // 7: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
+	50, // 8: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
 	9,  // 9: healthledger.v1.ReadRequest.outcome:type_name -> healthledger.v1.Outcome
 	11, // 10: healthledger.v1.ReadRequest.due:type_name -> healthledger.v1.DueRequest
-	48, // 11: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
-	49, // 12: healthledger.v1.ReadRequest.access:type_name -> healthledger.v1.ListAccessRequest
-	50, // 13: healthledger.v1.ReadRequest.access_summary:type_name -> healthledger.v1.SummarizeAccessRequest
-	51, // 14: healthledger.v1.ReadRequest.disclosures:type_name -> healthledger.v1.ListDisclosuresRequest
-	52, // 15: healthledger.v1.ReadRequest.account:type_name -> healthledger.v1.AccountDisclosuresRequest
-	53, // 16: healthledger.v1.ReadRequest.open_export:type_name -> healthledger.v1.OpenExportRequest
-	54, // 17: healthledger.v1.ReadRequest.objects:type_name -> healthledger.v1.ListObjectsRequest
-	55, // 18: healthledger.v1.ReadRequest.read_log:type_name -> healthledger.v1.ReadLogRequest
-	56, // 19: healthledger.v1.ReadRequest.replay:type_name -> healthledger.v1.ReplayRequest
-	57, // 20: healthledger.v1.ReadRequest.open_past:type_name -> healthledger.v1.OpenPastRequest
-	58, // 21: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
+	51, // 11: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
+	52, // 12: healthledger.v1.ReadRequest.access:type_name -> healthledger.v1.ListAccessRequest
+	53, // 13: healthledger.v1.ReadRequest.access_summary:type_name -> healthledger.v1.SummarizeAccessRequest
+	54, // 14: healthledger.v1.ReadRequest.disclosures:type_name -> healthledger.v1.ListDisclosuresRequest
+	55, // 15: healthledger.v1.ReadRequest.account:type_name -> healthledger.v1.AccountDisclosuresRequest
+	56, // 16: healthledger.v1.ReadRequest.open_export:type_name -> healthledger.v1.OpenExportRequest
+	57, // 17: healthledger.v1.ReadRequest.objects:type_name -> healthledger.v1.ListObjectsRequest
+	58, // 18: healthledger.v1.ReadRequest.read_log:type_name -> healthledger.v1.ReadLogRequest
+	59, // 19: healthledger.v1.ReadRequest.replay:type_name -> healthledger.v1.ReplayRequest
+	60, // 20: healthledger.v1.ReadRequest.open_past:type_name -> healthledger.v1.OpenPastRequest
+	61, // 21: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
 	13, // 22: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
-	15, // 23: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
-	59, // 24: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
-	60, // 25: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
-	61, // 26: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
-	62, // 27: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
-	63, // 28: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
-	64, // 29: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
-	65, // 30: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
-	66, // 31: healthledger.v1.SignDecisionRequest.decide_objects:type_name -> healthledger.v1.DecideObjectsRequest
-	67, // 32: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
-	68, // 33: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
-	16, // 34: healthledger.v1.SignDecisionRequest.replace_credential:type_name -> healthledger.v1.CredentialDraft
-	69, // 35: healthledger.v1.SignDecisionRequest.change_passphrase:type_name -> healthledger.v1.ChangePassphraseRequest
-	70, // 36: healthledger.v1.SignDecisionRequest.enrol_device:type_name -> healthledger.v1.DeviceEnrolled
-	18, // 37: healthledger.v1.SignDecisionRequest.erase_epochs:type_name -> healthledger.v1.ErasureDraft
-	71, // 38: healthledger.v1.SignDecisionRequest.set_retention:type_name -> healthledger.v1.RetentionSet
-	17, // 39: healthledger.v1.SignDecisionRequest.hide:type_name -> healthledger.v1.HideDraft
-	72, // 40: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
-	73, // 41: healthledger.v1.HideDraft.deletions:type_name -> healthledger.v1.DeletedSamples
-	74, // 42: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
-	40, // 43: healthledger.v1.ReadDecisionsResponse.decisions:type_name -> healthledger.v1.SignedDecision
-	75, // 44: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
-	76, // 45: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	77, // 46: healthledger.v1.AuditLogResponse.faults:type_name -> healthledger.v1.LogFault
-	78, // 47: healthledger.v1.BeginErasureRequest.order:type_name -> healthledger.v1.ErasureOrdered
-	79, // 48: healthledger.v1.ResealResponse.resealed:type_name -> healthledger.v1.Resealed
-	78, // 49: healthledger.v1.ReadErasuresResponse.erasures:type_name -> healthledger.v1.ErasureOrdered
-	71, // 50: healthledger.v1.ReadErasuresResponse.retention:type_name -> healthledger.v1.RetentionSet
-	1,  // 51: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
-	3,  // 52: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
-	5,  // 53: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
-	8,  // 54: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
-	14, // 55: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
-	20, // 56: healthledger.v1.ProjectorService.ReadDecisions:input_type -> healthledger.v1.ReadDecisionsRequest
-	22, // 57: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
-	24, // 58: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
-	26, // 59: healthledger.v1.ProjectorService.AuditLog:input_type -> healthledger.v1.AuditLogRequest
-	28, // 60: healthledger.v1.ProjectorService.CosignCheckpoint:input_type -> healthledger.v1.CosignCheckpointRequest
-	30, // 61: healthledger.v1.ProjectorService.BeginErasure:input_type -> healthledger.v1.BeginErasureRequest
-	32, // 62: healthledger.v1.ProjectorService.Reseal:input_type -> healthledger.v1.ResealRequest
-	34, // 63: healthledger.v1.ProjectorService.FinishErasure:input_type -> healthledger.v1.FinishErasureRequest
-	36, // 64: healthledger.v1.ProjectorService.ReadErasures:input_type -> healthledger.v1.ReadErasuresRequest
-	38, // 65: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
-	2,  // 66: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
-	4,  // 67: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
-	6,  // 68: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
-	10, // 69: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
-	19, // 70: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
-	21, // 71: healthledger.v1.ProjectorService.ReadDecisions:output_type -> healthledger.v1.ReadDecisionsResponse
-	23, // 72: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
-	25, // 73: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
-	27, // 74: healthledger.v1.ProjectorService.AuditLog:output_type -> healthledger.v1.AuditLogResponse
-	29, // 75: healthledger.v1.ProjectorService.CosignCheckpoint:output_type -> healthledger.v1.CosignCheckpointResponse
-	31, // 76: healthledger.v1.ProjectorService.BeginErasure:output_type -> healthledger.v1.BeginErasureResponse
-	33, // 77: healthledger.v1.ProjectorService.Reseal:output_type -> healthledger.v1.ResealResponse
-	35, // 78: healthledger.v1.ProjectorService.FinishErasure:output_type -> healthledger.v1.FinishErasureResponse
-	37, // 79: healthledger.v1.ProjectorService.ReadErasures:output_type -> healthledger.v1.ReadErasuresResponse
-	39, // 80: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
-	66, // [66:81] is the sub-list for method output_type
-	51, // [51:66] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	18, // 23: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
+	62, // 24: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
+	63, // 25: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
+	64, // 26: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
+	65, // 27: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
+	66, // 28: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
+	67, // 29: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
+	68, // 30: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
+	69, // 31: healthledger.v1.SignDecisionRequest.decide_objects:type_name -> healthledger.v1.DecideObjectsRequest
+	70, // 32: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
+	71, // 33: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
+	19, // 34: healthledger.v1.SignDecisionRequest.replace_credential:type_name -> healthledger.v1.CredentialDraft
+	72, // 35: healthledger.v1.SignDecisionRequest.change_passphrase:type_name -> healthledger.v1.ChangePassphraseRequest
+	73, // 36: healthledger.v1.SignDecisionRequest.enrol_device:type_name -> healthledger.v1.DeviceEnrolled
+	21, // 37: healthledger.v1.SignDecisionRequest.erase_epochs:type_name -> healthledger.v1.ErasureDraft
+	74, // 38: healthledger.v1.SignDecisionRequest.set_retention:type_name -> healthledger.v1.RetentionSet
+	20, // 39: healthledger.v1.SignDecisionRequest.hide:type_name -> healthledger.v1.HideDraft
+	15, // 40: healthledger.v1.SignDecisionRequest.rekey:type_name -> healthledger.v1.RekeyDraft
+	75, // 41: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
+	76, // 42: healthledger.v1.HideDraft.deletions:type_name -> healthledger.v1.DeletedSamples
+	77, // 43: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
+	43, // 44: healthledger.v1.ReadDecisionsResponse.decisions:type_name -> healthledger.v1.SignedDecision
+	78, // 45: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
+	79, // 46: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	80, // 47: healthledger.v1.AuditLogResponse.faults:type_name -> healthledger.v1.LogFault
+	81, // 48: healthledger.v1.BeginErasureRequest.order:type_name -> healthledger.v1.ErasureOrdered
+	82, // 49: healthledger.v1.ResealResponse.resealed:type_name -> healthledger.v1.Resealed
+	81, // 50: healthledger.v1.ReadErasuresResponse.erasures:type_name -> healthledger.v1.ErasureOrdered
+	74, // 51: healthledger.v1.ReadErasuresResponse.retention:type_name -> healthledger.v1.RetentionSet
+	1,  // 52: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
+	3,  // 53: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
+	5,  // 54: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
+	8,  // 55: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
+	14, // 56: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
+	23, // 57: healthledger.v1.ProjectorService.ReadDecisions:input_type -> healthledger.v1.ReadDecisionsRequest
+	16, // 58: healthledger.v1.ProjectorService.Rekey:input_type -> healthledger.v1.RekeyRequest
+	25, // 59: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
+	27, // 60: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
+	29, // 61: healthledger.v1.ProjectorService.AuditLog:input_type -> healthledger.v1.AuditLogRequest
+	31, // 62: healthledger.v1.ProjectorService.CosignCheckpoint:input_type -> healthledger.v1.CosignCheckpointRequest
+	33, // 63: healthledger.v1.ProjectorService.BeginErasure:input_type -> healthledger.v1.BeginErasureRequest
+	35, // 64: healthledger.v1.ProjectorService.Reseal:input_type -> healthledger.v1.ResealRequest
+	37, // 65: healthledger.v1.ProjectorService.FinishErasure:input_type -> healthledger.v1.FinishErasureRequest
+	39, // 66: healthledger.v1.ProjectorService.ReadErasures:input_type -> healthledger.v1.ReadErasuresRequest
+	41, // 67: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
+	2,  // 68: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
+	4,  // 69: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
+	6,  // 70: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
+	10, // 71: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
+	22, // 72: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
+	24, // 73: healthledger.v1.ProjectorService.ReadDecisions:output_type -> healthledger.v1.ReadDecisionsResponse
+	17, // 74: healthledger.v1.ProjectorService.Rekey:output_type -> healthledger.v1.RekeyResponse
+	26, // 75: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
+	28, // 76: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
+	30, // 77: healthledger.v1.ProjectorService.AuditLog:output_type -> healthledger.v1.AuditLogResponse
+	32, // 78: healthledger.v1.ProjectorService.CosignCheckpoint:output_type -> healthledger.v1.CosignCheckpointResponse
+	34, // 79: healthledger.v1.ProjectorService.BeginErasure:output_type -> healthledger.v1.BeginErasureResponse
+	36, // 80: healthledger.v1.ProjectorService.Reseal:output_type -> healthledger.v1.ResealResponse
+	38, // 81: healthledger.v1.ProjectorService.FinishErasure:output_type -> healthledger.v1.FinishErasureResponse
+	40, // 82: healthledger.v1.ProjectorService.ReadErasures:output_type -> healthledger.v1.ReadErasuresResponse
+	42, // 83: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
+	68, // [68:84] is the sub-list for method output_type
+	52, // [52:68] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_projector_proto_init() }
@@ -3235,6 +3422,7 @@ func file_healthledger_v1_projector_proto_init() {
 		(*SignDecisionRequest_EraseEpochs)(nil),
 		(*SignDecisionRequest_SetRetention)(nil),
 		(*SignDecisionRequest_Hide)(nil),
+		(*SignDecisionRequest_Rekey)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3242,7 +3430,7 @@ func file_healthledger_v1_projector_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_projector_proto_rawDesc), len(file_healthledger_v1_projector_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   40,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
