@@ -248,11 +248,15 @@ func (e *erasure) rebuilding(o *openStore) <-chan struct{} {
 	e.rebuilt = make(chan struct{})
 	o.done.Go(func() {
 		defer close(e.rebuilt)
-		err := o.rebuild(o.ctx, func(at progress) {
-			e.mu.Lock()
-			defer e.mu.Unlock()
-			e.done, e.total = at.done, at.total
-		})
+		// Views of the past that were made before it have what is erased.
+		err := o.alone(o.ctx, func(context.Context) error { return o.closePasts() })
+		if err == nil {
+			err = o.rebuild(o.ctx, func(at progress) {
+				e.mu.Lock()
+				defer e.mu.Unlock()
+				e.done, e.total = at.done, at.total
+			})
+		}
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.err = err

@@ -15,6 +15,7 @@ import (
 	"healthledger/ledger/seal"
 	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
 )
 
 // eraser is what a daemon does to erase: it runs a store and its projector.
@@ -415,6 +416,45 @@ func TestAnErasureCanBeRepeatedWhereverItEnded(t *testing.T) {
 				t.Errorf("%d keys of what is left of %d erasures, %v", len(wraps), len(h.store.State().Erasures()), err)
 			}
 		})
+	}
+}
+
+// pastSteps are how many samples of stepCount a view of the past answers with.
+func pastSteps(t testing.TB, s *service, session string) (int, error) {
+	t.Helper()
+	out, err := s.Read(t.Context(), &pb.ReadRequest{
+		Reader: &pb.Reader{Past: session}, Query: &pb.ReadRequest_Samples{Samples: &pb.QuerySamplesRequest{Types: []string{"stepCount"}}},
+	})
+	if err != nil {
+		return 0, err
+	}
+	return len(answer[pb.QuerySamplesResponse](out).GetSamples()), nil
+}
+
+// The past has no more of what is erased, whether it was open before or not.
+func TestThePastForgetsWhatIsErased(t *testing.T) {
+	h := newHouse(t)
+	h.save(t, 0, 10)
+	e := erasing(t, h)
+	before := &pb.OpenPastRequest{AsOf: &pb.OpenPastRequest_Sequence{Sequence: e.head()}}
+	opened, err := opensPast(t, e.service, before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := pastSteps(t, e.service, opened.GetSession()); err != nil || n != 10 {
+		t.Fatal(n, err)
+	}
+	if samples, err := e.erase(minutes(t, "stepCount", 2, 5)); err != nil || samples != 3 {
+		t.Fatal(samples, err)
+	}
+	if n, err := pastSteps(t, e.service, opened.GetSession()); rpc.Detail(err).GetField() != "session" {
+		t.Errorf("the past that was open has %d samples, %v", n, err)
+	}
+	if opened, err = opensPast(t, e.service, before); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := pastSteps(t, e.service, opened.GetSession()); err != nil || n != 7 {
+		t.Errorf("the past has %d samples, %v", n, err)
 	}
 }
 

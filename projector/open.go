@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -223,14 +221,7 @@ func (o *openStore) close() error {
 	o.stop()
 	o.done.Wait()
 	o.building <- struct{}{} // for good
-	o.mu.Lock()
-	pasts := slices.Collect(maps.Values(o.pasts))
-	o.mu.Unlock()
-	var err error
-	for _, v := range pasts {
-		err = errors.Join(err, o.closePast(v))
-	}
-	err = errors.Join(err, o.live.close())
+	err := errors.Join(o.closePasts(), o.live.close())
 	if damage(err) {
 		// The next unlock rebuilds it.
 		err = errors.Join(o.directory.DestroyViewKey(), o.removeViews(""))

@@ -3,7 +3,10 @@ package projector
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -162,6 +165,18 @@ func (o *openStore) closePast(v *past) error {
 	case <-o.ctx.Done():
 	}
 	return v.remove()
+}
+
+// closePasts removes all views of the past.
+func (o *openStore) closePasts() error {
+	o.mu.Lock()
+	pasts := slices.Collect(maps.Values(o.pasts))
+	o.mu.Unlock()
+	var err error
+	for _, v := range pasts {
+		err = errors.Join(err, o.closePast(v))
+	}
+	return err
 }
 
 // admitPast returns the session of a reader of a view of the past.
