@@ -19,25 +19,41 @@ import (
 
 // catchUp brings the head and the decisions up to the end of the log. What comes after
 // the head must be this daemon's own writing; what comes before it is vouched for by
-// the head, which is compared where the log is read from its beginning.
-func (s *Store) catchUp(ctx context.Context, at *head) error {
-	last, err := s.reader.Last(ctx)
-	if err != nil {
-		return err
-	}
-	known := *at
-	if last < known.tree.Size() {
-		return fmt.Errorf("%w: the log ends at %d, but %d was acknowledged", ErrDataLoss, last, known.tree.Size())
-	}
-	// Nothing is to be appended behind a hole.
-	if err := s.reader.Whole(ctx); errors.Is(err, log.ErrLoss) {
-		return fmt.Errorf("%w: %w", ErrDataLoss, err)
-	} else if err != nil {
-		return err
-	}
+// the head, which is compared where the log is read from its beginning. Where the log is
+// damaged the store says so (see Damage).
+func (s *Store) catchUp(ctx context.Context, known head) (head, error) {
+	var err error
 	if s.decisions, err = openDecisions(filepath.Join(s.path, "decisions")); err != nil {
-		return err
+		return head{}, err
 	}
+	cached, at := s.decisions.list, known
+	last, err := s.reach(ctx, &at)
+	if err == nil {
+		if err = s.reader.Whole(ctx); errors.Is(err, log.ErrLoss) {
+			err = fmt.Errorf("%w: %w", ErrDataLoss, err)
+		}
+	}
+	if err == nil {
+		err = s.readOn(ctx, &at, last)
+	}
+	if isDamage(err) {
+		return s.salvage(ctx, known, cached, err)
+	}
+	return at, err
+}
+
+// reach returns where the log ends, which is not before the head.
+func (s *Store) reach(ctx context.Context, at *head) (last uint64, err error) {
+	last, err = s.reader.Last(ctx)
+	if err == nil && last < at.tree.Size() {
+		err = fmt.Errorf("%w: the log ends at %d, but %d was acknowledged", ErrDataLoss, last, at.tree.Size())
+	}
+	return last, err
+}
+
+// readOn takes what the log has behind the head, or all of it where the decisions are not known.
+func (s *Store) readOn(ctx context.Context, at *head, last uint64) error {
+	known := *at
 	s.state = s.replayDecisions()
 	inLog := known.decision
 	if n, _ := s.state.Head(); known.decision == 0 || n < known.decision || n < uint64(len(s.decisions.list)) {
@@ -51,7 +67,7 @@ func (s *Store) catchUp(ctx context.Context, at *head) error {
 	p.roots.Add(&at.tree)
 	opener := s.devices.opener(s.id, s.directory)
 	defer opener.Destroy()
-	err = s.reader.Read(ctx, at.tree.Size()+1, last, func(e log.Entry) error {
+	err := s.reader.Read(ctx, at.tree.Size()+1, last, func(e log.Entry) error {
 		at.tree.Append(tree.Leaf(e.Payload))
 		if e.Sequence == known.tree.Size() && at.tree != known.tree {
 			return fmt.Errorf("%w: the log is not the one that was acknowledged up to segment %d", seal.ErrTampered, e.Sequence)

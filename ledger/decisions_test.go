@@ -117,9 +117,10 @@ func TestDecisionThatOnlyTheCacheHasIsDataLoss(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.reopen(func() { h.write("decisions", append(h.read("decisions"), b.Bytes()...)) })
-	if _, err := h.ledger.Store(h.id); !errors.Is(err, ErrDataLoss) {
+	if err := h.live().Damage(); !errors.Is(err, ErrDataLoss) {
 		t.Fatal(err)
 	}
+	h.refusesWrites(h.importer())
 }
 
 // A decision that no reader could follow would be the end of the log for all of them.

@@ -256,7 +256,8 @@ func (s *Store) WrittenWith(device *pb.DeviceEnrolled) bool {
 }
 
 // SettleDevice finishes the replacement of the device key once no store is written with the one
-// before, and returns how many still are; a store that cannot be served counts, for nobody knows.
+// before, and returns how many still are; a store that cannot be served or whose log is damaged
+// counts, for nobody knows.
 func (l *Ledger) SettleDevice() (left int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -271,13 +272,14 @@ func (l *Ledger) settleDevice() (left, taken int, err error) {
 	next := l.devices.newest()
 	for _, s := range l.stores {
 		switch d := s.state.Device(); {
+		case s.damage != nil: // unsure counts it
 		case isDevice(d, next):
 			taken++
 		case l.devices.find(d) != nil:
 			left++
 		}
 	}
-	left += len(l.broken)
+	left += l.unsure()
 	if left == 0 && taken > 0 {
 		err = l.devices.promote()
 	}
@@ -288,7 +290,7 @@ func (l *Ledger) settleDevice() (left, taken int, err error) {
 // has enrolled is destroyed.
 func (l *Ledger) settleDevices() error {
 	_, taken, err := l.settleDevice()
-	if err == nil && taken == 0 && len(l.broken) == 0 {
+	if err == nil && taken == 0 && l.unsure() == 0 {
 		err = l.devices.drop()
 	}
 	return err

@@ -220,9 +220,10 @@ func TestDeviceThatWasReplacedWritesNoMore(t *testing.T) {
 		return payload
 	})
 	h.open()
-	if _, err := h.ledger.Store(h.id); !errors.Is(err, seal.ErrTampered) {
+	if err := h.live().Damage(); !errors.Is(err, seal.ErrTampered) {
 		t.Fatal(err)
 	}
+	h.refusesWrites(h.importer())
 	v, err := h.ledger.Verify(t.Context(), h.id, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -195,6 +195,12 @@ func NoSpace(what string) error {
 	return rpc.Error(connect.CodeResourceExhausted, &pb.ErrorDetail{Reason: rpc.ReasonNoSpace}, "the daemon's disk is full or nearly so: %s", what)
 }
 
+// DataLoss is the error of a call that would write to a log that has lost its end.
+func DataLoss() error {
+	return rpc.Error(connect.CodeDataLoss, &pb.ErrorDetail{Reason: rpc.ReasonDataLoss},
+		"the end of the log is lost: nothing is written that would take its place")
+}
+
 func appendError(err error) error {
 	switch {
 	case errors.Is(err, ErrTooLarge):
@@ -202,6 +208,8 @@ func appendError(err error) error {
 			"the batch is larger than a segment of the log: send fewer samples at once")
 	case errors.Is(err, log.ErrNoSpace):
 		return NoSpace("write again when there is room")
+	case errors.Is(err, ErrDataLoss):
+		return DataLoss()
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	default:

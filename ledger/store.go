@@ -62,6 +62,9 @@ type Store struct {
 	appender  *appender
 	now       func() time.Time
 	room      func(disk.Use) error
+	// damage is what was found wrong with the log, and closed why nothing is written to it (see
+	// Damage); nil: nothing.
+	damage, closed error
 
 	deciding sync.Mutex
 	// dropping destroys what the keys before opened.
@@ -154,9 +157,12 @@ func (l *Ledger) open(ctx context.Context, id seal.StoreID) (*Store, error) {
 		return nil, fmt.Errorf("open store %s: %w: %w", id, ErrDataLoss, err)
 	}
 	s.head = file
-	if err := s.catchUp(ctx, &at); err != nil {
+	if at, err = s.catchUp(ctx, at); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("open store %s: %w", id, err)
+	}
+	if s.damage != nil {
+		l.logger.Error("the log is damaged: nothing of the store is read", "store", id.String(), "written", s.closed == nil, "error", s.damage)
 	}
 	if err := s.settle(); err != nil {
 		s.Close()
@@ -241,7 +247,7 @@ func (s *Store) startAppender(l *Ledger, at head, key *seal.DeviceKey) {
 	s.epochs = &epochs{store: s.id, directory: s.directory, open: map[seal.Class]*writing{}}
 	s.appender = &appender{
 		store: s.id, publisher: log.NewPublisher(l.appender, s.id), epochs: s.epochs,
-		head: s.head, now: s.now, wake: make(chan struct{}, 1), done: make(chan struct{}), at: at,
+		head: s.head, now: s.now, wake: make(chan struct{}, 1), done: make(chan struct{}), at: at, failed: s.closed,
 	}
 	s.appender.use = func(device *seal.DeviceKey) {
 		if device != s.key() {

@@ -125,10 +125,27 @@ func TestLogThatWasCutShortIsDataLoss(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.serve()
-	for _, args := range [][]string{{"status"}, {"unlock"}, {"log", "list"}, {"import", path}, {"query", "samples", "stepCount", "--owner"}} {
-		if _, stderr, code := s.exec(args...); code != exitDataLoss || !strings.Contains(stderr, "data loss in the log: segment") {
-			t.Errorf("%s: exit %d: %s", strings.Join(args, " "), code, stderr)
+	for _, c := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"import", path}, exitDataLoss, "the end of the log is lost: nothing is written"},
+		{[]string{"unlock"}, exitDataLoss, "data loss in the log: segment"},
+		{[]string{"import", path}, exitDataLoss, "the end of the log is lost: nothing is written"},
+		{[]string{"query", "samples", "stepCount", "--owner"}, exitLocked, "locked"},
+	} {
+		if _, stderr, code := s.exec(c.args...); code != c.code || !strings.Contains(stderr, c.says) {
+			t.Errorf("%s: exit %d: %s", strings.Join(c.args, " "), code, stderr)
 		}
+	}
+	within(t, 20*time.Second, "the owner is told what is lost", func() bool {
+		out := s.run("status")
+		return strings.Contains(out, ": missing: ") && strings.Contains(out, "apps cannot write") && strings.Contains(out, "put back a backup")
+	})
+	s.run("lock", "--now")
+	if out := s.run("status"); strings.Contains(out, "missing") || strings.Contains(out, "apps cannot write") {
+		t.Errorf("everybody is told: %s", out)
 	}
 }
 

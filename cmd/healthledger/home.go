@@ -226,7 +226,7 @@ func (o *owner) await(ctx context.Context, progress func(done, total uint64)) er
 		}
 		for _, w := range s.GetWarnings() {
 			if strings.HasPrefix(w, "data loss:") {
-				return rpc.Error(connect.CodeDataLoss, &pb.ErrorDetail{Reason: rpc.ReasonDataLoss}, "%s", w)
+				return rpc.Error(connect.CodeDataLoss, &pb.ErrorDetail{Reason: rpc.ReasonDataLoss}, "%s; nothing is read (\"healthledger status\" lists what is lost)", w)
 			}
 		}
 		progress(s.GetViewSegments(), s.GetLogSegments())

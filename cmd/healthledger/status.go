@@ -69,6 +69,12 @@ func printStatus(w io.Writer, s *pb.StatusResponse, now time.Time) {
 	for _, warning := range s.GetWarnings() {
 		row("Warning", "%s", printable(warning))
 	}
+	for _, f := range s.GetFaults() {
+		row("Fault", "segments %s: %s: %s", segments(f), f.GetKind(), printable(f.GetWhy()))
+	}
+	if len(s.GetFaults()) > 0 {
+		row("To do", "stop the daemon, keep a copy of the data directory as it is, and put back a backup of what is lost; until then nothing is read")
+	}
 }
 
 // lastVerify says how the last verification ended.

@@ -42,6 +42,8 @@ type keeper struct {
 	launch    Launch
 	// device returns the public keys of this daemon that are to be enrolled.
 	device func() *pb.DeviceEnrolled
+	// survey lists what is wrong with the log; nil: nobody does.
+	survey func(context.Context) ([]*pb.LogFault, error)
 	// push tells apps of changes from when the store can be read until the context ends;
 	// nil: nobody does.
 	push func(context.Context, Projector)
@@ -73,6 +75,7 @@ type keeper struct {
 	refusals *refusals
 	erasing  *erasing
 	fault    string
+	faults   []*pb.LogFault
 	// life ends, by stop, when the projector is being ended.
 	life    context.Context
 	stop    context.CancelFunc
@@ -96,6 +99,13 @@ func (k *keeper) State() (state pb.LockState, locksIn time.Duration, fault strin
 		locksIn = at - k.clock.boot()
 	}
 	return k.state, locksIn, k.fault
+}
+
+// Faults returns what is wrong with the log, as far as it was surveyed.
+func (k *keeper) Faults() []*pb.LogFault {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.faults
 }
 
 // locksAt returns when the store will lock by itself, 0: never. A grace period does

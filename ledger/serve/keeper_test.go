@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -536,5 +537,37 @@ func TestSuspendLocksEveryStore(t *testing.T) {
 	a.time.move(0, time.Minute)
 	for _, w := range []*warden{a, b} {
 		eventually(t, "a store stayed open", func() bool { return w.current() == nil })
+	}
+}
+
+// Whatever is wrong with the log, its owner gets a session and a list, and nobody anything to read.
+func TestOwnerOfADamagedLogIsTold(t *testing.T) {
+	w := newWarden(t, newStore(t), 0)
+	defer w.keeper.Close()
+	want := []*pb.LogFault{{From: 5, To: 6, Segments: 2, Kind: "missing"}}
+	w.survey = func(context.Context) ([]*pb.LogFault, error) { return want, nil }
+	for range 2 {
+		if _, err := w.Begin(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		session, err := w.Unlock(t.Context(), localCaller, &pb.UnlockRequest{SealedPassphrase: []byte("right")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(w.Faults()) > 0 {
+			t.Fatal("a log is at fault that is not read yet")
+		}
+		w.last().caughtUp(errors.New("segments 5 to 6 are missing"))
+		eventually(t, "the owner is not told", func() bool { return slices.Equal(w.Faults(), want) })
+		if state, _, fault := w.State(); state != pb.LockState_LOCK_STATE_UNLOCKING || fault == "" {
+			t.Errorf("%v: %q", state, fault)
+		}
+		if _, ok := w.Session(session); !ok {
+			t.Error("the owner has no session")
+		}
+		if _, err := w.Reader(); err == nil {
+			t.Error("the store is read")
+		}
+		w.Lock(0)
 	}
 }

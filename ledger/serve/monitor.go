@@ -10,10 +10,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"healthledger/ledger"
 	"healthledger/ledger/disk"
 	"healthledger/ledger/log"
 )
@@ -66,11 +68,12 @@ var (
 	errDiskFull      = errors.New("the disk is nearly full")
 )
 
-// ready returns nil if every store is open and takes writes.
+// ready returns nil if every store is open, with a log that is whole, and takes writes.
 func (d *Daemon) ready() error {
-	_, refused := d.ledger.Stores()
+	stores, refused := d.ledger.Stores()
+	damaged := func(s *ledger.Store) bool { return s.Damage() != nil }
 	switch {
-	case refused > 0:
+	case refused > 0 || slices.ContainsFunc(stores, damaged):
 		return errStoresRefused
 	case d.nats.Writable() != nil:
 		return errLogUnwritable

@@ -32,6 +32,10 @@ func (s *ownerService) Status(ctx context.Context, _ *pb.StatusRequest) (*pb.Sta
 	}
 	if fault != "" {
 		resp.Warnings = append(resp.Warnings, "data loss: "+fault)
+		resp.Faults = k.Faults()
+	}
+	if err := k.store.Closed(); err != nil {
+		resp.Warnings = append(resp.Warnings, "apps cannot write: "+err.Error())
 	}
 	k.tellLog(ctx, resp)
 	s.daemon.tellDisk(resp)

@@ -102,7 +102,7 @@ func (k *keeper) Unlock(ctx context.Context, caller string, req *pb.UnlockReques
 	}
 	switch k.state {
 	case pb.LockState_LOCK_STATE_LOCKED:
-		k.state, k.fault = pb.LockState_LOCK_STATE_UNLOCKING, ""
+		k.state, k.fault, k.faults = pb.LockState_LOCK_STATE_UNLOCKING, "", nil
 		life := k.life
 		k.stopped.Go(func() { k.feed(life, process, target) })
 	case pb.LockState_LOCK_STATE_LOCKING:
@@ -125,6 +125,7 @@ func (k *keeper) feed(life context.Context, process Projector, target uint64) {
 		}
 	}()
 	if !k.caughtUp(ctx, process, target) {
+		k.examine(ctx)
 		return
 	}
 	k.checkpoint(ctx, process)
@@ -136,6 +137,7 @@ func (k *keeper) feed(life context.Context, process Projector, target uint64) {
 		if _, err := process.Advance(ctx, &pb.AdvanceRequest{Sequence: sequence, Wait: true}); err != nil {
 			if ctx.Err() == nil {
 				k.report(err)
+				k.examine(ctx)
 			}
 			return
 		}
@@ -148,7 +150,13 @@ func (k *keeper) feed(life context.Context, process Projector, target uint64) {
 	}
 }
 
+// caughtUp opens the store for reading when the view contains the log up to the target. A log
+// that is damaged is read as far as it is whole, for nobody.
 func (k *keeper) caughtUp(ctx context.Context, process Projector, target uint64) bool {
+	if err := k.store.Damage(); err != nil {
+		k.report(err)
+		return false
+	}
 	for {
 		resp, err := process.Advance(ctx, &pb.AdvanceRequest{Sequence: target, Wait: true})
 		switch {
@@ -177,6 +185,23 @@ func (k *keeper) caughtUp(ctx context.Context, process Projector, target uint64)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+// examine finds out what is wrong with the log, for the owner.
+func (k *keeper) examine(ctx context.Context) {
+	if k.survey == nil || ctx.Err() != nil {
+		return
+	}
+	faults, err := k.survey(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			k.logger.Error("the log was not surveyed", "error", err)
+		}
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.faults = faults
 }
 
 func (k *keeper) report(err error) {

@@ -355,6 +355,9 @@ type StatusResponse struct {
 	CheckpointTime *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=checkpoint_time,json=checkpointTime,proto3" json:"checkpoint_time,omitempty"`
 	// Absent: the log was never verified.
 	Verified *Verified `protobuf:"bytes,22,opt,name=verified,proto3" json:"verified,omitempty"`
+	// What is wrong with the log, as VerifyLog lists it, once that is known of a store that cannot
+	// be read for it.
+	Faults []*LogFault `protobuf:"bytes,23,rep,name=faults,proto3" json:"faults,omitempty"`
 	// When the last segment was written, by the clock of then.
 	LastWrite *timestamppb.Timestamp `protobuf:"bytes,30,opt,name=last_write,json=lastWrite,proto3" json:"last_write,omitempty"`
 	// The disk of the data directory; absent: it says nothing.
@@ -501,6 +504,13 @@ func (x *StatusResponse) GetCheckpointTime() *timestamppb.Timestamp {
 func (x *StatusResponse) GetVerified() *Verified {
 	if x != nil {
 		return x.Verified
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetFaults() []*LogFault {
+	if x != nil {
+		return x.Faults
 	}
 	return nil
 }
@@ -5448,7 +5458,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\bdecision\x18\x01 \x01(\v2\x1f.healthledger.v1.SignedDecisionR\bdecision\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\fR\x06detail\x12\x18\n" +
 	"\akeyring\x18\x03 \x01(\fR\akeyring\"\x0f\n" +
-	"\rStatusRequest\"\x92\x06\n" +
+	"\rStatusRequest\"\xc5\x06\n" +
 	"\x0eStatusResponse\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x120\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1a.healthledger.v1.LockStateR\x05state\x12\x1a\n" +
@@ -5466,7 +5476,8 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	" \x03(\tR\bwarnings\x12'\n" +
 	"\x0fcheckpoint_size\x18\x14 \x01(\x04R\x0echeckpointSize\x12C\n" +
 	"\x0fcheckpoint_time\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\x0echeckpointTime\x125\n" +
-	"\bverified\x18\x16 \x01(\v2\x19.healthledger.v1.VerifiedR\bverified\x129\n" +
+	"\bverified\x18\x16 \x01(\v2\x19.healthledger.v1.VerifiedR\bverified\x121\n" +
+	"\x06faults\x18\x17 \x03(\v2\x19.healthledger.v1.LogFaultR\x06faults\x129\n" +
 	"\n" +
 	"last_write\x18\x1e \x01(\v2\x1a.google.protobuf.TimestampR\tlastWrite\x12)\n" +
 	"\x04disk\x18\x1f \x01(\v2\x15.healthledger.v1.DiskR\x04disk\"\x9a\x01\n" +
@@ -5999,162 +6010,163 @@ var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	93,  // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
 	93,  // 5: healthledger.v1.StatusResponse.checkpoint_time:type_name -> google.protobuf.Timestamp
 	89,  // 6: healthledger.v1.StatusResponse.verified:type_name -> healthledger.v1.Verified
-	93,  // 7: healthledger.v1.StatusResponse.last_write:type_name -> google.protobuf.Timestamp
-	7,   // 8: healthledger.v1.StatusResponse.disk:type_name -> healthledger.v1.Disk
-	94,  // 9: healthledger.v1.Disk.lasts:type_name -> google.protobuf.Duration
-	0,   // 10: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
-	95,  // 11: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	95,  // 12: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	28,  // 13: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
-	95,  // 14: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
-	93,  // 15: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
-	30,  // 16: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
-	93,  // 17: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
-	29,  // 18: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
-	93,  // 19: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
-	33,  // 20: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	95,  // 21: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
-	93,  // 22: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
-	34,  // 23: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
-	93,  // 24: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
-	93,  // 25: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
-	93,  // 26: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
-	96,  // 27: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
-	97,  // 28: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
-	93,  // 29: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
-	93,  // 30: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
-	98,  // 31: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
-	39,  // 32: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
-	99,  // 33: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
-	100, // 34: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
-	99,  // 35: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
-	99,  // 36: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
-	101, // 37: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
-	92,  // 38: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
-	102, // 39: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
-	103, // 40: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
-	104, // 41: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
-	93,  // 42: healthledger.v1.EraseRequest.from:type_name -> google.protobuf.Timestamp
-	93,  // 43: healthledger.v1.EraseRequest.to:type_name -> google.protobuf.Timestamp
-	1,   // 44: healthledger.v1.EraseResponse.phase:type_name -> healthledger.v1.ErasurePhase
-	93,  // 45: healthledger.v1.EraseResponse.destroyed:type_name -> google.protobuf.Timestamp
-	56,  // 46: healthledger.v1.ListRetentionResponse.retention:type_name -> healthledger.v1.Retention
-	59,  // 47: healthledger.v1.ProveErasuresResponse.erasures:type_name -> healthledger.v1.Erasure
-	93,  // 48: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
-	91,  // 49: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
-	60,  // 50: healthledger.v1.Erasure.keys:type_name -> healthledger.v1.ErasureKey
-	105, // 51: healthledger.v1.Erasure.order:type_name -> healthledger.v1.ErasureOrdered
-	93,  // 52: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
-	93,  // 53: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
-	61,  // 54: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	65,  // 55: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
-	64,  // 56: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
-	93,  // 57: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	93,  // 58: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
-	93,  // 59: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
-	93,  // 60: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
-	61,  // 61: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	68,  // 62: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
-	93,  // 63: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
-	93,  // 64: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
-	74,  // 65: healthledger.v1.RestoreStoreRequest.begin:type_name -> healthledger.v1.RestoreBegin
-	75,  // 66: healthledger.v1.RestoreStoreRequest.keys:type_name -> healthledger.v1.KeyFiles
-	77,  // 67: healthledger.v1.RestoreStoreRequest.segments:type_name -> healthledger.v1.RestoreSegments
-	78,  // 68: healthledger.v1.RestoreStoreRequest.end:type_name -> healthledger.v1.RestoreEnd
-	76,  // 69: healthledger.v1.KeyFiles.files:type_name -> healthledger.v1.KeyFile
-	82,  // 70: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
-	93,  // 71: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
-	90,  // 72: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
-	93,  // 73: healthledger.v1.Verified.time:type_name -> google.protobuf.Timestamp
-	2,   // 74: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
-	5,   // 75: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
-	8,   // 76: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
-	10,  // 77: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
-	16,  // 78: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
-	12,  // 79: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
-	14,  // 80: healthledger.v1.OwnerService.RekeyStore:input_type -> healthledger.v1.RekeyStoreRequest
-	18,  // 81: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
-	22,  // 82: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
-	20,  // 83: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
-	24,  // 84: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
-	26,  // 85: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
-	31,  // 86: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
-	35,  // 87: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
-	37,  // 88: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
-	40,  // 89: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
-	42,  // 90: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
-	44,  // 91: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
-	46,  // 92: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
-	48,  // 93: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
-	50,  // 94: healthledger.v1.OwnerService.Erase:input_type -> healthledger.v1.EraseRequest
-	57,  // 95: healthledger.v1.OwnerService.ProveErasures:input_type -> healthledger.v1.ProveErasuresRequest
-	52,  // 96: healthledger.v1.OwnerService.SetRetention:input_type -> healthledger.v1.SetRetentionRequest
-	54,  // 97: healthledger.v1.OwnerService.ListRetention:input_type -> healthledger.v1.ListRetentionRequest
-	62,  // 98: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
-	66,  // 99: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
-	106, // 100: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
-	107, // 101: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
-	108, // 102: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
-	109, // 103: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
-	110, // 104: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
-	111, // 105: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
-	69,  // 106: healthledger.v1.OwnerService.ReplaceDevice:input_type -> healthledger.v1.ReplaceDeviceRequest
-	71,  // 107: healthledger.v1.OwnerService.ReadSegments:input_type -> healthledger.v1.ReadSegmentsRequest
-	73,  // 108: healthledger.v1.OwnerService.RestoreStore:input_type -> healthledger.v1.RestoreStoreRequest
-	80,  // 109: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	83,  // 110: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
-	85,  // 111: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
-	87,  // 112: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
-	112, // 113: healthledger.v1.OwnerService.ReadLog:input_type -> healthledger.v1.ReadLogRequest
-	113, // 114: healthledger.v1.OwnerService.Replay:input_type -> healthledger.v1.ReplayRequest
-	114, // 115: healthledger.v1.OwnerService.OpenPast:input_type -> healthledger.v1.OpenPastRequest
-	3,   // 116: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	6,   // 117: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	9,   // 118: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	11,  // 119: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	17,  // 120: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	13,  // 121: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
-	15,  // 122: healthledger.v1.OwnerService.RekeyStore:output_type -> healthledger.v1.RekeyStoreResponse
-	19,  // 123: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	23,  // 124: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
-	21,  // 125: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
-	25,  // 126: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	27,  // 127: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	32,  // 128: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
-	36,  // 129: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	38,  // 130: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
-	41,  // 131: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
-	43,  // 132: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
-	45,  // 133: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
-	47,  // 134: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
-	49,  // 135: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
-	51,  // 136: healthledger.v1.OwnerService.Erase:output_type -> healthledger.v1.EraseResponse
-	58,  // 137: healthledger.v1.OwnerService.ProveErasures:output_type -> healthledger.v1.ProveErasuresResponse
-	53,  // 138: healthledger.v1.OwnerService.SetRetention:output_type -> healthledger.v1.SetRetentionResponse
-	55,  // 139: healthledger.v1.OwnerService.ListRetention:output_type -> healthledger.v1.ListRetentionResponse
-	63,  // 140: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
-	67,  // 141: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
-	115, // 142: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
-	116, // 143: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
-	117, // 144: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
-	118, // 145: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
-	119, // 146: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
-	120, // 147: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
-	70,  // 148: healthledger.v1.OwnerService.ReplaceDevice:output_type -> healthledger.v1.ReplaceDeviceResponse
-	72,  // 149: healthledger.v1.OwnerService.ReadSegments:output_type -> healthledger.v1.ReadSegmentsResponse
-	79,  // 150: healthledger.v1.OwnerService.RestoreStore:output_type -> healthledger.v1.RestoreStoreResponse
-	81,  // 151: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	84,  // 152: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
-	86,  // 153: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
-	88,  // 154: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
-	121, // 155: healthledger.v1.OwnerService.ReadLog:output_type -> healthledger.v1.ReadLogResponse
-	122, // 156: healthledger.v1.OwnerService.Replay:output_type -> healthledger.v1.ReplayResponse
-	123, // 157: healthledger.v1.OwnerService.OpenPast:output_type -> healthledger.v1.OpenPastResponse
-	116, // [116:158] is the sub-list for method output_type
-	74,  // [74:116] is the sub-list for method input_type
-	74,  // [74:74] is the sub-list for extension type_name
-	74,  // [74:74] is the sub-list for extension extendee
-	0,   // [0:74] is the sub-list for field type_name
+	90,  // 7: healthledger.v1.StatusResponse.faults:type_name -> healthledger.v1.LogFault
+	93,  // 8: healthledger.v1.StatusResponse.last_write:type_name -> google.protobuf.Timestamp
+	7,   // 9: healthledger.v1.StatusResponse.disk:type_name -> healthledger.v1.Disk
+	94,  // 10: healthledger.v1.Disk.lasts:type_name -> google.protobuf.Duration
+	0,   // 11: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
+	95,  // 12: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	95,  // 13: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	28,  // 14: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
+	95,  // 15: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
+	93,  // 16: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
+	30,  // 17: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
+	93,  // 18: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
+	29,  // 19: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
+	93,  // 20: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
+	33,  // 21: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	95,  // 22: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
+	93,  // 23: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
+	34,  // 24: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
+	93,  // 25: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
+	93,  // 26: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
+	93,  // 27: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
+	96,  // 28: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
+	97,  // 29: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
+	93,  // 30: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
+	93,  // 31: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
+	98,  // 32: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
+	39,  // 33: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
+	99,  // 34: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
+	100, // 35: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
+	99,  // 36: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
+	99,  // 37: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
+	101, // 38: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
+	92,  // 39: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
+	102, // 40: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
+	103, // 41: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
+	104, // 42: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
+	93,  // 43: healthledger.v1.EraseRequest.from:type_name -> google.protobuf.Timestamp
+	93,  // 44: healthledger.v1.EraseRequest.to:type_name -> google.protobuf.Timestamp
+	1,   // 45: healthledger.v1.EraseResponse.phase:type_name -> healthledger.v1.ErasurePhase
+	93,  // 46: healthledger.v1.EraseResponse.destroyed:type_name -> google.protobuf.Timestamp
+	56,  // 47: healthledger.v1.ListRetentionResponse.retention:type_name -> healthledger.v1.Retention
+	59,  // 48: healthledger.v1.ProveErasuresResponse.erasures:type_name -> healthledger.v1.Erasure
+	93,  // 49: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
+	91,  // 50: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
+	60,  // 51: healthledger.v1.Erasure.keys:type_name -> healthledger.v1.ErasureKey
+	105, // 52: healthledger.v1.Erasure.order:type_name -> healthledger.v1.ErasureOrdered
+	93,  // 53: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
+	93,  // 54: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
+	61,  // 55: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	65,  // 56: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
+	64,  // 57: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
+	93,  // 58: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	93,  // 59: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
+	93,  // 60: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
+	93,  // 61: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
+	61,  // 62: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	68,  // 63: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
+	93,  // 64: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
+	93,  // 65: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
+	74,  // 66: healthledger.v1.RestoreStoreRequest.begin:type_name -> healthledger.v1.RestoreBegin
+	75,  // 67: healthledger.v1.RestoreStoreRequest.keys:type_name -> healthledger.v1.KeyFiles
+	77,  // 68: healthledger.v1.RestoreStoreRequest.segments:type_name -> healthledger.v1.RestoreSegments
+	78,  // 69: healthledger.v1.RestoreStoreRequest.end:type_name -> healthledger.v1.RestoreEnd
+	76,  // 70: healthledger.v1.KeyFiles.files:type_name -> healthledger.v1.KeyFile
+	82,  // 71: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
+	93,  // 72: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
+	90,  // 73: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
+	93,  // 74: healthledger.v1.Verified.time:type_name -> google.protobuf.Timestamp
+	2,   // 75: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
+	5,   // 76: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
+	8,   // 77: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
+	10,  // 78: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
+	16,  // 79: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
+	12,  // 80: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
+	14,  // 81: healthledger.v1.OwnerService.RekeyStore:input_type -> healthledger.v1.RekeyStoreRequest
+	18,  // 82: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
+	22,  // 83: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
+	20,  // 84: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
+	24,  // 85: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
+	26,  // 86: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
+	31,  // 87: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
+	35,  // 88: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
+	37,  // 89: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
+	40,  // 90: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
+	42,  // 91: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
+	44,  // 92: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
+	46,  // 93: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
+	48,  // 94: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
+	50,  // 95: healthledger.v1.OwnerService.Erase:input_type -> healthledger.v1.EraseRequest
+	57,  // 96: healthledger.v1.OwnerService.ProveErasures:input_type -> healthledger.v1.ProveErasuresRequest
+	52,  // 97: healthledger.v1.OwnerService.SetRetention:input_type -> healthledger.v1.SetRetentionRequest
+	54,  // 98: healthledger.v1.OwnerService.ListRetention:input_type -> healthledger.v1.ListRetentionRequest
+	62,  // 99: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
+	66,  // 100: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
+	106, // 101: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
+	107, // 102: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
+	108, // 103: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
+	109, // 104: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
+	110, // 105: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
+	111, // 106: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
+	69,  // 107: healthledger.v1.OwnerService.ReplaceDevice:input_type -> healthledger.v1.ReplaceDeviceRequest
+	71,  // 108: healthledger.v1.OwnerService.ReadSegments:input_type -> healthledger.v1.ReadSegmentsRequest
+	73,  // 109: healthledger.v1.OwnerService.RestoreStore:input_type -> healthledger.v1.RestoreStoreRequest
+	80,  // 110: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	83,  // 111: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
+	85,  // 112: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
+	87,  // 113: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
+	112, // 114: healthledger.v1.OwnerService.ReadLog:input_type -> healthledger.v1.ReadLogRequest
+	113, // 115: healthledger.v1.OwnerService.Replay:input_type -> healthledger.v1.ReplayRequest
+	114, // 116: healthledger.v1.OwnerService.OpenPast:input_type -> healthledger.v1.OpenPastRequest
+	3,   // 117: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	6,   // 118: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	9,   // 119: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	11,  // 120: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	17,  // 121: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	13,  // 122: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
+	15,  // 123: healthledger.v1.OwnerService.RekeyStore:output_type -> healthledger.v1.RekeyStoreResponse
+	19,  // 124: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	23,  // 125: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
+	21,  // 126: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
+	25,  // 127: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	27,  // 128: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	32,  // 129: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
+	36,  // 130: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	38,  // 131: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
+	41,  // 132: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
+	43,  // 133: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	45,  // 134: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
+	47,  // 135: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
+	49,  // 136: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
+	51,  // 137: healthledger.v1.OwnerService.Erase:output_type -> healthledger.v1.EraseResponse
+	58,  // 138: healthledger.v1.OwnerService.ProveErasures:output_type -> healthledger.v1.ProveErasuresResponse
+	53,  // 139: healthledger.v1.OwnerService.SetRetention:output_type -> healthledger.v1.SetRetentionResponse
+	55,  // 140: healthledger.v1.OwnerService.ListRetention:output_type -> healthledger.v1.ListRetentionResponse
+	63,  // 141: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
+	67,  // 142: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
+	115, // 143: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
+	116, // 144: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
+	117, // 145: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
+	118, // 146: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
+	119, // 147: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
+	120, // 148: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
+	70,  // 149: healthledger.v1.OwnerService.ReplaceDevice:output_type -> healthledger.v1.ReplaceDeviceResponse
+	72,  // 150: healthledger.v1.OwnerService.ReadSegments:output_type -> healthledger.v1.ReadSegmentsResponse
+	79,  // 151: healthledger.v1.OwnerService.RestoreStore:output_type -> healthledger.v1.RestoreStoreResponse
+	81,  // 152: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	84,  // 153: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
+	86,  // 154: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
+	88,  // 155: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
+	121, // 156: healthledger.v1.OwnerService.ReadLog:output_type -> healthledger.v1.ReadLogResponse
+	122, // 157: healthledger.v1.OwnerService.Replay:output_type -> healthledger.v1.ReplayResponse
+	123, // 158: healthledger.v1.OwnerService.OpenPast:output_type -> healthledger.v1.OpenPastResponse
+	117, // [117:159] is the sub-list for method output_type
+	75,  // [75:117] is the sub-list for method input_type
+	75,  // [75:75] is the sub-list for extension type_name
+	75,  // [75:75] is the sub-list for extension extendee
+	0,   // [0:75] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_owner_proto_init() }
