@@ -170,8 +170,7 @@ func readable(t testing.TB, h *house, folder string) map[float64]bool {
 		t.Fatal(err)
 	}
 	found := map[float64]bool{}
-	var look func(blocks [][]byte)
-	look = func(blocks [][]byte) {
+	look := func(blocks [][]byte) {
 		for _, block := range blocks {
 			events, err := log.Events(block)
 			if err != nil {
