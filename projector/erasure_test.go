@@ -457,6 +457,47 @@ func TestThePastForgetsWhatIsErased(t *testing.T) {
 	}
 }
 
+// A view from before an erasure, put back with its key, is not opened: it has what is erased.
+func TestAViewFromBeforeAnErasureIsNotOpened(t *testing.T) {
+	h := newHouse(t)
+	h.save(t, 0, 10)
+	e := erasing(t, h)
+	viewBefore := viewIn(t, h.store.Path())
+	before := h.folder(t)
+	if samples, err := e.erase(minutes(t, "stepCount", 2, 5)); err != nil || samples != 3 {
+		t.Fatal(samples, err)
+	}
+	want := mustDump(t, e.service)
+	if err := e.shutdown(); err != nil {
+		t.Fatal(err)
+	}
+	key, err := os.ReadFile(filepath.Join(before, "view.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(viewBefore, os.DirFS(filepath.Join(before, filepath.Base(viewBefore)))); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(h.store.Path(), "view.key"), key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e = erasing(t, h)
+	if now := viewIn(t, h.store.Path()); now == viewBefore {
+		t.Error("the view from before is the live one")
+	}
+	if got := mustDump(t, e.service); got != want {
+		t.Errorf("another view: %s, want %s", got.counts, want.counts)
+	}
+	// The one that is made then stays.
+	now := viewIn(t, h.store.Path())
+	if err := e.shutdown(); err != nil {
+		t.Fatal(err)
+	}
+	if erasing(t, h); viewIn(t, h.store.Path()) != now {
+		t.Error("the view is made anew without need")
+	}
+}
+
 // valuesOf are those of columns of stepCount.
 func valuesOf(c *pb.SampleColumns) []float64 {
 	values, sum := slices.Clone(c.GetReal()), int64(0)

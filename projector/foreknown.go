@@ -84,6 +84,13 @@ func (k *foreknown) each(fn func(number, last uint64)) {
 	}
 }
 
+// erasures returns how many erasures are known.
+func (k *foreknown) erasures() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.lasts)
+}
+
 // meet takes note of a decision of the log. The error is seal.ErrTampered.
 func (k *foreknown) meet(signed *pb.SignedDecision, d *pb.Decision) error {
 	k.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,6 +52,16 @@ func (o *openStore) openLive() (*projection, error) {
 
 const viewKeyLabel = "view key of "
 
+// viewKeyContext is what the box of a view's key is bound to. With each erasure it is another:
+// the key of a view from before, put back, is none, since that view has what is erased.
+func (o *openStore) viewKeyContext() string {
+	context := viewKeyLabel + o.store.String()
+	if n := o.known.erasures(); n > 0 {
+		context += fmt.Sprintf(" after erasure %d", n)
+	}
+	return context
+}
+
 // newViewKey makes a random key, and the file that holds it encrypted under a key that only
 // an unlocked store has.
 func (o *openStore) newViewKey() (key *seal.Secret, keyFile []byte, err error) {
@@ -58,7 +69,7 @@ func (o *openStore) newViewKey() (key *seal.Secret, keyFile []byte, err error) {
 	defer wrapping.Destroy()
 	key = seal.NewSecret(32)
 	rand.Read(key.Bytes())
-	if keyFile, err = seal.Box(wrapping, viewKeyLabel+o.store.String(), key.Bytes()); err != nil {
+	if keyFile, err = seal.Box(wrapping, o.viewKeyContext(), key.Bytes()); err != nil {
 		key.Destroy()
 		return nil, nil, err
 	}
@@ -68,7 +79,7 @@ func (o *openStore) newViewKey() (key *seal.Secret, keyFile []byte, err error) {
 func (o *openStore) unboxViewKey(keyFile []byte) (*seal.Secret, error) {
 	wrapping := o.keys.Derive("view key")
 	defer wrapping.Destroy()
-	return seal.UnboxSecret(wrapping, viewKeyLabel+o.store.String(), keyFile)
+	return seal.UnboxSecret(wrapping, o.viewKeyContext(), keyFile)
 }
 
 // removeViews deletes the folders of all views but one. Their keys are gone.
