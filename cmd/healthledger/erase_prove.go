@@ -35,7 +35,7 @@ func (c *eraseCmd) prove(ctx context.Context, g *globals) error {
 		there += undestroyed(e)
 	}
 	if err == nil && there > 0 {
-		err = rpc.Error(connect.CodeInternal, &pb.ErrorDetail{Reason: rpc.ReasonInternal},
+		err = rpc.Error(connect.CodeFailedPrecondition, &pb.ErrorDetail{Reason: rpc.ReasonFailedPrecondition},
 			"%s that an erasure has destroyed in the key directory: start the daemon again", counted(there, "key is there", "keys are there"))
 	}
 	return err
