@@ -65,8 +65,6 @@ type State struct {
 	// In order, and what stands for each epoch of class health that was erased.
 	erasures []*Erasure
 	erased   map[uint64]*pb.ErasedEpoch
-	// By type; only with details. It is replaced, never changed.
-	retention map[uint32]uint32
 }
 
 // NewState returns the state before the first decision. With details it wants the
@@ -196,9 +194,6 @@ func (s *State) follow(d *pb.Decision, detail *pb.DecisionDetail) (*App, error) 
 	if err := s.checkErasure(d, detail); err != nil {
 		return nil, err
 	}
-	if err := checkRetention(d, detail.GetRetentionSet()); err != nil {
-		return nil, err
-	}
 	switch body := detail.GetBody().(type) {
 	case *pb.DecisionDetail_AppDescribed:
 		if touched == nil {
@@ -230,7 +225,7 @@ func (s *State) follow(d *pb.Decision, detail *pb.DecisionDetail) (*App, error) 
 			return nil, err
 		}
 	case *pb.DecisionDetail_SourceOrderSet, *pb.DecisionDetail_PreferredUnitsSet, *pb.DecisionDetail_OwnerDeleted,
-		*pb.DecisionDetail_DisclosureGranted, *pb.DecisionDetail_DisclosureRevoked, *pb.DecisionDetail_RetentionSet:
+		*pb.DecisionDetail_DisclosureGranted, *pb.DecisionDetail_DisclosureRevoked:
 		if d.GetBody() != nil {
 			return nil, fmt.Errorf("%w: decision %d decides two things", ErrForged, d.GetNumber())
 		}

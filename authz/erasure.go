@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 
-	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
 )
 
@@ -21,9 +20,6 @@ type Erasure struct {
 	Order *pb.ErasureOrdered
 }
 
-// maxMonths is a hundred years.
-const maxMonths = 1200
-
 // Erasures returns all erasures in order, the first is number 1. They must not be changed.
 func (s *State) Erasures() []*Erasure {
 	s.mu.RLock()
@@ -37,14 +33,6 @@ func (s *State) Erased(epoch uint64) (*pb.ErasedEpoch, bool) {
 	defer s.mu.RUnlock()
 	e, ok := s.erased[epoch]
 	return e, ok
-}
-
-// Retention returns for how many months samples of each type are kept, 0 of those for good.
-// Type 0 stands for all types that are not in it.
-func (s *State) Retention() map[uint32]uint32 {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.retention
 }
 
 // checkErasure checks a decision that erases, or the detail of one. It needs mu.
@@ -85,17 +73,6 @@ func (s *State) isErasable(e *pb.ErasedEpoch) bool {
 	return e.GetReseal() != 0 && e.GetFirst() != 0 && e.GetFirst() <= e.GetLast()
 }
 
-// checkRetention checks a detail that says how long samples are kept.
-func checkRetention(d *pb.Decision, set *pb.RetentionSet) error {
-	if set == nil {
-		return nil
-	}
-	if _, known := catalog.ByCode(set.GetType()); !known && set.GetType() != 0 || set.GetMonths() > maxMonths {
-		return fmt.Errorf("%w: decision %d keeps samples of no type or for too long", ErrForged, d.GetNumber())
-	}
-	return nil
-}
-
 // erase applies a decision that was checked. It needs mu.
 func (s *State) erase(signed *pb.SignedDecision, d *pb.Decision, detail *pb.DecisionDetail) {
 	if erased := d.GetEpochsErased(); erased != nil {
@@ -104,15 +81,6 @@ func (s *State) erase(signed *pb.SignedDecision, d *pb.Decision, detail *pb.Deci
 			s.erased[e.GetEpoch()] = e
 		}
 	}
-	if set := detail.GetRetentionSet(); set != nil {
-		next := map[uint32]uint32{set.GetType(): set.GetMonths()}
-		for code, months := range s.retention {
-			if code != set.GetType() {
-				next[code] = months
-			}
-		}
-		s.retention = next
-	}
 }
 
 // EraseEpochs destroys the keys of epochs; what stands for their segments must be in the log.
@@ -120,12 +88,4 @@ func (a *Author) EraseEpochs(now int64, epochs []*pb.ErasedEpoch, order *pb.Eras
 	return a.sign(&pb.Decision{Time: now, Body: &pb.Decision_EpochsErased{EpochsErased: &pb.EpochsErased{
 		Erasure: uint64(len(a.State.Erasures())) + 1, Epochs: epochs,
 	}}}, &pb.DecisionDetail{Body: &pb.DecisionDetail_ErasureOrdered{ErasureOrdered: order}})
-}
-
-// SetRetention changes how long samples are kept. Errors: *DraftError.
-func (a *Author) SetRetention(now int64, set *pb.RetentionSet) (*pb.NewDecision, error) {
-	if set.GetMonths() > maxMonths {
-		return nil, &DraftError{"months", fmt.Sprint(set.GetMonths()), fmt.Sprintf("at most %d", maxMonths)}
-	}
-	return a.sign(&pb.Decision{Time: now}, &pb.DecisionDetail{Body: &pb.DecisionDetail_RetentionSet{RetentionSet: set}})
 }

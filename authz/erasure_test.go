@@ -3,7 +3,6 @@ package authz
 import (
 	"crypto/rand"
 	"errors"
-	"maps"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -73,7 +72,7 @@ func TestForgedErasuresAreRefused(t *testing.T) {
 	}{
 		"sound":               {erasing(same), order, true},
 		"no order":            {erasing(same), nil, false},
-		"another detail":      {erasing(same), &pb.DecisionDetail{Body: &pb.DecisionDetail_RetentionSet{}}, false},
+		"another detail":      {erasing(same), &pb.DecisionDetail{Body: &pb.DecisionDetail_OwnerDeleted{}}, false},
 		"an order alone":      {&pb.Decision{}, order, false},
 		"number":              {erasing(func(e *pb.EpochsErased) { e.Erasure = 3 }), order, false},
 		"nothing":             {erasing(func(e *pb.EpochsErased) { e.Epochs = nil }), order, false},
@@ -96,37 +95,5 @@ func TestForgedErasuresAreRefused(t *testing.T) {
 		if err := state.Check(d.GetDecision(), d.GetDetail()); errors.Is(err, ErrForged) == c.ok || c.ok && err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-	}
-}
-
-func TestRetentionIsThatOfTheLastDecisions(t *testing.T) {
-	state := NewState(anna, true)
-	author := &Author{State: state, Signer: anna, Random: rand.Reader}
-	for _, set := range []*pb.RetentionSet{{Months: 24}, {Type: 1, Months: 12}, {Type: 2, Months: 6}, {Type: 1}} {
-		before, kept := state.Retention(), maps.Clone(state.Retention())
-		d, err := author.SetRetention(1, set)
-		if err == nil {
-			err = state.Decide(d.GetDecision(), d.GetDetail())
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !maps.Equal(before, kept) {
-			t.Error("what was handed out has changed")
-		}
-	}
-	if got := state.Retention(); !maps.Equal(got, map[uint32]uint32{0: 24, 1: 0, 2: 6}) {
-		t.Error(got)
-	}
-	var draft *DraftError
-	if _, err := author.SetRetention(1, &pb.RetentionSet{Months: maxMonths + 1}); !errors.As(err, &draft) {
-		t.Error(err)
-	}
-	forged, err := author.sign(&pb.Decision{}, &pb.DecisionDetail{Body: &pb.DecisionDetail_RetentionSet{RetentionSet: &pb.RetentionSet{Type: 60000, Months: 1}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := state.Check(forged.GetDecision(), forged.GetDetail()); !errors.Is(err, ErrForged) {
-		t.Error(err)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -297,10 +296,6 @@ func (s *service) ReadErasures(ctx context.Context, req *pb.ReadErasuresRequest)
 		for _, e := range p.state.Erasures() {
 			resp.Erasures = append(resp.Erasures, e.Order)
 		}
-		for code, months := range p.state.Retention() {
-			resp.Retention = append(resp.Retention, &pb.RetentionSet{Type: code, Months: months})
-		}
-		slices.SortFunc(resp.Retention, func(a, b *pb.RetentionSet) int { return int(a.GetType()) - int(b.GetType()) })
 		return nil
 	})
 	return resp, err

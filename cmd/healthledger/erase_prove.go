@@ -73,9 +73,6 @@ func orderText(order *pb.ErasureOrdered) string {
 		}
 		text += deletionText(d)
 	}
-	if order.GetByPolicy() {
-		text += " (by policy)"
-	}
 	return text
 }
 

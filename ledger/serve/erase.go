@@ -12,7 +12,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"healthledger/ledger"
-	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
 	"healthledger/proto/rpc"
 )
@@ -66,7 +65,7 @@ func (s *ownerService) Erase(ctx context.Context, req *pb.EraseRequest) (*pb.Era
 	if err != nil {
 		return nil, err
 	}
-	e, err := s.startErasing(k, process, &pb.HideDraft{Deletions: []*pb.DeletedSamples{deletion}, App: req.GetApp()}, false)
+	e, err := s.startErasing(k, process, &pb.HideDraft{Deletions: []*pb.DeletedSamples{deletion}, App: req.GetApp()})
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +91,7 @@ func (s *ownerService) goOn(ctx context.Context, req *pb.EraseRequest) (*pb.Eras
 }
 
 // startErasing begins an erasure, which ends with the lock.
-func (s *ownerService) startErasing(k *keeper, process Projector, draft *pb.HideDraft, byPolicy bool) (*erasing, error) {
+func (s *ownerService) startErasing(k *keeper, process Projector, draft *pb.HideDraft) (*erasing, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.process != process {
@@ -111,7 +110,7 @@ func (s *ownerService) startErasing(k *keeper, process Projector, draft *pb.Hide
 	life := k.life
 	k.stopped.Go(func() {
 		defer close(e.ending)
-		err := s.erase(life, k, process, e, draft, byPolicy)
+		err := s.erase(life, k, process, e, draft)
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.err, e.now.Run = err, ""
@@ -122,7 +121,7 @@ func (s *ownerService) startErasing(k *keeper, process Projector, draft *pb.Hide
 	return e, nil
 }
 
-func (s *ownerService) erase(ctx context.Context, k *keeper, process Projector, e *erasing, draft *pb.HideDraft, byPolicy bool) error {
+func (s *ownerService) erase(ctx context.Context, k *keeper, process Projector, e *erasing, draft *pb.HideDraft) error {
 	hidden, err := s.decideBy(ctx, k, process, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_Hide{Hide: draft}})
 	if err != nil {
 		return err
@@ -141,7 +140,7 @@ func (s *ownerService) erase(ctx context.Context, k *keeper, process Projector, 
 		return unwritable(err)
 	}
 	_, err = process.BeginErasure(ctx, &pb.BeginErasureRequest{
-		Order:  &pb.ErasureOrdered{Hidden: hidden.GetNumber(), Deletions: detail.GetOwnerDeleted().GetDeletions(), ByPolicy: byPolicy},
+		Order:  &pb.ErasureOrdered{Hidden: hidden.GetNumber(), Deletions: detail.GetOwnerDeleted().GetDeletions()},
 		Hidden: hidden.sequence, Sequence: end,
 	})
 	if err != nil {
@@ -250,46 +249,4 @@ func (s *ownerService) ProveErasures(ctx context.Context, _ *pb.ProveErasuresReq
 		}
 	}
 	return resp, nil
-}
-
-// SetRetention implements pb.OwnerServiceHandler.
-func (s *ownerService) SetRetention(ctx context.Context, req *pb.SetRetentionRequest) (*pb.SetRetentionResponse, error) {
-	set := &pb.RetentionSet{Months: req.GetMonths()}
-	if req.GetType() != "" {
-		var err error
-		if set.Type, err = typeCode("type", req.GetType()); err != nil {
-			return nil, err
-		}
-	}
-	if _, err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_SetRetention{SetRetention: set}}); err != nil {
-		return nil, err
-	}
-	return &pb.SetRetentionResponse{}, nil
-}
-
-// ListRetention implements pb.OwnerServiceHandler.
-func (s *ownerService) ListRetention(ctx context.Context, _ *pb.ListRetentionRequest) (*pb.ListRetentionResponse, error) {
-	k, process, err := s.session(ctx, false)
-	if err != nil {
-		return nil, err
-	}
-	sequence, _, _ := k.store.Head()
-	known, err := process.ReadErasures(ctx, &pb.ReadErasuresRequest{Sequence: sequence})
-	if err != nil {
-		return nil, k.cut(err)
-	}
-	resp := &pb.ListRetentionResponse{}
-	for _, set := range known.GetRetention() {
-		r := &pb.Retention{Months: set.GetMonths()}
-		if set.GetType() != 0 {
-			r.Type = shortName(set.GetType())
-		}
-		resp.Retention = append(resp.Retention, r)
-	}
-	return resp, nil
-}
-
-func shortName(code uint32) string {
-	t, _ := catalog.ByCode(code)
-	return t.Short()
 }

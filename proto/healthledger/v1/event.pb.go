@@ -2424,7 +2424,6 @@ type DecisionDetail struct {
 	//	*DecisionDetail_DisclosureRevoked
 	//	*DecisionDetail_ObjectsDecided
 	//	*DecisionDetail_ErasureOrdered
-	//	*DecisionDetail_RetentionSet
 	Body          isDecisionDetail_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2562,15 +2561,6 @@ func (x *DecisionDetail) GetErasureOrdered() *ErasureOrdered {
 	return nil
 }
 
-func (x *DecisionDetail) GetRetentionSet() *RetentionSet {
-	if x != nil {
-		if x, ok := x.Body.(*DecisionDetail_RetentionSet); ok {
-			return x.RetentionSet
-		}
-	}
-	return nil
-}
-
 type isDecisionDetail_Body interface {
 	isDecisionDetail_Body()
 }
@@ -2613,10 +2603,6 @@ type DecisionDetail_ErasureOrdered struct {
 	ErasureOrdered *ErasureOrdered `protobuf:"bytes,11,opt,name=erasure_ordered,json=erasureOrdered,proto3,oneof"`
 }
 
-type DecisionDetail_RetentionSet struct {
-	RetentionSet *RetentionSet `protobuf:"bytes,12,opt,name=retention_set,json=retentionSet,proto3,oneof"`
-}
-
 func (*DecisionDetail_AppDescribed) isDecisionDetail_Body() {}
 
 func (*DecisionDetail_ReadsDecided) isDecisionDetail_Body() {}
@@ -2634,8 +2620,6 @@ func (*DecisionDetail_DisclosureRevoked) isDecisionDetail_Body() {}
 func (*DecisionDetail_ObjectsDecided) isDecisionDetail_Body() {}
 
 func (*DecisionDetail_ErasureOrdered) isDecisionDetail_Body() {}
-
-func (*DecisionDetail_RetentionSet) isDecisionDetail_Body() {}
 
 // AppDescribed says who an app is and what it wants.
 type AppDescribed struct {
@@ -2940,9 +2924,7 @@ type ErasureOrdered struct {
 	Hidden    uint64            `protobuf:"varint,1,opt,name=hidden,proto3" json:"hidden,omitempty"`
 	Deletions []*DeletedSamples `protobuf:"bytes,2,rep,name=deletions,proto3" json:"deletions,omitempty"`
 	// How many samples the log had of it.
-	Samples uint64 `protobuf:"varint,3,opt,name=samples,proto3" json:"samples,omitempty"`
-	// The owner's RetentionSet asked for it.
-	ByPolicy      bool `protobuf:"varint,4,opt,name=by_policy,json=byPolicy,proto3" json:"by_policy,omitempty"`
+	Samples       uint64 `protobuf:"varint,3,opt,name=samples,proto3" json:"samples,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2998,68 +2980,6 @@ func (x *ErasureOrdered) GetSamples() uint64 {
 	return 0
 }
 
-func (x *ErasureOrdered) GetByPolicy() bool {
-	if x != nil {
-		return x.ByPolicy
-	}
-	return false
-}
-
-// RetentionSet says how long samples are kept. Months are those of the calendar, in UTC.
-type RetentionSet struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// 0: all types that have none of their own.
-	Type uint32 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`
-	// 0: for good.
-	Months        uint32 `protobuf:"varint,2,opt,name=months,proto3" json:"months,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *RetentionSet) Reset() {
-	*x = RetentionSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[35]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RetentionSet) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RetentionSet) ProtoMessage() {}
-
-func (x *RetentionSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[35]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RetentionSet.ProtoReflect.Descriptor instead.
-func (*RetentionSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{35}
-}
-
-func (x *RetentionSet) GetType() uint32 {
-	if x != nil {
-		return x.Type
-	}
-	return 0
-}
-
-func (x *RetentionSet) GetMonths() uint32 {
-	if x != nil {
-		return x.Months
-	}
-	return 0
-}
-
 // ReadsDecided changes read grants of an app.
 type ReadsDecided struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3071,7 +2991,7 @@ type ReadsDecided struct {
 
 func (x *ReadsDecided) Reset() {
 	*x = ReadsDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[36]
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3083,7 +3003,7 @@ func (x *ReadsDecided) String() string {
 func (*ReadsDecided) ProtoMessage() {}
 
 func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[36]
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3096,7 +3016,7 @@ func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadsDecided.ProtoReflect.Descriptor instead.
 func (*ReadsDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{36}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ReadsDecided) GetApp() uint64 {
@@ -3126,7 +3046,7 @@ type ReadGrant struct {
 
 func (x *ReadGrant) Reset() {
 	*x = ReadGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[37]
+	mi := &file_healthledger_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3138,7 +3058,7 @@ func (x *ReadGrant) String() string {
 func (*ReadGrant) ProtoMessage() {}
 
 func (x *ReadGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[37]
+	mi := &file_healthledger_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3151,7 +3071,7 @@ func (x *ReadGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadGrant.ProtoReflect.Descriptor instead.
 func (*ReadGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{37}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ReadGrant) GetType() uint32 {
@@ -3193,7 +3113,7 @@ type ObjectsDecided struct {
 
 func (x *ObjectsDecided) Reset() {
 	*x = ObjectsDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[38]
+	mi := &file_healthledger_v1_event_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3205,7 +3125,7 @@ func (x *ObjectsDecided) String() string {
 func (*ObjectsDecided) ProtoMessage() {}
 
 func (x *ObjectsDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[38]
+	mi := &file_healthledger_v1_event_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3218,7 +3138,7 @@ func (x *ObjectsDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectsDecided.ProtoReflect.Descriptor instead.
 func (*ObjectsDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{38}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ObjectsDecided) GetApp() uint64 {
@@ -3277,7 +3197,7 @@ type ObjectName struct {
 
 func (x *ObjectName) Reset() {
 	*x = ObjectName{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[39]
+	mi := &file_healthledger_v1_event_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3289,7 +3209,7 @@ func (x *ObjectName) String() string {
 func (*ObjectName) ProtoMessage() {}
 
 func (x *ObjectName) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[39]
+	mi := &file_healthledger_v1_event_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3302,7 +3222,7 @@ func (x *ObjectName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectName.ProtoReflect.Descriptor instead.
 func (*ObjectName) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{39}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ObjectName) GetApp() uint64 {
@@ -3337,7 +3257,7 @@ type Resealed struct {
 
 func (x *Resealed) Reset() {
 	*x = Resealed{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[40]
+	mi := &file_healthledger_v1_event_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3349,7 +3269,7 @@ func (x *Resealed) String() string {
 func (*Resealed) ProtoMessage() {}
 
 func (x *Resealed) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[40]
+	mi := &file_healthledger_v1_event_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3362,7 +3282,7 @@ func (x *Resealed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resealed.ProtoReflect.Descriptor instead.
 func (*Resealed) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{40}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Resealed) GetReseal() uint64 {
@@ -3420,7 +3340,7 @@ type AccessRecorded struct {
 
 func (x *AccessRecorded) Reset() {
 	*x = AccessRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[41]
+	mi := &file_healthledger_v1_event_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3432,7 +3352,7 @@ func (x *AccessRecorded) String() string {
 func (*AccessRecorded) ProtoMessage() {}
 
 func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[41]
+	mi := &file_healthledger_v1_event_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3445,7 +3365,7 @@ func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessRecorded.ProtoReflect.Descriptor instead.
 func (*AccessRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{41}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *AccessRecorded) GetApp() uint64 {
@@ -3509,7 +3429,7 @@ type AccessCounted struct {
 
 func (x *AccessCounted) Reset() {
 	*x = AccessCounted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[42]
+	mi := &file_healthledger_v1_event_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3521,7 +3441,7 @@ func (x *AccessCounted) String() string {
 func (*AccessCounted) ProtoMessage() {}
 
 func (x *AccessCounted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[42]
+	mi := &file_healthledger_v1_event_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3534,7 +3454,7 @@ func (x *AccessCounted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessCounted.ProtoReflect.Descriptor instead.
 func (*AccessCounted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{42}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *AccessCounted) GetApp() uint64 {
@@ -3565,7 +3485,7 @@ type AccessCount struct {
 
 func (x *AccessCount) Reset() {
 	*x = AccessCount{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[43]
+	mi := &file_healthledger_v1_event_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3577,7 +3497,7 @@ func (x *AccessCount) String() string {
 func (*AccessCount) ProtoMessage() {}
 
 func (x *AccessCount) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[43]
+	mi := &file_healthledger_v1_event_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3590,7 +3510,7 @@ func (x *AccessCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessCount.ProtoReflect.Descriptor instead.
 func (*AccessCount) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{43}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *AccessCount) GetType() uint32 {
@@ -3642,7 +3562,7 @@ type RefusalRecorded struct {
 
 func (x *RefusalRecorded) Reset() {
 	*x = RefusalRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[44]
+	mi := &file_healthledger_v1_event_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3654,7 +3574,7 @@ func (x *RefusalRecorded) String() string {
 func (*RefusalRecorded) ProtoMessage() {}
 
 func (x *RefusalRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[44]
+	mi := &file_healthledger_v1_event_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3667,7 +3587,7 @@ func (x *RefusalRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusalRecorded.ProtoReflect.Descriptor instead.
 func (*RefusalRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{44}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *RefusalRecorded) GetApp() uint64 {
@@ -3738,7 +3658,7 @@ type DisclosureGranted struct {
 
 func (x *DisclosureGranted) Reset() {
 	*x = DisclosureGranted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[45]
+	mi := &file_healthledger_v1_event_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3750,7 +3670,7 @@ func (x *DisclosureGranted) String() string {
 func (*DisclosureGranted) ProtoMessage() {}
 
 func (x *DisclosureGranted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[45]
+	mi := &file_healthledger_v1_event_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3763,7 +3683,7 @@ func (x *DisclosureGranted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureGranted.ProtoReflect.Descriptor instead.
 func (*DisclosureGranted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{45}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *DisclosureGranted) GetApp() uint64 {
@@ -3840,7 +3760,7 @@ type DisclosureRevoked struct {
 
 func (x *DisclosureRevoked) Reset() {
 	*x = DisclosureRevoked{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[46]
+	mi := &file_healthledger_v1_event_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3852,7 +3772,7 @@ func (x *DisclosureRevoked) String() string {
 func (*DisclosureRevoked) ProtoMessage() {}
 
 func (x *DisclosureRevoked) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[46]
+	mi := &file_healthledger_v1_event_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3865,7 +3785,7 @@ func (x *DisclosureRevoked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureRevoked.ProtoReflect.Descriptor instead.
 func (*DisclosureRevoked) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{46}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *DisclosureRevoked) GetGrant() uint64 {
@@ -3894,7 +3814,7 @@ type DisclosureBegun struct {
 
 func (x *DisclosureBegun) Reset() {
 	*x = DisclosureBegun{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[47]
+	mi := &file_healthledger_v1_event_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3906,7 +3826,7 @@ func (x *DisclosureBegun) String() string {
 func (*DisclosureBegun) ProtoMessage() {}
 
 func (x *DisclosureBegun) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[47]
+	mi := &file_healthledger_v1_event_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3919,7 +3839,7 @@ func (x *DisclosureBegun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureBegun.ProtoReflect.Descriptor instead.
 func (*DisclosureBegun) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{47}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *DisclosureBegun) GetId() []byte {
@@ -3981,7 +3901,7 @@ type DisclosureEnded struct {
 
 func (x *DisclosureEnded) Reset() {
 	*x = DisclosureEnded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[48]
+	mi := &file_healthledger_v1_event_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3993,7 +3913,7 @@ func (x *DisclosureEnded) String() string {
 func (*DisclosureEnded) ProtoMessage() {}
 
 func (x *DisclosureEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[48]
+	mi := &file_healthledger_v1_event_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4006,7 +3926,7 @@ func (x *DisclosureEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureEnded.ProtoReflect.Descriptor instead.
 func (*DisclosureEnded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{48}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *DisclosureEnded) GetId() []byte {
@@ -4048,7 +3968,7 @@ type DisclosureCount struct {
 
 func (x *DisclosureCount) Reset() {
 	*x = DisclosureCount{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[49]
+	mi := &file_healthledger_v1_event_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4060,7 +3980,7 @@ func (x *DisclosureCount) String() string {
 func (*DisclosureCount) ProtoMessage() {}
 
 func (x *DisclosureCount) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[49]
+	mi := &file_healthledger_v1_event_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4073,7 +3993,7 @@ func (x *DisclosureCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureCount.ProtoReflect.Descriptor instead.
 func (*DisclosureCount) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{49}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *DisclosureCount) GetType() uint32 {
@@ -4262,7 +4182,7 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"ShareGrant\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x18\n" +
-	"\aallowed\x18\x02 \x01(\bR\aallowed\"\xc1\x06\n" +
+	"\aallowed\x18\x02 \x01(\bR\aallowed\"\xfb\x05\n" +
 	"\x0eDecisionDetail\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
 	"\x04salt\x18\x02 \x01(\fR\x04salt\x12D\n" +
@@ -4275,8 +4195,7 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x12disclosure_revoked\x18\t \x01(\v2\".healthledger.v1.DisclosureRevokedH\x00R\x11disclosureRevoked\x12J\n" +
 	"\x0fobjects_decided\x18\n" +
 	" \x01(\v2\x1f.healthledger.v1.ObjectsDecidedH\x00R\x0eobjectsDecided\x12J\n" +
-	"\x0ferasure_ordered\x18\v \x01(\v2\x1f.healthledger.v1.ErasureOrderedH\x00R\x0eerasureOrdered\x12D\n" +
-	"\rretention_set\x18\f \x01(\v2\x1d.healthledger.v1.RetentionSetH\x00R\fretentionSetB\x06\n" +
+	"\x0ferasure_ordered\x18\v \x01(\v2\x1f.healthledger.v1.ErasureOrderedH\x00R\x0eerasureOrderedB\x06\n" +
 	"\x04body\"E\n" +
 	"\fAppDescribed\x125\n" +
 	"\bmanifest\x18\x01 \x01(\v2\x19.healthledger.v1.ManifestR\bmanifest\"[\n" +
@@ -4293,15 +4212,11 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x12\n" +
 	"\x04unit\x18\x02 \x01(\tR\x04unit\"M\n" +
 	"\fOwnerDeleted\x12=\n" +
-	"\tdeletions\x18\x01 \x03(\v2\x1f.healthledger.v1.DeletedSamplesR\tdeletions\"\x9e\x01\n" +
+	"\tdeletions\x18\x01 \x03(\v2\x1f.healthledger.v1.DeletedSamplesR\tdeletions\"\x81\x01\n" +
 	"\x0eErasureOrdered\x12\x16\n" +
 	"\x06hidden\x18\x01 \x01(\x04R\x06hidden\x12=\n" +
 	"\tdeletions\x18\x02 \x03(\v2\x1f.healthledger.v1.DeletedSamplesR\tdeletions\x12\x18\n" +
-	"\asamples\x18\x03 \x01(\x04R\asamples\x12\x1b\n" +
-	"\tby_policy\x18\x04 \x01(\bR\bbyPolicy\":\n" +
-	"\fRetentionSet\x12\x12\n" +
-	"\x04type\x18\x01 \x01(\rR\x04type\x12\x16\n" +
-	"\x06months\x18\x02 \x01(\rR\x06months\"R\n" +
+	"\asamples\x18\x03 \x01(\x04R\asamples\"R\n" +
 	"\fReadsDecided\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x120\n" +
 	"\x05reads\x18\x02 \x03(\v2\x1a.healthledger.v1.ReadGrantR\x05reads\"j\n" +
@@ -4418,7 +4333,7 @@ func file_healthledger_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
+var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_healthledger_v1_event_proto_goTypes = []any{
 	(Frequency)(0),                 // 0: healthledger.v1.Frequency
 	(Plausibility)(0),              // 1: healthledger.v1.Plausibility
@@ -4459,46 +4374,45 @@ var file_healthledger_v1_event_proto_goTypes = []any{
 	(*TypeUnit)(nil),               // 36: healthledger.v1.TypeUnit
 	(*OwnerDeleted)(nil),           // 37: healthledger.v1.OwnerDeleted
 	(*ErasureOrdered)(nil),         // 38: healthledger.v1.ErasureOrdered
-	(*RetentionSet)(nil),           // 39: healthledger.v1.RetentionSet
-	(*ReadsDecided)(nil),           // 40: healthledger.v1.ReadsDecided
-	(*ReadGrant)(nil),              // 41: healthledger.v1.ReadGrant
-	(*ObjectsDecided)(nil),         // 42: healthledger.v1.ObjectsDecided
-	(*ObjectName)(nil),             // 43: healthledger.v1.ObjectName
-	(*Resealed)(nil),               // 44: healthledger.v1.Resealed
-	(*AccessRecorded)(nil),         // 45: healthledger.v1.AccessRecorded
-	(*AccessCounted)(nil),          // 46: healthledger.v1.AccessCounted
-	(*AccessCount)(nil),            // 47: healthledger.v1.AccessCount
-	(*RefusalRecorded)(nil),        // 48: healthledger.v1.RefusalRecorded
-	(*DisclosureGranted)(nil),      // 49: healthledger.v1.DisclosureGranted
-	(*DisclosureRevoked)(nil),      // 50: healthledger.v1.DisclosureRevoked
-	(*DisclosureBegun)(nil),        // 51: healthledger.v1.DisclosureBegun
-	(*DisclosureEnded)(nil),        // 52: healthledger.v1.DisclosureEnded
-	(*DisclosureCount)(nil),        // 53: healthledger.v1.DisclosureCount
-	(*SampleColumns)(nil),          // 54: healthledger.v1.SampleColumns
-	(*Chunk)(nil),                  // 55: healthledger.v1.Chunk
-	(*Manifest)(nil),               // 56: healthledger.v1.Manifest
-	(*Recipient)(nil),              // 57: healthledger.v1.Recipient
+	(*ReadsDecided)(nil),           // 39: healthledger.v1.ReadsDecided
+	(*ReadGrant)(nil),              // 40: healthledger.v1.ReadGrant
+	(*ObjectsDecided)(nil),         // 41: healthledger.v1.ObjectsDecided
+	(*ObjectName)(nil),             // 42: healthledger.v1.ObjectName
+	(*Resealed)(nil),               // 43: healthledger.v1.Resealed
+	(*AccessRecorded)(nil),         // 44: healthledger.v1.AccessRecorded
+	(*AccessCounted)(nil),          // 45: healthledger.v1.AccessCounted
+	(*AccessCount)(nil),            // 46: healthledger.v1.AccessCount
+	(*RefusalRecorded)(nil),        // 47: healthledger.v1.RefusalRecorded
+	(*DisclosureGranted)(nil),      // 48: healthledger.v1.DisclosureGranted
+	(*DisclosureRevoked)(nil),      // 49: healthledger.v1.DisclosureRevoked
+	(*DisclosureBegun)(nil),        // 50: healthledger.v1.DisclosureBegun
+	(*DisclosureEnded)(nil),        // 51: healthledger.v1.DisclosureEnded
+	(*DisclosureCount)(nil),        // 52: healthledger.v1.DisclosureCount
+	(*SampleColumns)(nil),          // 53: healthledger.v1.SampleColumns
+	(*Chunk)(nil),                  // 54: healthledger.v1.Chunk
+	(*Manifest)(nil),               // 55: healthledger.v1.Manifest
+	(*Recipient)(nil),              // 56: healthledger.v1.Recipient
 }
 var file_healthledger_v1_event_proto_depIdxs = []int32{
 	5,  // 0: healthledger.v1.EventList.events:type_name -> healthledger.v1.Event
 	7,  // 1: healthledger.v1.Event.samples_saved:type_name -> healthledger.v1.SamplesSaved
 	16, // 2: healthledger.v1.Event.decision:type_name -> healthledger.v1.SignedDecision
-	45, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
+	44, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
 	9,  // 4: healthledger.v1.Event.part_saved:type_name -> healthledger.v1.PartSaved
 	10, // 5: healthledger.v1.Event.samples_deleted:type_name -> healthledger.v1.SamplesDeleted
 	12, // 6: healthledger.v1.Event.updates_set:type_name -> healthledger.v1.UpdatesSet
 	13, // 7: healthledger.v1.Event.updates_acked:type_name -> healthledger.v1.UpdatesAcked
 	14, // 8: healthledger.v1.Event.authorization_requested:type_name -> healthledger.v1.AuthorizationRequested
-	46, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
-	51, // 10: healthledger.v1.Event.disclosure_begun:type_name -> healthledger.v1.DisclosureBegun
-	52, // 11: healthledger.v1.Event.disclosure_ended:type_name -> healthledger.v1.DisclosureEnded
-	48, // 12: healthledger.v1.Event.refusal_recorded:type_name -> healthledger.v1.RefusalRecorded
+	45, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
+	50, // 10: healthledger.v1.Event.disclosure_begun:type_name -> healthledger.v1.DisclosureBegun
+	51, // 11: healthledger.v1.Event.disclosure_ended:type_name -> healthledger.v1.DisclosureEnded
+	47, // 12: healthledger.v1.Event.refusal_recorded:type_name -> healthledger.v1.RefusalRecorded
 	15, // 13: healthledger.v1.Event.objects_requested:type_name -> healthledger.v1.ObjectsRequested
-	44, // 14: healthledger.v1.Event.resealed:type_name -> healthledger.v1.Resealed
+	43, // 14: healthledger.v1.Event.resealed:type_name -> healthledger.v1.Resealed
 	6,  // 15: healthledger.v1.Event.checkpointed:type_name -> healthledger.v1.Checkpointed
-	54, // 16: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
+	53, // 16: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
 	8,  // 17: healthledger.v1.SamplesSaved.outcome:type_name -> healthledger.v1.RequestOutcome
-	55, // 18: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
+	54, // 18: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
 	11, // 19: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
 	8,  // 20: healthledger.v1.SamplesDeleted.outcome:type_name -> healthledger.v1.RequestOutcome
 	0,  // 21: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
@@ -4519,33 +4433,32 @@ var file_healthledger_v1_event_proto_depIdxs = []int32{
 	25, // 36: healthledger.v1.AppUpdated.explained:type_name -> healthledger.v1.Explained
 	1,  // 37: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
 	32, // 38: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
-	40, // 39: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
+	39, // 39: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
 	33, // 40: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
 	35, // 41: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
 	37, // 42: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
-	49, // 43: healthledger.v1.DecisionDetail.disclosure_granted:type_name -> healthledger.v1.DisclosureGranted
-	50, // 44: healthledger.v1.DecisionDetail.disclosure_revoked:type_name -> healthledger.v1.DisclosureRevoked
-	42, // 45: healthledger.v1.DecisionDetail.objects_decided:type_name -> healthledger.v1.ObjectsDecided
+	48, // 43: healthledger.v1.DecisionDetail.disclosure_granted:type_name -> healthledger.v1.DisclosureGranted
+	49, // 44: healthledger.v1.DecisionDetail.disclosure_revoked:type_name -> healthledger.v1.DisclosureRevoked
+	41, // 45: healthledger.v1.DecisionDetail.objects_decided:type_name -> healthledger.v1.ObjectsDecided
 	38, // 46: healthledger.v1.DecisionDetail.erasure_ordered:type_name -> healthledger.v1.ErasureOrdered
-	39, // 47: healthledger.v1.DecisionDetail.retention_set:type_name -> healthledger.v1.RetentionSet
-	56, // 48: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
-	34, // 49: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
-	36, // 50: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
-	11, // 51: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	11, // 52: healthledger.v1.ErasureOrdered.deletions:type_name -> healthledger.v1.DeletedSamples
-	41, // 53: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
-	3,  // 54: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
-	43, // 55: healthledger.v1.ObjectsDecided.revoked:type_name -> healthledger.v1.ObjectName
-	43, // 56: healthledger.v1.ObjectsDecided.granted:type_name -> healthledger.v1.ObjectName
-	2,  // 57: healthledger.v1.ObjectsDecided.own:type_name -> healthledger.v1.OwnObjects
-	47, // 58: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
-	57, // 59: healthledger.v1.DisclosureGranted.recipient:type_name -> healthledger.v1.Recipient
-	53, // 60: healthledger.v1.DisclosureEnded.counts:type_name -> healthledger.v1.DisclosureCount
-	61, // [61:61] is the sub-list for method output_type
-	61, // [61:61] is the sub-list for method input_type
-	61, // [61:61] is the sub-list for extension type_name
-	61, // [61:61] is the sub-list for extension extendee
-	0,  // [0:61] is the sub-list for field type_name
+	55, // 47: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
+	34, // 48: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
+	36, // 49: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
+	11, // 50: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	11, // 51: healthledger.v1.ErasureOrdered.deletions:type_name -> healthledger.v1.DeletedSamples
+	40, // 52: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
+	3,  // 53: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
+	42, // 54: healthledger.v1.ObjectsDecided.revoked:type_name -> healthledger.v1.ObjectName
+	42, // 55: healthledger.v1.ObjectsDecided.granted:type_name -> healthledger.v1.ObjectName
+	2,  // 56: healthledger.v1.ObjectsDecided.own:type_name -> healthledger.v1.OwnObjects
+	46, // 57: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
+	56, // 58: healthledger.v1.DisclosureGranted.recipient:type_name -> healthledger.v1.Recipient
+	52, // 59: healthledger.v1.DisclosureEnded.counts:type_name -> healthledger.v1.DisclosureCount
+	60, // [60:60] is the sub-list for method output_type
+	60, // [60:60] is the sub-list for method input_type
+	60, // [60:60] is the sub-list for extension type_name
+	60, // [60:60] is the sub-list for extension extendee
+	0,  // [0:60] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_event_proto_init() }
@@ -4598,17 +4511,16 @@ func file_healthledger_v1_event_proto_init() {
 		(*DecisionDetail_DisclosureRevoked)(nil),
 		(*DecisionDetail_ObjectsDecided)(nil),
 		(*DecisionDetail_ErasureOrdered)(nil),
-		(*DecisionDetail_RetentionSet)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[45].OneofWrappers = []any{}
-	file_healthledger_v1_event_proto_msgTypes[47].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[44].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[46].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_event_proto_rawDesc), len(file_healthledger_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   50,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -87,12 +87,6 @@ const (
 	// OwnerServiceProveErasuresProcedure is the fully-qualified name of the OwnerService's
 	// ProveErasures RPC.
 	OwnerServiceProveErasuresProcedure = "/healthledger.v1.OwnerService/ProveErasures"
-	// OwnerServiceSetRetentionProcedure is the fully-qualified name of the OwnerService's SetRetention
-	// RPC.
-	OwnerServiceSetRetentionProcedure = "/healthledger.v1.OwnerService/SetRetention"
-	// OwnerServiceListRetentionProcedure is the fully-qualified name of the OwnerService's
-	// ListRetention RPC.
-	OwnerServiceListRetentionProcedure = "/healthledger.v1.OwnerService/ListRetention"
 	// OwnerServiceListAccessProcedure is the fully-qualified name of the OwnerService's ListAccess RPC.
 	OwnerServiceListAccessProcedure = "/healthledger.v1.OwnerService/ListAccess"
 	// OwnerServiceSummarizeAccessProcedure is the fully-qualified name of the OwnerService's
@@ -203,10 +197,6 @@ type OwnerServiceClient interface {
 	// ProveErasures returns what was erased, and whether its keys are destroyed. It needs no
 	// secrets; what the samples were, only a session is told.
 	ProveErasures(context.Context, *ProveErasuresRequest) (*ProveErasuresResponse, error)
-	// SetRetention changes how long samples are kept.
-	SetRetention(context.Context, *SetRetentionRequest) (*SetRetentionResponse, error)
-	// ListRetention returns how long samples are kept.
-	ListRetention(context.Context, *ListRetentionRequest) (*ListRetentionResponse, error)
 	// ListAccess returns who asked to read what, or what was refused, the newest first.
 	ListAccess(context.Context, *ListAccessRequest) (*ListAccessResponse, error)
 	// SummarizeAccess returns who asked to read what how often in all.
@@ -394,18 +384,6 @@ func NewOwnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(ownerServiceMethods.ByName("ProveErasures")),
 			connect.WithClientOptions(opts...),
 		),
-		setRetention: connect.NewClient[SetRetentionRequest, SetRetentionResponse](
-			httpClient,
-			baseURL+OwnerServiceSetRetentionProcedure,
-			connect.WithSchema(ownerServiceMethods.ByName("SetRetention")),
-			connect.WithClientOptions(opts...),
-		),
-		listRetention: connect.NewClient[ListRetentionRequest, ListRetentionResponse](
-			httpClient,
-			baseURL+OwnerServiceListRetentionProcedure,
-			connect.WithSchema(ownerServiceMethods.ByName("ListRetention")),
-			connect.WithClientOptions(opts...),
-		),
 		listAccess: connect.NewClient[ListAccessRequest, ListAccessResponse](
 			httpClient,
 			baseURL+OwnerServiceListAccessProcedure,
@@ -541,8 +519,6 @@ type ownerServiceClient struct {
 	deleteSamples      *connect.Client[DeleteSamplesRequest, DeleteSamplesResponse]
 	erase              *connect.Client[EraseRequest, EraseResponse]
 	proveErasures      *connect.Client[ProveErasuresRequest, ProveErasuresResponse]
-	setRetention       *connect.Client[SetRetentionRequest, SetRetentionResponse]
-	listRetention      *connect.Client[ListRetentionRequest, ListRetentionResponse]
 	listAccess         *connect.Client[ListAccessRequest, ListAccessResponse]
 	summarizeAccess    *connect.Client[SummarizeAccessRequest, SummarizeAccessResponse]
 	grantDisclosure    *connect.Client[GrantDisclosureRequest, GrantDisclosureResponse]
@@ -755,24 +731,6 @@ func (c *ownerServiceClient) Erase(ctx context.Context, req *EraseRequest) (*Era
 // ProveErasures calls healthledger.v1.OwnerService.ProveErasures.
 func (c *ownerServiceClient) ProveErasures(ctx context.Context, req *ProveErasuresRequest) (*ProveErasuresResponse, error) {
 	response, err := c.proveErasures.CallUnary(ctx, connect.NewRequest(req))
-	if response != nil {
-		return response.Msg, err
-	}
-	return nil, err
-}
-
-// SetRetention calls healthledger.v1.OwnerService.SetRetention.
-func (c *ownerServiceClient) SetRetention(ctx context.Context, req *SetRetentionRequest) (*SetRetentionResponse, error) {
-	response, err := c.setRetention.CallUnary(ctx, connect.NewRequest(req))
-	if response != nil {
-		return response.Msg, err
-	}
-	return nil, err
-}
-
-// ListRetention calls healthledger.v1.OwnerService.ListRetention.
-func (c *ownerServiceClient) ListRetention(ctx context.Context, req *ListRetentionRequest) (*ListRetentionResponse, error) {
-	response, err := c.listRetention.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -1003,10 +961,6 @@ type OwnerServiceHandler interface {
 	// ProveErasures returns what was erased, and whether its keys are destroyed. It needs no
 	// secrets; what the samples were, only a session is told.
 	ProveErasures(context.Context, *ProveErasuresRequest) (*ProveErasuresResponse, error)
-	// SetRetention changes how long samples are kept.
-	SetRetention(context.Context, *SetRetentionRequest) (*SetRetentionResponse, error)
-	// ListRetention returns how long samples are kept.
-	ListRetention(context.Context, *ListRetentionRequest) (*ListRetentionResponse, error)
 	// ListAccess returns who asked to read what, or what was refused, the newest first.
 	ListAccess(context.Context, *ListAccessRequest) (*ListAccessResponse, error)
 	// SummarizeAccess returns who asked to read what how often in all.
@@ -1190,18 +1144,6 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(ownerServiceMethods.ByName("ProveErasures")),
 		connect.WithHandlerOptions(opts...),
 	)
-	ownerServiceSetRetentionHandler := connect.NewUnaryHandlerSimple(
-		OwnerServiceSetRetentionProcedure,
-		svc.SetRetention,
-		connect.WithSchema(ownerServiceMethods.ByName("SetRetention")),
-		connect.WithHandlerOptions(opts...),
-	)
-	ownerServiceListRetentionHandler := connect.NewUnaryHandlerSimple(
-		OwnerServiceListRetentionProcedure,
-		svc.ListRetention,
-		connect.WithSchema(ownerServiceMethods.ByName("ListRetention")),
-		connect.WithHandlerOptions(opts...),
-	)
 	ownerServiceListAccessHandler := connect.NewUnaryHandlerSimple(
 		OwnerServiceListAccessProcedure,
 		svc.ListAccess,
@@ -1356,10 +1298,6 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 			ownerServiceEraseHandler.ServeHTTP(w, r)
 		case OwnerServiceProveErasuresProcedure:
 			ownerServiceProveErasuresHandler.ServeHTTP(w, r)
-		case OwnerServiceSetRetentionProcedure:
-			ownerServiceSetRetentionHandler.ServeHTTP(w, r)
-		case OwnerServiceListRetentionProcedure:
-			ownerServiceListRetentionHandler.ServeHTTP(w, r)
 		case OwnerServiceListAccessProcedure:
 			ownerServiceListAccessHandler.ServeHTTP(w, r)
 		case OwnerServiceSummarizeAccessProcedure:
@@ -1491,14 +1429,6 @@ func (UnimplementedOwnerServiceHandler) Erase(context.Context, *EraseRequest) (*
 
 func (UnimplementedOwnerServiceHandler) ProveErasures(context.Context, *ProveErasuresRequest) (*ProveErasuresResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.ProveErasures is not implemented"))
-}
-
-func (UnimplementedOwnerServiceHandler) SetRetention(context.Context, *SetRetentionRequest) (*SetRetentionResponse, error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.SetRetention is not implemented"))
-}
-
-func (UnimplementedOwnerServiceHandler) ListRetention(context.Context, *ListRetentionRequest) (*ListRetentionResponse, error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.ListRetention is not implemented"))
 }
 
 func (UnimplementedOwnerServiceHandler) ListAccess(context.Context, *ListAccessRequest) (*ListAccessResponse, error) {

@@ -3014,230 +3014,6 @@ func (x *EraseResponse) GetDestroyed() *timestamppb.Timestamp {
 	return nil
 }
 
-type SetRetentionRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Short name; empty: all types that have none of their own.
-	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
-	// 0: for good.
-	Months        uint32 `protobuf:"varint,2,opt,name=months,proto3" json:"months,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SetRetentionRequest) Reset() {
-	*x = SetRetentionRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SetRetentionRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SetRetentionRequest) ProtoMessage() {}
-
-func (x *SetRetentionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SetRetentionRequest.ProtoReflect.Descriptor instead.
-func (*SetRetentionRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{50}
-}
-
-func (x *SetRetentionRequest) GetType() string {
-	if x != nil {
-		return x.Type
-	}
-	return ""
-}
-
-func (x *SetRetentionRequest) GetMonths() uint32 {
-	if x != nil {
-		return x.Months
-	}
-	return 0
-}
-
-type SetRetentionResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SetRetentionResponse) Reset() {
-	*x = SetRetentionResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SetRetentionResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SetRetentionResponse) ProtoMessage() {}
-
-func (x *SetRetentionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SetRetentionResponse.ProtoReflect.Descriptor instead.
-func (*SetRetentionResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{51}
-}
-
-type ListRetentionRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListRetentionRequest) Reset() {
-	*x = ListRetentionRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListRetentionRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListRetentionRequest) ProtoMessage() {}
-
-func (x *ListRetentionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListRetentionRequest.ProtoReflect.Descriptor instead.
-func (*ListRetentionRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{52}
-}
-
-type ListRetentionResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Retention     []*Retention           `protobuf:"bytes,1,rep,name=retention,proto3" json:"retention,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListRetentionResponse) Reset() {
-	*x = ListRetentionResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListRetentionResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListRetentionResponse) ProtoMessage() {}
-
-func (x *ListRetentionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListRetentionResponse.ProtoReflect.Descriptor instead.
-func (*ListRetentionResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{53}
-}
-
-func (x *ListRetentionResponse) GetRetention() []*Retention {
-	if x != nil {
-		return x.Retention
-	}
-	return nil
-}
-
-// Retention is how long samples are kept.
-type Retention struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// As in SetRetentionRequest.
-	Type          string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
-	Months        uint32 `protobuf:"varint,2,opt,name=months,proto3" json:"months,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Retention) Reset() {
-	*x = Retention{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Retention) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Retention) ProtoMessage() {}
-
-func (x *Retention) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Retention.ProtoReflect.Descriptor instead.
-func (*Retention) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{54}
-}
-
-func (x *Retention) GetType() string {
-	if x != nil {
-		return x.Type
-	}
-	return ""
-}
-
-func (x *Retention) GetMonths() uint32 {
-	if x != nil {
-		return x.Months
-	}
-	return 0
-}
-
 type ProveErasuresRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -3246,7 +3022,7 @@ type ProveErasuresRequest struct {
 
 func (x *ProveErasuresRequest) Reset() {
 	*x = ProveErasuresRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3258,7 +3034,7 @@ func (x *ProveErasuresRequest) String() string {
 func (*ProveErasuresRequest) ProtoMessage() {}
 
 func (x *ProveErasuresRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3271,7 +3047,7 @@ func (x *ProveErasuresRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveErasuresRequest.ProtoReflect.Descriptor instead.
 func (*ProveErasuresRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{55}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{50}
 }
 
 type ProveErasuresResponse struct {
@@ -3283,7 +3059,7 @@ type ProveErasuresResponse struct {
 
 func (x *ProveErasuresResponse) Reset() {
 	*x = ProveErasuresResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3295,7 +3071,7 @@ func (x *ProveErasuresResponse) String() string {
 func (*ProveErasuresResponse) ProtoMessage() {}
 
 func (x *ProveErasuresResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3308,7 +3084,7 @@ func (x *ProveErasuresResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveErasuresResponse.ProtoReflect.Descriptor instead.
 func (*ProveErasuresResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{56}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ProveErasuresResponse) GetErasures() []*Erasure {
@@ -3336,7 +3112,7 @@ type Erasure struct {
 
 func (x *Erasure) Reset() {
 	*x = Erasure{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3348,7 +3124,7 @@ func (x *Erasure) String() string {
 func (*Erasure) ProtoMessage() {}
 
 func (x *Erasure) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3361,7 +3137,7 @@ func (x *Erasure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Erasure.ProtoReflect.Descriptor instead.
 func (*Erasure) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{57}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Erasure) GetNumber() uint64 {
@@ -3421,7 +3197,7 @@ type ErasureKey struct {
 
 func (x *ErasureKey) Reset() {
 	*x = ErasureKey{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3433,7 +3209,7 @@ func (x *ErasureKey) String() string {
 func (*ErasureKey) ProtoMessage() {}
 
 func (x *ErasureKey) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3446,7 +3222,7 @@ func (x *ErasureKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasureKey.ProtoReflect.Descriptor instead.
 func (*ErasureKey) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{58}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ErasureKey) GetFile() string {
@@ -3488,7 +3264,7 @@ type AccessFilter struct {
 
 func (x *AccessFilter) Reset() {
 	*x = AccessFilter{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3500,7 +3276,7 @@ func (x *AccessFilter) String() string {
 func (*AccessFilter) ProtoMessage() {}
 
 func (x *AccessFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3513,7 +3289,7 @@ func (x *AccessFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessFilter.ProtoReflect.Descriptor instead.
 func (*AccessFilter) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{59}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *AccessFilter) GetApp() string {
@@ -3566,7 +3342,7 @@ type ListAccessRequest struct {
 
 func (x *ListAccessRequest) Reset() {
 	*x = ListAccessRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3578,7 +3354,7 @@ func (x *ListAccessRequest) String() string {
 func (*ListAccessRequest) ProtoMessage() {}
 
 func (x *ListAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3591,7 +3367,7 @@ func (x *ListAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessRequest.ProtoReflect.Descriptor instead.
 func (*ListAccessRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{60}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ListAccessRequest) GetFilter() *AccessFilter {
@@ -3636,7 +3412,7 @@ type ListAccessResponse struct {
 
 func (x *ListAccessResponse) Reset() {
 	*x = ListAccessResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3648,7 +3424,7 @@ func (x *ListAccessResponse) String() string {
 func (*ListAccessResponse) ProtoMessage() {}
 
 func (x *ListAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3661,7 +3437,7 @@ func (x *ListAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessResponse.ProtoReflect.Descriptor instead.
 func (*ListAccessResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{61}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ListAccessResponse) GetAccesses() []*Access {
@@ -3707,7 +3483,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3719,7 +3495,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3732,7 +3508,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{62}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Refusal) GetBundleId() string {
@@ -3803,7 +3579,7 @@ type Access struct {
 
 func (x *Access) Reset() {
 	*x = Access{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3815,7 +3591,7 @@ func (x *Access) String() string {
 func (*Access) ProtoMessage() {}
 
 func (x *Access) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3828,7 +3604,7 @@ func (x *Access) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Access.ProtoReflect.Descriptor instead.
 func (*Access) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{63}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Access) GetBundleId() string {
@@ -3896,7 +3672,7 @@ type SummarizeAccessRequest struct {
 
 func (x *SummarizeAccessRequest) Reset() {
 	*x = SummarizeAccessRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3908,7 +3684,7 @@ func (x *SummarizeAccessRequest) String() string {
 func (*SummarizeAccessRequest) ProtoMessage() {}
 
 func (x *SummarizeAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3921,7 +3697,7 @@ func (x *SummarizeAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeAccessRequest.ProtoReflect.Descriptor instead.
 func (*SummarizeAccessRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{64}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *SummarizeAccessRequest) GetFilter() *AccessFilter {
@@ -3941,7 +3717,7 @@ type SummarizeAccessResponse struct {
 
 func (x *SummarizeAccessResponse) Reset() {
 	*x = SummarizeAccessResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3953,7 +3729,7 @@ func (x *SummarizeAccessResponse) String() string {
 func (*SummarizeAccessResponse) ProtoMessage() {}
 
 func (x *SummarizeAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3966,7 +3742,7 @@ func (x *SummarizeAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeAccessResponse.ProtoReflect.Descriptor instead.
 func (*SummarizeAccessResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{65}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *SummarizeAccessResponse) GetSummaries() []*AccessSummary {
@@ -3998,7 +3774,7 @@ type AccessSummary struct {
 
 func (x *AccessSummary) Reset() {
 	*x = AccessSummary{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4010,7 +3786,7 @@ func (x *AccessSummary) String() string {
 func (*AccessSummary) ProtoMessage() {}
 
 func (x *AccessSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4023,7 +3799,7 @@ func (x *AccessSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessSummary.ProtoReflect.Descriptor instead.
 func (*AccessSummary) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{66}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *AccessSummary) GetBundleId() string {
@@ -4090,7 +3866,7 @@ type ReplaceDeviceRequest struct {
 
 func (x *ReplaceDeviceRequest) Reset() {
 	*x = ReplaceDeviceRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4102,7 +3878,7 @@ func (x *ReplaceDeviceRequest) String() string {
 func (*ReplaceDeviceRequest) ProtoMessage() {}
 
 func (x *ReplaceDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4115,7 +3891,7 @@ func (x *ReplaceDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceDeviceRequest.ProtoReflect.Descriptor instead.
 func (*ReplaceDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{67}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{62}
 }
 
 type ReplaceDeviceResponse struct {
@@ -4131,7 +3907,7 @@ type ReplaceDeviceResponse struct {
 
 func (x *ReplaceDeviceResponse) Reset() {
 	*x = ReplaceDeviceResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4143,7 +3919,7 @@ func (x *ReplaceDeviceResponse) String() string {
 func (*ReplaceDeviceResponse) ProtoMessage() {}
 
 func (x *ReplaceDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4156,7 +3932,7 @@ func (x *ReplaceDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceDeviceResponse.ProtoReflect.Descriptor instead.
 func (*ReplaceDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{68}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ReplaceDeviceResponse) GetSigningKey() []byte {
@@ -4184,7 +3960,7 @@ type ReadSegmentsRequest struct {
 
 func (x *ReadSegmentsRequest) Reset() {
 	*x = ReadSegmentsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[69]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4196,7 +3972,7 @@ func (x *ReadSegmentsRequest) String() string {
 func (*ReadSegmentsRequest) ProtoMessage() {}
 
 func (x *ReadSegmentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[69]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4209,7 +3985,7 @@ func (x *ReadSegmentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadSegmentsRequest.ProtoReflect.Descriptor instead.
 func (*ReadSegmentsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{69}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ReadSegmentsRequest) GetFrom() uint64 {
@@ -4236,7 +4012,7 @@ type ReadSegmentsResponse struct {
 
 func (x *ReadSegmentsResponse) Reset() {
 	*x = ReadSegmentsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[70]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4248,7 +4024,7 @@ func (x *ReadSegmentsResponse) String() string {
 func (*ReadSegmentsResponse) ProtoMessage() {}
 
 func (x *ReadSegmentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[70]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4261,7 +4037,7 @@ func (x *ReadSegmentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadSegmentsResponse.ProtoReflect.Descriptor instead.
 func (*ReadSegmentsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{70}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ReadSegmentsResponse) GetSegments() [][]byte {
@@ -4288,7 +4064,7 @@ type RestoreStoreRequest struct {
 
 func (x *RestoreStoreRequest) Reset() {
 	*x = RestoreStoreRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[71]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4300,7 +4076,7 @@ func (x *RestoreStoreRequest) String() string {
 func (*RestoreStoreRequest) ProtoMessage() {}
 
 func (x *RestoreStoreRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[71]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4313,7 +4089,7 @@ func (x *RestoreStoreRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreStoreRequest.ProtoReflect.Descriptor instead.
 func (*RestoreStoreRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{71}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *RestoreStoreRequest) GetRun() string {
@@ -4404,7 +4180,7 @@ type RestoreBegin struct {
 
 func (x *RestoreBegin) Reset() {
 	*x = RestoreBegin{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[72]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4416,7 +4192,7 @@ func (x *RestoreBegin) String() string {
 func (*RestoreBegin) ProtoMessage() {}
 
 func (x *RestoreBegin) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[72]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4429,7 +4205,7 @@ func (x *RestoreBegin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreBegin.ProtoReflect.Descriptor instead.
 func (*RestoreBegin) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{72}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{67}
 }
 
 // KeyFiles are files of a key directory.
@@ -4442,7 +4218,7 @@ type KeyFiles struct {
 
 func (x *KeyFiles) Reset() {
 	*x = KeyFiles{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[73]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4454,7 +4230,7 @@ func (x *KeyFiles) String() string {
 func (*KeyFiles) ProtoMessage() {}
 
 func (x *KeyFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[73]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4467,7 +4243,7 @@ func (x *KeyFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyFiles.ProtoReflect.Descriptor instead.
 func (*KeyFiles) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{73}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *KeyFiles) GetFiles() []*KeyFile {
@@ -4488,7 +4264,7 @@ type KeyFile struct {
 
 func (x *KeyFile) Reset() {
 	*x = KeyFile{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[74]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4500,7 +4276,7 @@ func (x *KeyFile) String() string {
 func (*KeyFile) ProtoMessage() {}
 
 func (x *KeyFile) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[74]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4513,7 +4289,7 @@ func (x *KeyFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyFile.ProtoReflect.Descriptor instead.
 func (*KeyFile) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{74}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *KeyFile) GetName() string {
@@ -4540,7 +4316,7 @@ type RestoreSegments struct {
 
 func (x *RestoreSegments) Reset() {
 	*x = RestoreSegments{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[75]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4552,7 +4328,7 @@ func (x *RestoreSegments) String() string {
 func (*RestoreSegments) ProtoMessage() {}
 
 func (x *RestoreSegments) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[75]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4565,7 +4341,7 @@ func (x *RestoreSegments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreSegments.ProtoReflect.Descriptor instead.
 func (*RestoreSegments) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{75}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *RestoreSegments) GetPayloads() [][]byte {
@@ -4585,7 +4361,7 @@ type RestoreEnd struct {
 
 func (x *RestoreEnd) Reset() {
 	*x = RestoreEnd{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[76]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4597,7 +4373,7 @@ func (x *RestoreEnd) String() string {
 func (*RestoreEnd) ProtoMessage() {}
 
 func (x *RestoreEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[76]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4610,7 +4386,7 @@ func (x *RestoreEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreEnd.ProtoReflect.Descriptor instead.
 func (*RestoreEnd) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{76}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *RestoreEnd) GetSize() uint64 {
@@ -4636,7 +4412,7 @@ type RestoreStoreResponse struct {
 
 func (x *RestoreStoreResponse) Reset() {
 	*x = RestoreStoreResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[77]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4648,7 +4424,7 @@ func (x *RestoreStoreResponse) String() string {
 func (*RestoreStoreResponse) ProtoMessage() {}
 
 func (x *RestoreStoreResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[77]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4661,7 +4437,7 @@ func (x *RestoreStoreResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreStoreResponse.ProtoReflect.Descriptor instead.
 func (*RestoreStoreResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{77}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *RestoreStoreResponse) GetRun() string {
@@ -4683,7 +4459,7 @@ type ListLogRequest struct {
 
 func (x *ListLogRequest) Reset() {
 	*x = ListLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4695,7 +4471,7 @@ func (x *ListLogRequest) String() string {
 func (*ListLogRequest) ProtoMessage() {}
 
 func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4708,7 +4484,7 @@ func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogRequest.ProtoReflect.Descriptor instead.
 func (*ListLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{78}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ListLogRequest) GetFrom() uint64 {
@@ -4736,7 +4512,7 @@ type ListLogResponse struct {
 
 func (x *ListLogResponse) Reset() {
 	*x = ListLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4748,7 +4524,7 @@ func (x *ListLogResponse) String() string {
 func (*ListLogResponse) ProtoMessage() {}
 
 func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4761,7 +4537,7 @@ func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogResponse.ProtoReflect.Descriptor instead.
 func (*ListLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{79}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ListLogResponse) GetSegments() []*SegmentInfo {
@@ -4796,7 +4572,7 @@ type SegmentInfo struct {
 
 func (x *SegmentInfo) Reset() {
 	*x = SegmentInfo{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[80]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4808,7 +4584,7 @@ func (x *SegmentInfo) String() string {
 func (*SegmentInfo) ProtoMessage() {}
 
 func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[80]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4821,7 +4597,7 @@ func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SegmentInfo.ProtoReflect.Descriptor instead.
 func (*SegmentInfo) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{80}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *SegmentInfo) GetSequence() uint64 {
@@ -4881,7 +4657,7 @@ type SignCheckpointRequest struct {
 
 func (x *SignCheckpointRequest) Reset() {
 	*x = SignCheckpointRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[81]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4893,7 +4669,7 @@ func (x *SignCheckpointRequest) String() string {
 func (*SignCheckpointRequest) ProtoMessage() {}
 
 func (x *SignCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[81]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4906,7 +4682,7 @@ func (x *SignCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*SignCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{81}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{76}
 }
 
 type SignCheckpointResponse struct {
@@ -4923,7 +4699,7 @@ type SignCheckpointResponse struct {
 
 func (x *SignCheckpointResponse) Reset() {
 	*x = SignCheckpointResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[82]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4935,7 +4711,7 @@ func (x *SignCheckpointResponse) String() string {
 func (*SignCheckpointResponse) ProtoMessage() {}
 
 func (x *SignCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[82]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4948,7 +4724,7 @@ func (x *SignCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*SignCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{82}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *SignCheckpointResponse) GetCheckpoint() string {
@@ -4984,7 +4760,7 @@ type ProveLogRequest struct {
 
 func (x *ProveLogRequest) Reset() {
 	*x = ProveLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[83]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4996,7 +4772,7 @@ func (x *ProveLogRequest) String() string {
 func (*ProveLogRequest) ProtoMessage() {}
 
 func (x *ProveLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[83]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5009,7 +4785,7 @@ func (x *ProveLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveLogRequest.ProtoReflect.Descriptor instead.
 func (*ProveLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{83}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *ProveLogRequest) GetSequence() uint64 {
@@ -5043,7 +4819,7 @@ type ProveLogResponse struct {
 
 func (x *ProveLogResponse) Reset() {
 	*x = ProveLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[84]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5055,7 +4831,7 @@ func (x *ProveLogResponse) String() string {
 func (*ProveLogResponse) ProtoMessage() {}
 
 func (x *ProveLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[84]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5068,7 +4844,7 @@ func (x *ProveLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveLogResponse.ProtoReflect.Descriptor instead.
 func (*ProveLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{84}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *ProveLogResponse) GetCheckpoint() string {
@@ -5119,7 +4895,7 @@ type VerifyLogRequest struct {
 
 func (x *VerifyLogRequest) Reset() {
 	*x = VerifyLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[85]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5131,7 +4907,7 @@ func (x *VerifyLogRequest) String() string {
 func (*VerifyLogRequest) ProtoMessage() {}
 
 func (x *VerifyLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[85]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5144,7 +4920,7 @@ func (x *VerifyLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLogRequest.ProtoReflect.Descriptor instead.
 func (*VerifyLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{85}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *VerifyLogRequest) GetRun() string {
@@ -5190,7 +4966,7 @@ type VerifyLogResponse struct {
 
 func (x *VerifyLogResponse) Reset() {
 	*x = VerifyLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[86]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5202,7 +4978,7 @@ func (x *VerifyLogResponse) String() string {
 func (*VerifyLogResponse) ProtoMessage() {}
 
 func (x *VerifyLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[86]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5215,7 +4991,7 @@ func (x *VerifyLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLogResponse.ProtoReflect.Descriptor instead.
 func (*VerifyLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{86}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *VerifyLogResponse) GetRun() string {
@@ -5309,7 +5085,7 @@ type Verified struct {
 
 func (x *Verified) Reset() {
 	*x = Verified{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[87]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5321,7 +5097,7 @@ func (x *Verified) String() string {
 func (*Verified) ProtoMessage() {}
 
 func (x *Verified) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[87]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5334,7 +5110,7 @@ func (x *Verified) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verified.ProtoReflect.Descriptor instead.
 func (*Verified) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{87}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *Verified) GetTime() *timestamppb.Timestamp {
@@ -5382,7 +5158,7 @@ type LogFault struct {
 
 func (x *LogFault) Reset() {
 	*x = LogFault{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[88]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5394,7 +5170,7 @@ func (x *LogFault) String() string {
 func (*LogFault) ProtoMessage() {}
 
 func (x *LogFault) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[88]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5407,7 +5183,7 @@ func (x *LogFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogFault.ProtoReflect.Descriptor instead.
 func (*LogFault) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{88}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *LogFault) GetFrom() uint64 {
@@ -5636,17 +5412,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\asamples\x18\x06 \x01(\x04R\asamples\x12\x16\n" +
 	"\x06epochs\x18\a \x01(\x04R\x06epochs\x12\x18\n" +
 	"\aerasure\x18\b \x01(\x04R\aerasure\x128\n" +
-	"\tdestroyed\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tdestroyed\"A\n" +
-	"\x13SetRetentionRequest\x12\x12\n" +
-	"\x04type\x18\x01 \x01(\tR\x04type\x12\x16\n" +
-	"\x06months\x18\x02 \x01(\rR\x06months\"\x16\n" +
-	"\x14SetRetentionResponse\"\x16\n" +
-	"\x14ListRetentionRequest\"Q\n" +
-	"\x15ListRetentionResponse\x128\n" +
-	"\tretention\x18\x01 \x03(\v2\x1a.healthledger.v1.RetentionR\tretention\"7\n" +
-	"\tRetention\x12\x12\n" +
-	"\x04type\x18\x01 \x01(\tR\x04type\x12\x16\n" +
-	"\x06months\x18\x02 \x01(\rR\x06months\"\x16\n" +
+	"\tdestroyed\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tdestroyed\"\x16\n" +
 	"\x14ProveErasuresRequest\"M\n" +
 	"\x15ProveErasuresResponse\x124\n" +
 	"\berasures\x18\x01 \x03(\v2\x18.healthledger.v1.ErasureR\berasures\"\x93\x02\n" +
@@ -5814,7 +5580,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x19ERASURE_PHASE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14ERASURE_PHASE_HIDDEN\x10\x01\x12\x1b\n" +
 	"\x17ERASURE_PHASE_DESTROYED\x10\x02\x12\x18\n" +
-	"\x14ERASURE_PHASE_ERASED\x10\x032\xc3\x1d\n" +
+	"\x14ERASURE_PHASE_ERASED\x10\x032\x86\x1c\n" +
 	"\fOwnerService\x12X\n" +
 	"\vCreateStore\x12#.healthledger.v1.CreateStoreRequest\x1a$.healthledger.v1.CreateStoreResponse\x12I\n" +
 	"\x06Status\x12\x1e.healthledger.v1.StatusRequest\x1a\x1f.healthledger.v1.StatusResponse\x12X\n" +
@@ -5838,9 +5604,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x11SetPreferredUnits\x12).healthledger.v1.SetPreferredUnitsRequest\x1a*.healthledger.v1.SetPreferredUnitsResponse\x12^\n" +
 	"\rDeleteSamples\x12%.healthledger.v1.DeleteSamplesRequest\x1a&.healthledger.v1.DeleteSamplesResponse\x12F\n" +
 	"\x05Erase\x12\x1d.healthledger.v1.EraseRequest\x1a\x1e.healthledger.v1.EraseResponse\x12^\n" +
-	"\rProveErasures\x12%.healthledger.v1.ProveErasuresRequest\x1a&.healthledger.v1.ProveErasuresResponse\x12[\n" +
-	"\fSetRetention\x12$.healthledger.v1.SetRetentionRequest\x1a%.healthledger.v1.SetRetentionResponse\x12^\n" +
-	"\rListRetention\x12%.healthledger.v1.ListRetentionRequest\x1a&.healthledger.v1.ListRetentionResponse\x12U\n" +
+	"\rProveErasures\x12%.healthledger.v1.ProveErasuresRequest\x1a&.healthledger.v1.ProveErasuresResponse\x12U\n" +
 	"\n" +
 	"ListAccess\x12\".healthledger.v1.ListAccessRequest\x1a#.healthledger.v1.ListAccessResponse\x12d\n" +
 	"\x0fSummarizeAccess\x12'.healthledger.v1.SummarizeAccessRequest\x1a(.healthledger.v1.SummarizeAccessResponse\x12d\n" +
@@ -5875,7 +5639,7 @@ func file_healthledger_v1_owner_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_owner_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 89)
+var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 84)
 var file_healthledger_v1_owner_proto_goTypes = []any{
 	(LockState)(0),                     // 0: healthledger.v1.LockState
 	(ErasurePhase)(0),                  // 1: healthledger.v1.ErasurePhase
@@ -5929,244 +5693,234 @@ var file_healthledger_v1_owner_proto_goTypes = []any{
 	(*DeleteSamplesResponse)(nil),      // 49: healthledger.v1.DeleteSamplesResponse
 	(*EraseRequest)(nil),               // 50: healthledger.v1.EraseRequest
 	(*EraseResponse)(nil),              // 51: healthledger.v1.EraseResponse
-	(*SetRetentionRequest)(nil),        // 52: healthledger.v1.SetRetentionRequest
-	(*SetRetentionResponse)(nil),       // 53: healthledger.v1.SetRetentionResponse
-	(*ListRetentionRequest)(nil),       // 54: healthledger.v1.ListRetentionRequest
-	(*ListRetentionResponse)(nil),      // 55: healthledger.v1.ListRetentionResponse
-	(*Retention)(nil),                  // 56: healthledger.v1.Retention
-	(*ProveErasuresRequest)(nil),       // 57: healthledger.v1.ProveErasuresRequest
-	(*ProveErasuresResponse)(nil),      // 58: healthledger.v1.ProveErasuresResponse
-	(*Erasure)(nil),                    // 59: healthledger.v1.Erasure
-	(*ErasureKey)(nil),                 // 60: healthledger.v1.ErasureKey
-	(*AccessFilter)(nil),               // 61: healthledger.v1.AccessFilter
-	(*ListAccessRequest)(nil),          // 62: healthledger.v1.ListAccessRequest
-	(*ListAccessResponse)(nil),         // 63: healthledger.v1.ListAccessResponse
-	(*Refusal)(nil),                    // 64: healthledger.v1.Refusal
-	(*Access)(nil),                     // 65: healthledger.v1.Access
-	(*SummarizeAccessRequest)(nil),     // 66: healthledger.v1.SummarizeAccessRequest
-	(*SummarizeAccessResponse)(nil),    // 67: healthledger.v1.SummarizeAccessResponse
-	(*AccessSummary)(nil),              // 68: healthledger.v1.AccessSummary
-	(*ReplaceDeviceRequest)(nil),       // 69: healthledger.v1.ReplaceDeviceRequest
-	(*ReplaceDeviceResponse)(nil),      // 70: healthledger.v1.ReplaceDeviceResponse
-	(*ReadSegmentsRequest)(nil),        // 71: healthledger.v1.ReadSegmentsRequest
-	(*ReadSegmentsResponse)(nil),       // 72: healthledger.v1.ReadSegmentsResponse
-	(*RestoreStoreRequest)(nil),        // 73: healthledger.v1.RestoreStoreRequest
-	(*RestoreBegin)(nil),               // 74: healthledger.v1.RestoreBegin
-	(*KeyFiles)(nil),                   // 75: healthledger.v1.KeyFiles
-	(*KeyFile)(nil),                    // 76: healthledger.v1.KeyFile
-	(*RestoreSegments)(nil),            // 77: healthledger.v1.RestoreSegments
-	(*RestoreEnd)(nil),                 // 78: healthledger.v1.RestoreEnd
-	(*RestoreStoreResponse)(nil),       // 79: healthledger.v1.RestoreStoreResponse
-	(*ListLogRequest)(nil),             // 80: healthledger.v1.ListLogRequest
-	(*ListLogResponse)(nil),            // 81: healthledger.v1.ListLogResponse
-	(*SegmentInfo)(nil),                // 82: healthledger.v1.SegmentInfo
-	(*SignCheckpointRequest)(nil),      // 83: healthledger.v1.SignCheckpointRequest
-	(*SignCheckpointResponse)(nil),     // 84: healthledger.v1.SignCheckpointResponse
-	(*ProveLogRequest)(nil),            // 85: healthledger.v1.ProveLogRequest
-	(*ProveLogResponse)(nil),           // 86: healthledger.v1.ProveLogResponse
-	(*VerifyLogRequest)(nil),           // 87: healthledger.v1.VerifyLogRequest
-	(*VerifyLogResponse)(nil),          // 88: healthledger.v1.VerifyLogResponse
-	(*Verified)(nil),                   // 89: healthledger.v1.Verified
-	(*LogFault)(nil),                   // 90: healthledger.v1.LogFault
-	(*SignedDecision)(nil),             // 91: healthledger.v1.SignedDecision
-	(Plausibility)(0),                  // 92: healthledger.v1.Plausibility
-	(*timestamppb.Timestamp)(nil),      // 93: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 94: google.protobuf.Duration
-	(*Manifest)(nil),                   // 95: healthledger.v1.Manifest
-	(*ShareGrant)(nil),                 // 96: healthledger.v1.ShareGrant
-	(*ReadGrant)(nil),                  // 97: healthledger.v1.ReadGrant
-	(*Predicate)(nil),                  // 98: healthledger.v1.Predicate
-	(*ObjectName)(nil),                 // 99: healthledger.v1.ObjectName
-	(*Sample)(nil),                     // 100: healthledger.v1.Sample
-	(OwnObjects)(0),                    // 101: healthledger.v1.OwnObjects
-	(*SourceName)(nil),                 // 102: healthledger.v1.SourceName
-	(*PreferredUnit)(nil),              // 103: healthledger.v1.PreferredUnit
-	(*Deletion)(nil),                   // 104: healthledger.v1.Deletion
-	(*ErasureOrdered)(nil),             // 105: healthledger.v1.ErasureOrdered
-	(*GrantDisclosureRequest)(nil),     // 106: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 107: healthledger.v1.RevokeDisclosureRequest
-	(*ListDisclosuresRequest)(nil),     // 108: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 109: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 110: healthledger.v1.OpenExportRequest
-	(*CloseExportRequest)(nil),         // 111: healthledger.v1.CloseExportRequest
-	(*ReadLogRequest)(nil),             // 112: healthledger.v1.ReadLogRequest
-	(*ReplayRequest)(nil),              // 113: healthledger.v1.ReplayRequest
-	(*OpenPastRequest)(nil),            // 114: healthledger.v1.OpenPastRequest
-	(*GrantDisclosureResponse)(nil),    // 115: healthledger.v1.GrantDisclosureResponse
-	(*RevokeDisclosureResponse)(nil),   // 116: healthledger.v1.RevokeDisclosureResponse
-	(*ListDisclosuresResponse)(nil),    // 117: healthledger.v1.ListDisclosuresResponse
-	(*AccountDisclosuresResponse)(nil), // 118: healthledger.v1.AccountDisclosuresResponse
-	(*OpenExportResponse)(nil),         // 119: healthledger.v1.OpenExportResponse
-	(*CloseExportResponse)(nil),        // 120: healthledger.v1.CloseExportResponse
-	(*ReadLogResponse)(nil),            // 121: healthledger.v1.ReadLogResponse
-	(*ReplayResponse)(nil),             // 122: healthledger.v1.ReplayResponse
-	(*OpenPastResponse)(nil),           // 123: healthledger.v1.OpenPastResponse
+	(*ProveErasuresRequest)(nil),       // 52: healthledger.v1.ProveErasuresRequest
+	(*ProveErasuresResponse)(nil),      // 53: healthledger.v1.ProveErasuresResponse
+	(*Erasure)(nil),                    // 54: healthledger.v1.Erasure
+	(*ErasureKey)(nil),                 // 55: healthledger.v1.ErasureKey
+	(*AccessFilter)(nil),               // 56: healthledger.v1.AccessFilter
+	(*ListAccessRequest)(nil),          // 57: healthledger.v1.ListAccessRequest
+	(*ListAccessResponse)(nil),         // 58: healthledger.v1.ListAccessResponse
+	(*Refusal)(nil),                    // 59: healthledger.v1.Refusal
+	(*Access)(nil),                     // 60: healthledger.v1.Access
+	(*SummarizeAccessRequest)(nil),     // 61: healthledger.v1.SummarizeAccessRequest
+	(*SummarizeAccessResponse)(nil),    // 62: healthledger.v1.SummarizeAccessResponse
+	(*AccessSummary)(nil),              // 63: healthledger.v1.AccessSummary
+	(*ReplaceDeviceRequest)(nil),       // 64: healthledger.v1.ReplaceDeviceRequest
+	(*ReplaceDeviceResponse)(nil),      // 65: healthledger.v1.ReplaceDeviceResponse
+	(*ReadSegmentsRequest)(nil),        // 66: healthledger.v1.ReadSegmentsRequest
+	(*ReadSegmentsResponse)(nil),       // 67: healthledger.v1.ReadSegmentsResponse
+	(*RestoreStoreRequest)(nil),        // 68: healthledger.v1.RestoreStoreRequest
+	(*RestoreBegin)(nil),               // 69: healthledger.v1.RestoreBegin
+	(*KeyFiles)(nil),                   // 70: healthledger.v1.KeyFiles
+	(*KeyFile)(nil),                    // 71: healthledger.v1.KeyFile
+	(*RestoreSegments)(nil),            // 72: healthledger.v1.RestoreSegments
+	(*RestoreEnd)(nil),                 // 73: healthledger.v1.RestoreEnd
+	(*RestoreStoreResponse)(nil),       // 74: healthledger.v1.RestoreStoreResponse
+	(*ListLogRequest)(nil),             // 75: healthledger.v1.ListLogRequest
+	(*ListLogResponse)(nil),            // 76: healthledger.v1.ListLogResponse
+	(*SegmentInfo)(nil),                // 77: healthledger.v1.SegmentInfo
+	(*SignCheckpointRequest)(nil),      // 78: healthledger.v1.SignCheckpointRequest
+	(*SignCheckpointResponse)(nil),     // 79: healthledger.v1.SignCheckpointResponse
+	(*ProveLogRequest)(nil),            // 80: healthledger.v1.ProveLogRequest
+	(*ProveLogResponse)(nil),           // 81: healthledger.v1.ProveLogResponse
+	(*VerifyLogRequest)(nil),           // 82: healthledger.v1.VerifyLogRequest
+	(*VerifyLogResponse)(nil),          // 83: healthledger.v1.VerifyLogResponse
+	(*Verified)(nil),                   // 84: healthledger.v1.Verified
+	(*LogFault)(nil),                   // 85: healthledger.v1.LogFault
+	(*SignedDecision)(nil),             // 86: healthledger.v1.SignedDecision
+	(Plausibility)(0),                  // 87: healthledger.v1.Plausibility
+	(*timestamppb.Timestamp)(nil),      // 88: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 89: google.protobuf.Duration
+	(*Manifest)(nil),                   // 90: healthledger.v1.Manifest
+	(*ShareGrant)(nil),                 // 91: healthledger.v1.ShareGrant
+	(*ReadGrant)(nil),                  // 92: healthledger.v1.ReadGrant
+	(*Predicate)(nil),                  // 93: healthledger.v1.Predicate
+	(*ObjectName)(nil),                 // 94: healthledger.v1.ObjectName
+	(*Sample)(nil),                     // 95: healthledger.v1.Sample
+	(OwnObjects)(0),                    // 96: healthledger.v1.OwnObjects
+	(*SourceName)(nil),                 // 97: healthledger.v1.SourceName
+	(*PreferredUnit)(nil),              // 98: healthledger.v1.PreferredUnit
+	(*Deletion)(nil),                   // 99: healthledger.v1.Deletion
+	(*ErasureOrdered)(nil),             // 100: healthledger.v1.ErasureOrdered
+	(*GrantDisclosureRequest)(nil),     // 101: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 102: healthledger.v1.RevokeDisclosureRequest
+	(*ListDisclosuresRequest)(nil),     // 103: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 104: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 105: healthledger.v1.OpenExportRequest
+	(*CloseExportRequest)(nil),         // 106: healthledger.v1.CloseExportRequest
+	(*ReadLogRequest)(nil),             // 107: healthledger.v1.ReadLogRequest
+	(*ReplayRequest)(nil),              // 108: healthledger.v1.ReplayRequest
+	(*OpenPastRequest)(nil),            // 109: healthledger.v1.OpenPastRequest
+	(*GrantDisclosureResponse)(nil),    // 110: healthledger.v1.GrantDisclosureResponse
+	(*RevokeDisclosureResponse)(nil),   // 111: healthledger.v1.RevokeDisclosureResponse
+	(*ListDisclosuresResponse)(nil),    // 112: healthledger.v1.ListDisclosuresResponse
+	(*AccountDisclosuresResponse)(nil), // 113: healthledger.v1.AccountDisclosuresResponse
+	(*OpenExportResponse)(nil),         // 114: healthledger.v1.OpenExportResponse
+	(*CloseExportResponse)(nil),        // 115: healthledger.v1.CloseExportResponse
+	(*ReadLogResponse)(nil),            // 116: healthledger.v1.ReadLogResponse
+	(*ReplayResponse)(nil),             // 117: healthledger.v1.ReplayResponse
+	(*OpenPastResponse)(nil),           // 118: healthledger.v1.OpenPastResponse
 }
 var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	4,   // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
-	91,  // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
+	86,  // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
 	0,   // 2: healthledger.v1.StatusResponse.state:type_name -> healthledger.v1.LockState
-	92,  // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
-	93,  // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
-	93,  // 5: healthledger.v1.StatusResponse.checkpoint_time:type_name -> google.protobuf.Timestamp
-	89,  // 6: healthledger.v1.StatusResponse.verified:type_name -> healthledger.v1.Verified
-	90,  // 7: healthledger.v1.StatusResponse.faults:type_name -> healthledger.v1.LogFault
-	93,  // 8: healthledger.v1.StatusResponse.last_write:type_name -> google.protobuf.Timestamp
+	87,  // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
+	88,  // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
+	88,  // 5: healthledger.v1.StatusResponse.checkpoint_time:type_name -> google.protobuf.Timestamp
+	84,  // 6: healthledger.v1.StatusResponse.verified:type_name -> healthledger.v1.Verified
+	85,  // 7: healthledger.v1.StatusResponse.faults:type_name -> healthledger.v1.LogFault
+	88,  // 8: healthledger.v1.StatusResponse.last_write:type_name -> google.protobuf.Timestamp
 	7,   // 9: healthledger.v1.StatusResponse.disk:type_name -> healthledger.v1.Disk
-	94,  // 10: healthledger.v1.Disk.lasts:type_name -> google.protobuf.Duration
+	89,  // 10: healthledger.v1.Disk.lasts:type_name -> google.protobuf.Duration
 	0,   // 11: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
-	95,  // 12: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	95,  // 13: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	90,  // 12: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	90,  // 13: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
 	28,  // 14: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
-	95,  // 15: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
-	93,  // 16: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
+	90,  // 15: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
+	88,  // 16: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
 	30,  // 17: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
-	93,  // 18: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
+	88,  // 18: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
 	29,  // 19: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
-	93,  // 20: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
+	88,  // 20: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
 	33,  // 21: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	95,  // 22: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
-	93,  // 23: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
+	90,  // 22: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
+	88,  // 23: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
 	34,  // 24: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
-	93,  // 25: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
-	93,  // 26: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
-	93,  // 27: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
-	96,  // 28: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
-	97,  // 29: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
-	93,  // 30: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
-	93,  // 31: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
-	98,  // 32: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
+	88,  // 25: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
+	88,  // 26: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
+	88,  // 27: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
+	91,  // 28: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
+	92,  // 29: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
+	88,  // 30: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
+	88,  // 31: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
+	93,  // 32: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
 	39,  // 33: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
-	99,  // 34: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
-	100, // 35: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
-	99,  // 36: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
-	99,  // 37: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
-	101, // 38: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
-	92,  // 39: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
-	102, // 40: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
-	103, // 41: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
-	104, // 42: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
-	93,  // 43: healthledger.v1.EraseRequest.from:type_name -> google.protobuf.Timestamp
-	93,  // 44: healthledger.v1.EraseRequest.to:type_name -> google.protobuf.Timestamp
+	94,  // 34: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
+	95,  // 35: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
+	94,  // 36: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
+	94,  // 37: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
+	96,  // 38: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
+	87,  // 39: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
+	97,  // 40: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
+	98,  // 41: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
+	99,  // 42: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
+	88,  // 43: healthledger.v1.EraseRequest.from:type_name -> google.protobuf.Timestamp
+	88,  // 44: healthledger.v1.EraseRequest.to:type_name -> google.protobuf.Timestamp
 	1,   // 45: healthledger.v1.EraseResponse.phase:type_name -> healthledger.v1.ErasurePhase
-	93,  // 46: healthledger.v1.EraseResponse.destroyed:type_name -> google.protobuf.Timestamp
-	56,  // 47: healthledger.v1.ListRetentionResponse.retention:type_name -> healthledger.v1.Retention
-	59,  // 48: healthledger.v1.ProveErasuresResponse.erasures:type_name -> healthledger.v1.Erasure
-	93,  // 49: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
-	91,  // 50: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
-	60,  // 51: healthledger.v1.Erasure.keys:type_name -> healthledger.v1.ErasureKey
-	105, // 52: healthledger.v1.Erasure.order:type_name -> healthledger.v1.ErasureOrdered
-	93,  // 53: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
-	93,  // 54: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
-	61,  // 55: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	65,  // 56: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
-	64,  // 57: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
-	93,  // 58: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	93,  // 59: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
-	93,  // 60: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
-	93,  // 61: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
-	61,  // 62: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	68,  // 63: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
-	93,  // 64: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
-	93,  // 65: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
-	74,  // 66: healthledger.v1.RestoreStoreRequest.begin:type_name -> healthledger.v1.RestoreBegin
-	75,  // 67: healthledger.v1.RestoreStoreRequest.keys:type_name -> healthledger.v1.KeyFiles
-	77,  // 68: healthledger.v1.RestoreStoreRequest.segments:type_name -> healthledger.v1.RestoreSegments
-	78,  // 69: healthledger.v1.RestoreStoreRequest.end:type_name -> healthledger.v1.RestoreEnd
-	76,  // 70: healthledger.v1.KeyFiles.files:type_name -> healthledger.v1.KeyFile
-	82,  // 71: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
-	93,  // 72: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
-	90,  // 73: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
-	93,  // 74: healthledger.v1.Verified.time:type_name -> google.protobuf.Timestamp
-	2,   // 75: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
-	5,   // 76: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
-	8,   // 77: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
-	10,  // 78: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
-	16,  // 79: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
-	12,  // 80: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
-	14,  // 81: healthledger.v1.OwnerService.RekeyStore:input_type -> healthledger.v1.RekeyStoreRequest
-	18,  // 82: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
-	22,  // 83: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
-	20,  // 84: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
-	24,  // 85: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
-	26,  // 86: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
-	31,  // 87: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
-	35,  // 88: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
-	37,  // 89: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
-	40,  // 90: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
-	42,  // 91: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
-	44,  // 92: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
-	46,  // 93: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
-	48,  // 94: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
-	50,  // 95: healthledger.v1.OwnerService.Erase:input_type -> healthledger.v1.EraseRequest
-	57,  // 96: healthledger.v1.OwnerService.ProveErasures:input_type -> healthledger.v1.ProveErasuresRequest
-	52,  // 97: healthledger.v1.OwnerService.SetRetention:input_type -> healthledger.v1.SetRetentionRequest
-	54,  // 98: healthledger.v1.OwnerService.ListRetention:input_type -> healthledger.v1.ListRetentionRequest
-	62,  // 99: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
-	66,  // 100: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
-	106, // 101: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
-	107, // 102: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
-	108, // 103: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
-	109, // 104: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
-	110, // 105: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
-	111, // 106: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
-	69,  // 107: healthledger.v1.OwnerService.ReplaceDevice:input_type -> healthledger.v1.ReplaceDeviceRequest
-	71,  // 108: healthledger.v1.OwnerService.ReadSegments:input_type -> healthledger.v1.ReadSegmentsRequest
-	73,  // 109: healthledger.v1.OwnerService.RestoreStore:input_type -> healthledger.v1.RestoreStoreRequest
-	80,  // 110: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	83,  // 111: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
-	85,  // 112: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
-	87,  // 113: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
-	112, // 114: healthledger.v1.OwnerService.ReadLog:input_type -> healthledger.v1.ReadLogRequest
-	113, // 115: healthledger.v1.OwnerService.Replay:input_type -> healthledger.v1.ReplayRequest
-	114, // 116: healthledger.v1.OwnerService.OpenPast:input_type -> healthledger.v1.OpenPastRequest
-	3,   // 117: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	6,   // 118: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	9,   // 119: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	11,  // 120: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	17,  // 121: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	13,  // 122: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
-	15,  // 123: healthledger.v1.OwnerService.RekeyStore:output_type -> healthledger.v1.RekeyStoreResponse
-	19,  // 124: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	23,  // 125: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
-	21,  // 126: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
-	25,  // 127: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	27,  // 128: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	32,  // 129: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
-	36,  // 130: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	38,  // 131: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
-	41,  // 132: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
-	43,  // 133: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
-	45,  // 134: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
-	47,  // 135: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
-	49,  // 136: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
-	51,  // 137: healthledger.v1.OwnerService.Erase:output_type -> healthledger.v1.EraseResponse
-	58,  // 138: healthledger.v1.OwnerService.ProveErasures:output_type -> healthledger.v1.ProveErasuresResponse
-	53,  // 139: healthledger.v1.OwnerService.SetRetention:output_type -> healthledger.v1.SetRetentionResponse
-	55,  // 140: healthledger.v1.OwnerService.ListRetention:output_type -> healthledger.v1.ListRetentionResponse
-	63,  // 141: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
-	67,  // 142: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
-	115, // 143: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
-	116, // 144: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
-	117, // 145: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
-	118, // 146: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
-	119, // 147: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
-	120, // 148: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
-	70,  // 149: healthledger.v1.OwnerService.ReplaceDevice:output_type -> healthledger.v1.ReplaceDeviceResponse
-	72,  // 150: healthledger.v1.OwnerService.ReadSegments:output_type -> healthledger.v1.ReadSegmentsResponse
-	79,  // 151: healthledger.v1.OwnerService.RestoreStore:output_type -> healthledger.v1.RestoreStoreResponse
-	81,  // 152: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	84,  // 153: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
-	86,  // 154: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
-	88,  // 155: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
-	121, // 156: healthledger.v1.OwnerService.ReadLog:output_type -> healthledger.v1.ReadLogResponse
-	122, // 157: healthledger.v1.OwnerService.Replay:output_type -> healthledger.v1.ReplayResponse
-	123, // 158: healthledger.v1.OwnerService.OpenPast:output_type -> healthledger.v1.OpenPastResponse
-	117, // [117:159] is the sub-list for method output_type
-	75,  // [75:117] is the sub-list for method input_type
-	75,  // [75:75] is the sub-list for extension type_name
-	75,  // [75:75] is the sub-list for extension extendee
-	0,   // [0:75] is the sub-list for field type_name
+	88,  // 46: healthledger.v1.EraseResponse.destroyed:type_name -> google.protobuf.Timestamp
+	54,  // 47: healthledger.v1.ProveErasuresResponse.erasures:type_name -> healthledger.v1.Erasure
+	88,  // 48: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
+	86,  // 49: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
+	55,  // 50: healthledger.v1.Erasure.keys:type_name -> healthledger.v1.ErasureKey
+	100, // 51: healthledger.v1.Erasure.order:type_name -> healthledger.v1.ErasureOrdered
+	88,  // 52: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
+	88,  // 53: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
+	56,  // 54: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	60,  // 55: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
+	59,  // 56: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
+	88,  // 57: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	88,  // 58: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
+	88,  // 59: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
+	88,  // 60: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
+	56,  // 61: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	63,  // 62: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
+	88,  // 63: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
+	88,  // 64: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
+	69,  // 65: healthledger.v1.RestoreStoreRequest.begin:type_name -> healthledger.v1.RestoreBegin
+	70,  // 66: healthledger.v1.RestoreStoreRequest.keys:type_name -> healthledger.v1.KeyFiles
+	72,  // 67: healthledger.v1.RestoreStoreRequest.segments:type_name -> healthledger.v1.RestoreSegments
+	73,  // 68: healthledger.v1.RestoreStoreRequest.end:type_name -> healthledger.v1.RestoreEnd
+	71,  // 69: healthledger.v1.KeyFiles.files:type_name -> healthledger.v1.KeyFile
+	77,  // 70: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
+	88,  // 71: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
+	85,  // 72: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
+	88,  // 73: healthledger.v1.Verified.time:type_name -> google.protobuf.Timestamp
+	2,   // 74: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
+	5,   // 75: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
+	8,   // 76: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
+	10,  // 77: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
+	16,  // 78: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
+	12,  // 79: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
+	14,  // 80: healthledger.v1.OwnerService.RekeyStore:input_type -> healthledger.v1.RekeyStoreRequest
+	18,  // 81: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
+	22,  // 82: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
+	20,  // 83: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
+	24,  // 84: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
+	26,  // 85: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
+	31,  // 86: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
+	35,  // 87: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
+	37,  // 88: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
+	40,  // 89: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
+	42,  // 90: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
+	44,  // 91: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
+	46,  // 92: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
+	48,  // 93: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
+	50,  // 94: healthledger.v1.OwnerService.Erase:input_type -> healthledger.v1.EraseRequest
+	52,  // 95: healthledger.v1.OwnerService.ProveErasures:input_type -> healthledger.v1.ProveErasuresRequest
+	57,  // 96: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
+	61,  // 97: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
+	101, // 98: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
+	102, // 99: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
+	103, // 100: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
+	104, // 101: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
+	105, // 102: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
+	106, // 103: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
+	64,  // 104: healthledger.v1.OwnerService.ReplaceDevice:input_type -> healthledger.v1.ReplaceDeviceRequest
+	66,  // 105: healthledger.v1.OwnerService.ReadSegments:input_type -> healthledger.v1.ReadSegmentsRequest
+	68,  // 106: healthledger.v1.OwnerService.RestoreStore:input_type -> healthledger.v1.RestoreStoreRequest
+	75,  // 107: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	78,  // 108: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
+	80,  // 109: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
+	82,  // 110: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
+	107, // 111: healthledger.v1.OwnerService.ReadLog:input_type -> healthledger.v1.ReadLogRequest
+	108, // 112: healthledger.v1.OwnerService.Replay:input_type -> healthledger.v1.ReplayRequest
+	109, // 113: healthledger.v1.OwnerService.OpenPast:input_type -> healthledger.v1.OpenPastRequest
+	3,   // 114: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	6,   // 115: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	9,   // 116: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	11,  // 117: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	17,  // 118: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	13,  // 119: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
+	15,  // 120: healthledger.v1.OwnerService.RekeyStore:output_type -> healthledger.v1.RekeyStoreResponse
+	19,  // 121: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	23,  // 122: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
+	21,  // 123: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
+	25,  // 124: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	27,  // 125: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	32,  // 126: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
+	36,  // 127: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	38,  // 128: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
+	41,  // 129: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
+	43,  // 130: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	45,  // 131: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
+	47,  // 132: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
+	49,  // 133: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
+	51,  // 134: healthledger.v1.OwnerService.Erase:output_type -> healthledger.v1.EraseResponse
+	53,  // 135: healthledger.v1.OwnerService.ProveErasures:output_type -> healthledger.v1.ProveErasuresResponse
+	58,  // 136: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
+	62,  // 137: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
+	110, // 138: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
+	111, // 139: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
+	112, // 140: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
+	113, // 141: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
+	114, // 142: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
+	115, // 143: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
+	65,  // 144: healthledger.v1.OwnerService.ReplaceDevice:output_type -> healthledger.v1.ReplaceDeviceResponse
+	67,  // 145: healthledger.v1.OwnerService.ReadSegments:output_type -> healthledger.v1.ReadSegmentsResponse
+	74,  // 146: healthledger.v1.OwnerService.RestoreStore:output_type -> healthledger.v1.RestoreStoreResponse
+	76,  // 147: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	79,  // 148: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
+	81,  // 149: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
+	83,  // 150: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
+	116, // 151: healthledger.v1.OwnerService.ReadLog:output_type -> healthledger.v1.ReadLogResponse
+	117, // 152: healthledger.v1.OwnerService.Replay:output_type -> healthledger.v1.ReplayResponse
+	118, // 153: healthledger.v1.OwnerService.OpenPast:output_type -> healthledger.v1.OpenPastResponse
+	114, // [114:154] is the sub-list for method output_type
+	74,  // [74:114] is the sub-list for method input_type
+	74,  // [74:74] is the sub-list for extension type_name
+	74,  // [74:74] is the sub-list for extension extendee
+	0,   // [0:74] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_owner_proto_init() }
@@ -6181,8 +5935,8 @@ func file_healthledger_v1_owner_proto_init() {
 	file_healthledger_v1_past_proto_init()
 	file_healthledger_v1_predicate_proto_init()
 	file_healthledger_v1_sample_proto_init()
-	file_healthledger_v1_owner_proto_msgTypes[63].OneofWrappers = []any{}
-	file_healthledger_v1_owner_proto_msgTypes[71].OneofWrappers = []any{
+	file_healthledger_v1_owner_proto_msgTypes[58].OneofWrappers = []any{}
+	file_healthledger_v1_owner_proto_msgTypes[66].OneofWrappers = []any{
 		(*RestoreStoreRequest_Begin)(nil),
 		(*RestoreStoreRequest_Keys)(nil),
 		(*RestoreStoreRequest_Segments)(nil),
@@ -6194,7 +5948,7 @@ func file_healthledger_v1_owner_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_owner_proto_rawDesc), len(file_healthledger_v1_owner_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   89,
+			NumMessages:   84,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

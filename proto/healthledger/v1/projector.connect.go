@@ -112,7 +112,7 @@ type ProjectorServiceClient interface {
 	// FinishErasure makes the view anew under another key, for about a second a call, until it
 	// answers that it has finished.
 	FinishErasure(context.Context, *FinishErasureRequest) (*FinishErasureResponse, error)
-	// ReadErasures returns what was erased, and how long samples are kept.
+	// ReadErasures returns what was erased.
 	ReadErasures(context.Context, *ReadErasuresRequest) (*ReadErasuresResponse, error)
 	// Close flushes and closes the view; the process ends soon after.
 	Close(context.Context, *CloseRequest) (*CloseResponse, error)
@@ -428,7 +428,7 @@ type ProjectorServiceHandler interface {
 	// FinishErasure makes the view anew under another key, for about a second a call, until it
 	// answers that it has finished.
 	FinishErasure(context.Context, *FinishErasureRequest) (*FinishErasureResponse, error)
-	// ReadErasures returns what was erased, and how long samples are kept.
+	// ReadErasures returns what was erased.
 	ReadErasures(context.Context, *ReadErasuresRequest) (*ReadErasuresResponse, error)
 	// Close flushes and closes the view; the process ends soon after.
 	Close(context.Context, *CloseRequest) (*CloseResponse, error)

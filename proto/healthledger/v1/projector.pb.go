@@ -1230,7 +1230,6 @@ type SignDecisionRequest struct {
 	//	*SignDecisionRequest_ChangePassphrase
 	//	*SignDecisionRequest_EnrolDevice
 	//	*SignDecisionRequest_EraseEpochs
-	//	*SignDecisionRequest_SetRetention
 	//	*SignDecisionRequest_Hide
 	//	*SignDecisionRequest_Rekey
 	Draft         isSignDecisionRequest_Draft `protobuf_oneof:"draft"`
@@ -1417,15 +1416,6 @@ func (x *SignDecisionRequest) GetEraseEpochs() *ErasureDraft {
 	return nil
 }
 
-func (x *SignDecisionRequest) GetSetRetention() *RetentionSet {
-	if x != nil {
-		if x, ok := x.Draft.(*SignDecisionRequest_SetRetention); ok {
-			return x.SetRetention
-		}
-	}
-	return nil
-}
-
 func (x *SignDecisionRequest) GetHide() *HideDraft {
 	if x != nil {
 		if x, ok := x.Draft.(*SignDecisionRequest_Hide); ok {
@@ -1511,10 +1501,6 @@ type SignDecisionRequest_EraseEpochs struct {
 	EraseEpochs *ErasureDraft `protobuf:"bytes,17,opt,name=erase_epochs,json=eraseEpochs,proto3,oneof"`
 }
 
-type SignDecisionRequest_SetRetention struct {
-	SetRetention *RetentionSet `protobuf:"bytes,18,opt,name=set_retention,json=setRetention,proto3,oneof"`
-}
-
 type SignDecisionRequest_Hide struct {
 	Hide *HideDraft `protobuf:"bytes,19,opt,name=hide,proto3,oneof"`
 }
@@ -1553,8 +1539,6 @@ func (*SignDecisionRequest_ChangePassphrase) isSignDecisionRequest_Draft() {}
 func (*SignDecisionRequest_EnrolDevice) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_EraseEpochs) isSignDecisionRequest_Draft() {}
-
-func (*SignDecisionRequest_SetRetention) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_Hide) isSignDecisionRequest_Draft() {}
 
@@ -2839,9 +2823,7 @@ func (x *ReadErasuresRequest) GetSequence() uint64 {
 type ReadErasuresResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// In their order.
-	Erasures []*ErasureOrdered `protobuf:"bytes,1,rep,name=erasures,proto3" json:"erasures,omitempty"`
-	// One a type, in the order of the codes.
-	Retention     []*RetentionSet `protobuf:"bytes,2,rep,name=retention,proto3" json:"retention,omitempty"`
+	Erasures      []*ErasureOrdered `protobuf:"bytes,1,rep,name=erasures,proto3" json:"erasures,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2879,13 +2861,6 @@ func (*ReadErasuresResponse) Descriptor() ([]byte, []int) {
 func (x *ReadErasuresResponse) GetErasures() []*ErasureOrdered {
 	if x != nil {
 		return x.Erasures
-	}
-	return nil
-}
-
-func (x *ReadErasuresResponse) GetRetention() []*RetentionSet {
-	if x != nil {
-		return x.Retention
 	}
 	return nil
 }
@@ -3058,8 +3033,7 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x10\n" +
 	"\x03app\x18\x03 \x01(\x04R\x03app\x12\x14\n" +
-	"\x05after\x18\x04 \x01(\x04R\x05after\"\xbc\n" +
-	"\n" +
+	"\x05after\x18\x04 \x01(\x04R\x05after\"\xf6\t\n" +
 	"\x13SignDecisionRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x124\n" +
 	"\aadd_app\x18\x02 \x01(\v2\x19.healthledger.v1.AppDraftH\x00R\x06addApp\x12B\n" +
@@ -3079,8 +3053,7 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x12replace_credential\x18\x0e \x01(\v2 .healthledger.v1.CredentialDraftH\x00R\x11replaceCredential\x12W\n" +
 	"\x11change_passphrase\x18\x10 \x01(\v2(.healthledger.v1.ChangePassphraseRequestH\x00R\x10changePassphrase\x12D\n" +
 	"\fenrol_device\x18\x1e \x01(\v2\x1f.healthledger.v1.DeviceEnrolledH\x00R\venrolDevice\x12B\n" +
-	"\ferase_epochs\x18\x11 \x01(\v2\x1d.healthledger.v1.ErasureDraftH\x00R\veraseEpochs\x12D\n" +
-	"\rset_retention\x18\x12 \x01(\v2\x1d.healthledger.v1.RetentionSetH\x00R\fsetRetention\x120\n" +
+	"\ferase_epochs\x18\x11 \x01(\v2\x1d.healthledger.v1.ErasureDraftH\x00R\veraseEpochs\x120\n" +
 	"\x04hide\x18\x13 \x01(\v2\x1a.healthledger.v1.HideDraftH\x00R\x04hide\x123\n" +
 	"\x05rekey\x18\x1f \x01(\v2\x1b.healthledger.v1.RekeyDraftH\x00R\x05rekeyB\a\n" +
 	"\x05draft\"\f\n" +
@@ -3158,10 +3131,9 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x04done\x18\x02 \x01(\x04R\x04done\x12\x14\n" +
 	"\x05total\x18\x03 \x01(\x04R\x05total\"1\n" +
 	"\x13ReadErasuresRequest\x12\x1a\n" +
-	"\bsequence\x18\x01 \x01(\x04R\bsequence\"\x90\x01\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\"S\n" +
 	"\x14ReadErasuresResponse\x12;\n" +
-	"\berasures\x18\x01 \x03(\v2\x1f.healthledger.v1.ErasureOrderedR\berasures\x12;\n" +
-	"\tretention\x18\x02 \x03(\v2\x1d.healthledger.v1.RetentionSetR\tretention\"\x0e\n" +
+	"\berasures\x18\x01 \x03(\v2\x1f.healthledger.v1.ErasureOrderedR\berasures\"\x0e\n" +
 	"\fCloseRequest\"\x0f\n" +
 	"\rCloseResponse2\xcc\n" +
 	"\n" +
@@ -3271,15 +3243,14 @@ var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*RevokeDisclosureRequest)(nil),    // 71: healthledger.v1.RevokeDisclosureRequest
 	(*ChangePassphraseRequest)(nil),    // 72: healthledger.v1.ChangePassphraseRequest
 	(*DeviceEnrolled)(nil),             // 73: healthledger.v1.DeviceEnrolled
-	(*RetentionSet)(nil),               // 74: healthledger.v1.RetentionSet
-	(*Manifest)(nil),                   // 75: healthledger.v1.Manifest
-	(*DeletedSamples)(nil),             // 76: healthledger.v1.DeletedSamples
-	(*NewDecision)(nil),                // 77: healthledger.v1.NewDecision
-	(*App)(nil),                        // 78: healthledger.v1.App
-	(*PendingRequest)(nil),             // 79: healthledger.v1.PendingRequest
-	(*LogFault)(nil),                   // 80: healthledger.v1.LogFault
-	(*ErasureOrdered)(nil),             // 81: healthledger.v1.ErasureOrdered
-	(*Resealed)(nil),                   // 82: healthledger.v1.Resealed
+	(*Manifest)(nil),                   // 74: healthledger.v1.Manifest
+	(*DeletedSamples)(nil),             // 75: healthledger.v1.DeletedSamples
+	(*NewDecision)(nil),                // 76: healthledger.v1.NewDecision
+	(*App)(nil),                        // 77: healthledger.v1.App
+	(*PendingRequest)(nil),             // 78: healthledger.v1.PendingRequest
+	(*LogFault)(nil),                   // 79: healthledger.v1.LogFault
+	(*ErasureOrdered)(nil),             // 80: healthledger.v1.ErasureOrdered
+	(*Resealed)(nil),                   // 81: healthledger.v1.Resealed
 }
 var file_healthledger_v1_projector_proto_depIdxs = []int32{
 	43, // 0: healthledger.v1.ProjectorConfig.decisions:type_name -> healthledger.v1.SignedDecision
@@ -3320,57 +3291,55 @@ var file_healthledger_v1_projector_proto_depIdxs = []int32{
 	72, // 35: healthledger.v1.SignDecisionRequest.change_passphrase:type_name -> healthledger.v1.ChangePassphraseRequest
 	73, // 36: healthledger.v1.SignDecisionRequest.enrol_device:type_name -> healthledger.v1.DeviceEnrolled
 	21, // 37: healthledger.v1.SignDecisionRequest.erase_epochs:type_name -> healthledger.v1.ErasureDraft
-	74, // 38: healthledger.v1.SignDecisionRequest.set_retention:type_name -> healthledger.v1.RetentionSet
-	20, // 39: healthledger.v1.SignDecisionRequest.hide:type_name -> healthledger.v1.HideDraft
-	15, // 40: healthledger.v1.SignDecisionRequest.rekey:type_name -> healthledger.v1.RekeyDraft
-	75, // 41: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
-	76, // 42: healthledger.v1.HideDraft.deletions:type_name -> healthledger.v1.DeletedSamples
-	77, // 43: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
-	43, // 44: healthledger.v1.ReadDecisionsResponse.decisions:type_name -> healthledger.v1.SignedDecision
-	78, // 45: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
-	79, // 46: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	80, // 47: healthledger.v1.AuditLogResponse.faults:type_name -> healthledger.v1.LogFault
-	81, // 48: healthledger.v1.BeginErasureRequest.order:type_name -> healthledger.v1.ErasureOrdered
-	82, // 49: healthledger.v1.ResealResponse.resealed:type_name -> healthledger.v1.Resealed
-	81, // 50: healthledger.v1.ReadErasuresResponse.erasures:type_name -> healthledger.v1.ErasureOrdered
-	74, // 51: healthledger.v1.ReadErasuresResponse.retention:type_name -> healthledger.v1.RetentionSet
-	1,  // 52: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
-	3,  // 53: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
-	5,  // 54: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
-	8,  // 55: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
-	14, // 56: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
-	23, // 57: healthledger.v1.ProjectorService.ReadDecisions:input_type -> healthledger.v1.ReadDecisionsRequest
-	16, // 58: healthledger.v1.ProjectorService.Rekey:input_type -> healthledger.v1.RekeyRequest
-	25, // 59: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
-	27, // 60: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
-	29, // 61: healthledger.v1.ProjectorService.AuditLog:input_type -> healthledger.v1.AuditLogRequest
-	31, // 62: healthledger.v1.ProjectorService.CosignCheckpoint:input_type -> healthledger.v1.CosignCheckpointRequest
-	33, // 63: healthledger.v1.ProjectorService.BeginErasure:input_type -> healthledger.v1.BeginErasureRequest
-	35, // 64: healthledger.v1.ProjectorService.Reseal:input_type -> healthledger.v1.ResealRequest
-	37, // 65: healthledger.v1.ProjectorService.FinishErasure:input_type -> healthledger.v1.FinishErasureRequest
-	39, // 66: healthledger.v1.ProjectorService.ReadErasures:input_type -> healthledger.v1.ReadErasuresRequest
-	41, // 67: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
-	2,  // 68: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
-	4,  // 69: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
-	6,  // 70: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
-	10, // 71: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
-	22, // 72: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
-	24, // 73: healthledger.v1.ProjectorService.ReadDecisions:output_type -> healthledger.v1.ReadDecisionsResponse
-	17, // 74: healthledger.v1.ProjectorService.Rekey:output_type -> healthledger.v1.RekeyResponse
-	26, // 75: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
-	28, // 76: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
-	30, // 77: healthledger.v1.ProjectorService.AuditLog:output_type -> healthledger.v1.AuditLogResponse
-	32, // 78: healthledger.v1.ProjectorService.CosignCheckpoint:output_type -> healthledger.v1.CosignCheckpointResponse
-	34, // 79: healthledger.v1.ProjectorService.BeginErasure:output_type -> healthledger.v1.BeginErasureResponse
-	36, // 80: healthledger.v1.ProjectorService.Reseal:output_type -> healthledger.v1.ResealResponse
-	38, // 81: healthledger.v1.ProjectorService.FinishErasure:output_type -> healthledger.v1.FinishErasureResponse
-	40, // 82: healthledger.v1.ProjectorService.ReadErasures:output_type -> healthledger.v1.ReadErasuresResponse
-	42, // 83: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
-	68, // [68:84] is the sub-list for method output_type
-	52, // [52:68] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	20, // 38: healthledger.v1.SignDecisionRequest.hide:type_name -> healthledger.v1.HideDraft
+	15, // 39: healthledger.v1.SignDecisionRequest.rekey:type_name -> healthledger.v1.RekeyDraft
+	74, // 40: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
+	75, // 41: healthledger.v1.HideDraft.deletions:type_name -> healthledger.v1.DeletedSamples
+	76, // 42: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
+	43, // 43: healthledger.v1.ReadDecisionsResponse.decisions:type_name -> healthledger.v1.SignedDecision
+	77, // 44: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
+	78, // 45: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	79, // 46: healthledger.v1.AuditLogResponse.faults:type_name -> healthledger.v1.LogFault
+	80, // 47: healthledger.v1.BeginErasureRequest.order:type_name -> healthledger.v1.ErasureOrdered
+	81, // 48: healthledger.v1.ResealResponse.resealed:type_name -> healthledger.v1.Resealed
+	80, // 49: healthledger.v1.ReadErasuresResponse.erasures:type_name -> healthledger.v1.ErasureOrdered
+	1,  // 50: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
+	3,  // 51: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
+	5,  // 52: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
+	8,  // 53: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
+	14, // 54: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
+	23, // 55: healthledger.v1.ProjectorService.ReadDecisions:input_type -> healthledger.v1.ReadDecisionsRequest
+	16, // 56: healthledger.v1.ProjectorService.Rekey:input_type -> healthledger.v1.RekeyRequest
+	25, // 57: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
+	27, // 58: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
+	29, // 59: healthledger.v1.ProjectorService.AuditLog:input_type -> healthledger.v1.AuditLogRequest
+	31, // 60: healthledger.v1.ProjectorService.CosignCheckpoint:input_type -> healthledger.v1.CosignCheckpointRequest
+	33, // 61: healthledger.v1.ProjectorService.BeginErasure:input_type -> healthledger.v1.BeginErasureRequest
+	35, // 62: healthledger.v1.ProjectorService.Reseal:input_type -> healthledger.v1.ResealRequest
+	37, // 63: healthledger.v1.ProjectorService.FinishErasure:input_type -> healthledger.v1.FinishErasureRequest
+	39, // 64: healthledger.v1.ProjectorService.ReadErasures:input_type -> healthledger.v1.ReadErasuresRequest
+	41, // 65: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
+	2,  // 66: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
+	4,  // 67: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
+	6,  // 68: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
+	10, // 69: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
+	22, // 70: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
+	24, // 71: healthledger.v1.ProjectorService.ReadDecisions:output_type -> healthledger.v1.ReadDecisionsResponse
+	17, // 72: healthledger.v1.ProjectorService.Rekey:output_type -> healthledger.v1.RekeyResponse
+	26, // 73: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
+	28, // 74: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
+	30, // 75: healthledger.v1.ProjectorService.AuditLog:output_type -> healthledger.v1.AuditLogResponse
+	32, // 76: healthledger.v1.ProjectorService.CosignCheckpoint:output_type -> healthledger.v1.CosignCheckpointResponse
+	34, // 77: healthledger.v1.ProjectorService.BeginErasure:output_type -> healthledger.v1.BeginErasureResponse
+	36, // 78: healthledger.v1.ProjectorService.Reseal:output_type -> healthledger.v1.ResealResponse
+	38, // 79: healthledger.v1.ProjectorService.FinishErasure:output_type -> healthledger.v1.FinishErasureResponse
+	40, // 80: healthledger.v1.ProjectorService.ReadErasures:output_type -> healthledger.v1.ReadErasuresResponse
+	42, // 81: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
+	66, // [66:82] is the sub-list for method output_type
+	50, // [50:66] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	50, // [50:50] is the sub-list for extension extendee
+	0,  // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_projector_proto_init() }
@@ -3420,7 +3389,6 @@ func file_healthledger_v1_projector_proto_init() {
 		(*SignDecisionRequest_ChangePassphrase)(nil),
 		(*SignDecisionRequest_EnrolDevice)(nil),
 		(*SignDecisionRequest_EraseEpochs)(nil),
-		(*SignDecisionRequest_SetRetention)(nil),
 		(*SignDecisionRequest_Hide)(nil),
 		(*SignDecisionRequest_Rekey)(nil),
 	}
