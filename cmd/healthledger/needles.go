@@ -128,7 +128,7 @@ func projectorsOf(dir string) []string {
 			continue
 		}
 		args := bytes.Split(bytes.TrimRight(content, "\x00"), []byte{0})
-		if len(args) != 2 || string(args[1]) != "projector" {
+		if len(args) < 2 || string(args[1]) != "projector" {
 			continue
 		}
 		if parent := parentOf(filepath.Dir(path)); strings.Contains(parent, dir) {
