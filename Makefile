@@ -27,7 +27,7 @@ test: check
 	@# memory runs without it.
 	go test -run 'Forgets|LeaveNothing' ./ledger/seal
 	go test -run 'NeedNoMoreThanTwice|NeedsLittleMemory' ./ledger/importer/apple
-	go run ./scripts/fuzz -time 5s $(readers)
+	go run ./scripts/fuzz -time 2s $(readers)
 
 check:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "not formatted (gofmt -w):" $$unformatted; exit 1; fi
