@@ -45,7 +45,7 @@ func (s *Store) sign(size uint64, root tree.Hash) (*pb.SignCheckpointResponse, e
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint of store %s: %w", s.id, err)
 	}
-	owner, err := tree.OwnerKey(s.id.String(), s.keyring.OwnerKey())
+	owner, err := tree.OwnerKey(s.id.String(), s.Keyring().OwnerKey())
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint of store %s: %w", s.id, err)
 	}

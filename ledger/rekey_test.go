@@ -301,6 +301,18 @@ func TestWritesGoOnWhileKeysAreReplaced(t *testing.T) {
 			}
 		})
 	}
+	writing.Go(func() {
+		for {
+			if _, err := store.Checkpoint(); err != nil {
+				t.Error(err)
+			}
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	})
 	for range 3 {
 		r := h.rekeying()
 		for {
