@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"healthledger/ledger/disk"
 	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
 	pb "healthledger/proto/healthledger/v1"
@@ -26,10 +27,13 @@ type checkpointing struct {
 	checkpointed
 }
 
-// WriteCheckpoint appends a checkpoint if the log has grown since the last one. When ctx ends
-// first it may still be appended.
+// WriteCheckpoint appends a checkpoint if the log has grown since the last one, and is this
+// daemon's to write. When ctx ends first it may still be appended.
 func (s *Store) WriteCheckpoint(ctx context.Context) error {
 	p, err := s.requestCheckpoint()
+	if errors.Is(err, ErrNotEnrolled) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -58,7 +62,7 @@ func (s *Store) requestCheckpoint() (*pending, error) {
 		return nil
 	}
 	p := &pending{class: seal.Open, checkpoint: c}
-	return p, s.appender.enqueue(p)
+	return p, s.request(p)
 }
 
 // WriteCosigned appends a checkpoint once more that has got the owner's signature, too.
@@ -77,10 +81,18 @@ func (s *Store) WriteCosigned(ctx context.Context, signed string) error {
 	if err := s.encode(p, &pb.Event{Body: &pb.Event_Checkpointed{Checkpointed: event}}); err != nil {
 		return err
 	}
-	if err := s.appender.enqueue(p); err != nil {
+	if err := s.request(p); err != nil {
 		return err
 	}
 	return p.settle(ctx)
+}
+
+// request puts a checkpoint in line, if the disk has room for it: a lock waits for it.
+func (s *Store) request(p *pending) error {
+	if err := s.room(disk.Reserved); err != nil {
+		return err
+	}
+	return s.appender.enqueue(p)
 }
 
 // settle waits until a checkpoint is in the log, cannot be, or need not be.

@@ -101,6 +101,9 @@ func TestAnotherDaemonWaitsForTheOwnersDecisions(t *testing.T) {
 		if _, err := s.Record(t.Context(), 0, &pb.Event{}); !errors.Is(err, ErrNotEnrolled) {
 			t.Fatal(err)
 		}
+		if err := s.WriteCheckpoint(t.Context()); err != nil {
+			t.Fatal("a checkpoint that is not its to write:", err)
+		}
 		h.sound()
 		h.reopen(nil)
 	}

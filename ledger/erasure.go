@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"healthledger/authz"
+	"healthledger/ledger/disk"
 	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
 	pb "healthledger/proto/healthledger/v1"
@@ -42,8 +43,12 @@ func (s *Store) EndEpoch(ctx context.Context) (uint64, error) {
 	return end, nil
 }
 
-// Reseal appends what a projector has sealed again, and returns the segment of each.
+// Reseal appends what a projector has sealed again, and returns the segment of each. It may use
+// the reserve of the disk.
 func (s *Store) Reseal(ctx context.Context, resealed []*pb.Resealed) ([]uint64, error) {
+	if err := s.room(disk.Reserved); err != nil {
+		return nil, err
+	}
 	if !s.Enrolled() {
 		return nil, ErrNotEnrolled
 	}

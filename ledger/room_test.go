@@ -72,9 +72,19 @@ func TestWritesAreRefusedEarlyAndTheReserveIsForTheOwner(t *testing.T) {
 	if err := access(); err != nil {
 		t.Error("a record of a read:", err)
 	}
+	reseal := func() error {
+		_, err := h.live().Reseal(t.Context(), []*pb.Resealed{{Sealed: make([]byte, 16)}})
+		return err
+	}
+	if err := reseal(); err != nil {
+		t.Error("what an erasure leaves:", err)
+	}
+	if err := h.live().WriteCheckpoint(t.Context()); err != nil {
+		t.Error("a checkpoint:", err)
+	}
 	h.decide(h.author.AddApp(1, &pb.AppDraft{Manifest: authztest.Manifest("org.example.c"), Key: NewAppKey(), TokenHash: make([]byte, 32)}, false, nil))
-	if head, _, _ := h.live().Head(); head != before+3 {
-		t.Errorf("%d segments, want the record, the decision and its detail", head-before)
+	if head, _, _ := h.live().Head(); head != before+5 {
+		t.Errorf("%d segments, want the record, what is left, the checkpoint, the decision and its detail", head-before)
 	}
 
 	f.except = nil
@@ -85,6 +95,12 @@ func TestWritesAreRefusedEarlyAndTheReserveIsForTheOwner(t *testing.T) {
 	}
 	if err := access(); !errors.Is(err, log.ErrNoSpace) {
 		t.Error("a record of a read without the reserve:", err)
+	}
+	if err := reseal(); !errors.Is(err, log.ErrNoSpace) {
+		t.Error("what an erasure leaves, without the reserve:", err)
+	}
+	if err := h.live().WriteCheckpoint(t.Context()); !errors.Is(err, log.ErrNoSpace) {
+		t.Error("a checkpoint without the reserve:", err)
 	}
 	if head, _, _ := h.live().Head(); head != before {
 		t.Errorf("%d segments were written", head-before)

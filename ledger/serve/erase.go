@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"healthledger/ledger"
+	"healthledger/ledger/log"
 	pb "healthledger/proto/healthledger/v1"
 	"healthledger/proto/rpc"
 )
@@ -220,6 +221,9 @@ func (s *ownerService) deleted(ctx context.Context, process Projector, decision 
 func unwritable(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
+	}
+	if errors.Is(err, log.ErrNoSpace) {
+		return ledger.NoSpace("what was to be erased is hidden and not erased")
 	}
 	return refuse(err)
 }

@@ -29,7 +29,7 @@ func (s *ownerService) RestoreStore(ctx context.Context, req *pb.RestoreStoreReq
 	case errors.Is(err, ledger.ErrNoStore):
 		return nil, rpc.InvalidValue("run", "", "no such restoration is under way: begin again")
 	case errors.Is(err, log.ErrNoSpace):
-		return nil, rpc.Error(connect.CodeResourceExhausted, &pb.ErrorDetail{Reason: rpc.ReasonNoSpace}, "no space is left for the log")
+		return nil, ledger.NoSpace("no store was made")
 	case err != nil:
 		return nil, refuse(err)
 	}
