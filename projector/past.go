@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -76,7 +75,7 @@ func (o *openStore) sequenceOf(ctx context.Context, req *pb.OpenPastRequest) (se
 	if req.GetTime() == nil {
 		sequence = req.GetSequence()
 		if sequence == 0 || sequence > last {
-			return 0, &query.ArgumentError{Field: "sequence", Value: fmt.Sprint(sequence), Why: fmt.Sprintf("the log has segments 1 to %d", last)}
+			return 0, noSegment(sequence, last)
 		}
 		return sequence, nil
 	}

@@ -215,7 +215,7 @@ func TestPastIsFoundByItsTime(t *testing.T) {
 	s := open(t, h.config(t, h.server, h.store.Path()), payloads)
 	waitReady(t, s, payloads)
 	timeOf := func(sequence uint64) int64 {
-		_, events, err := s.open.live.follower.at(t.Context(), sequence)
+		events, err := s.open.live.follower.eventsAt(t.Context(), sequence)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -336,7 +336,7 @@ func TestLogIsReadInPages(t *testing.T) {
 	}
 	var want [][2]uint64
 	for i := range payloads {
-		_, events, err := s.open.live.follower.at(t.Context(), uint64(i)+1)
+		events, err := s.open.live.follower.eventsAt(t.Context(), uint64(i)+1)
 		if err != nil {
 			t.Fatal(err)
 		}

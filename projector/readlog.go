@@ -18,12 +18,11 @@ import (
 // maxLogBytes is how much of the log one answer holds.
 const maxLogBytes = 512 << 10
 
-// at opens one segment that the view contains. That it is the one that was applied is known
-// of its epoch's key; who signed it may have changed since, and is not looked at again.
-func (f *follower) at(ctx context.Context, sequence uint64) (class seal.Class, events []*pb.Event, err error) {
-	u := f.another(ctx)
-	defer u.end()
-	err = f.reader.Read(ctx, sequence, sequence, func(e log.Entry) error {
+// at opens one segment that the view contains, after those that were asked for before. That it
+// is the one that was applied is known of its epoch's key; who signed it may have changed since,
+// and is not looked at again.
+func (u *unsealer) at(sequence uint64) (class seal.Class, events []*pb.Event, err error) {
+	err = u.reader.Read(u.ctx, sequence, sequence, func(e log.Entry) error {
 		segment, err := seal.ParseSegment(e.Payload)
 		if err != nil {
 			return fmt.Errorf("segment %d: %w", sequence, err)
@@ -39,6 +38,14 @@ func (f *follower) at(ctx context.Context, sequence uint64) (class seal.Class, e
 	return class, events, err
 }
 
+// eventsAt are those of one segment.
+func (f *follower) eventsAt(ctx context.Context, sequence uint64) ([]*pb.Event, error) {
+	u := f.another(ctx)
+	defer u.end()
+	_, events, err := u.at(sequence)
+	return events, err
+}
+
 // lastUntil finds the last segment of the first ones that has no event after a time, 0: there
 // is none. The times of the log go up.
 func (f *follower) lastUntil(ctx context.Context, at int64, last uint64) (uint64, error) {
@@ -48,7 +55,7 @@ func (f *follower) lastUntil(ctx context.Context, at int64, last uint64) (uint64
 			return true
 		}
 		var events []*pb.Event
-		if _, events, err = f.at(ctx, uint64(i)+1); err != nil {
+		if events, err = f.eventsAt(ctx, uint64(i)+1); err != nil {
 			return true
 		}
 		for _, e := range events {
@@ -74,26 +81,36 @@ func (o *openStore) readLog(ctx context.Context, req *pb.ReadLogRequest) (*pb.Re
 	if err != nil {
 		return nil, err
 	}
+	if req.GetWaitMs() == 0 && resp.Sequence > resp.Last {
+		return nil, noSegment(resp.Sequence, resp.Last)
+	}
+	return resp, o.with(func(p *projection) error { return p.follower.fill(ctx, resp) })
+}
+
+func noSegment(sequence, last uint64) error {
+	return &query.ArgumentError{Field: "sequence", Value: fmt.Sprint(sequence), Why: fmt.Sprintf("the log has segments 1 to %d", last)}
+}
+
+// fill puts events into an answer, as many as it holds.
+func (f *follower) fill(ctx context.Context, resp *pb.ReadLogResponse) error {
+	// Of an erased epoch it finds what is left in the order of the log, once.
+	u := f.another(ctx)
+	defer u.end()
 	for size := 0; size < maxLogBytes && resp.Sequence <= resp.Last; {
-		var class seal.Class
-		var events []*pb.Event
-		err := o.with(func(p *projection) (err error) {
-			class, events, err = p.follower.at(ctx, resp.Sequence)
-			return err
-		})
+		class, events, err := u.at(resp.Sequence)
 		if err != nil {
-			return nil, lostError{err}
+			return lostError{err}
 		}
 		if int(resp.Event) > len(events) {
-			return nil, &query.ArgumentError{Field: "event", Value: fmt.Sprint(resp.Event), Why: fmt.Sprintf("the segment has %d events", len(events))}
+			return &query.ArgumentError{Field: "event", Value: fmt.Sprint(resp.Event), Why: fmt.Sprintf("the segment has %d events", len(events))}
 		}
 		n, err := takeEvents(resp, class, events, maxLogBytes-size)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		size += n
 	}
-	return resp, nil
+	return nil
 }
 
 // takeEvents puts at most so many bytes of a segment's events into the answer, and moves it on.

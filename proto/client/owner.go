@@ -96,6 +96,9 @@ func (e *Export) Close(ctx context.Context, complete bool) error {
 func (o *OwnerClient) ReadLog(ctx context.Context, from, to uint64, follow bool) iter.Seq2[*pb.LogEvent, error] {
 	return func(yield func(*pb.LogEvent, error) bool) {
 		req := &pb.ReadLogRequest{Sequence: from}
+		if follow {
+			req.WaitMs = logWait
+		}
 		var content []byte
 		for {
 			page, err := o.owner.ReadLog(ctx, req)
