@@ -196,33 +196,20 @@ func (v *Verification) remember(path string) {
 	v.fault(faultHead, 0, 0, "what the daemon remembers of the log cannot be read")
 }
 
-// errPause ends a step.
-var errPause = errors.New("pause")
-
 // Step goes on for about as long as it is told to, and reports whether that was the end.
 // An error says nothing about the log: it can be stepped again.
 func (v *Verification) Step(ctx context.Context, period time.Duration) (bool, error) {
 	opener := v.devices.opener(v.id, v.directory)
 	defer opener.Destroy()
-	for until := time.Now().Add(period); v.next <= v.end; {
-		err := v.reader.Read(ctx, v.next, v.end, func(e log.Entry) error {
-			v.segment(opener, e)
-			v.next = e.Sequence + 1
-			if time.Now().After(until) {
-				return errPause
-			}
-			return nil
-		})
-		var loss *log.LossError
-		switch {
-		case errors.As(err, &loss):
-			v.lose(loss.From, loss.To, "the log does not have it, or cannot read it")
-			v.next = loss.To + 1
-		case errors.Is(err, errPause):
-			return false, nil
-		case err != nil:
-			return false, fmt.Errorf("verify store %s: %w", v.id, err)
-		}
+	var err error
+	v.next, err = v.reader.Step(ctx, period, v.next, v.end,
+		func(e log.Entry) { v.segment(opener, e) },
+		func(from, to uint64) { v.lose(from, to, "the log does not have it, or cannot read it") })
+	if err != nil {
+		return false, fmt.Errorf("verify store %s: %w", v.id, err)
+	}
+	if v.next <= v.end {
+		return false, nil
 	}
 	v.finish()
 	return true, nil

@@ -73,35 +73,14 @@ func (s *service) AuditLog(ctx context.Context, req *pb.AuditLogRequest) (*pb.Au
 	return resp, nil
 }
 
-// errPause ends a step.
-var errPause = errors.New("pause")
-
 // step opens segments for about as long as auditStep. What the log does not have is left out:
 // the daemon says so.
-func (a *audit) step(ctx context.Context, o *openStore, to uint64) error {
+func (a *audit) step(ctx context.Context, o *openStore, to uint64) (err error) {
 	opener := o.keys.Opener(o.store, o.directory)
 	defer opener.Destroy()
-	reader := log.NewGuestReader(o.conn, o.store)
-	for until := time.Now().Add(auditStep); a.next <= to; {
-		err := reader.Read(ctx, a.next, to, func(e log.Entry) error {
-			a.segment(opener, e)
-			a.next = e.Sequence + 1
-			if time.Now().After(until) {
-				return errPause
-			}
-			return nil
-		})
-		var loss *log.LossError
-		switch {
-		case errors.As(err, &loss):
-			a.next = loss.To + 1
-		case errors.Is(err, errPause):
-			return nil
-		case err != nil:
-			return err
-		}
-	}
-	return nil
+	a.next, err = log.NewGuestReader(o.conn, o.store).Step(ctx, auditStep, a.next, to,
+		func(e log.Entry) { a.segment(opener, e) }, func(uint64, uint64) {})
+	return err
 }
 
 func (a *audit) segment(opener *seal.Opener, e log.Entry) {
