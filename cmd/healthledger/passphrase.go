@@ -64,8 +64,35 @@ func (c *recoverCmd) words() ([]byte, error) {
 	return bytes.Join(bytes.Fields(text), []byte(" ")), nil
 }
 
-// changePassphrase leaves a store locked that was locked, or was about to be.
-func (g *globals) changePassphrase(ctx context.Context, p proof, flag newPassphraseFlag) (err error) {
+// proven unlocks the store with a proof for a run, which is told whether it was open before. One
+// that was locked, or was about to be, is locked at the end.
+func (g *globals) proven(ctx context.Context, p proof, run func(o *owner, open bool) error) (err error) {
+	o, err := g.owner(ctx)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	before, err := o.Owner().Status(ctx, &pb.StatusRequest{})
+	if err != nil {
+		return err
+	}
+	open := before.GetState() == pb.LockState_LOCK_STATE_UNLOCKED || before.GetState() == pb.LockState_LOCK_STATE_UNLOCKING
+	if err := o.unlock(ctx, p); err != nil {
+		return err
+	}
+	if !open {
+		defer func() {
+			_, locking := o.Owner().Lock(context.WithoutCancel(ctx), &pb.LockRequest{})
+			err = errors.Join(err, locking)
+		}()
+	}
+	if err := o.await(ctx, func(uint64, uint64) {}); err != nil {
+		return err
+	}
+	return run(o, open)
+}
+
+func (g *globals) changePassphrase(ctx context.Context, p proof, flag newPassphraseFlag) error {
 	next, err := g.newPassphrase(flag.File)
 	if errors.Is(err, errNoPassphrase) {
 		return errors.New("no new passphrase: use --new-passphrase-file or a terminal")
@@ -77,29 +104,8 @@ func (g *globals) changePassphrase(ctx context.Context, p proof, flag newPassphr
 	if err := seal.CheckPassphrase(next); err != nil {
 		return fmt.Errorf("the new one: %w", err)
 	}
-	o, err := g.owner(ctx)
+	err = g.proven(ctx, p, func(o *owner, _ bool) error { return o.changePassphrase(ctx, p, next) })
 	if err != nil {
-		return err
-	}
-	defer o.Close()
-	before, err := o.Owner().Status(ctx, &pb.StatusRequest{})
-	if err != nil {
-		return err
-	}
-	if err := o.unlock(ctx, p); err != nil {
-		return err
-	}
-	switch before.GetState() {
-	case pb.LockState_LOCK_STATE_LOCKED, pb.LockState_LOCK_STATE_LOCKING:
-		defer func() {
-			_, locking := o.Owner().Lock(context.WithoutCancel(ctx), &pb.LockRequest{})
-			err = errors.Join(err, locking)
-		}()
-	}
-	if err := o.await(ctx, func(uint64, uint64) {}); err != nil {
-		return err
-	}
-	if err := o.changePassphrase(ctx, p, next); err != nil {
 		return err
 	}
 	if g.JSON {

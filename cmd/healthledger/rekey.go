@@ -26,40 +26,22 @@ What somebody has copied already, the old keys open for good. Destroy the backup
 and make a new one: the old ones do not open what is written from now on.`
 }
 
-func (c *rekeyCmd) Run(ctx context.Context, g *globals) (err error) {
+func (c *rekeyCmd) Run(ctx context.Context, g *globals) error {
 	passphrase, err := g.passphrase("Passphrase: ")
 	if err != nil {
 		return err
 	}
 	defer clear(passphrase)
+	var resp *pb.RekeyStoreResponse
 	p := proof{secret: passphrase}
-	o, err := g.owner(ctx)
-	if err != nil {
-		return err
-	}
-	defer o.Close()
-	before, err := o.Owner().Status(ctx, &pb.StatusRequest{})
-	if err != nil {
-		return err
-	}
-	if err := o.unlock(ctx, p); err != nil {
-		return err
-	}
-	unlocked := before.GetState() == pb.LockState_LOCK_STATE_UNLOCKED || before.GetState() == pb.LockState_LOCK_STATE_UNLOCKING
-	defer func() {
-		// The end locks it, and so does an error here, if it was locked.
-		var again error
-		if unlocked {
-			again = o.unlock(context.WithoutCancel(ctx), p)
-		} else {
-			_, again = o.Owner().Lock(context.WithoutCancel(ctx), &pb.LockRequest{})
+	err = g.proven(ctx, p, func(o *owner, open bool) (err error) {
+		if open {
+			// The end locks it.
+			defer func() { err = errors.Join(err, o.unlock(context.WithoutCancel(ctx), p)) }()
 		}
-		err = errors.Join(err, again)
-	}()
-	if err := o.await(ctx, func(uint64, uint64) {}); err != nil {
+		resp, err = o.rekey(ctx, p)
 		return err
-	}
-	resp, err := o.rekey(ctx, p)
+	})
 	if err != nil {
 		return err
 	}
