@@ -8,7 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"healthledger/authz"
+	"healthledger/authz/statetest"
 	"healthledger/projector/view"
 	"healthledger/proto/health"
 	pb "healthledger/proto/healthledger/v1"
@@ -54,7 +54,7 @@ func yearStore(b *testing.B) (*view.View, *Engine) {
 
 func BenchmarkYear(b *testing.B) {
 	_, engine := yearStore(b)
-	scope := authz.NewState(trusting{}, true).OwnerScope()
+	scope := statetest.New().OwnerScope()
 	ctx := context.Background()
 	b.Run("latest 100", func(b *testing.B) {
 		b.ReportAllocs()
@@ -211,7 +211,7 @@ func BenchmarkSteps(b *testing.B) {
 	for name, overlap := range map[string]bool{"overlapping": true, "apart": false} {
 		b.Run(name, func(b *testing.B) {
 			engine, samples := stepsStore(b, overlap)
-			scope := authz.NewState(trusting{}, true).OwnerScope()
+			scope := statetest.New().OwnerScope()
 			q := &pb.QueryStatisticsRequest{Type: "stepCount", Interval: &pb.Interval{Unit: pb.CalendarUnit_CALENDAR_UNIT_MONTH}, TimeZone: "Europe/Berlin"}
 			b.ReportAllocs()
 			for b.Loop() {

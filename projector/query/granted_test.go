@@ -2,7 +2,6 @@ package query
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -10,10 +9,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
-	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
 	"healthledger/authz"
+	"healthledger/authz/statetest"
 	"healthledger/proto/health"
 	pb "healthledger/proto/healthledger/v1"
 )
@@ -28,19 +27,7 @@ var perObjectNames = []string{"visionPrescription", "userAnnotatedMedication", "
 // decide adds a decision about an app's objects.
 func decide(t testing.TB, state *authz.State, d *pb.ObjectsDecided) {
 	t.Helper()
-	number, head := state.Head()
-	detail, err := proto.Marshal(&pb.DecisionDetail{Number: number + 1, Body: &pb.DecisionDetail_ObjectsDecided{ObjectsDecided: d}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256(detail)
-	decision, err := proto.Marshal(&pb.Decision{Number: number + 1, Previous: head, DetailHash: sum[:]})
-	if err == nil {
-		err = state.Decide(&pb.SignedDecision{Decision: decision}, detail)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	statetest.Decide(t, state, &pb.Decision{}, &pb.DecisionDetail{Body: &pb.DecisionDetail_ObjectsDecided{ObjectsDecided: d}})
 }
 
 // grantable is an object that is saved, deleted, granted and revoked.

@@ -17,6 +17,7 @@ import (
 
 	"healthledger/authz"
 	"healthledger/authz/authztest"
+	"healthledger/authz/statetest"
 	"healthledger/projector/view"
 	"healthledger/proto/catalog"
 	"healthledger/proto/health"
@@ -30,37 +31,11 @@ const (
 	carl
 )
 
-// trusting verifies nothing: signatures are not what these tests are about.
-type trusting struct{}
-
-func (trusting) VerifyDecision([]byte, []byte) error { return nil }
-
-func (trusting) Rekeyed([]byte, *pb.StoreRekeyed) (authz.Verifier, error) { return trusting{}, nil }
-
 // grants makes the scopes of three apps.
 func grants(t testing.TB, reads map[uint64][]*pb.ReadGrant) *authz.State {
 	t.Helper()
-	state := authz.NewState(trusting{}, true)
-	var last []byte
-	decide := func(d *pb.Decision, detail *pb.DecisionDetail) {
-		number, _ := state.Head()
-		d.Number, d.Previous, detail.Number = number+1, last, number+1
-		plain, err := proto.Marshal(detail)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sum := sha256.Sum256(plain)
-		d.DetailHash = sum[:]
-		signed, err := proto.Marshal(d)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := state.Decide(&pb.SignedDecision{Decision: signed}, plain); err != nil {
-			t.Fatal(err)
-		}
-		next := sha256.Sum256(signed)
-		last = next[:]
-	}
+	state := statetest.New()
+	decide := func(d *pb.Decision, detail *pb.DecisionDetail) { statetest.Decide(t, state, d, detail) }
 	for _, app := range []uint64{anna, bert, carl} {
 		decide(&pb.Decision{Body: &pb.Decision_AppRegistered{AppRegistered: &pb.AppRegistered{Key: fmt.Sprint(app), TokenHash: make([]byte, sha256.Size), Explained: &pb.Explained{Read: true, Share: true, Clinical: true}}}},
 			&pb.DecisionDetail{Body: &pb.DecisionDetail_AppDescribed{AppDescribed: &pb.AppDescribed{Manifest: authztest.Manifest(bundleID(app))}}})

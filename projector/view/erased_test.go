@@ -3,7 +3,6 @@ package view_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -20,18 +19,13 @@ import (
 	"pgregory.net/rapid"
 
 	"healthledger/authz"
+	"healthledger/authz/statetest"
 	"healthledger/projector/erase"
 	"healthledger/projector/query"
 	"healthledger/projector/view"
 	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
 )
-
-type trusting struct{}
-
-func (trusting) VerifyDecision([]byte, []byte) error { return nil }
-
-func (trusting) Rekeyed([]byte, *pb.StoreRekeyed) (authz.Verifier, error) { return trusting{}, nil }
 
 // open is a token seal that gives the same bytes for the same input.
 type open struct{}
@@ -49,24 +43,8 @@ func (open) Open(context, token []byte) ([]byte, error) {
 // grants makes a state in which three apps may read: types from a date or all of them, and
 // some objects.
 func grants(r *rapid.T) *authz.State {
-	state := authz.NewState(trusting{}, true)
-	decide := func(d *pb.Decision, detail *pb.DecisionDetail) {
-		number, head := state.Head()
-		d.Number, d.Previous, detail.Number = number+1, head, number+1
-		plain, err := proto.Marshal(detail)
-		if err != nil {
-			r.Fatal(err)
-		}
-		sum := sha256.Sum256(plain)
-		d.DetailHash = sum[:]
-		signed, err := proto.Marshal(d)
-		if err == nil {
-			err = state.Decide(&pb.SignedDecision{Decision: signed}, plain)
-		}
-		if err != nil {
-			r.Fatal(err)
-		}
-	}
+	state := statetest.New()
+	decide := func(d *pb.Decision, detail *pb.DecisionDetail) { statetest.Decide(r, state, d, detail) }
 	for app := range uint64(3) {
 		decide(&pb.Decision{Body: &pb.Decision_AppRegistered{AppRegistered: &pb.AppRegistered{Key: fmt.Sprint(app), TokenHash: make([]byte, 32), Explained: &pb.Explained{Read: true}}}}, &pb.DecisionDetail{})
 	}

@@ -1,40 +1,23 @@
 package view
 
 import (
-	"crypto/sha256"
 	"math"
 	"slices"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
 	"healthledger/authz"
+	"healthledger/authz/statetest"
 	pb "healthledger/proto/healthledger/v1"
 )
 
 // grantedObjects makes the scope of app 1 with decisions about objects.
 func grantedObjects(t testing.TB, decided ...*pb.ObjectsDecided) authz.Scope {
 	t.Helper()
-	state := authz.NewState(trusting{}, true)
-	decide := func(d *pb.Decision, detail *pb.DecisionDetail) {
-		number, head := state.Head()
-		d.Number, d.Previous, detail.Number = number+1, head, number+1
-		plain, err := proto.Marshal(detail)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sum := sha256.Sum256(plain)
-		d.DetailHash = sum[:]
-		signed, err := proto.Marshal(d)
-		if err == nil {
-			err = state.Decide(&pb.SignedDecision{Decision: signed}, plain)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	state := statetest.New()
+	decide := func(d *pb.Decision, detail *pb.DecisionDetail) { statetest.Decide(t, state, d, detail) }
 	decide(&pb.Decision{Body: &pb.Decision_AppRegistered{AppRegistered: &pb.AppRegistered{Key: "k", TokenHash: make([]byte, 32), Explained: &pb.Explained{Read: true}}}}, &pb.DecisionDetail{})
 	for _, d := range decided {
 		decide(&pb.Decision{}, &pb.DecisionDetail{Body: &pb.DecisionDetail_ObjectsDecided{ObjectsDecided: d}})

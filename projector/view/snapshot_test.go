@@ -1,22 +1,15 @@
 package view
 
 import (
-	"crypto/sha256"
 	"math"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"google.golang.org/protobuf/proto"
 
 	"healthledger/authz"
+	"healthledger/authz/statetest"
 	pb "healthledger/proto/healthledger/v1"
 )
-
-type trusting struct{}
-
-func (trusting) VerifyDecision([]byte, []byte) error { return nil }
-
-func (trusting) Rekeyed([]byte, *pb.StoreRekeyed) (authz.Verifier, error) { return trusting{}, nil }
 
 // since makes the scope of an app that may read type 1 since a time.
 func since(t testing.TB, time int64) authz.Scope {
@@ -27,19 +20,10 @@ func since(t testing.TB, time int64) authz.Scope {
 // granted makes the scope of app 1 with grants.
 func granted(t testing.TB, reads ...*pb.ReadGrant) authz.Scope {
 	t.Helper()
-	detail, err := proto.Marshal(&pb.DecisionDetail{Number: 1, Body: &pb.DecisionDetail_ReadsDecided{ReadsDecided: &pb.ReadsDecided{App: 1, Reads: reads}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256(detail)
-	decision, err := proto.Marshal(&pb.Decision{Number: 1, DetailHash: sum[:], Body: &pb.Decision_AppRegistered{AppRegistered: &pb.AppRegistered{Key: "k", TokenHash: make([]byte, sha256.Size), Explained: &pb.Explained{Read: true}}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	state := authz.NewState(trusting{}, true)
-	if err := state.Decide(&pb.SignedDecision{Decision: decision}, detail); err != nil {
-		t.Fatal(err)
-	}
+	state := statetest.New()
+	statetest.Decide(t, state,
+		&pb.Decision{Body: &pb.Decision_AppRegistered{AppRegistered: &pb.AppRegistered{Key: "k", TokenHash: make([]byte, 32), Explained: &pb.Explained{Read: true}}}},
+		&pb.DecisionDetail{Body: &pb.DecisionDetail_ReadsDecided{ReadsDecided: &pb.ReadsDecided{App: 1, Reads: reads}}})
 	return state.Scope(1)
 }
 
