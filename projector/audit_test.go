@@ -7,8 +7,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/testing/protocmp"
 
-	"healthledger/ledger/log"
-	"healthledger/ledger/seal"
 	pb "healthledger/proto/healthledger/v1"
 	"healthledger/proto/rpc"
 )
@@ -52,27 +50,17 @@ func TestAuditFindsWhatOnlyTheOwnersKeysShow(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder := h.folder(t)
-			epoch, wrap, err := seal.NewEpoch(h.store.ID(), seal.Health, 99, [][]byte{h.store.Keyring().StoreKey()})
-			if err != nil {
-				t.Fatal(err)
-			}
+			epoch := h.epochIn(t, folder)
 			defer epoch.Destroy()
-			directory, err := log.OpenKeyDirectory(folder)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := directory.PutWrap(seal.Health, 99, wrap); err != nil {
-				t.Fatal(err)
-			}
 			at := uint64(len(payloads)) + 1
 			var last []byte
 			if c.body != "" {
-				last, err = epoch.Seal(at, device, nil, []byte(c.body))
+				var err error
+				if last, err = epoch.Seal(at, device, nil, []byte(c.body)); err != nil {
+					t.Fatal(err)
+				}
 			} else {
 				last = forge(t, h, device, at, epoch, c.events...)
-			}
-			if err != nil {
-				t.Fatal(err)
 			}
 			all := append(payloads[:len(payloads):len(payloads)], last)
 			s := open(t, h.config(t, h.replica(t, all), folder), payloads)

@@ -56,6 +56,23 @@ func TestViewEqualsAfterRestartsAnywhere(t *testing.T) {
 	}
 }
 
+// epochIn begins an epoch whose wrap is in a folder's key directory.
+func (h *house) epochIn(t testing.TB, folder string) *seal.Epoch {
+	t.Helper()
+	epoch, wrap, err := seal.NewEpoch(h.store.ID(), seal.Health, 99, [][]byte{h.store.Keyring().StoreKey()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	directory, err := log.OpenKeyDirectory(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := directory.PutWrap(seal.Health, 99, wrap); err != nil {
+		t.Fatal(err)
+	}
+	return epoch
+}
+
 // forge makes a segment of class health with these events.
 func forge(t testing.TB, h *house, device *seal.DeviceKey, sequence uint64, epoch *seal.Epoch, events ...*pb.Event) []byte {
 	t.Helper()
@@ -126,18 +143,8 @@ func TestFollowerStopsBeforeWhatIsNotTheLog(t *testing.T) {
 			return log
 		},
 		"foreign, sealed": func(payloads [][]byte, folder string) [][]byte {
-			epoch, wrap, err := seal.NewEpoch(h.store.ID(), seal.Health, 99, [][]byte{h.store.Keyring().StoreKey()})
-			if err != nil {
-				t.Fatal(err)
-			}
+			epoch := h.epochIn(t, folder)
 			defer epoch.Destroy()
-			directory, err := log.OpenKeyDirectory(folder)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := directory.PutWrap(seal.Health, 99, wrap); err != nil {
-				t.Fatal(err)
-			}
 			payloads[at] = forge(t, h, device, at+1, epoch, saved)
 			return payloads
 		},
