@@ -224,10 +224,8 @@ func (o *owner) await(ctx context.Context, progress func(done, total uint64)) er
 		if err != nil {
 			return err
 		}
-		for _, w := range s.GetWarnings() {
-			if strings.HasPrefix(w, "data loss:") {
-				return rpc.Error(connect.CodeDataLoss, &pb.ErrorDetail{Reason: rpc.ReasonDataLoss}, "%s; nothing is read (\"healthledger status\" lists what is lost)", w)
-			}
+		if why := s.GetStopped(); why != "" {
+			return rpc.Error(connect.CodeDataLoss, &pb.ErrorDetail{Reason: rpc.ReasonDataLoss}, "nothing is read (\"healthledger status\" lists what is lost): %s", why)
 		}
 		progress(s.GetViewSegments(), s.GetLogSegments())
 		switch s.GetState() {

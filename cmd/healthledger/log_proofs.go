@@ -150,6 +150,14 @@ func segments(f *pb.LogFault) string {
 	return fmt.Sprintf("%d-%d", f.GetFrom(), f.GetTo())
 }
 
+// placeOf is segments in a sentence.
+func placeOf(f *pb.LogFault) string {
+	if f.GetFrom() == 0 {
+		return "no segment"
+	}
+	return counted(f.GetSegments(), "segment", "segments") + " (" + segments(f) + ")"
+}
+
 type logProveCmd struct {
 	Sequence    uint64 `arg:"" optional:"" help:"Segment that is to be in the log."`
 	Consistency string `help:"File with a checkpoint that the log is to go on from." placeholder:"FILE"`

@@ -66,11 +66,14 @@ func printStatus(w io.Writer, s *pb.StatusResponse, now time.Time) {
 		row("Disk", "%s", roomLeft(s.GetDisk()))
 	}
 	row("Policy", "implausible values: %s", policyName(s.GetPlausibility()))
+	if why := s.GetStopped(); why != "" {
+		row("Stopped", "nothing is read: %s", printable(why))
+	}
 	for _, warning := range s.GetWarnings() {
 		row("Warning", "%s", printable(warning))
 	}
 	for _, f := range s.GetFaults() {
-		row("Fault", "segments %s: %s: %s", segments(f), f.GetKind(), printable(f.GetWhy()))
+		row("Fault", "%s: %s: %s", placeOf(f), f.GetKind(), printable(f.GetWhy()))
 	}
 	if len(s.GetFaults()) > 0 {
 		row("To do", "stop the daemon, keep a copy of the data directory as it is, and put back a backup of what is lost; until then nothing is read")

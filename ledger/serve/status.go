@@ -31,8 +31,7 @@ func (s *ownerService) Status(ctx context.Context, _ *pb.StatusRequest) (*pb.Sta
 		resp.LocksAt = timestamppb.New(time.Now().Add(locksIn))
 	}
 	if fault != "" {
-		resp.Warnings = append(resp.Warnings, "data loss: "+fault)
-		resp.Faults = k.Faults()
+		resp.Stopped, resp.Faults = fault, k.Faults()
 	}
 	if err := k.store.Closed(); err != nil {
 		resp.Warnings = append(resp.Warnings, "apps cannot write: "+err.Error())

@@ -358,6 +358,8 @@ type StatusResponse struct {
 	// What is wrong with the log, as VerifyLog lists it, once that is known of a store that cannot
 	// be read for it.
 	Faults []*LogFault `protobuf:"bytes,23,rep,name=faults,proto3" json:"faults,omitempty"`
+	// Why the view does not follow the log, so that nothing is read; empty: it does.
+	Stopped string `protobuf:"bytes,24,opt,name=stopped,proto3" json:"stopped,omitempty"`
 	// When the last segment was written, by the clock of then.
 	LastWrite *timestamppb.Timestamp `protobuf:"bytes,30,opt,name=last_write,json=lastWrite,proto3" json:"last_write,omitempty"`
 	// The disk of the data directory; absent: it says nothing.
@@ -513,6 +515,13 @@ func (x *StatusResponse) GetFaults() []*LogFault {
 		return x.Faults
 	}
 	return nil
+}
+
+func (x *StatusResponse) GetStopped() string {
+	if x != nil {
+		return x.Stopped
+	}
+	return ""
 }
 
 func (x *StatusResponse) GetLastWrite() *timestamppb.Timestamp {
@@ -5234,7 +5243,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\bdecision\x18\x01 \x01(\v2\x1f.healthledger.v1.SignedDecisionR\bdecision\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\fR\x06detail\x12\x18\n" +
 	"\akeyring\x18\x03 \x01(\fR\akeyring\"\x0f\n" +
-	"\rStatusRequest\"\xc5\x06\n" +
+	"\rStatusRequest\"\xdf\x06\n" +
 	"\x0eStatusResponse\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x120\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1a.healthledger.v1.LockStateR\x05state\x12\x1a\n" +
@@ -5253,7 +5262,8 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x0fcheckpoint_size\x18\x14 \x01(\x04R\x0echeckpointSize\x12C\n" +
 	"\x0fcheckpoint_time\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\x0echeckpointTime\x125\n" +
 	"\bverified\x18\x16 \x01(\v2\x19.healthledger.v1.VerifiedR\bverified\x121\n" +
-	"\x06faults\x18\x17 \x03(\v2\x19.healthledger.v1.LogFaultR\x06faults\x129\n" +
+	"\x06faults\x18\x17 \x03(\v2\x19.healthledger.v1.LogFaultR\x06faults\x12\x18\n" +
+	"\astopped\x18\x18 \x01(\tR\astopped\x129\n" +
 	"\n" +
 	"last_write\x18\x1e \x01(\v2\x1a.google.protobuf.TimestampR\tlastWrite\x12)\n" +
 	"\x04disk\x18\x1f \x01(\v2\x15.healthledger.v1.DiskR\x04disk\"\x9a\x01\n" +
