@@ -3,6 +3,7 @@ package projector
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"connectrpc.com/connect"
@@ -78,35 +79,36 @@ func (s *service) AuditLog(ctx context.Context, req *pb.AuditLogRequest) (*pb.Au
 func (a *audit) step(ctx context.Context, o *openStore, to uint64) (err error) {
 	opener := o.keys.Opener(o.store, o.directory)
 	defer opener.Destroy()
-	a.next, err = log.NewGuestReader(o.conn, o.store).Step(ctx, auditStep, a.next, to,
-		func(e log.Entry) { a.segment(opener, e) }, func(uint64, uint64) {})
+	u := o.unsealer(opener)
+	u.begin(ctx)
+	defer u.end()
+	a.next, err = u.reader.Step(ctx, auditStep, a.next, to, func(e log.Entry) { a.segment(u, e) }, func(uint64, uint64) {})
 	return err
 }
 
-func (a *audit) segment(opener *seal.Opener, e log.Entry) {
+// segment opens a segment, or what an erasure has left of it.
+func (a *audit) segment(u *unsealer, e log.Entry) {
 	segment, err := seal.ParseSegment(e.Payload)
 	if err != nil {
 		return // the daemon says so
 	}
-	body := segment.Body
-	if segment.Class != seal.Open {
-		if body, err = opener.Open(segment, e.Sequence, nil); errors.Is(err, log.ErrNoWrap) {
-			return // missing rightly or not, which the daemon knows
-		}
-		if err != nil {
-			a.fault(faultDamaged, e.Sequence, "it does not open")
-			return
-		}
-	}
-	events, err := log.AllEvents(body)
-	if err != nil {
+	blocks, err := u.blocks(segment, e.Sequence)
+	switch {
+	case errors.Is(err, log.ErrNoWrap):
+		return // missing rightly or not, which the daemon knows
+	case u.ctx.Err() != nil:
+		return // nobody waits for it
+	case errors.Is(err, log.ErrBodyMalformed):
 		a.fault(faultDamaged, e.Sequence, "what is sealed in it is malformed")
+		return
+	case err != nil:
+		a.fault(faultDamaged, e.Sequence, "it does not open")
 		return
 	}
 	if segment.Class != seal.Open {
 		a.opened++
 	}
-	for _, event := range events {
+	for _, event := range slices.Concat(blocks...) {
 		if event.GetBody() == nil {
 			a.fault(faultDamaged, e.Sequence, "an event in it is of no known kind")
 		}

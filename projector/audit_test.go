@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/testing/protocmp"
 
+	"healthledger/ledger/seal"
 	pb "healthledger/proto/healthledger/v1"
 	"healthledger/proto/rpc"
 )
@@ -83,6 +84,37 @@ func TestAuditFindsWhatOnlyTheOwnersKeysShow(t *testing.T) {
 				t.Error("nothing was opened")
 			}
 		})
+	}
+}
+
+// What an erasure has left of an epoch is audited as what was there before it: the details of
+// decisions are among it.
+func TestAuditOpensWhatErasuresHaveLeft(t *testing.T) {
+	h := newHouse(t)
+	e := erasing(t, h)
+	for n := range 2 {
+		h.save(t, n*10, 10)
+		h.decide(t, e.service, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_SetPreferredUnits{SetPreferredUnits: &pb.PreferredUnitsSet{
+			Units: []*pb.TypeUnit{{Type: codeOf(t, "bodyMass"), Unit: "lb"}},
+		}}})
+		if samples, err := e.erase(minutes(t, "stepCount", int64(n*10), int64(n*10)+5)); err != nil || samples != 5 {
+			t.Fatal(samples, err)
+		}
+	}
+	got := audited(t, e.service, e.head())
+	if len(got.GetFaults()) > 0 {
+		t.Error(got.GetFaults())
+	}
+	sealed := uint64(0)
+	for _, payload := range h.payloads(t) {
+		if segment, err := seal.ParseSegment(payload); err != nil {
+			t.Fatal(err)
+		} else if segment.Class != seal.Open {
+			sealed++
+		}
+	}
+	if got.GetOpened() != sealed {
+		t.Errorf("%d segments of %d were opened", got.GetOpened(), sealed)
 	}
 }
 
