@@ -160,7 +160,7 @@ func (s *service) refuse(operation string, err error) error {
 		return err
 	}
 	if errors.Is(err, syscall.ENOSPC) {
-		return rpc.Error(connect.CodeResourceExhausted, &pb.ErrorDetail{Reason: rpc.ReasonNoSpace}, "no space is left for another view")
+		return rpc.Error(connect.CodeResourceExhausted, &pb.ErrorDetail{Reason: rpc.ReasonNoSpace}, "the disk is full: there is no room for another view")
 	}
 	var lost lostError
 	if errors.As(err, &lost) {
