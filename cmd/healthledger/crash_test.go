@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -15,12 +16,16 @@ import (
 	"healthledger/scripts/genexport/export"
 )
 
-// rounds is how often a crash is tried: few in the tests, many in a drill.
+// rounds is how often a crash is tried: few in the tests, many in a drill, of which
+// HEALTHLEDGER_ROUNDS may be the number. HEALTHLEDGER_DEEDS names the deeds of the drills.
 func rounds(few, many int) int {
-	if os.Getenv("HEALTHLEDGER_DRILL") != "" {
-		return many
+	if os.Getenv("HEALTHLEDGER_DRILL") == "" {
+		return few
 	}
-	return few
+	if n, err := strconv.Atoi(os.Getenv("HEALTHLEDGER_ROUNDS")); err == nil {
+		return n
+	}
+	return many
 }
 
 // made writes an export and returns how many records a complete import takes.
