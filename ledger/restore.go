@@ -85,7 +85,8 @@ func (r *Restoration) begin(ctx context.Context) error {
 	if err := r.ledger.admin.DeleteStream(ctx, log.StreamName(r.id)); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return err
 	}
-	if err := os.RemoveAll(path); err != nil {
+	// What had come of its keys is in use on the machine that it is of.
+	if err := log.DestroyKeyDirectory(path); err != nil {
 		return err
 	}
 	var err error

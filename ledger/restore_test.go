@@ -1,7 +1,9 @@
 package ledger
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -70,7 +72,15 @@ func TestRestorationThatBrokeOffIsBegunAgain(t *testing.T) {
 	if err := r.Finish(t.Context(), size, root[:]); !errors.Is(err, ErrDataLoss) {
 		t.Fatal("a store without its last segment:", err)
 	}
+	held, err := os.Open(filepath.Join(there.ledger.storePath(h.id), "keyring"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
 	again := h.restore(there, keys, payloads)
+	if content, err := io.ReadAll(held); err != nil || len(content) == 0 || len(bytes.Trim(content, "\x00")) > 0 {
+		t.Fatal("keys of the one that broke off are on the disk:", err)
+	}
 	if _, err := there.ledger.Restoration(h.id, r.Run); !errors.Is(err, ErrNoStore) {
 		t.Fatal("two at once:", err)
 	}

@@ -37,7 +37,7 @@ func ReplaceFile(path string, data []byte) error {
 		return fmt.Errorf("replace %s: %w", filepath.Base(path), err)
 	}
 	defer before.Close()
-	if err := dropLeftovers(path); err != nil {
+	if err := destroyLeftovers(path); err != nil {
 		return fmt.Errorf("replace %s: %w", filepath.Base(path), err)
 	}
 	// A rename takes its only name. With a second one a crash leaves what the next call
@@ -56,33 +56,37 @@ func ReplaceFile(path string, data []byte) error {
 	return err
 }
 
-// dropLeftovers destroys what interrupted writes of a path have left, but of a second name of
-// the file itself only the name.
-func dropLeftovers(path string) error {
-	current, err := os.Lstat(path)
+// destroyLeftovers destroys what interrupted writes of a path have left.
+func destroyLeftovers(path string) error {
+	names, err := folderNames(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
-	entries, err := os.ReadDir(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	for _, entry := range entries {
-		if !isTemporary(entry.Name()) || !strings.HasPrefix(entry.Name(), "."+filepath.Base(path)+".") {
+	for _, name := range names {
+		if temporaryOf(name) != filepath.Base(path) {
 			continue
 		}
-		name := filepath.Join(filepath.Dir(path), entry.Name())
-		info, err := os.Lstat(name)
-		if err == nil && os.SameFile(info, current) {
-			err = removeAny(name)
-		} else if err == nil {
-			err = overwrite(name)
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := destroyTemporary(filepath.Join(filepath.Dir(path), name)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// destroyTemporary destroys a temporary file, but takes away only the name where it is a second
+// one: the file has got its own then.
+func destroyTemporary(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if at, ok := info.Sys().(*syscall.Stat_t); !info.Mode().IsRegular() || ok && at.Nlink > 1 {
+		return removeAny(path)
+	}
+	return overwrite(path)
 }
 
 // blank writes zeros over all that is in a file.
@@ -121,10 +125,10 @@ func place(path string, data []byte, name func(from, to string) error) (err erro
 	defer folder.Close()
 	temporary := temporaryName(path)
 	if err := writeSynced(temporary, data); err != nil {
-		return fmt.Errorf("write %s: %w", filepath.Base(path), errors.Join(err, removeAny(temporary)))
+		return fmt.Errorf("write %s: %w", filepath.Base(path), errors.Join(err, destroyTemporary(temporary)))
 	}
 	if err := name(temporary, path); err != nil {
-		return fmt.Errorf("write %s: %w", filepath.Base(path), errors.Join(err, removeAny(temporary)))
+		return fmt.Errorf("write %s: %w", filepath.Base(path), errors.Join(err, destroyTemporary(temporary)))
 	}
 	if err := folder.Sync(); err != nil {
 		return fmt.Errorf("write %s: sync folder: %w", filepath.Base(path), err)
@@ -172,7 +176,7 @@ func isTemporary(name string) bool {
 	return strings.HasPrefix(name, ".") && strings.HasSuffix(name, temporarySuffix)
 }
 
-// CleanFolder removes what interrupted calls of WriteFile left in a folder. While another
+// CleanFolder destroys what interrupted calls of WriteFile left in a folder. While another
 // process is writing there it does nothing: the next call will do.
 func CleanFolder(path string) error {
 	folder, err := openFolder(path, syscall.LOCK_EX|syscall.LOCK_NB)
@@ -189,7 +193,7 @@ func CleanFolder(path string) error {
 	}
 	for _, name := range names {
 		if isTemporary(name) {
-			if err := removeAny(filepath.Join(path, name)); err != nil {
+			if err := destroyTemporary(filepath.Join(path, name)); err != nil {
 				return fmt.Errorf("clean %s: %w", filepath.Base(path), err)
 			}
 		}

@@ -79,7 +79,7 @@ func CreateKeyDirectory(path string) (*KeyDirectory, error) {
 }
 
 // OpenKeyDirectory opens an existing key directory, takes away from it what access others
-// than its user have, and removes what interrupted writes left.
+// than its user have, and destroys what interrupted writes left.
 func OpenKeyDirectory(path string) (*KeyDirectory, error) {
 	for _, folder := range []string{path, filepath.Join(path, epochsFolder)} {
 		info, err := os.Stat(folder)
@@ -259,7 +259,21 @@ func (d *KeyDirectory) Import(name string, content []byte) error {
 	} else if !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("import %q: %w", name, err)
 	}
-	return WriteFile(path, content)
+	return ReplaceFile(path, content)
+}
+
+// DestroyKeyDirectory destroys a key directory with all that is in it. It may be gone.
+func DestroyKeyDirectory(path string) error {
+	err := filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		return overwrite(name)
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("destroy key directory: %w", err)
+	}
+	return os.RemoveAll(path)
 }
 
 // isExported tells whether a name is that of a file which a backup has.

@@ -194,62 +194,6 @@ func TestCreateRefusesAFolderInUse(t *testing.T) {
 }
 
 // A hard link shows what became of the file itself, not only of its name.
-func TestDestroyOverwritesInPlace(t *testing.T) {
-	secret := bytes.Repeat([]byte("secret "), 3000)
-	cases := map[string]struct {
-		file    string
-		put     func(*KeyDirectory) error
-		destroy func(*KeyDirectory) error
-	}{
-		"wrap": {
-			"epochs/health-0000000000000005",
-			func(d *KeyDirectory) error { return d.PutWrap(seal.Health, 5, secret) },
-			func(d *KeyDirectory) error { return d.DestroyWraps(seal.Health, 5) },
-		},
-		"view key": {
-			"view.key",
-			func(d *KeyDirectory) error { return d.PutViewKey(secret) },
-			func(d *KeyDirectory) error { return d.DestroyViewKey() },
-		},
-		"replaced view key": {
-			"view.key",
-			func(d *KeyDirectory) error { return d.PutViewKey(secret) },
-			func(d *KeyDirectory) error { return d.PutViewKey([]byte("other")) },
-		},
-	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			d, path := newKeyDirectory(t)
-			if err := c.put(d); err != nil {
-				t.Fatal(err)
-			}
-			file := filepath.Join(path, c.file)
-			witness := filepath.Join(t.TempDir(), "witness")
-			if err := os.Link(file, witness); err != nil {
-				t.Fatal(err)
-			}
-			// What a crash in the middle of writing the same file leaves goes too.
-			leftover := filepath.Join(filepath.Dir(file), "."+filepath.Base(file)+".0011223344556677.tmp")
-			if err := os.WriteFile(leftover, secret, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if err := c.destroy(d); err != nil {
-				t.Fatal(err)
-			}
-			content, err := os.ReadFile(witness)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.Equal(content, make([]byte, len(secret))) {
-				t.Error("the content is still on the disk")
-			}
-			if _, err := os.Stat(leftover); !errors.Is(err, fs.ErrNotExist) {
-				t.Error("a temporary copy is left")
-			}
-		})
-	}
-}
-
 func TestDestroyingOneEpochLeavesTheOthers(t *testing.T) {
 	d, _ := newKeyDirectory(t)
 	for epoch := range uint64(20) {

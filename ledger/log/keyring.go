@@ -24,7 +24,7 @@ const (
 // StageKeyring puts a keyring beside the one in use. It is on the disk when StageKeyring
 // returns.
 func (d *KeyDirectory) StageKeyring(keyring []byte) error {
-	return WriteFile(d.staged(sha256.Sum256(keyring)), keyring)
+	return ReplaceFile(d.staged(sha256.Sum256(keyring)), keyring)
 }
 
 // UseKeyring makes the staged keyring with this SHA-256 the one in use, and destroys the one

@@ -59,7 +59,7 @@ func (d *KeyDirectory) StageWrap(keyring [sha256.Size]byte, w WrapName, wrap []b
 	} else if !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("stage a wrap: %w", err)
 	}
-	return WriteFile(filepath.Join(folder, filepath.Base(WrapFile(w.Class, w.Epoch))), wrap)
+	return ReplaceFile(filepath.Join(folder, filepath.Base(WrapFile(w.Class, w.Epoch))), wrap)
 }
 
 // StagedWrap returns what StageWrap has put there, or ErrNoWrap.
