@@ -26,8 +26,9 @@ import (
 	"healthledger/scripts/genexport/export"
 )
 
-// built is the program under test: the real one, with the race detector.
-var built string
+// The program under test is built twice. The race detector watches what runs for long: the
+// daemon and its projectors. A command that asks them starts four times faster without it.
+var built, watched string
 
 func TestMain(m *testing.M) { os.Exit(build(m)) }
 
@@ -38,19 +39,31 @@ func build(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	built = filepath.Join(dir, "healthledger")
+	built, watched = filepath.Join(dir, "healthledger"), filepath.Join(dir, "healthledger-watched")
+	races := filepath.Join(dir, "race")
 	// A program with the race detector sleeps for a second before it exits.
-	if err := os.Setenv("GORACE", "atexit_sleep_ms=10"); err != nil {
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=10 log_path="+races); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	cmd := exec.Command("go", "build", "-race", "-o", built, ".")
-	cmd.Stderr = os.Stderr
-	if err := cmd.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "build the program:", err)
+	// As the Makefile tests.
+	for _, args := range [][]string{{"-o", built}, {"-race", "-gcflags=golang.org/x/crypto/argon2=-race=false", "-o", watched}} {
+		cmd := exec.Command("go", append([]string{"build"}, append(args, ".")...)...)
+		cmd.Stderr = os.Stderr
+		if err := cmd.Run(); err != nil {
+			fmt.Fprintln(os.Stderr, "build the program:", err)
+			return 1
+		}
+	}
+	code := m.Run()
+	if reports, _ := filepath.Glob(races + ".*"); len(reports) > 0 {
+		for _, report := range reports {
+			content, _ := os.ReadFile(report)
+			fmt.Fprintf(os.Stderr, "a process of the program has raced:\n%s", content)
+		}
 		return 1
 	}
-	return m.Run()
+	return code
 }
 
 func TestScripts(t *testing.T) {
@@ -245,8 +258,12 @@ func newStoreIn(t *testing.T, dir string) *store {
 }
 
 func (s *store) command(args ...string) *exec.Cmd {
+	program := built
+	if args[0] == "serve" {
+		program = watched
+	}
 	all := append([]string{"--dir", s.dir, "--passphrase-file", filepath.Join(s.work, "passphrase")}, args...)
-	return exec.Command(built, all...)
+	return exec.Command(program, all...)
 }
 
 // exec runs a command and returns its output and exit code.
@@ -285,9 +302,6 @@ func (s *store) serve(args ...string) *exec.Cmd {
 		if cmd.ProcessState == nil {
 			_ = cmd.Process.Signal(os.Interrupt)
 			_ = cmd.Wait()
-		}
-		if strings.Contains(errs.String(), "DATA RACE") {
-			s.t.Errorf("daemon: %s", errs.String())
 		}
 		if s.t.Failed() && errs.Len() > 0 {
 			s.t.Logf("daemon: %s", errs.String())
