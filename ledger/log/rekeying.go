@@ -233,7 +233,12 @@ func destroyFolder(path string) error {
 		return err
 	}
 	for _, name := range names {
-		if err := overwrite(filepath.Join(path, name)); err != nil {
+		destroy := overwrite
+		if isTemporary(name) {
+			// It may be a second name of a file that was put into use.
+			destroy = destroyTemporary
+		}
+		if err := destroy(filepath.Join(path, name)); err != nil {
 			return fmt.Errorf("destroy %s: %w", name, err)
 		}
 	}

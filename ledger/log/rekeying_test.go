@@ -157,6 +157,20 @@ func TestUsingWrapsBringsNothingBack(t *testing.T) {
 	}
 }
 
+// A crash while a wrap was staged a second time leaves another name of the one that is used.
+func TestASecondNameOfAStagedWrapDoesNotTakeItAway(t *testing.T) {
+	d, at := wrapped(t)
+	staged := d.stagedWraps(theirKeyring)
+	name := filepath.Base(WrapFile(rewrapped[0].Class, rewrapped[0].Epoch))
+	ok(t, os.Link(filepath.Join(staged, name), filepath.Join(staged, "."+name+".00.tmp")))
+	ok(t, d.UseWraps(theirKeyring))
+	ok(t, d.DropWraps(nil))
+	d.wants(t, "used", 2)
+	if files := inventory(t, at); len(files) != len(rewrapped) {
+		t.Errorf("%q are there", files)
+	}
+}
+
 func TestWrapsOfAnUnknownClassAreNotPassedOver(t *testing.T) {
 	d, at := wrapped(t)
 	put(t, filepath.Join(at, epochsFolder, "another-0000000000000001"), nil)
