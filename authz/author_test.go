@@ -157,6 +157,9 @@ func TestDeletionsThatNoViewTakesAreNotDecided(t *testing.T) {
 		"a pair":              {&pb.DeletedSamples{Type: 1 << 16}, ErrForged},
 		"no UUID":             {&pb.DeletedSamples{Type: 1, Uuids: [][]byte{{1}}}, ErrForged},
 		"a type of all types": {&pb.DeletedSamples{Type: 1, AllTypes: true}, ErrForged},
+		"two times":           {&pb.DeletedSamples{Type: 1, From: proto.Int64(1), EndedBefore: proto.Int64(2)}, ErrForged},
+		"UUIDs and a time":    {&pb.DeletedSamples{Type: 1, Uuids: [][]byte{make([]byte, 16)}, EndedBefore: proto.Int64(2)}, ErrForged},
+		"an end":              {&pb.DeletedSamples{Type: 1, EndedBefore: proto.Int64(2)}, nil},
 		"all types":           {&pb.DeletedSamples{AllTypes: true, App: 7}, nil},
 	} {
 		state := NewState(anna, true)

@@ -63,8 +63,9 @@ type State struct {
 	// By number; only with details.
 	disclosures map[uint64]*Disclosure
 	// In order, and what stands for each epoch of class health that was erased.
-	erasures []*Erasure
-	erased   map[uint64]*pb.ErasedEpoch
+	erasures  []*Erasure
+	erased    map[uint64]*pb.ErasedEpoch
+	retention retention // only with details
 }
 
 // NewState returns the state before the first decision. With details it wants the
@@ -108,20 +109,11 @@ func (s *State) Decide(d *pb.SignedDecision, detail []byte) error {
 	}
 	s.prefer(parsed)
 	s.erase(d, decision, parsed)
+	s.retain(decision, parsed)
 	s.disclose(decision, parsed, touched)
 	sum := sha256.Sum256(d.GetDecision())
 	s.number, s.head = decision.GetNumber(), sum[:]
 	return nil
-}
-
-// prefer takes what a detail says of no app.
-func (s *State) prefer(detail *pb.DecisionDetail) {
-	if order := detail.GetSourceOrderSet(); order != nil {
-		s.orders[order.GetType()] = order.GetSources()
-	}
-	for _, u := range detail.GetPreferredUnitsSet().GetUnits() {
-		s.units[u.GetType()] = u.GetUnit()
-	}
 }
 
 // Check tells whether Decide will take the next decision, without applying it. It
@@ -194,6 +186,9 @@ func (s *State) follow(d *pb.Decision, detail *pb.DecisionDetail) (*App, error) 
 	if err := s.checkErasure(d, detail); err != nil {
 		return nil, err
 	}
+	if err := s.checkRetention(d, detail); err != nil {
+		return nil, err
+	}
 	switch body := detail.GetBody().(type) {
 	case *pb.DecisionDetail_AppDescribed:
 		if touched == nil {
@@ -225,7 +220,7 @@ func (s *State) follow(d *pb.Decision, detail *pb.DecisionDetail) (*App, error) 
 			return nil, err
 		}
 	case *pb.DecisionDetail_SourceOrderSet, *pb.DecisionDetail_PreferredUnitsSet, *pb.DecisionDetail_OwnerDeleted,
-		*pb.DecisionDetail_DisclosureGranted, *pb.DecisionDetail_DisclosureRevoked:
+		*pb.DecisionDetail_DisclosureGranted, *pb.DecisionDetail_DisclosureRevoked, *pb.DecisionDetail_RetentionSet:
 		if d.GetBody() != nil {
 			return nil, fmt.Errorf("%w: decision %d decides two things", ErrForged, d.GetNumber())
 		}
@@ -353,7 +348,8 @@ func setReads(d *pb.Decision, a *App, grants []*pb.ReadGrant) error {
 
 // isNoDeletion tells that no view takes a deletion, which would end the log there for all.
 func isNoDeletion(d *pb.DeletedSamples) bool {
-	return d.GetType() > math.MaxUint16 || d.GetAllTypes() && d.GetType() != 0 || slices.ContainsFunc(d.GetUuids(), func(id []byte) bool { return len(id) != 16 })
+	return d.GetType() > math.MaxUint16 || d.GetAllTypes() && d.GetType() != 0 || slices.ContainsFunc(d.GetUuids(), func(id []byte) bool { return len(id) != 16 }) ||
+		d.EndedBefore != nil && (len(d.GetUuids()) > 0 || d.From != nil || d.To != nil)
 }
 
 // Device returns the daemon that is enrolled to write the log, nil before there is one.

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"fmt"
 
+	"google.golang.org/protobuf/proto"
+
 	pb "healthledger/proto/healthledger/v1"
 )
 
@@ -50,6 +52,9 @@ func (s *State) checkErasure(d *pb.Decision, detail *pb.DecisionDetail) error {
 	if erased.GetErasure() != uint64(len(s.erasures))+1 || len(erased.GetEpochs()) == 0 {
 		return fmt.Errorf("%w: decision %d is not erasure %d", ErrForged, d.GetNumber(), len(s.erasures)+1)
 	}
+	if order := detail.GetErasureOrdered(); s.details && order.GetByPolicy() != s.monthOf(order) {
+		return fmt.Errorf("%w: decision %d does not say rightly whether it was asked for", ErrForged, d.GetNumber())
+	}
 	last := uint64(0)
 	for _, e := range erased.GetEpochs() {
 		if e.GetEpoch() <= last || !s.isErasable(e) {
@@ -58,6 +63,15 @@ func (s *State) checkErasure(d *pb.Decision, detail *pb.DecisionDetail) error {
 		last = e.GetEpoch()
 	}
 	return nil
+}
+
+// monthOf returns for which month a decision by policy has hidden what an order erases; 0: none
+// has. It needs mu.
+func (s *State) monthOf(order *pb.ErasureOrdered) int64 {
+	if order.GetHidden() == 0 || order.GetHidden() != s.retention.hidden {
+		return 0
+	}
+	return s.retention.month
 }
 
 // isErasable tells whether an epoch can be followed by what is said to stand for it.
@@ -84,7 +98,12 @@ func (s *State) erase(signed *pb.SignedDecision, d *pb.Decision, detail *pb.Deci
 }
 
 // EraseEpochs destroys the keys of epochs; what stands for their segments must be in the log.
+// Whether the order is by policy follows from what has hidden it.
 func (a *Author) EraseEpochs(now int64, epochs []*pb.ErasedEpoch, order *pb.ErasureOrdered) (*pb.NewDecision, error) {
+	order = proto.CloneOf(order)
+	a.State.mu.RLock()
+	order.ByPolicy = a.State.monthOf(order)
+	a.State.mu.RUnlock()
 	return a.sign(&pb.Decision{Time: now, Body: &pb.Decision_EpochsErased{EpochsErased: &pb.EpochsErased{
 		Erasure: uint64(len(a.State.Erasures())) + 1, Epochs: epochs,
 	}}}, &pb.DecisionDetail{Body: &pb.DecisionDetail_ErasureOrdered{ErasureOrdered: order}})

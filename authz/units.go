@@ -60,3 +60,13 @@ func whyNoUnit(t *catalog.Type, text string) string {
 	}
 	return ""
 }
+
+// prefer takes what a detail says of no app.
+func (s *State) prefer(detail *pb.DecisionDetail) {
+	if order := detail.GetSourceOrderSet(); order != nil {
+		s.orders[order.GetType()] = order.GetSources()
+	}
+	for _, u := range detail.GetPreferredUnitsSet().GetUnits() {
+		s.units[u.GetType()] = u.GetUnit()
+	}
+}

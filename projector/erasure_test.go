@@ -46,8 +46,8 @@ func (e *eraser) decide(draft *pb.SignDecisionRequest) (decision *pb.NewDecision
 }
 
 // begin hides, and begins to seal again.
-func (e *eraser) begin(deletions ...*pb.DeletedSamples) error {
-	hidden, at, err := e.decide(&pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_Hide{Hide: &pb.HideDraft{Deletions: deletions}}})
+func (e *eraser) begin(draft *pb.SignDecisionRequest) error {
+	hidden, at, err := e.decide(draft)
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,12 @@ func (e *eraser) finish() error {
 }
 
 func (e *eraser) erase(deletions ...*pb.DeletedSamples) (uint64, error) {
-	if err := e.begin(deletions...); err != nil {
+	return e.eraseBy(&pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_Hide{Hide: &pb.HideDraft{Deletions: deletions}}})
+}
+
+// eraseBy erases what a draft hides.
+func (e *eraser) eraseBy(draft *pb.SignDecisionRequest) (uint64, error) {
+	if err := e.begin(draft); err != nil {
 		return 0, err
 	}
 	end, err := e.reseal()

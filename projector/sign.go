@@ -99,6 +99,10 @@ func (s *service) write(author *authz.Author, now int64, req *pb.SignDecisionReq
 		return author.EraseEpochs(now, epochs, order)
 	case *pb.SignDecisionRequest_Hide:
 		return hide(author, now, draft.Hide)
+	case *pb.SignDecisionRequest_SetRetention:
+		return author.SetRetention(now, draft.SetRetention)
+	case *pb.SignDecisionRequest_HideExpired:
+		return author.DeleteExpired(now, draft.HideExpired)
 	default:
 		return nil, errors.New("no draft")
 	}

@@ -18,16 +18,28 @@ type eraseCmd struct {
 	App    string   `help:"What this app has saved, also one that was removed." placeholder:"ID"`
 	All    bool     `help:"Everything."`
 	Yes    bool     `help:"Erase without asking."`
+	Policy string   `help:"From now on, erase what ended so many months ago, in serve once a month; \"off\" ends that. With --type of this type only, whatever is set for all." placeholder:"MONTHS"`
+	Due    bool     `help:"Erase now what the policies say, without waiting for serve to."`
 	Prove  bool     `help:"Show what was erased, and whether its keys are destroyed."`
 }
 
 // Run erases what was named, or proves what was erased.
 func (c *eraseCmd) Run(ctx context.Context, g *globals) error {
-	if c.Prove {
-		if c.Type != "" || c.App != "" || c.From != "" || c.To != "" || c.All || c.Yes || len(c.Sample) > 0 {
-			return usagef("--prove goes with nothing else")
-		}
+	more := c.App != "" || c.From != "" || c.To != "" || c.All || len(c.Sample) > 0
+	alone := !more && c.Type == "" && !c.Yes && c.Policy == ""
+	switch {
+	case c.Prove && (!alone || c.Due):
+		return usagef("--prove goes with nothing else")
+	case c.Prove:
 		return c.prove(ctx, g)
+	case c.Due && !alone:
+		return usagef("--due goes with nothing else")
+	case c.Due:
+		return c.erase(ctx, g, &pb.EraseRequest{ByPolicy: true})
+	case c.Policy != "" && more:
+		return usagef("--policy goes with --type only")
+	case c.Policy != "":
+		return c.keep(ctx, g)
 	}
 	req := &pb.EraseRequest{Type: c.Type, Uuids: c.Sample, App: c.App, All: c.All}
 	loc, err := c.zone()
@@ -53,11 +65,20 @@ func (c *eraseCmd) erase(ctx context.Context, g *globals, req *pb.EraseRequest) 
 		return err
 	}
 	defer o.Close()
+	return o.eraseAfter(ctx, func() error { return nil }, req)
+}
+
+// eraseAfter has it erased after what needs the owner, too, and prints how far it came.
+func (o *owner) eraseAfter(ctx context.Context, first func() error, req *pb.EraseRequest) error {
 	var resp *pb.EraseResponse
-	err = o.with(ctx, func() (err error) {
+	err := o.with(ctx, func() (err error) {
+		if err := first(); err != nil {
+			return err
+		}
 		resp, err = o.erase(ctx, req)
 		return err
 	})
+	g := o.globals
 	if err != nil {
 		if phase := resp.GetPhase(); phase != pb.ErasurePhase_ERASURE_PHASE_UNSPECIFIED {
 			fmt.Fprintf(g.err, "It is %s, and not erased: erase it again.\n", phaseName(phase))
@@ -67,7 +88,7 @@ func (c *eraseCmd) erase(ctx context.Context, g *globals, req *pb.EraseRequest) 
 	if g.JSON {
 		return g.printMessage(resp)
 	}
-	return printErased(g, resp)
+	return printErased(g, req, resp)
 }
 
 // erase has it erased, and returns how far it came.
@@ -100,10 +121,14 @@ func phaseName(phase pb.ErasurePhase) string {
 	return "hiding"
 }
 
-func printErased(g *globals, resp *pb.EraseResponse) error {
+func printErased(g *globals, req *pb.EraseRequest, resp *pb.EraseResponse) error {
 	w := tabwriter.NewWriter(g.out, 0, 4, 2, ' ', 0)
 	if resp.GetErasure() == 0 {
-		fmt.Fprintf(w, "Erased\tnothing: there is no such sample in the log\n")
+		why := "there is no such sample in the log"
+		if req.GetByPolicy() {
+			why = "nothing has become too old, or it was erased this month"
+		}
+		fmt.Fprintf(w, "Erased\tnothing: %s\n", why)
 		return w.Flush()
 	}
 	fmt.Fprintf(w, "Erased\t%s (%d hidden now, the others before)\n", counted(resp.GetSamples(), "sample", "samples"), resp.GetHidden())

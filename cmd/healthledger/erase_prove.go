@@ -73,6 +73,9 @@ func orderText(order *pb.ErasureOrdered) string {
 		}
 		text += deletionText(d)
 	}
+	if order.GetByPolicy() != 0 {
+		text += " (by policy)"
+	}
 	return text
 }
 
@@ -90,7 +93,7 @@ func deletionText(d *pb.DeletedSamples) string {
 	for _, bound := range []struct {
 		word string
 		at   *int64
-	}{{"from", d.From}, {"to", d.To}} {
+	}{{"from", d.From}, {"to", d.To}, {"ended before", d.EndedBefore}} {
 		if bound.at != nil {
 			text += fmt.Sprintf(" %s %s", bound.word, time.UnixMicro(*bound.at).In(time.Local).Format(time.RFC3339))
 		}

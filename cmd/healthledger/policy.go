@@ -19,49 +19,43 @@ func (c *policyCmd) Run(ctx context.Context, g *globals) error {
 		return err
 	}
 	defer o.Close()
-	policy := pb.Plausibility_PLAUSIBILITY_WARN
-	switch c.Plausible {
-	case "":
-		if policy, err = o.policy(ctx); err != nil {
-			return err
+	var policies *pb.StatusResponse
+	err = o.with(ctx, func() (err error) {
+		if policy, some := plausibilities[c.Plausible]; some {
+			if _, err := o.Owner().SetPolicy(ctx, &pb.SetPolicyRequest{Plausibility: policy}); err != nil {
+				return err
+			}
 		}
-		return g.printPolicy(policy)
-	case "refuse":
-		policy = pb.Plausibility_PLAUSIBILITY_REFUSE
-	}
-	err = o.with(ctx, func() error {
-		_, err := o.Owner().SetPolicy(ctx, &pb.SetPolicyRequest{Plausibility: policy})
+		policies, err = o.policies(ctx)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return g.printPolicy(policy)
+	return g.printPolicies(policies)
 }
 
-// policy asks for what is set; the status has it for a session only.
-func (o *owner) policy(ctx context.Context) (policy pb.Plausibility, err error) {
-	err = o.with(ctx, func() error {
-		s, err := o.Owner().Status(ctx, &pb.StatusRequest{})
-		switch {
-		case err != nil:
-			return err
-		case s.GetDetailed():
-			policy = s.GetPlausibility()
-			return nil
-		case s.GetState() == pb.LockState_LOCK_STATE_LOCKED:
-			return rpc.StoreLocked()
-		}
-		return rpc.Unauthenticated()
-	})
-	return policy, err
-}
+var plausibilities = map[string]pb.Plausibility{"warn": pb.Plausibility_PLAUSIBILITY_WARN, "refuse": pb.Plausibility_PLAUSIBILITY_REFUSE}
 
-func (g *globals) printPolicy(p pb.Plausibility) error {
-	if g.JSON {
-		return g.printMessage(&pb.SetPolicyRequest{Plausibility: p})
+// policies asks for what is set; the status has it for a session only.
+func (o *owner) policies(ctx context.Context) (*pb.StatusResponse, error) {
+	s, err := o.Owner().Status(ctx, &pb.StatusRequest{})
+	switch {
+	case err != nil:
+		return nil, err
+	case s.GetDetailed():
+		return &pb.StatusResponse{Plausibility: s.GetPlausibility(), Retention: s.GetRetention()}, nil
+	case s.GetState() == pb.LockState_LOCK_STATE_LOCKED:
+		return nil, rpc.StoreLocked()
 	}
-	_, err := fmt.Fprintf(g.out, "implausible values: %s\n", policyName(p))
+	return nil, rpc.Unauthenticated()
+}
+
+func (g *globals) printPolicies(s *pb.StatusResponse) error {
+	if g.JSON {
+		return g.printMessage(s)
+	}
+	_, err := fmt.Fprintf(g.out, "implausible values: %s\nsamples are kept: %s\n", policyName(s.GetPlausibility()), keptText(s.GetRetention()))
 	return err
 }
 

@@ -63,6 +63,7 @@ type Daemon struct {
 	options Options
 	nats    *natsserver.Server
 	ledger  *ledger.Ledger
+	owner   *ownerService
 	local   LocalAddress
 	// certificate is nil without TLS.
 	certificate *certificate
@@ -96,6 +97,7 @@ func Start(ctx context.Context, options Options) (*Daemon, error) {
 		options: options, clock: systemClock{}, waiting: newWaiting(), lives: newLives(),
 		keepers: map[seal.StoreID]*keeper{}, records: map[seal.StoreID]*recorder{},
 	}
+	d.owner = &ownerService{daemon: d}
 	d.messages = newMessages(options.Logger.Handler())
 	d.options.Logger = slog.New(d.messages)
 	if d.options.Free == nil {
@@ -155,7 +157,7 @@ func (d *Daemon) start(ctx context.Context) error {
 		gate       rpc.Gate
 	}{
 		{"health", pb.File_healthledger_v1_health_proto.Services().ByName("HealthService"), &healthService{daemon: d}, d.admit},
-		{"owner", pb.File_healthledger_v1_owner_proto.Services().ByName("OwnerService"), &ownerService{daemon: d}, nil},
+		{"owner", pb.File_healthledger_v1_owner_proto.Services().ByName("OwnerService"), d.owner, nil},
 	} {
 		endpoint, err := rpc.ServeNATS(d.service, s.prefix, s.descriptor, s.impl, rpc.NATSOptions{
 			Logger: d.options.Logger, Gate: s.gate, Count: d.meters.Count,
@@ -264,6 +266,9 @@ func (d *Daemon) keeper(id seal.StoreID) (*keeper, error) {
 		record := newRecorder(store, logger)
 		k.push = func(ctx context.Context, process Projector) {
 			(&pusher{keeper: k, process: process, record: record, send: d.service.PublishMsg}).run(ctx)
+		}
+		if !d.options.Private {
+			k.retain = func(ctx context.Context, process Projector) { d.owner.retain(ctx, k, process) }
 		}
 		k.locked = func() {
 			record.Flush()

@@ -58,6 +58,9 @@ func (s *ownerService) Erase(ctx context.Context, req *pb.EraseRequest) (*pb.Era
 	if req.GetRun() != "" {
 		return s.goOn(ctx, req)
 	}
+	if req.GetByPolicy() {
+		return s.eraseExpired(ctx, req)
+	}
 	deletion, err := ledger.Erasable(req)
 	if err != nil {
 		return nil, err
@@ -66,7 +69,8 @@ func (s *ownerService) Erase(ctx context.Context, req *pb.EraseRequest) (*pb.Era
 	if err != nil {
 		return nil, err
 	}
-	e, err := s.startErasing(k, process, &pb.HideDraft{Deletions: []*pb.DeletedSamples{deletion}, App: req.GetApp()})
+	hide := &pb.HideDraft{Deletions: []*pb.DeletedSamples{deletion}, App: req.GetApp()}
+	e, err := s.startErasing(k, process, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_Hide{Hide: hide}})
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +95,8 @@ func (s *ownerService) goOn(ctx context.Context, req *pb.EraseRequest) (*pb.Eras
 	return resp, nil
 }
 
-// startErasing begins an erasure, which ends with the lock.
-func (s *ownerService) startErasing(k *keeper, process Projector, draft *pb.HideDraft) (*erasing, error) {
+// startErasing begins an erasure of what a draft hides, which ends with the lock.
+func (s *ownerService) startErasing(k *keeper, process Projector, draft *pb.SignDecisionRequest) (*erasing, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.process != process {
@@ -122,8 +126,8 @@ func (s *ownerService) startErasing(k *keeper, process Projector, draft *pb.Hide
 	return e, nil
 }
 
-func (s *ownerService) erase(ctx context.Context, k *keeper, process Projector, e *erasing, draft *pb.HideDraft) error {
-	hidden, err := s.decideBy(ctx, k, process, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_Hide{Hide: draft}})
+func (s *ownerService) erase(ctx context.Context, k *keeper, process Projector, e *erasing, draft *pb.SignDecisionRequest) error {
+	hidden, err := s.decideBy(ctx, k, process, draft)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func (d *Daemon) serveHTTP() error {
 	stopping, stop := context.WithCancel(context.Background())
 	options := rpc.HTTPOptions{Authenticate: d.authenticateOwner, Logger: d.options.Logger, Stopping: stopping}
 	mux.Handle(rpc.NewHTTPHandler(pb.File_healthledger_v1_owner_proto.Services().ByName("OwnerService"), func(o ...connect.HandlerOption) (string, http.Handler) {
-		return pb.NewOwnerServiceHandler(&ownerService{daemon: d}, o...)
+		return pb.NewOwnerServiceHandler(d.owner, o...)
 	}, options))
 	options.Authenticate, options.Gate, options.Count = d.authenticateBearer, d.admit, d.meters.Count
 	mux.Handle(rpc.NewHTTPHandler(pb.File_healthledger_v1_health_proto.Services().ByName("HealthService"), func(o ...connect.HandlerOption) (string, http.Handler) {

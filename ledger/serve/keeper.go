@@ -47,6 +47,8 @@ type keeper struct {
 	// push tells apps of changes from when the store can be read until the context ends;
 	// nil: nobody does.
 	push func(context.Context, Projector)
+	// retain erases what is kept no longer, likewise; nil: nobody does.
+	retain func(context.Context, Projector)
 	// locked is called when the projector of a lock is gone, and returns before the next can
 	// be started; nil: nobody is.
 	locked   func()
@@ -60,6 +62,8 @@ type keeper struct {
 	rekeying string
 	// outdated: the projector has the keys from before the store got others, and is being ended.
 	outdated atomic.Bool
+	// doubted is as ReadRetention has last answered.
+	doubted atomic.Int64
 	// unlocking lets one owner at a time through Begin and Unlock.
 	unlocking sync.Mutex
 	// deciding keeps decisions in the order they are signed.

@@ -101,16 +101,21 @@ func (c *fakeClock) move(d, suspended time.Duration) {
 // fake is a projector that catches up, fails and dies when it is told to.
 type fake struct {
 	pb.ProjectorServiceClient
-	done    chan struct{}
-	die     sync.Once
-	ready   chan struct{}
-	slow    chan struct{} // Close waits for it, if there is one
-	mu      sync.Mutex
-	fault   error
-	revoked bool
+	done  chan struct{}
+	die   sync.Once
+	ready chan struct{}
+	slow  chan struct{} // Close waits for it, if there is one
+	// retention is what it knows of it; signed are the drafts that it refused to sign.
+	retention *pb.ReadRetentionResponse
+	signed    chan *pb.SignDecisionRequest
+	mu        sync.Mutex
+	fault     error
+	revoked   bool
 }
 
-func newFake() *fake { return &fake{done: make(chan struct{}), ready: make(chan struct{})} }
+func newFake() *fake {
+	return &fake{done: make(chan struct{}), ready: make(chan struct{}), signed: make(chan *pb.SignDecisionRequest, 9)}
+}
 
 func (f *fake) Done() <-chan struct{} { return f.done }
 func (f *fake) End(context.Context)   { f.kill() }
@@ -153,6 +158,15 @@ func (f *fake) Advance(ctx context.Context, req *pb.AdvanceRequest) (*pb.Advance
 		return nil, f.fault
 	}
 	return &pb.AdvanceResponse{Applied: req.GetSequence(), Ready: true}, nil
+}
+
+func (f *fake) ReadRetention(context.Context, *pb.ReadRetentionRequest) (*pb.ReadRetentionResponse, error) {
+	return f.retention, nil
+}
+
+func (f *fake) SignDecision(_ context.Context, req *pb.SignDecisionRequest) (*pb.SignDecisionResponse, error) {
+	f.signed <- req
+	return nil, errUnsigned
 }
 
 func (f *fake) CosignCheckpoint(context.Context, *pb.CosignCheckpointRequest) (*pb.CosignCheckpointResponse, error) {

@@ -60,6 +60,7 @@ func (k *keeper) tellLog(ctx context.Context, resp *pb.StatusResponse) {
 	if process == nil {
 		return
 	}
+	k.tellRetention(ctx, process, resp)
 	if a, err := process.Advance(ctx, &pb.AdvanceRequest{Sequence: resp.LogSegments}); err == nil {
 		resp.ViewSegments, resp.ViewSamples = a.GetApplied(), a.GetSamples()
 		resp.ViewDuplicates, resp.ViewIncomplete = a.GetDuplicates(), a.GetIncomplete()

@@ -132,6 +132,9 @@ func (k *keeper) feed(life context.Context, process Projector, target uint64) {
 	if k.push != nil {
 		k.stopped.Go(func() { k.push(ctx, process) })
 	}
+	if k.retain != nil {
+		k.stopped.Go(func() { k.retain(ctx, process) })
+	}
 	for {
 		sequence, _, changed := k.store.Head()
 		if _, err := process.Advance(ctx, &pb.AdvanceRequest{Sequence: sequence, Wait: true}); err != nil {

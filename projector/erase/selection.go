@@ -12,8 +12,8 @@ import (
 // selection says which rows deletions of the owner name: as they would have deleted them.
 type selection struct {
 	fates *view.Fates
-	// whole name all of some types, periods what overlaps them.
-	whole, periods []*pb.DeletedSamples
+	// whole name all of some types, timed what was at some time.
+	whole, timed []*pb.DeletedSamples
 	// ids are UUIDs with those whose samples they name, who are all in named.
 	ids      map[[16]byte][]whose
 	named    []whose
@@ -53,10 +53,10 @@ func newSelection(deletions []*pb.DeletedSamples, fates *view.Fates) (*selection
 			if err := s.addUUIDs(d); err != nil {
 				return nil, err
 			}
-		case d.From == nil && d.To == nil:
+		case d.From == nil && d.To == nil && d.EndedBefore == nil:
 			s.whole = append(s.whole, d)
 		default:
-			s.periods = append(s.periods, d)
+			s.timed = append(s.timed, d)
 		}
 	}
 	return s, nil
@@ -84,12 +84,12 @@ func concern(all []*pb.DeletedSamples, app uint64, typeCode uint32) bool {
 
 // isPossible says whether any sample of an app and type can be named.
 func (s *selection) isPossible(app uint64, typeCode uint32) bool {
-	return s.byUUID(app, typeCode) || concern(s.whole, app, typeCode) || concern(s.periods, app, typeCode)
+	return s.byUUID(app, typeCode) || concern(s.whole, app, typeCode) || concern(s.timed, app, typeCode)
 }
 
 // isPartial says whether some samples of an app and type can be named, and others not.
 func (s *selection) isPartial(app uint64, typeCode uint32) bool {
-	return !concern(s.whole, app, typeCode) && (s.byUUID(app, typeCode) || concern(s.periods, app, typeCode))
+	return !concern(s.whole, app, typeCode) && (s.byUUID(app, typeCode) || concern(s.timed, app, typeCode))
 }
 
 // byUUID says whether samples of an app and type are named by UUID.
@@ -102,8 +102,8 @@ func (s *selection) holds(row *view.Row) bool {
 	if concern(s.whole, row.App, row.Type) {
 		return true
 	}
-	for _, d := range s.periods {
-		if whoseOf(d).holds(row.App, row.Type) && view.Overlaps(d, row.Start, row.End) {
+	for _, d := range s.timed {
+		if whoseOf(d).holds(row.App, row.Type) && view.Names(d, row.Start, row.End) {
 			return true
 		}
 	}

@@ -188,9 +188,20 @@ func outlast(e *pb.Event) {
 	}
 }
 
+// drawExpired draws deletions of some types of what ended before a day.
+func drawExpired(r *rapid.T) (all []*pb.DeletedSamples) {
+	for _, code := range rapid.SliceOfNDistinct(rapid.SampledFrom([]uint32{1, 2, 13, 14, 300, 2001, 2102, 2401, 2502, 2604, 2607, 2701, 2801}), 1, 6, rapid.ID).Draw(r, "types") {
+		all = append(all, &pb.DeletedSamples{Type: code, EndedBefore: proto.Int64(86_400_000_000 * rapid.Int64Range(-1, 22).Draw(r, "day"))})
+	}
+	return all
+}
+
 // hide deletes for the owner and returns what, and where.
 func (h *house) hide(r *rapid.T, number byte) ([]*pb.DeletedSamples, uint64) {
 	deletions := view.DrawDeletions(r, h.log)
+	if rapid.IntRange(0, 2).Draw(r, "for its end") == 0 {
+		deletions = drawExpired(r)
+	}
 	id := view.OwnerRequest(1000 + int(number))
 	h.last += uint64(rapid.IntRange(1, 9).Draw(r, "hidden after"))
 	l := view.Logged{Sequence: h.last, Body: &pb.Event{Body: &pb.Event_SamplesDeleted{SamplesDeleted: &pb.SamplesDeleted{RequestId: id[:], Deletions: deletions}}}}
@@ -242,6 +253,36 @@ func (h *house) erased(r *rapid.T, number uint64, deletions []*pb.DeletedSamples
 		}
 	}
 	return log, w.Erased()
+}
+
+// expired returns the types of which a view says that the log has something of what deletions
+// name by when it ended.
+func (h *house) expired(r *rapid.T, v *view.View, deletions []*pb.DeletedSamples) []uint32 {
+	s, err := v.Snapshot()
+	if err != nil {
+		r.Fatal(err)
+	}
+	defer s.Close()
+	types, err := s.Expired(func(code uint32) (cut int64, asked bool) {
+		cut = math.MinInt64
+		for _, d := range deletions {
+			if d.GetAllTypes() || d.GetType() == code {
+				cut, asked = max(cut, d.GetEndedBefore()), true
+			}
+		}
+		return cut, asked
+	}, func(sequence uint64) bool {
+		for _, last := range h.lasts {
+			if last == sequence {
+				return true
+			}
+		}
+		return false
+	})
+	if err != nil {
+		r.Fatal(err)
+	}
+	return types
 }
 
 func events(part []view.Logged) (all []*pb.Event) {
@@ -371,7 +412,7 @@ func (h *house) compareOutcomes(r *rapid.T, rebuilt *view.View) {
 // Hiding, erasing and building the view again answers everybody as hiding alone does, but that
 // deletions may be told again; however the log is cut, it gives one view.
 func TestErasedAnswersEqualHiddenOnes(t *testing.T) {
-	erased := uint64(0)
+	erased, expired := uint64(0), uint64(0)
 	rapid.Check(t, func(r *rapid.T) {
 		h := &house{t: t, state: grants(r), lasts: map[uint64]uint64{}}
 		h.view = openErased(t, nil)
@@ -397,10 +438,20 @@ func TestErasedAnswersEqualHiddenOnes(t *testing.T) {
 		for k := uint64(1); k <= uint64(rapid.IntRange(1, 2).Draw(r, "erasures")); k++ {
 			h.extend(r, rapid.IntRange(1, 5).Draw(r, "before"))
 			deletions, before := h.hide(r, byte(k))
-			h.extend(r, rapid.IntRange(0, 2).Draw(r, "after"))
+			after := rapid.IntRange(0, 2).Draw(r, "after")
+			h.extend(r, after)
 			h.read(r)
 			log, n := h.erased(r, k, deletions, before)
 			erased += n
+			byEnd := !slices.ContainsFunc(deletions, func(d *pb.DeletedSamples) bool {
+				return d.EndedBefore == nil || d.GetApp() != 0 || d.GetEndedBefore()%86_400_000_000 != 0
+			})
+			if byEnd {
+				if left := h.expired(r, h.view, deletions); n > 0 && len(left) == 0 {
+					r.Fatalf("%d samples were erased for their end of which nobody knew", n)
+				}
+				expired += n
+			}
 			h.last++
 			h.lasts[k] = h.last
 			apply(t, h.view, nil, h.last, nil)
@@ -410,14 +461,19 @@ func TestErasedAnswersEqualHiddenOnes(t *testing.T) {
 			if diff := cmp.Diff(view.Dump(t, other), view.Dump(t, rebuilt)); diff != "" {
 				r.Fatalf("cut otherwise, the view differs:\n%s", diff)
 			}
+			if byEnd && after == 0 {
+				if left := h.expired(r, rebuilt, deletions); len(left) > 0 {
+					r.Fatalf("something is left that was erased for its end: types %d", left)
+				}
+			}
 			h.compare(r, rebuilt)
 			closeAll(t, h.view, other)
 			h.view, h.log = rebuilt, log
 		}
 		closeAll(t, h.view)
 	})
-	if erased == 0 {
-		t.Error("nothing was erased")
+	if erased == 0 || expired == 0 {
+		t.Errorf("%d samples were erased, %d for their end", erased, expired)
 	}
 }
 

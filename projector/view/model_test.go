@@ -137,6 +137,7 @@ func (m *model) remove(deleted *pb.SamplesDeleted) {
 				if slices.ContainsFunc(d.GetUuids(), func(id []byte) bool { return [16]byte(id) == o.uuid }) {
 					m.delete(o)
 				}
+			case d.EndedBefore != nil && s.End >= *d.EndedBefore:
 			case d.From != nil && s.End < *d.From, d.From != nil && s.End == *d.From && s.Start < s.End:
 			case d.To != nil && s.Start >= *d.To, d.From != nil && d.To != nil && *d.From >= *d.To:
 			default:

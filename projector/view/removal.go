@@ -15,7 +15,8 @@ import (
 )
 
 // removal deletes samples of one type, of an app or, for app 0, of all: those that have one
-// of some UUIDs, and those that overlap one of some periods. Whatever a request names of a
+// of some UUIDs, those that overlap one of some periods, and those that ended before a time.
+// Whatever a request names of a
 // type is looked for together, so that no row is read twice: nobody can end an apply that
 // takes long.
 type removal struct {
@@ -24,6 +25,9 @@ type removal struct {
 	typeCode uint32
 	ids      [][16]byte
 	periods  []halfOpen
+	ended    int64
+	// near is all that the periods and what ended before can overlap, in order and apart.
+	near []halfOpen
 
 	// derived are the samples whose UUIDs were derived from their requests, by index.
 	derived map[rowID]struct{}
@@ -54,15 +58,20 @@ func (p halfOpen) holds(start, end int64) bool {
 	return p.from < p.to && start < p.to && (end > p.from || start >= p.from)
 }
 
-// Overlaps says whether a sample overlaps the period of a deletion.
-func Overlaps(d *pb.DeletedSamples, start, end int64) bool { return periodOf(d).holds(start, end) }
+// Names says whether a deletion without UUIDs names a sample of its type for when that was.
+func Names(d *pb.DeletedSamples, start, end int64) bool {
+	if d.EndedBefore != nil {
+		return end < d.GetEndedBefore()
+	}
+	return periodOf(d).holds(start, end)
+}
 
 // removals groups what deletions name by app and type.
 func (b *Batch) removals(app uint64, deletions []*pb.DeletedSamples) ([]*removal, error) {
 	var all []*removal
 	of := map[appType]*removal{}
 	for _, d := range deletions {
-		if isPair(d.GetType()) || d.GetAllTypes() && d.GetType() != 0 || app != 0 && (d.GetAllTypes() || d.GetApp() != 0) {
+		if isPair(d.GetType()) || d.GetAllTypes() && d.GetType() != 0 || app != 0 && (d.GetAllTypes() || d.GetApp() != 0 || d.EndedBefore != nil) {
 			return nil, fmt.Errorf("%w: a deletion of no type", ErrEvent)
 		}
 		types := []uint32{d.GetType()}
@@ -74,7 +83,7 @@ func (b *Batch) removals(app uint64, deletions []*pb.DeletedSamples) ([]*removal
 			r := of[key]
 			if r == nil {
 				r = &removal{
-					batch: b, app: key.app, typeCode: typeCode,
+					batch: b, app: key.app, typeCode: typeCode, ended: math.MinInt64,
 					derived: map[rowID]struct{}{}, spans: map[draftKey][]Span{}, correlations: map[Locator][]objectRow{},
 				}
 				of[key], all = r, append(all, r)
@@ -99,7 +108,7 @@ func (b *Batch) types() []uint32 {
 	return slices.Sorted(maps.Keys(there))
 }
 
-// add adds what a deletion names: UUIDs or, without any, a period.
+// add adds what a deletion names: UUIDs or, without any, a time.
 func (r *removal) add(d *pb.DeletedSamples) error {
 	for _, id := range d.GetUuids() {
 		if len(id) != 16 {
@@ -107,11 +116,12 @@ func (r *removal) add(d *pb.DeletedSamples) error {
 		}
 		r.ids = append(r.ids, [16]byte(id))
 	}
-	if len(d.GetUuids()) > 0 {
-		return nil
-	}
-	if p := periodOf(d); p.from < p.to {
-		r.periods = append(r.periods, p)
+	switch {
+	case len(d.GetUuids()) > 0:
+	case d.EndedBefore != nil:
+		r.ended = max(r.ended, d.GetEndedBefore())
+	default:
+		r.periods = append(r.periods, periodOf(d))
 	}
 	return nil
 }
@@ -141,7 +151,7 @@ func (r *removal) run() error {
 // found deletes what a row is of, if that is looked for.
 func (r *removal) found(row *Locator, s *Sample) error {
 	_, derived := r.derived[rowID{row.Sequence, row.Event, row.Index}]
-	if !(derived && !s.HasUUID) && !r.overlaps(s) {
+	if !(derived && !s.HasUUID) && s.End >= r.ended && !r.overlaps(s) {
 		return nil
 	}
 	if !isPair(row.Type) {
@@ -237,7 +247,9 @@ func (r *removal) locate() error {
 			}
 		}
 	}
-	if r.periods = united(r.periods); len(r.periods) > 0 {
+	r.periods = united(r.periods)
+	r.near = united(append(slices.Clone(r.periods), halfOpen{math.MinInt64, r.ended}))
+	if len(r.near) > 0 {
 		for _, d := range all {
 			r.locateOverlapping(d)
 		}
@@ -278,8 +290,8 @@ func (r *removal) locateDerived(d *draft, alike [][16]byte) error {
 	return nil
 }
 
-// locateOverlapping finds where those may lie that overlap one of the periods, which are in
-// order. There may be many, so that the days are gone through once.
+// locateOverlapping finds where those may lie that overlap one of the periods, or ended before.
+// There may be many periods, so that the days are gone through once.
 func (r *removal) locateOverlapping(d *draft) {
 	d.settle()
 	key := draftKey{d.typeCode, d.origin.id}
@@ -297,20 +309,21 @@ func (r *removal) within(d *day) (s Span, ok bool) {
 	if d.longest <= uint64(first)+1<<63 {
 		earliest = int64(uint64(first) - d.longest)
 	}
-	from := sort.Search(len(r.periods), func(i int) bool { return r.periods[i].to > earliest })
-	to := sort.Search(len(r.periods), func(i int) bool { return r.periods[i].from > last })
+	from := sort.Search(len(r.near), func(i int) bool { return r.near[i].to > earliest })
+	to := sort.Search(len(r.near), func(i int) bool { return r.near[i].from > last })
 	if from >= to {
 		return s, false
 	}
-	if until := r.periods[to-1].to - 1; d.longest <= uint64(math.MaxInt64)-uint64(until) {
+	if until := r.near[to-1].to - 1; d.longest <= uint64(math.MaxInt64)-uint64(until) {
 		last = min(last, int64(uint64(until)+d.longest))
 	}
-	s = Span{First: max(first, r.periods[from].from), Last: last}
+	s = Span{First: max(first, r.near[from].from), Last: last}
 	return s, s.First <= s.Last
 }
 
 // united returns the periods that cover the same time, in order and apart.
 func united(all []halfOpen) []halfOpen {
+	all = slices.DeleteFunc(all, func(p halfOpen) bool { return p.from >= p.to })
 	slices.SortFunc(all, func(a, b halfOpen) int { return cmp.Compare(a.from, b.from) })
 	var apart []halfOpen
 	for _, p := range all {

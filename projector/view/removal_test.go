@@ -42,6 +42,11 @@ func drawDeletions(t *rapid.T, log []logged, app uint64) (all []*pb.DeletedSampl
 			}
 		} else {
 			unit := rapid.SampledFrom([]int64{1, 1_000_000, 86400_000_000}).Draw(t, "unit")
+			if app == 0 && rapid.IntRange(0, 2).Draw(t, "ended") == 0 {
+				one.EndedBefore = proto.Int64(unit * rapid.Int64Range(-2, 6).Draw(t, "ended before"))
+				all = append(all, one)
+				continue
+			}
 			if rapid.Bool().Draw(t, "from") {
 				one.From = proto.Int64(unit * rapid.Int64Range(-2, 4).Draw(t, "from"))
 			}
@@ -80,6 +85,7 @@ func TestMalformedDeletionsAreRefused(t *testing.T) {
 		"uuid":       {App: 1, RequestId: make([]byte, 16), Deletions: []*pb.DeletedSamples{{Type: 1, Uuids: [][]byte{{1}}}}},
 		"type":       {App: 1, RequestId: make([]byte, 16), Deletions: []*pb.DeletedSamples{{Type: Pair(2001, 13)}}},
 		"all types":  {App: 1, RequestId: make([]byte, 16), Deletions: []*pb.DeletedSamples{{AllTypes: true}}},
+		"an end":     {App: 1, RequestId: make([]byte, 16), Deletions: []*pb.DeletedSamples{{Type: 1, EndedBefore: proto.Int64(1)}}},
 		"of an app":  {App: 1, RequestId: make([]byte, 16), Deletions: []*pb.DeletedSamples{{Type: 1, App: 1}}},
 	} {
 		v := openView(t, vfs.NewMem())
@@ -211,7 +217,7 @@ func TestManyPeriodsAreLocatedInOnePass(t *testing.T) {
 		for range 5 {
 			r := &removal{batch: b, spans: map[draftKey][]Span{}}
 			for i := range int64(periods) {
-				r.periods = append(r.periods, halfOpen{i * dayLength, i*dayLength + 1})
+				r.near = append(r.near, halfOpen{i * dayLength, i*dayLength + 1})
 			}
 			begun := time.Now()
 			r.locateOverlapping(d)

@@ -59,6 +59,9 @@ var kinds = []string{"", "quantity", "category", "correlation", "characteristic"
 // unit, categories without.
 func (k Kind) HasNumber() bool { return k == Quantity || k == Category || k == Goal }
 
+// HasDates says whether objects of the kind have dates of their own. Others stand at the epoch.
+func (k Kind) HasDates() bool { return k != Characteristic && k != UserAnnotated }
+
 // HasUnit says whether the value has a unit.
 func (k Kind) HasUnit() bool { return k == Quantity || k == Goal }
 

@@ -101,6 +101,10 @@ func (o ownerClient) ProveErasures(ctx context.Context, r *pb.ProveErasuresReque
 	return call[pb.ProveErasuresRequest, pb.ProveErasuresResponse](ctx, o.c, "ProveErasures", r)
 }
 
+func (o ownerClient) SetRetention(ctx context.Context, r *pb.SetRetentionRequest) (*pb.SetRetentionResponse, error) {
+	return call[pb.SetRetentionRequest, pb.SetRetentionResponse](ctx, o.c, "SetRetention", r)
+}
+
 func (o ownerClient) ListAccess(ctx context.Context, r *pb.ListAccessRequest) (*pb.ListAccessResponse, error) {
 	return call[pb.ListAccessRequest, pb.ListAccessResponse](ctx, o.c, "ListAccess", r)
 }

@@ -948,7 +948,8 @@ func (x *SamplesDeleted) GetOutcome() *RequestOutcome {
 	return nil
 }
 
-// DeletedSamples names samples of a type: by UUID, or else all that overlap [from, to).
+// DeletedSamples names samples of a type: by UUID, or else all that overlap [from, to), or
+// that ended before a time.
 type DeletedSamples struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 0 if it is all types, which only the owner may name.
@@ -959,8 +960,10 @@ type DeletedSamples struct {
 	From *int64 `protobuf:"varint,3,opt,name=from,proto3,oneof" json:"from,omitempty"`
 	To   *int64 `protobuf:"varint,4,opt,name=to,proto3,oneof" json:"to,omitempty"`
 	// Only what this app has saved, which only the owner may name; 0: whoever has.
-	App           uint64 `protobuf:"varint,5,opt,name=app,proto3" json:"app,omitempty"`
-	AllTypes      bool   `protobuf:"varint,6,opt,name=all_types,json=allTypes,proto3" json:"all_types,omitempty"`
+	App      uint64 `protobuf:"varint,5,opt,name=app,proto3" json:"app,omitempty"`
+	AllTypes bool   `protobuf:"varint,6,opt,name=all_types,json=allTypes,proto3" json:"all_types,omitempty"`
+	// Only the owner may name it, with nothing of the above but the type and the app.
+	EndedBefore   *int64 `protobuf:"varint,7,opt,name=ended_before,json=endedBefore,proto3,oneof" json:"ended_before,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1035,6 +1038,13 @@ func (x *DeletedSamples) GetAllTypes() bool {
 		return x.AllTypes
 	}
 	return false
+}
+
+func (x *DeletedSamples) GetEndedBefore() int64 {
+	if x != nil && x.EndedBefore != nil {
+		return *x.EndedBefore
+	}
+	return 0
 }
 
 // UpdatesSet says how often an app wants to be told of changes of a type. Class health.
@@ -2424,6 +2434,7 @@ type DecisionDetail struct {
 	//	*DecisionDetail_DisclosureRevoked
 	//	*DecisionDetail_ObjectsDecided
 	//	*DecisionDetail_ErasureOrdered
+	//	*DecisionDetail_RetentionSet
 	Body          isDecisionDetail_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2561,6 +2572,15 @@ func (x *DecisionDetail) GetErasureOrdered() *ErasureOrdered {
 	return nil
 }
 
+func (x *DecisionDetail) GetRetentionSet() *RetentionSet {
+	if x != nil {
+		if x, ok := x.Body.(*DecisionDetail_RetentionSet); ok {
+			return x.RetentionSet
+		}
+	}
+	return nil
+}
+
 type isDecisionDetail_Body interface {
 	isDecisionDetail_Body()
 }
@@ -2603,6 +2623,11 @@ type DecisionDetail_ErasureOrdered struct {
 	ErasureOrdered *ErasureOrdered `protobuf:"bytes,11,opt,name=erasure_ordered,json=erasureOrdered,proto3,oneof"`
 }
 
+type DecisionDetail_RetentionSet struct {
+	// How long samples are kept, which concerns nobody but the owner.
+	RetentionSet *RetentionSet `protobuf:"bytes,12,opt,name=retention_set,json=retentionSet,proto3,oneof"`
+}
+
 func (*DecisionDetail_AppDescribed) isDecisionDetail_Body() {}
 
 func (*DecisionDetail_ReadsDecided) isDecisionDetail_Body() {}
@@ -2620,6 +2645,8 @@ func (*DecisionDetail_DisclosureRevoked) isDecisionDetail_Body() {}
 func (*DecisionDetail_ObjectsDecided) isDecisionDetail_Body() {}
 
 func (*DecisionDetail_ErasureOrdered) isDecisionDetail_Body() {}
+
+func (*DecisionDetail_RetentionSet) isDecisionDetail_Body() {}
 
 // AppDescribed says who an app is and what it wants.
 type AppDescribed struct {
@@ -2874,8 +2901,12 @@ func (x *TypeUnit) GetUnit() string {
 
 // OwnerDeleted deletes samples, whoever saved them.
 type OwnerDeleted struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Deletions     []*DeletedSamples      `protobuf:"bytes,1,rep,name=deletions,proto3" json:"deletions,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Deletions []*DeletedSamples      `protobuf:"bytes,1,rep,name=deletions,proto3" json:"deletions,omitempty"`
+	// The first moment of a month, if the owner's RetentionSets have asked for it: each deletion
+	// names what ended before the months for which the type is kept, counted back from there.
+	// 0: the owner has himself.
+	ByPolicy      int64 `protobuf:"varint,2,opt,name=by_policy,json=byPolicy,proto3" json:"by_policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2917,6 +2948,69 @@ func (x *OwnerDeleted) GetDeletions() []*DeletedSamples {
 	return nil
 }
 
+func (x *OwnerDeleted) GetByPolicy() int64 {
+	if x != nil {
+		return x.ByPolicy
+	}
+	return 0
+}
+
+// RetentionSet says how long samples are kept, from when they ended. What is older is deleted
+// and erased. Months are those of the calendar in UTC.
+type RetentionSet struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 0: all types that have none of their own.
+	Type uint32 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`
+	// 0: for good.
+	Months        uint32 `protobuf:"varint,2,opt,name=months,proto3" json:"months,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetentionSet) Reset() {
+	*x = RetentionSet{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetentionSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetentionSet) ProtoMessage() {}
+
+func (x *RetentionSet) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetentionSet.ProtoReflect.Descriptor instead.
+func (*RetentionSet) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *RetentionSet) GetType() uint32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *RetentionSet) GetMonths() uint32 {
+	if x != nil {
+		return x.Months
+	}
+	return 0
+}
+
 // ErasureOrdered says what an erasure has erased.
 type ErasureOrdered struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2924,14 +3018,16 @@ type ErasureOrdered struct {
 	Hidden    uint64            `protobuf:"varint,1,opt,name=hidden,proto3" json:"hidden,omitempty"`
 	Deletions []*DeletedSamples `protobuf:"bytes,2,rep,name=deletions,proto3" json:"deletions,omitempty"`
 	// How many samples the log had of it.
-	Samples       uint64 `protobuf:"varint,3,opt,name=samples,proto3" json:"samples,omitempty"`
+	Samples uint64 `protobuf:"varint,3,opt,name=samples,proto3" json:"samples,omitempty"`
+	// As in the OwnerDeleted.
+	ByPolicy      int64 `protobuf:"varint,4,opt,name=by_policy,json=byPolicy,proto3" json:"by_policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ErasureOrdered) Reset() {
 	*x = ErasureOrdered{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2943,7 +3039,7 @@ func (x *ErasureOrdered) String() string {
 func (*ErasureOrdered) ProtoMessage() {}
 
 func (x *ErasureOrdered) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2956,7 +3052,7 @@ func (x *ErasureOrdered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasureOrdered.ProtoReflect.Descriptor instead.
 func (*ErasureOrdered) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ErasureOrdered) GetHidden() uint64 {
@@ -2980,6 +3076,13 @@ func (x *ErasureOrdered) GetSamples() uint64 {
 	return 0
 }
 
+func (x *ErasureOrdered) GetByPolicy() int64 {
+	if x != nil {
+		return x.ByPolicy
+	}
+	return 0
+}
+
 // ReadsDecided changes read grants of an app.
 type ReadsDecided struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2991,7 +3094,7 @@ type ReadsDecided struct {
 
 func (x *ReadsDecided) Reset() {
 	*x = ReadsDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[35]
+	mi := &file_healthledger_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3003,7 +3106,7 @@ func (x *ReadsDecided) String() string {
 func (*ReadsDecided) ProtoMessage() {}
 
 func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[35]
+	mi := &file_healthledger_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3016,7 +3119,7 @@ func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadsDecided.ProtoReflect.Descriptor instead.
 func (*ReadsDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{35}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ReadsDecided) GetApp() uint64 {
@@ -3046,7 +3149,7 @@ type ReadGrant struct {
 
 func (x *ReadGrant) Reset() {
 	*x = ReadGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[36]
+	mi := &file_healthledger_v1_event_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3058,7 +3161,7 @@ func (x *ReadGrant) String() string {
 func (*ReadGrant) ProtoMessage() {}
 
 func (x *ReadGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[36]
+	mi := &file_healthledger_v1_event_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3071,7 +3174,7 @@ func (x *ReadGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadGrant.ProtoReflect.Descriptor instead.
 func (*ReadGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{36}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ReadGrant) GetType() uint32 {
@@ -3113,7 +3216,7 @@ type ObjectsDecided struct {
 
 func (x *ObjectsDecided) Reset() {
 	*x = ObjectsDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[37]
+	mi := &file_healthledger_v1_event_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3125,7 +3228,7 @@ func (x *ObjectsDecided) String() string {
 func (*ObjectsDecided) ProtoMessage() {}
 
 func (x *ObjectsDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[37]
+	mi := &file_healthledger_v1_event_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3138,7 +3241,7 @@ func (x *ObjectsDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectsDecided.ProtoReflect.Descriptor instead.
 func (*ObjectsDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{37}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ObjectsDecided) GetApp() uint64 {
@@ -3197,7 +3300,7 @@ type ObjectName struct {
 
 func (x *ObjectName) Reset() {
 	*x = ObjectName{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[38]
+	mi := &file_healthledger_v1_event_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3209,7 +3312,7 @@ func (x *ObjectName) String() string {
 func (*ObjectName) ProtoMessage() {}
 
 func (x *ObjectName) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[38]
+	mi := &file_healthledger_v1_event_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3222,7 +3325,7 @@ func (x *ObjectName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectName.ProtoReflect.Descriptor instead.
 func (*ObjectName) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{38}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ObjectName) GetApp() uint64 {
@@ -3257,7 +3360,7 @@ type Resealed struct {
 
 func (x *Resealed) Reset() {
 	*x = Resealed{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[39]
+	mi := &file_healthledger_v1_event_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3269,7 +3372,7 @@ func (x *Resealed) String() string {
 func (*Resealed) ProtoMessage() {}
 
 func (x *Resealed) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[39]
+	mi := &file_healthledger_v1_event_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3282,7 +3385,7 @@ func (x *Resealed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resealed.ProtoReflect.Descriptor instead.
 func (*Resealed) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{39}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Resealed) GetReseal() uint64 {
@@ -3340,7 +3443,7 @@ type AccessRecorded struct {
 
 func (x *AccessRecorded) Reset() {
 	*x = AccessRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[40]
+	mi := &file_healthledger_v1_event_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3352,7 +3455,7 @@ func (x *AccessRecorded) String() string {
 func (*AccessRecorded) ProtoMessage() {}
 
 func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[40]
+	mi := &file_healthledger_v1_event_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3365,7 +3468,7 @@ func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessRecorded.ProtoReflect.Descriptor instead.
 func (*AccessRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{40}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *AccessRecorded) GetApp() uint64 {
@@ -3429,7 +3532,7 @@ type AccessCounted struct {
 
 func (x *AccessCounted) Reset() {
 	*x = AccessCounted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[41]
+	mi := &file_healthledger_v1_event_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3441,7 +3544,7 @@ func (x *AccessCounted) String() string {
 func (*AccessCounted) ProtoMessage() {}
 
 func (x *AccessCounted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[41]
+	mi := &file_healthledger_v1_event_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3454,7 +3557,7 @@ func (x *AccessCounted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessCounted.ProtoReflect.Descriptor instead.
 func (*AccessCounted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{41}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *AccessCounted) GetApp() uint64 {
@@ -3485,7 +3588,7 @@ type AccessCount struct {
 
 func (x *AccessCount) Reset() {
 	*x = AccessCount{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[42]
+	mi := &file_healthledger_v1_event_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3497,7 +3600,7 @@ func (x *AccessCount) String() string {
 func (*AccessCount) ProtoMessage() {}
 
 func (x *AccessCount) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[42]
+	mi := &file_healthledger_v1_event_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3510,7 +3613,7 @@ func (x *AccessCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessCount.ProtoReflect.Descriptor instead.
 func (*AccessCount) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{42}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *AccessCount) GetType() uint32 {
@@ -3562,7 +3665,7 @@ type RefusalRecorded struct {
 
 func (x *RefusalRecorded) Reset() {
 	*x = RefusalRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[43]
+	mi := &file_healthledger_v1_event_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3574,7 +3677,7 @@ func (x *RefusalRecorded) String() string {
 func (*RefusalRecorded) ProtoMessage() {}
 
 func (x *RefusalRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[43]
+	mi := &file_healthledger_v1_event_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3587,7 +3690,7 @@ func (x *RefusalRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusalRecorded.ProtoReflect.Descriptor instead.
 func (*RefusalRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{43}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *RefusalRecorded) GetApp() uint64 {
@@ -3658,7 +3761,7 @@ type DisclosureGranted struct {
 
 func (x *DisclosureGranted) Reset() {
 	*x = DisclosureGranted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[44]
+	mi := &file_healthledger_v1_event_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3670,7 +3773,7 @@ func (x *DisclosureGranted) String() string {
 func (*DisclosureGranted) ProtoMessage() {}
 
 func (x *DisclosureGranted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[44]
+	mi := &file_healthledger_v1_event_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3683,7 +3786,7 @@ func (x *DisclosureGranted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureGranted.ProtoReflect.Descriptor instead.
 func (*DisclosureGranted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{44}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *DisclosureGranted) GetApp() uint64 {
@@ -3760,7 +3863,7 @@ type DisclosureRevoked struct {
 
 func (x *DisclosureRevoked) Reset() {
 	*x = DisclosureRevoked{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[45]
+	mi := &file_healthledger_v1_event_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3772,7 +3875,7 @@ func (x *DisclosureRevoked) String() string {
 func (*DisclosureRevoked) ProtoMessage() {}
 
 func (x *DisclosureRevoked) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[45]
+	mi := &file_healthledger_v1_event_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3785,7 +3888,7 @@ func (x *DisclosureRevoked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureRevoked.ProtoReflect.Descriptor instead.
 func (*DisclosureRevoked) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{45}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *DisclosureRevoked) GetGrant() uint64 {
@@ -3814,7 +3917,7 @@ type DisclosureBegun struct {
 
 func (x *DisclosureBegun) Reset() {
 	*x = DisclosureBegun{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[46]
+	mi := &file_healthledger_v1_event_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3826,7 +3929,7 @@ func (x *DisclosureBegun) String() string {
 func (*DisclosureBegun) ProtoMessage() {}
 
 func (x *DisclosureBegun) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[46]
+	mi := &file_healthledger_v1_event_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3839,7 +3942,7 @@ func (x *DisclosureBegun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureBegun.ProtoReflect.Descriptor instead.
 func (*DisclosureBegun) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{46}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *DisclosureBegun) GetId() []byte {
@@ -3901,7 +4004,7 @@ type DisclosureEnded struct {
 
 func (x *DisclosureEnded) Reset() {
 	*x = DisclosureEnded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[47]
+	mi := &file_healthledger_v1_event_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3913,7 +4016,7 @@ func (x *DisclosureEnded) String() string {
 func (*DisclosureEnded) ProtoMessage() {}
 
 func (x *DisclosureEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[47]
+	mi := &file_healthledger_v1_event_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3926,7 +4029,7 @@ func (x *DisclosureEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureEnded.ProtoReflect.Descriptor instead.
 func (*DisclosureEnded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{47}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *DisclosureEnded) GetId() []byte {
@@ -3968,7 +4071,7 @@ type DisclosureCount struct {
 
 func (x *DisclosureCount) Reset() {
 	*x = DisclosureCount{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[48]
+	mi := &file_healthledger_v1_event_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3980,7 +4083,7 @@ func (x *DisclosureCount) String() string {
 func (*DisclosureCount) ProtoMessage() {}
 
 func (x *DisclosureCount) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[48]
+	mi := &file_healthledger_v1_event_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3993,7 +4096,7 @@ func (x *DisclosureCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureCount.ProtoReflect.Descriptor instead.
 func (*DisclosureCount) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{48}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *DisclosureCount) GetType() uint32 {
@@ -4069,16 +4172,18 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x02 \x01(\fR\trequestId\x12=\n" +
 	"\tdeletions\x18\x03 \x03(\v2\x1f.healthledger.v1.DeletedSamplesR\tdeletions\x129\n" +
-	"\aoutcome\x18\x04 \x01(\v2\x1f.healthledger.v1.RequestOutcomeR\aoutcome\"\xa7\x01\n" +
+	"\aoutcome\x18\x04 \x01(\v2\x1f.healthledger.v1.RequestOutcomeR\aoutcome\"\xe0\x01\n" +
 	"\x0eDeletedSamples\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x14\n" +
 	"\x05uuids\x18\x02 \x03(\fR\x05uuids\x12\x17\n" +
 	"\x04from\x18\x03 \x01(\x03H\x00R\x04from\x88\x01\x01\x12\x13\n" +
 	"\x02to\x18\x04 \x01(\x03H\x01R\x02to\x88\x01\x01\x12\x10\n" +
 	"\x03app\x18\x05 \x01(\x04R\x03app\x12\x1b\n" +
-	"\tall_types\x18\x06 \x01(\bR\ballTypesB\a\n" +
+	"\tall_types\x18\x06 \x01(\bR\ballTypes\x12&\n" +
+	"\fended_before\x18\a \x01(\x03H\x02R\vendedBefore\x88\x01\x01B\a\n" +
 	"\x05_fromB\x05\n" +
-	"\x03_to\"l\n" +
+	"\x03_toB\x0f\n" +
+	"\r_ended_before\"l\n" +
 	"\n" +
 	"UpdatesSet\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x12\x12\n" +
@@ -4182,7 +4287,7 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"ShareGrant\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x18\n" +
-	"\aallowed\x18\x02 \x01(\bR\aallowed\"\xfb\x05\n" +
+	"\aallowed\x18\x02 \x01(\bR\aallowed\"\xc1\x06\n" +
 	"\x0eDecisionDetail\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
 	"\x04salt\x18\x02 \x01(\fR\x04salt\x12D\n" +
@@ -4195,7 +4300,8 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x12disclosure_revoked\x18\t \x01(\v2\".healthledger.v1.DisclosureRevokedH\x00R\x11disclosureRevoked\x12J\n" +
 	"\x0fobjects_decided\x18\n" +
 	" \x01(\v2\x1f.healthledger.v1.ObjectsDecidedH\x00R\x0eobjectsDecided\x12J\n" +
-	"\x0ferasure_ordered\x18\v \x01(\v2\x1f.healthledger.v1.ErasureOrderedH\x00R\x0eerasureOrderedB\x06\n" +
+	"\x0ferasure_ordered\x18\v \x01(\v2\x1f.healthledger.v1.ErasureOrderedH\x00R\x0eerasureOrdered\x12D\n" +
+	"\rretention_set\x18\f \x01(\v2\x1d.healthledger.v1.RetentionSetH\x00R\fretentionSetB\x06\n" +
 	"\x04body\"E\n" +
 	"\fAppDescribed\x125\n" +
 	"\bmanifest\x18\x01 \x01(\v2\x19.healthledger.v1.ManifestR\bmanifest\"[\n" +
@@ -4210,13 +4316,18 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x05units\x18\x01 \x03(\v2\x19.healthledger.v1.TypeUnitR\x05units\"2\n" +
 	"\bTypeUnit\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x12\n" +
-	"\x04unit\x18\x02 \x01(\tR\x04unit\"M\n" +
+	"\x04unit\x18\x02 \x01(\tR\x04unit\"j\n" +
 	"\fOwnerDeleted\x12=\n" +
-	"\tdeletions\x18\x01 \x03(\v2\x1f.healthledger.v1.DeletedSamplesR\tdeletions\"\x81\x01\n" +
+	"\tdeletions\x18\x01 \x03(\v2\x1f.healthledger.v1.DeletedSamplesR\tdeletions\x12\x1b\n" +
+	"\tby_policy\x18\x02 \x01(\x03R\bbyPolicy\":\n" +
+	"\fRetentionSet\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\rR\x04type\x12\x16\n" +
+	"\x06months\x18\x02 \x01(\rR\x06months\"\x9e\x01\n" +
 	"\x0eErasureOrdered\x12\x16\n" +
 	"\x06hidden\x18\x01 \x01(\x04R\x06hidden\x12=\n" +
 	"\tdeletions\x18\x02 \x03(\v2\x1f.healthledger.v1.DeletedSamplesR\tdeletions\x12\x18\n" +
-	"\asamples\x18\x03 \x01(\x04R\asamples\"R\n" +
+	"\asamples\x18\x03 \x01(\x04R\asamples\x12\x1b\n" +
+	"\tby_policy\x18\x04 \x01(\x03R\bbyPolicy\"R\n" +
 	"\fReadsDecided\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\x04R\x03app\x120\n" +
 	"\x05reads\x18\x02 \x03(\v2\x1a.healthledger.v1.ReadGrantR\x05reads\"j\n" +
@@ -4333,7 +4444,7 @@ func file_healthledger_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_healthledger_v1_event_proto_goTypes = []any{
 	(Frequency)(0),                 // 0: healthledger.v1.Frequency
 	(Plausibility)(0),              // 1: healthledger.v1.Plausibility
@@ -4373,46 +4484,47 @@ var file_healthledger_v1_event_proto_goTypes = []any{
 	(*PreferredUnitsSet)(nil),      // 35: healthledger.v1.PreferredUnitsSet
 	(*TypeUnit)(nil),               // 36: healthledger.v1.TypeUnit
 	(*OwnerDeleted)(nil),           // 37: healthledger.v1.OwnerDeleted
-	(*ErasureOrdered)(nil),         // 38: healthledger.v1.ErasureOrdered
-	(*ReadsDecided)(nil),           // 39: healthledger.v1.ReadsDecided
-	(*ReadGrant)(nil),              // 40: healthledger.v1.ReadGrant
-	(*ObjectsDecided)(nil),         // 41: healthledger.v1.ObjectsDecided
-	(*ObjectName)(nil),             // 42: healthledger.v1.ObjectName
-	(*Resealed)(nil),               // 43: healthledger.v1.Resealed
-	(*AccessRecorded)(nil),         // 44: healthledger.v1.AccessRecorded
-	(*AccessCounted)(nil),          // 45: healthledger.v1.AccessCounted
-	(*AccessCount)(nil),            // 46: healthledger.v1.AccessCount
-	(*RefusalRecorded)(nil),        // 47: healthledger.v1.RefusalRecorded
-	(*DisclosureGranted)(nil),      // 48: healthledger.v1.DisclosureGranted
-	(*DisclosureRevoked)(nil),      // 49: healthledger.v1.DisclosureRevoked
-	(*DisclosureBegun)(nil),        // 50: healthledger.v1.DisclosureBegun
-	(*DisclosureEnded)(nil),        // 51: healthledger.v1.DisclosureEnded
-	(*DisclosureCount)(nil),        // 52: healthledger.v1.DisclosureCount
-	(*SampleColumns)(nil),          // 53: healthledger.v1.SampleColumns
-	(*Chunk)(nil),                  // 54: healthledger.v1.Chunk
-	(*Manifest)(nil),               // 55: healthledger.v1.Manifest
-	(*Recipient)(nil),              // 56: healthledger.v1.Recipient
+	(*RetentionSet)(nil),           // 38: healthledger.v1.RetentionSet
+	(*ErasureOrdered)(nil),         // 39: healthledger.v1.ErasureOrdered
+	(*ReadsDecided)(nil),           // 40: healthledger.v1.ReadsDecided
+	(*ReadGrant)(nil),              // 41: healthledger.v1.ReadGrant
+	(*ObjectsDecided)(nil),         // 42: healthledger.v1.ObjectsDecided
+	(*ObjectName)(nil),             // 43: healthledger.v1.ObjectName
+	(*Resealed)(nil),               // 44: healthledger.v1.Resealed
+	(*AccessRecorded)(nil),         // 45: healthledger.v1.AccessRecorded
+	(*AccessCounted)(nil),          // 46: healthledger.v1.AccessCounted
+	(*AccessCount)(nil),            // 47: healthledger.v1.AccessCount
+	(*RefusalRecorded)(nil),        // 48: healthledger.v1.RefusalRecorded
+	(*DisclosureGranted)(nil),      // 49: healthledger.v1.DisclosureGranted
+	(*DisclosureRevoked)(nil),      // 50: healthledger.v1.DisclosureRevoked
+	(*DisclosureBegun)(nil),        // 51: healthledger.v1.DisclosureBegun
+	(*DisclosureEnded)(nil),        // 52: healthledger.v1.DisclosureEnded
+	(*DisclosureCount)(nil),        // 53: healthledger.v1.DisclosureCount
+	(*SampleColumns)(nil),          // 54: healthledger.v1.SampleColumns
+	(*Chunk)(nil),                  // 55: healthledger.v1.Chunk
+	(*Manifest)(nil),               // 56: healthledger.v1.Manifest
+	(*Recipient)(nil),              // 57: healthledger.v1.Recipient
 }
 var file_healthledger_v1_event_proto_depIdxs = []int32{
 	5,  // 0: healthledger.v1.EventList.events:type_name -> healthledger.v1.Event
 	7,  // 1: healthledger.v1.Event.samples_saved:type_name -> healthledger.v1.SamplesSaved
 	16, // 2: healthledger.v1.Event.decision:type_name -> healthledger.v1.SignedDecision
-	44, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
+	45, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
 	9,  // 4: healthledger.v1.Event.part_saved:type_name -> healthledger.v1.PartSaved
 	10, // 5: healthledger.v1.Event.samples_deleted:type_name -> healthledger.v1.SamplesDeleted
 	12, // 6: healthledger.v1.Event.updates_set:type_name -> healthledger.v1.UpdatesSet
 	13, // 7: healthledger.v1.Event.updates_acked:type_name -> healthledger.v1.UpdatesAcked
 	14, // 8: healthledger.v1.Event.authorization_requested:type_name -> healthledger.v1.AuthorizationRequested
-	45, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
-	50, // 10: healthledger.v1.Event.disclosure_begun:type_name -> healthledger.v1.DisclosureBegun
-	51, // 11: healthledger.v1.Event.disclosure_ended:type_name -> healthledger.v1.DisclosureEnded
-	47, // 12: healthledger.v1.Event.refusal_recorded:type_name -> healthledger.v1.RefusalRecorded
+	46, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
+	51, // 10: healthledger.v1.Event.disclosure_begun:type_name -> healthledger.v1.DisclosureBegun
+	52, // 11: healthledger.v1.Event.disclosure_ended:type_name -> healthledger.v1.DisclosureEnded
+	48, // 12: healthledger.v1.Event.refusal_recorded:type_name -> healthledger.v1.RefusalRecorded
 	15, // 13: healthledger.v1.Event.objects_requested:type_name -> healthledger.v1.ObjectsRequested
-	43, // 14: healthledger.v1.Event.resealed:type_name -> healthledger.v1.Resealed
+	44, // 14: healthledger.v1.Event.resealed:type_name -> healthledger.v1.Resealed
 	6,  // 15: healthledger.v1.Event.checkpointed:type_name -> healthledger.v1.Checkpointed
-	53, // 16: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
+	54, // 16: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
 	8,  // 17: healthledger.v1.SamplesSaved.outcome:type_name -> healthledger.v1.RequestOutcome
-	54, // 18: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
+	55, // 18: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
 	11, // 19: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
 	8,  // 20: healthledger.v1.SamplesDeleted.outcome:type_name -> healthledger.v1.RequestOutcome
 	0,  // 21: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
@@ -4433,32 +4545,33 @@ var file_healthledger_v1_event_proto_depIdxs = []int32{
 	25, // 36: healthledger.v1.AppUpdated.explained:type_name -> healthledger.v1.Explained
 	1,  // 37: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
 	32, // 38: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
-	39, // 39: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
+	40, // 39: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
 	33, // 40: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
 	35, // 41: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
 	37, // 42: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
-	48, // 43: healthledger.v1.DecisionDetail.disclosure_granted:type_name -> healthledger.v1.DisclosureGranted
-	49, // 44: healthledger.v1.DecisionDetail.disclosure_revoked:type_name -> healthledger.v1.DisclosureRevoked
-	41, // 45: healthledger.v1.DecisionDetail.objects_decided:type_name -> healthledger.v1.ObjectsDecided
-	38, // 46: healthledger.v1.DecisionDetail.erasure_ordered:type_name -> healthledger.v1.ErasureOrdered
-	55, // 47: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
-	34, // 48: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
-	36, // 49: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
-	11, // 50: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	11, // 51: healthledger.v1.ErasureOrdered.deletions:type_name -> healthledger.v1.DeletedSamples
-	40, // 52: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
-	3,  // 53: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
-	42, // 54: healthledger.v1.ObjectsDecided.revoked:type_name -> healthledger.v1.ObjectName
-	42, // 55: healthledger.v1.ObjectsDecided.granted:type_name -> healthledger.v1.ObjectName
-	2,  // 56: healthledger.v1.ObjectsDecided.own:type_name -> healthledger.v1.OwnObjects
-	46, // 57: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
-	56, // 58: healthledger.v1.DisclosureGranted.recipient:type_name -> healthledger.v1.Recipient
-	52, // 59: healthledger.v1.DisclosureEnded.counts:type_name -> healthledger.v1.DisclosureCount
-	60, // [60:60] is the sub-list for method output_type
-	60, // [60:60] is the sub-list for method input_type
-	60, // [60:60] is the sub-list for extension type_name
-	60, // [60:60] is the sub-list for extension extendee
-	0,  // [0:60] is the sub-list for field type_name
+	49, // 43: healthledger.v1.DecisionDetail.disclosure_granted:type_name -> healthledger.v1.DisclosureGranted
+	50, // 44: healthledger.v1.DecisionDetail.disclosure_revoked:type_name -> healthledger.v1.DisclosureRevoked
+	42, // 45: healthledger.v1.DecisionDetail.objects_decided:type_name -> healthledger.v1.ObjectsDecided
+	39, // 46: healthledger.v1.DecisionDetail.erasure_ordered:type_name -> healthledger.v1.ErasureOrdered
+	38, // 47: healthledger.v1.DecisionDetail.retention_set:type_name -> healthledger.v1.RetentionSet
+	56, // 48: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
+	34, // 49: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
+	36, // 50: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
+	11, // 51: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	11, // 52: healthledger.v1.ErasureOrdered.deletions:type_name -> healthledger.v1.DeletedSamples
+	41, // 53: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
+	3,  // 54: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
+	43, // 55: healthledger.v1.ObjectsDecided.revoked:type_name -> healthledger.v1.ObjectName
+	43, // 56: healthledger.v1.ObjectsDecided.granted:type_name -> healthledger.v1.ObjectName
+	2,  // 57: healthledger.v1.ObjectsDecided.own:type_name -> healthledger.v1.OwnObjects
+	47, // 58: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
+	57, // 59: healthledger.v1.DisclosureGranted.recipient:type_name -> healthledger.v1.Recipient
+	53, // 60: healthledger.v1.DisclosureEnded.counts:type_name -> healthledger.v1.DisclosureCount
+	61, // [61:61] is the sub-list for method output_type
+	61, // [61:61] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_event_proto_init() }
@@ -4511,16 +4624,17 @@ func file_healthledger_v1_event_proto_init() {
 		(*DecisionDetail_DisclosureRevoked)(nil),
 		(*DecisionDetail_ObjectsDecided)(nil),
 		(*DecisionDetail_ErasureOrdered)(nil),
+		(*DecisionDetail_RetentionSet)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[44].OneofWrappers = []any{}
-	file_healthledger_v1_event_proto_msgTypes[46].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[45].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[47].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_event_proto_rawDesc), len(file_healthledger_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   49,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

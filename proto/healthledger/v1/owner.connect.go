@@ -87,6 +87,9 @@ const (
 	// OwnerServiceProveErasuresProcedure is the fully-qualified name of the OwnerService's
 	// ProveErasures RPC.
 	OwnerServiceProveErasuresProcedure = "/healthledger.v1.OwnerService/ProveErasures"
+	// OwnerServiceSetRetentionProcedure is the fully-qualified name of the OwnerService's SetRetention
+	// RPC.
+	OwnerServiceSetRetentionProcedure = "/healthledger.v1.OwnerService/SetRetention"
 	// OwnerServiceListAccessProcedure is the fully-qualified name of the OwnerService's ListAccess RPC.
 	OwnerServiceListAccessProcedure = "/healthledger.v1.OwnerService/ListAccess"
 	// OwnerServiceSummarizeAccessProcedure is the fully-qualified name of the OwnerService's
@@ -197,6 +200,9 @@ type OwnerServiceClient interface {
 	// ProveErasures returns what was erased, and whether its keys are destroyed. It needs no
 	// secrets; what the samples were, only a session is told.
 	ProveErasures(context.Context, *ProveErasuresRequest) (*ProveErasuresResponse, error)
+	// SetRetention changes how long samples are kept; Status tells it. What is older is erased by
+	// Erase, and while the store is unlocked without being asked for.
+	SetRetention(context.Context, *SetRetentionRequest) (*SetRetentionResponse, error)
 	// ListAccess returns who asked to read what, or what was refused, the newest first.
 	ListAccess(context.Context, *ListAccessRequest) (*ListAccessResponse, error)
 	// SummarizeAccess returns who asked to read what how often in all.
@@ -384,6 +390,12 @@ func NewOwnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(ownerServiceMethods.ByName("ProveErasures")),
 			connect.WithClientOptions(opts...),
 		),
+		setRetention: connect.NewClient[SetRetentionRequest, SetRetentionResponse](
+			httpClient,
+			baseURL+OwnerServiceSetRetentionProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("SetRetention")),
+			connect.WithClientOptions(opts...),
+		),
 		listAccess: connect.NewClient[ListAccessRequest, ListAccessResponse](
 			httpClient,
 			baseURL+OwnerServiceListAccessProcedure,
@@ -519,6 +531,7 @@ type ownerServiceClient struct {
 	deleteSamples      *connect.Client[DeleteSamplesRequest, DeleteSamplesResponse]
 	erase              *connect.Client[EraseRequest, EraseResponse]
 	proveErasures      *connect.Client[ProveErasuresRequest, ProveErasuresResponse]
+	setRetention       *connect.Client[SetRetentionRequest, SetRetentionResponse]
 	listAccess         *connect.Client[ListAccessRequest, ListAccessResponse]
 	summarizeAccess    *connect.Client[SummarizeAccessRequest, SummarizeAccessResponse]
 	grantDisclosure    *connect.Client[GrantDisclosureRequest, GrantDisclosureResponse]
@@ -731,6 +744,15 @@ func (c *ownerServiceClient) Erase(ctx context.Context, req *EraseRequest) (*Era
 // ProveErasures calls healthledger.v1.OwnerService.ProveErasures.
 func (c *ownerServiceClient) ProveErasures(ctx context.Context, req *ProveErasuresRequest) (*ProveErasuresResponse, error) {
 	response, err := c.proveErasures.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SetRetention calls healthledger.v1.OwnerService.SetRetention.
+func (c *ownerServiceClient) SetRetention(ctx context.Context, req *SetRetentionRequest) (*SetRetentionResponse, error) {
+	response, err := c.setRetention.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -961,6 +983,9 @@ type OwnerServiceHandler interface {
 	// ProveErasures returns what was erased, and whether its keys are destroyed. It needs no
 	// secrets; what the samples were, only a session is told.
 	ProveErasures(context.Context, *ProveErasuresRequest) (*ProveErasuresResponse, error)
+	// SetRetention changes how long samples are kept; Status tells it. What is older is erased by
+	// Erase, and while the store is unlocked without being asked for.
+	SetRetention(context.Context, *SetRetentionRequest) (*SetRetentionResponse, error)
 	// ListAccess returns who asked to read what, or what was refused, the newest first.
 	ListAccess(context.Context, *ListAccessRequest) (*ListAccessResponse, error)
 	// SummarizeAccess returns who asked to read what how often in all.
@@ -1144,6 +1169,12 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(ownerServiceMethods.ByName("ProveErasures")),
 		connect.WithHandlerOptions(opts...),
 	)
+	ownerServiceSetRetentionHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceSetRetentionProcedure,
+		svc.SetRetention,
+		connect.WithSchema(ownerServiceMethods.ByName("SetRetention")),
+		connect.WithHandlerOptions(opts...),
+	)
 	ownerServiceListAccessHandler := connect.NewUnaryHandlerSimple(
 		OwnerServiceListAccessProcedure,
 		svc.ListAccess,
@@ -1298,6 +1329,8 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 			ownerServiceEraseHandler.ServeHTTP(w, r)
 		case OwnerServiceProveErasuresProcedure:
 			ownerServiceProveErasuresHandler.ServeHTTP(w, r)
+		case OwnerServiceSetRetentionProcedure:
+			ownerServiceSetRetentionHandler.ServeHTTP(w, r)
 		case OwnerServiceListAccessProcedure:
 			ownerServiceListAccessHandler.ServeHTTP(w, r)
 		case OwnerServiceSummarizeAccessProcedure:
@@ -1429,6 +1462,10 @@ func (UnimplementedOwnerServiceHandler) Erase(context.Context, *EraseRequest) (*
 
 func (UnimplementedOwnerServiceHandler) ProveErasures(context.Context, *ProveErasuresRequest) (*ProveErasuresResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.ProveErasures is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) SetRetention(context.Context, *SetRetentionRequest) (*SetRetentionResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.SetRetention is not implemented"))
 }
 
 func (UnimplementedOwnerServiceHandler) ListAccess(context.Context, *ListAccessRequest) (*ListAccessResponse, error) {

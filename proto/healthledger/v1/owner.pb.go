@@ -363,7 +363,9 @@ type StatusResponse struct {
 	// When the last segment was written, by the clock of then.
 	LastWrite *timestamppb.Timestamp `protobuf:"bytes,30,opt,name=last_write,json=lastWrite,proto3" json:"last_write,omitempty"`
 	// The disk of the data directory; absent: it says nothing.
-	Disk          *Disk `protobuf:"bytes,31,opt,name=disk,proto3" json:"disk,omitempty"`
+	Disk *Disk `protobuf:"bytes,31,opt,name=disk,proto3" json:"disk,omitempty"`
+	// What was set, by type; none: everything is kept for good.
+	Retention     []*Retention `protobuf:"bytes,32,rep,name=retention,proto3" json:"retention,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -534,6 +536,13 @@ func (x *StatusResponse) GetLastWrite() *timestamppb.Timestamp {
 func (x *StatusResponse) GetDisk() *Disk {
 	if x != nil {
 		return x.Disk
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetRetention() []*Retention {
+	if x != nil {
+		return x.Retention
 	}
 	return nil
 }
@@ -2824,7 +2833,9 @@ type EraseRequest struct {
 	// Everything, and nothing else is named.
 	All bool `protobuf:"varint,6,opt,name=all,proto3" json:"all,omitempty"`
 	// Of the answer before: goes on with it, and nothing else is named.
-	Run           string `protobuf:"bytes,7,opt,name=run,proto3" json:"run,omitempty"`
+	Run string `protobuf:"bytes,7,opt,name=run,proto3" json:"run,omitempty"`
+	// What is kept no longer, and nothing else is named.
+	ByPolicy      bool `protobuf:"varint,8,opt,name=by_policy,json=byPolicy,proto3" json:"by_policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2906,6 +2917,13 @@ func (x *EraseRequest) GetRun() string {
 		return x.Run
 	}
 	return ""
+}
+
+func (x *EraseRequest) GetByPolicy() bool {
+	if x != nil {
+		return x.ByPolicy
+	}
+	return false
 }
 
 type EraseResponse struct {
@@ -3023,6 +3041,150 @@ func (x *EraseResponse) GetDestroyed() *timestamppb.Timestamp {
 	return nil
 }
 
+type SetRetentionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Short name; empty: all types that have none of their own.
+	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// 0: for good.
+	Months        uint32 `protobuf:"varint,2,opt,name=months,proto3" json:"months,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetRetentionRequest) Reset() {
+	*x = SetRetentionRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetRetentionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetRetentionRequest) ProtoMessage() {}
+
+func (x *SetRetentionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetRetentionRequest.ProtoReflect.Descriptor instead.
+func (*SetRetentionRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *SetRetentionRequest) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *SetRetentionRequest) GetMonths() uint32 {
+	if x != nil {
+		return x.Months
+	}
+	return 0
+}
+
+type SetRetentionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetRetentionResponse) Reset() {
+	*x = SetRetentionResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetRetentionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetRetentionResponse) ProtoMessage() {}
+
+func (x *SetRetentionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetRetentionResponse.ProtoReflect.Descriptor instead.
+func (*SetRetentionResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{51}
+}
+
+// Retention is how long samples are kept.
+type Retention struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in SetRetentionRequest.
+	Type          string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	Months        uint32 `protobuf:"varint,2,opt,name=months,proto3" json:"months,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Retention) Reset() {
+	*x = Retention{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Retention) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Retention) ProtoMessage() {}
+
+func (x *Retention) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Retention.ProtoReflect.Descriptor instead.
+func (*Retention) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *Retention) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *Retention) GetMonths() uint32 {
+	if x != nil {
+		return x.Months
+	}
+	return 0
+}
+
 type ProveErasuresRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -3031,7 +3193,7 @@ type ProveErasuresRequest struct {
 
 func (x *ProveErasuresRequest) Reset() {
 	*x = ProveErasuresRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3043,7 +3205,7 @@ func (x *ProveErasuresRequest) String() string {
 func (*ProveErasuresRequest) ProtoMessage() {}
 
 func (x *ProveErasuresRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3056,7 +3218,7 @@ func (x *ProveErasuresRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveErasuresRequest.ProtoReflect.Descriptor instead.
 func (*ProveErasuresRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{50}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{53}
 }
 
 type ProveErasuresResponse struct {
@@ -3068,7 +3230,7 @@ type ProveErasuresResponse struct {
 
 func (x *ProveErasuresResponse) Reset() {
 	*x = ProveErasuresResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3080,7 +3242,7 @@ func (x *ProveErasuresResponse) String() string {
 func (*ProveErasuresResponse) ProtoMessage() {}
 
 func (x *ProveErasuresResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3093,7 +3255,7 @@ func (x *ProveErasuresResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveErasuresResponse.ProtoReflect.Descriptor instead.
 func (*ProveErasuresResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{51}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ProveErasuresResponse) GetErasures() []*Erasure {
@@ -3121,7 +3283,7 @@ type Erasure struct {
 
 func (x *Erasure) Reset() {
 	*x = Erasure{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3133,7 +3295,7 @@ func (x *Erasure) String() string {
 func (*Erasure) ProtoMessage() {}
 
 func (x *Erasure) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3146,7 +3308,7 @@ func (x *Erasure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Erasure.ProtoReflect.Descriptor instead.
 func (*Erasure) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{52}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Erasure) GetNumber() uint64 {
@@ -3206,7 +3368,7 @@ type ErasureKey struct {
 
 func (x *ErasureKey) Reset() {
 	*x = ErasureKey{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3218,7 +3380,7 @@ func (x *ErasureKey) String() string {
 func (*ErasureKey) ProtoMessage() {}
 
 func (x *ErasureKey) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3231,7 +3393,7 @@ func (x *ErasureKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasureKey.ProtoReflect.Descriptor instead.
 func (*ErasureKey) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{53}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ErasureKey) GetFile() string {
@@ -3273,7 +3435,7 @@ type AccessFilter struct {
 
 func (x *AccessFilter) Reset() {
 	*x = AccessFilter{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3285,7 +3447,7 @@ func (x *AccessFilter) String() string {
 func (*AccessFilter) ProtoMessage() {}
 
 func (x *AccessFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3298,7 +3460,7 @@ func (x *AccessFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessFilter.ProtoReflect.Descriptor instead.
 func (*AccessFilter) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{54}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *AccessFilter) GetApp() string {
@@ -3351,7 +3513,7 @@ type ListAccessRequest struct {
 
 func (x *ListAccessRequest) Reset() {
 	*x = ListAccessRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3363,7 +3525,7 @@ func (x *ListAccessRequest) String() string {
 func (*ListAccessRequest) ProtoMessage() {}
 
 func (x *ListAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3376,7 +3538,7 @@ func (x *ListAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessRequest.ProtoReflect.Descriptor instead.
 func (*ListAccessRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{55}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListAccessRequest) GetFilter() *AccessFilter {
@@ -3421,7 +3583,7 @@ type ListAccessResponse struct {
 
 func (x *ListAccessResponse) Reset() {
 	*x = ListAccessResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3433,7 +3595,7 @@ func (x *ListAccessResponse) String() string {
 func (*ListAccessResponse) ProtoMessage() {}
 
 func (x *ListAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3446,7 +3608,7 @@ func (x *ListAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessResponse.ProtoReflect.Descriptor instead.
 func (*ListAccessResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{56}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListAccessResponse) GetAccesses() []*Access {
@@ -3492,7 +3654,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3504,7 +3666,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3517,7 +3679,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{57}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *Refusal) GetBundleId() string {
@@ -3588,7 +3750,7 @@ type Access struct {
 
 func (x *Access) Reset() {
 	*x = Access{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3600,7 +3762,7 @@ func (x *Access) String() string {
 func (*Access) ProtoMessage() {}
 
 func (x *Access) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3613,7 +3775,7 @@ func (x *Access) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Access.ProtoReflect.Descriptor instead.
 func (*Access) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{58}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *Access) GetBundleId() string {
@@ -3681,7 +3843,7 @@ type SummarizeAccessRequest struct {
 
 func (x *SummarizeAccessRequest) Reset() {
 	*x = SummarizeAccessRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3693,7 +3855,7 @@ func (x *SummarizeAccessRequest) String() string {
 func (*SummarizeAccessRequest) ProtoMessage() {}
 
 func (x *SummarizeAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3706,7 +3868,7 @@ func (x *SummarizeAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeAccessRequest.ProtoReflect.Descriptor instead.
 func (*SummarizeAccessRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{59}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *SummarizeAccessRequest) GetFilter() *AccessFilter {
@@ -3726,7 +3888,7 @@ type SummarizeAccessResponse struct {
 
 func (x *SummarizeAccessResponse) Reset() {
 	*x = SummarizeAccessResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3738,7 +3900,7 @@ func (x *SummarizeAccessResponse) String() string {
 func (*SummarizeAccessResponse) ProtoMessage() {}
 
 func (x *SummarizeAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3751,7 +3913,7 @@ func (x *SummarizeAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeAccessResponse.ProtoReflect.Descriptor instead.
 func (*SummarizeAccessResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{60}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *SummarizeAccessResponse) GetSummaries() []*AccessSummary {
@@ -3783,7 +3945,7 @@ type AccessSummary struct {
 
 func (x *AccessSummary) Reset() {
 	*x = AccessSummary{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3795,7 +3957,7 @@ func (x *AccessSummary) String() string {
 func (*AccessSummary) ProtoMessage() {}
 
 func (x *AccessSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3808,7 +3970,7 @@ func (x *AccessSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessSummary.ProtoReflect.Descriptor instead.
 func (*AccessSummary) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{61}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *AccessSummary) GetBundleId() string {
@@ -3875,7 +4037,7 @@ type ReplaceDeviceRequest struct {
 
 func (x *ReplaceDeviceRequest) Reset() {
 	*x = ReplaceDeviceRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3887,7 +4049,7 @@ func (x *ReplaceDeviceRequest) String() string {
 func (*ReplaceDeviceRequest) ProtoMessage() {}
 
 func (x *ReplaceDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3900,7 +4062,7 @@ func (x *ReplaceDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceDeviceRequest.ProtoReflect.Descriptor instead.
 func (*ReplaceDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{62}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{65}
 }
 
 type ReplaceDeviceResponse struct {
@@ -3916,7 +4078,7 @@ type ReplaceDeviceResponse struct {
 
 func (x *ReplaceDeviceResponse) Reset() {
 	*x = ReplaceDeviceResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3928,7 +4090,7 @@ func (x *ReplaceDeviceResponse) String() string {
 func (*ReplaceDeviceResponse) ProtoMessage() {}
 
 func (x *ReplaceDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3941,7 +4103,7 @@ func (x *ReplaceDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceDeviceResponse.ProtoReflect.Descriptor instead.
 func (*ReplaceDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{63}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ReplaceDeviceResponse) GetSigningKey() []byte {
@@ -3969,7 +4131,7 @@ type ReadSegmentsRequest struct {
 
 func (x *ReadSegmentsRequest) Reset() {
 	*x = ReadSegmentsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3981,7 +4143,7 @@ func (x *ReadSegmentsRequest) String() string {
 func (*ReadSegmentsRequest) ProtoMessage() {}
 
 func (x *ReadSegmentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3994,7 +4156,7 @@ func (x *ReadSegmentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadSegmentsRequest.ProtoReflect.Descriptor instead.
 func (*ReadSegmentsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{64}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ReadSegmentsRequest) GetFrom() uint64 {
@@ -4021,7 +4183,7 @@ type ReadSegmentsResponse struct {
 
 func (x *ReadSegmentsResponse) Reset() {
 	*x = ReadSegmentsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4033,7 +4195,7 @@ func (x *ReadSegmentsResponse) String() string {
 func (*ReadSegmentsResponse) ProtoMessage() {}
 
 func (x *ReadSegmentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4046,7 +4208,7 @@ func (x *ReadSegmentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadSegmentsResponse.ProtoReflect.Descriptor instead.
 func (*ReadSegmentsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{65}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ReadSegmentsResponse) GetSegments() [][]byte {
@@ -4073,7 +4235,7 @@ type RestoreStoreRequest struct {
 
 func (x *RestoreStoreRequest) Reset() {
 	*x = RestoreStoreRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4085,7 +4247,7 @@ func (x *RestoreStoreRequest) String() string {
 func (*RestoreStoreRequest) ProtoMessage() {}
 
 func (x *RestoreStoreRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4098,7 +4260,7 @@ func (x *RestoreStoreRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreStoreRequest.ProtoReflect.Descriptor instead.
 func (*RestoreStoreRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{66}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *RestoreStoreRequest) GetRun() string {
@@ -4189,7 +4351,7 @@ type RestoreBegin struct {
 
 func (x *RestoreBegin) Reset() {
 	*x = RestoreBegin{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4201,7 +4363,7 @@ func (x *RestoreBegin) String() string {
 func (*RestoreBegin) ProtoMessage() {}
 
 func (x *RestoreBegin) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4214,7 +4376,7 @@ func (x *RestoreBegin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreBegin.ProtoReflect.Descriptor instead.
 func (*RestoreBegin) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{67}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{70}
 }
 
 // KeyFiles are files of a key directory.
@@ -4227,7 +4389,7 @@ type KeyFiles struct {
 
 func (x *KeyFiles) Reset() {
 	*x = KeyFiles{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4239,7 +4401,7 @@ func (x *KeyFiles) String() string {
 func (*KeyFiles) ProtoMessage() {}
 
 func (x *KeyFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4252,7 +4414,7 @@ func (x *KeyFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyFiles.ProtoReflect.Descriptor instead.
 func (*KeyFiles) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{68}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *KeyFiles) GetFiles() []*KeyFile {
@@ -4273,7 +4435,7 @@ type KeyFile struct {
 
 func (x *KeyFile) Reset() {
 	*x = KeyFile{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[69]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4285,7 +4447,7 @@ func (x *KeyFile) String() string {
 func (*KeyFile) ProtoMessage() {}
 
 func (x *KeyFile) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[69]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4298,7 +4460,7 @@ func (x *KeyFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyFile.ProtoReflect.Descriptor instead.
 func (*KeyFile) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{69}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *KeyFile) GetName() string {
@@ -4325,7 +4487,7 @@ type RestoreSegments struct {
 
 func (x *RestoreSegments) Reset() {
 	*x = RestoreSegments{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[70]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4337,7 +4499,7 @@ func (x *RestoreSegments) String() string {
 func (*RestoreSegments) ProtoMessage() {}
 
 func (x *RestoreSegments) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[70]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4350,7 +4512,7 @@ func (x *RestoreSegments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreSegments.ProtoReflect.Descriptor instead.
 func (*RestoreSegments) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{70}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *RestoreSegments) GetPayloads() [][]byte {
@@ -4370,7 +4532,7 @@ type RestoreEnd struct {
 
 func (x *RestoreEnd) Reset() {
 	*x = RestoreEnd{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[71]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4382,7 +4544,7 @@ func (x *RestoreEnd) String() string {
 func (*RestoreEnd) ProtoMessage() {}
 
 func (x *RestoreEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[71]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4395,7 +4557,7 @@ func (x *RestoreEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreEnd.ProtoReflect.Descriptor instead.
 func (*RestoreEnd) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{71}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *RestoreEnd) GetSize() uint64 {
@@ -4421,7 +4583,7 @@ type RestoreStoreResponse struct {
 
 func (x *RestoreStoreResponse) Reset() {
 	*x = RestoreStoreResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[72]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4433,7 +4595,7 @@ func (x *RestoreStoreResponse) String() string {
 func (*RestoreStoreResponse) ProtoMessage() {}
 
 func (x *RestoreStoreResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[72]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4446,7 +4608,7 @@ func (x *RestoreStoreResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreStoreResponse.ProtoReflect.Descriptor instead.
 func (*RestoreStoreResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{72}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *RestoreStoreResponse) GetRun() string {
@@ -4468,7 +4630,7 @@ type ListLogRequest struct {
 
 func (x *ListLogRequest) Reset() {
 	*x = ListLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[73]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4480,7 +4642,7 @@ func (x *ListLogRequest) String() string {
 func (*ListLogRequest) ProtoMessage() {}
 
 func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[73]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4493,7 +4655,7 @@ func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogRequest.ProtoReflect.Descriptor instead.
 func (*ListLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{73}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ListLogRequest) GetFrom() uint64 {
@@ -4521,7 +4683,7 @@ type ListLogResponse struct {
 
 func (x *ListLogResponse) Reset() {
 	*x = ListLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[74]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4533,7 +4695,7 @@ func (x *ListLogResponse) String() string {
 func (*ListLogResponse) ProtoMessage() {}
 
 func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[74]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4546,7 +4708,7 @@ func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogResponse.ProtoReflect.Descriptor instead.
 func (*ListLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{74}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *ListLogResponse) GetSegments() []*SegmentInfo {
@@ -4581,7 +4743,7 @@ type SegmentInfo struct {
 
 func (x *SegmentInfo) Reset() {
 	*x = SegmentInfo{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[75]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4593,7 +4755,7 @@ func (x *SegmentInfo) String() string {
 func (*SegmentInfo) ProtoMessage() {}
 
 func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[75]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4606,7 +4768,7 @@ func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SegmentInfo.ProtoReflect.Descriptor instead.
 func (*SegmentInfo) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{75}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *SegmentInfo) GetSequence() uint64 {
@@ -4666,7 +4828,7 @@ type SignCheckpointRequest struct {
 
 func (x *SignCheckpointRequest) Reset() {
 	*x = SignCheckpointRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[76]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4678,7 +4840,7 @@ func (x *SignCheckpointRequest) String() string {
 func (*SignCheckpointRequest) ProtoMessage() {}
 
 func (x *SignCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[76]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4691,7 +4853,7 @@ func (x *SignCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*SignCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{76}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{79}
 }
 
 type SignCheckpointResponse struct {
@@ -4708,7 +4870,7 @@ type SignCheckpointResponse struct {
 
 func (x *SignCheckpointResponse) Reset() {
 	*x = SignCheckpointResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[77]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4720,7 +4882,7 @@ func (x *SignCheckpointResponse) String() string {
 func (*SignCheckpointResponse) ProtoMessage() {}
 
 func (x *SignCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[77]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4733,7 +4895,7 @@ func (x *SignCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*SignCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{77}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *SignCheckpointResponse) GetCheckpoint() string {
@@ -4769,7 +4931,7 @@ type ProveLogRequest struct {
 
 func (x *ProveLogRequest) Reset() {
 	*x = ProveLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4781,7 +4943,7 @@ func (x *ProveLogRequest) String() string {
 func (*ProveLogRequest) ProtoMessage() {}
 
 func (x *ProveLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4794,7 +4956,7 @@ func (x *ProveLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveLogRequest.ProtoReflect.Descriptor instead.
 func (*ProveLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{78}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *ProveLogRequest) GetSequence() uint64 {
@@ -4828,7 +4990,7 @@ type ProveLogResponse struct {
 
 func (x *ProveLogResponse) Reset() {
 	*x = ProveLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4840,7 +5002,7 @@ func (x *ProveLogResponse) String() string {
 func (*ProveLogResponse) ProtoMessage() {}
 
 func (x *ProveLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4853,7 +5015,7 @@ func (x *ProveLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveLogResponse.ProtoReflect.Descriptor instead.
 func (*ProveLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{79}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *ProveLogResponse) GetCheckpoint() string {
@@ -4904,7 +5066,7 @@ type VerifyLogRequest struct {
 
 func (x *VerifyLogRequest) Reset() {
 	*x = VerifyLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[80]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4916,7 +5078,7 @@ func (x *VerifyLogRequest) String() string {
 func (*VerifyLogRequest) ProtoMessage() {}
 
 func (x *VerifyLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[80]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4929,7 +5091,7 @@ func (x *VerifyLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLogRequest.ProtoReflect.Descriptor instead.
 func (*VerifyLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{80}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *VerifyLogRequest) GetRun() string {
@@ -4975,7 +5137,7 @@ type VerifyLogResponse struct {
 
 func (x *VerifyLogResponse) Reset() {
 	*x = VerifyLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[81]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4987,7 +5149,7 @@ func (x *VerifyLogResponse) String() string {
 func (*VerifyLogResponse) ProtoMessage() {}
 
 func (x *VerifyLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[81]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5000,7 +5162,7 @@ func (x *VerifyLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLogResponse.ProtoReflect.Descriptor instead.
 func (*VerifyLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{81}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *VerifyLogResponse) GetRun() string {
@@ -5094,7 +5256,7 @@ type Verified struct {
 
 func (x *Verified) Reset() {
 	*x = Verified{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[82]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5106,7 +5268,7 @@ func (x *Verified) String() string {
 func (*Verified) ProtoMessage() {}
 
 func (x *Verified) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[82]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5119,7 +5281,7 @@ func (x *Verified) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verified.ProtoReflect.Descriptor instead.
 func (*Verified) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{82}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *Verified) GetTime() *timestamppb.Timestamp {
@@ -5167,7 +5329,7 @@ type LogFault struct {
 
 func (x *LogFault) Reset() {
 	*x = LogFault{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[83]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5179,7 +5341,7 @@ func (x *LogFault) String() string {
 func (*LogFault) ProtoMessage() {}
 
 func (x *LogFault) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[83]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5192,7 +5354,7 @@ func (x *LogFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogFault.ProtoReflect.Descriptor instead.
 func (*LogFault) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{83}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *LogFault) GetFrom() uint64 {
@@ -5243,7 +5405,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\bdecision\x18\x01 \x01(\v2\x1f.healthledger.v1.SignedDecisionR\bdecision\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\fR\x06detail\x12\x18\n" +
 	"\akeyring\x18\x03 \x01(\fR\akeyring\"\x0f\n" +
-	"\rStatusRequest\"\xdf\x06\n" +
+	"\rStatusRequest\"\x99\a\n" +
 	"\x0eStatusResponse\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x120\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1a.healthledger.v1.LockStateR\x05state\x12\x1a\n" +
@@ -5266,7 +5428,8 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\astopped\x18\x18 \x01(\tR\astopped\x129\n" +
 	"\n" +
 	"last_write\x18\x1e \x01(\v2\x1a.google.protobuf.TimestampR\tlastWrite\x12)\n" +
-	"\x04disk\x18\x1f \x01(\v2\x15.healthledger.v1.DiskR\x04disk\"\x9a\x01\n" +
+	"\x04disk\x18\x1f \x01(\v2\x15.healthledger.v1.DiskR\x04disk\x128\n" +
+	"\tretention\x18  \x03(\v2\x1a.healthledger.v1.RetentionR\tretention\"\x9a\x01\n" +
 	"\x04Disk\x12\x1d\n" +
 	"\n" +
 	"free_bytes\x18\x01 \x01(\x04R\tfreeBytes\x12#\n" +
@@ -5404,7 +5567,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x14DeleteSamplesRequest\x127\n" +
 	"\tdeletions\x18\x01 \x03(\v2\x19.healthledger.v1.DeletionR\tdeletions\"1\n" +
 	"\x15DeleteSamplesResponse\x12\x18\n" +
-	"\adeleted\x18\x01 \x01(\x04R\adeleted\"\xca\x01\n" +
+	"\adeleted\x18\x01 \x01(\x04R\adeleted\"\xe7\x01\n" +
 	"\fEraseRequest\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x14\n" +
 	"\x05uuids\x18\x02 \x03(\tR\x05uuids\x12.\n" +
@@ -5412,7 +5575,8 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x02to\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x12\x10\n" +
 	"\x03app\x18\x05 \x01(\tR\x03app\x12\x10\n" +
 	"\x03all\x18\x06 \x01(\bR\x03all\x12\x10\n" +
-	"\x03run\x18\a \x01(\tR\x03run\"\x9e\x02\n" +
+	"\x03run\x18\a \x01(\tR\x03run\x12\x1b\n" +
+	"\tby_policy\x18\b \x01(\bR\bbyPolicy\"\x9e\x02\n" +
 	"\rEraseResponse\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x123\n" +
 	"\x05phase\x18\x02 \x01(\x0e2\x1d.healthledger.v1.ErasurePhaseR\x05phase\x12\x12\n" +
@@ -5422,7 +5586,14 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\asamples\x18\x06 \x01(\x04R\asamples\x12\x16\n" +
 	"\x06epochs\x18\a \x01(\x04R\x06epochs\x12\x18\n" +
 	"\aerasure\x18\b \x01(\x04R\aerasure\x128\n" +
-	"\tdestroyed\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tdestroyed\"\x16\n" +
+	"\tdestroyed\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tdestroyed\"A\n" +
+	"\x13SetRetentionRequest\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x16\n" +
+	"\x06months\x18\x02 \x01(\rR\x06months\"\x16\n" +
+	"\x14SetRetentionResponse\"7\n" +
+	"\tRetention\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x16\n" +
+	"\x06months\x18\x02 \x01(\rR\x06months\"\x16\n" +
 	"\x14ProveErasuresRequest\"M\n" +
 	"\x15ProveErasuresResponse\x124\n" +
 	"\berasures\x18\x01 \x03(\v2\x18.healthledger.v1.ErasureR\berasures\"\x93\x02\n" +
@@ -5590,7 +5761,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x19ERASURE_PHASE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14ERASURE_PHASE_HIDDEN\x10\x01\x12\x1b\n" +
 	"\x17ERASURE_PHASE_DESTROYED\x10\x02\x12\x18\n" +
-	"\x14ERASURE_PHASE_ERASED\x10\x032\x86\x1c\n" +
+	"\x14ERASURE_PHASE_ERASED\x10\x032\xe3\x1c\n" +
 	"\fOwnerService\x12X\n" +
 	"\vCreateStore\x12#.healthledger.v1.CreateStoreRequest\x1a$.healthledger.v1.CreateStoreResponse\x12I\n" +
 	"\x06Status\x12\x1e.healthledger.v1.StatusRequest\x1a\x1f.healthledger.v1.StatusResponse\x12X\n" +
@@ -5614,7 +5785,8 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x11SetPreferredUnits\x12).healthledger.v1.SetPreferredUnitsRequest\x1a*.healthledger.v1.SetPreferredUnitsResponse\x12^\n" +
 	"\rDeleteSamples\x12%.healthledger.v1.DeleteSamplesRequest\x1a&.healthledger.v1.DeleteSamplesResponse\x12F\n" +
 	"\x05Erase\x12\x1d.healthledger.v1.EraseRequest\x1a\x1e.healthledger.v1.EraseResponse\x12^\n" +
-	"\rProveErasures\x12%.healthledger.v1.ProveErasuresRequest\x1a&.healthledger.v1.ProveErasuresResponse\x12U\n" +
+	"\rProveErasures\x12%.healthledger.v1.ProveErasuresRequest\x1a&.healthledger.v1.ProveErasuresResponse\x12[\n" +
+	"\fSetRetention\x12$.healthledger.v1.SetRetentionRequest\x1a%.healthledger.v1.SetRetentionResponse\x12U\n" +
 	"\n" +
 	"ListAccess\x12\".healthledger.v1.ListAccessRequest\x1a#.healthledger.v1.ListAccessResponse\x12d\n" +
 	"\x0fSummarizeAccess\x12'.healthledger.v1.SummarizeAccessRequest\x1a(.healthledger.v1.SummarizeAccessResponse\x12d\n" +
@@ -5649,7 +5821,7 @@ func file_healthledger_v1_owner_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_owner_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 84)
+var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 87)
 var file_healthledger_v1_owner_proto_goTypes = []any{
 	(LockState)(0),                     // 0: healthledger.v1.LockState
 	(ErasurePhase)(0),                  // 1: healthledger.v1.ErasurePhase
@@ -5703,234 +5875,240 @@ var file_healthledger_v1_owner_proto_goTypes = []any{
 	(*DeleteSamplesResponse)(nil),      // 49: healthledger.v1.DeleteSamplesResponse
 	(*EraseRequest)(nil),               // 50: healthledger.v1.EraseRequest
 	(*EraseResponse)(nil),              // 51: healthledger.v1.EraseResponse
-	(*ProveErasuresRequest)(nil),       // 52: healthledger.v1.ProveErasuresRequest
-	(*ProveErasuresResponse)(nil),      // 53: healthledger.v1.ProveErasuresResponse
-	(*Erasure)(nil),                    // 54: healthledger.v1.Erasure
-	(*ErasureKey)(nil),                 // 55: healthledger.v1.ErasureKey
-	(*AccessFilter)(nil),               // 56: healthledger.v1.AccessFilter
-	(*ListAccessRequest)(nil),          // 57: healthledger.v1.ListAccessRequest
-	(*ListAccessResponse)(nil),         // 58: healthledger.v1.ListAccessResponse
-	(*Refusal)(nil),                    // 59: healthledger.v1.Refusal
-	(*Access)(nil),                     // 60: healthledger.v1.Access
-	(*SummarizeAccessRequest)(nil),     // 61: healthledger.v1.SummarizeAccessRequest
-	(*SummarizeAccessResponse)(nil),    // 62: healthledger.v1.SummarizeAccessResponse
-	(*AccessSummary)(nil),              // 63: healthledger.v1.AccessSummary
-	(*ReplaceDeviceRequest)(nil),       // 64: healthledger.v1.ReplaceDeviceRequest
-	(*ReplaceDeviceResponse)(nil),      // 65: healthledger.v1.ReplaceDeviceResponse
-	(*ReadSegmentsRequest)(nil),        // 66: healthledger.v1.ReadSegmentsRequest
-	(*ReadSegmentsResponse)(nil),       // 67: healthledger.v1.ReadSegmentsResponse
-	(*RestoreStoreRequest)(nil),        // 68: healthledger.v1.RestoreStoreRequest
-	(*RestoreBegin)(nil),               // 69: healthledger.v1.RestoreBegin
-	(*KeyFiles)(nil),                   // 70: healthledger.v1.KeyFiles
-	(*KeyFile)(nil),                    // 71: healthledger.v1.KeyFile
-	(*RestoreSegments)(nil),            // 72: healthledger.v1.RestoreSegments
-	(*RestoreEnd)(nil),                 // 73: healthledger.v1.RestoreEnd
-	(*RestoreStoreResponse)(nil),       // 74: healthledger.v1.RestoreStoreResponse
-	(*ListLogRequest)(nil),             // 75: healthledger.v1.ListLogRequest
-	(*ListLogResponse)(nil),            // 76: healthledger.v1.ListLogResponse
-	(*SegmentInfo)(nil),                // 77: healthledger.v1.SegmentInfo
-	(*SignCheckpointRequest)(nil),      // 78: healthledger.v1.SignCheckpointRequest
-	(*SignCheckpointResponse)(nil),     // 79: healthledger.v1.SignCheckpointResponse
-	(*ProveLogRequest)(nil),            // 80: healthledger.v1.ProveLogRequest
-	(*ProveLogResponse)(nil),           // 81: healthledger.v1.ProveLogResponse
-	(*VerifyLogRequest)(nil),           // 82: healthledger.v1.VerifyLogRequest
-	(*VerifyLogResponse)(nil),          // 83: healthledger.v1.VerifyLogResponse
-	(*Verified)(nil),                   // 84: healthledger.v1.Verified
-	(*LogFault)(nil),                   // 85: healthledger.v1.LogFault
-	(*SignedDecision)(nil),             // 86: healthledger.v1.SignedDecision
-	(Plausibility)(0),                  // 87: healthledger.v1.Plausibility
-	(*timestamppb.Timestamp)(nil),      // 88: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 89: google.protobuf.Duration
-	(*Manifest)(nil),                   // 90: healthledger.v1.Manifest
-	(*ShareGrant)(nil),                 // 91: healthledger.v1.ShareGrant
-	(*ReadGrant)(nil),                  // 92: healthledger.v1.ReadGrant
-	(*Predicate)(nil),                  // 93: healthledger.v1.Predicate
-	(*ObjectName)(nil),                 // 94: healthledger.v1.ObjectName
-	(*Sample)(nil),                     // 95: healthledger.v1.Sample
-	(OwnObjects)(0),                    // 96: healthledger.v1.OwnObjects
-	(*SourceName)(nil),                 // 97: healthledger.v1.SourceName
-	(*PreferredUnit)(nil),              // 98: healthledger.v1.PreferredUnit
-	(*Deletion)(nil),                   // 99: healthledger.v1.Deletion
-	(*ErasureOrdered)(nil),             // 100: healthledger.v1.ErasureOrdered
-	(*GrantDisclosureRequest)(nil),     // 101: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 102: healthledger.v1.RevokeDisclosureRequest
-	(*ListDisclosuresRequest)(nil),     // 103: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 104: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 105: healthledger.v1.OpenExportRequest
-	(*CloseExportRequest)(nil),         // 106: healthledger.v1.CloseExportRequest
-	(*ReadLogRequest)(nil),             // 107: healthledger.v1.ReadLogRequest
-	(*ReplayRequest)(nil),              // 108: healthledger.v1.ReplayRequest
-	(*OpenPastRequest)(nil),            // 109: healthledger.v1.OpenPastRequest
-	(*GrantDisclosureResponse)(nil),    // 110: healthledger.v1.GrantDisclosureResponse
-	(*RevokeDisclosureResponse)(nil),   // 111: healthledger.v1.RevokeDisclosureResponse
-	(*ListDisclosuresResponse)(nil),    // 112: healthledger.v1.ListDisclosuresResponse
-	(*AccountDisclosuresResponse)(nil), // 113: healthledger.v1.AccountDisclosuresResponse
-	(*OpenExportResponse)(nil),         // 114: healthledger.v1.OpenExportResponse
-	(*CloseExportResponse)(nil),        // 115: healthledger.v1.CloseExportResponse
-	(*ReadLogResponse)(nil),            // 116: healthledger.v1.ReadLogResponse
-	(*ReplayResponse)(nil),             // 117: healthledger.v1.ReplayResponse
-	(*OpenPastResponse)(nil),           // 118: healthledger.v1.OpenPastResponse
+	(*SetRetentionRequest)(nil),        // 52: healthledger.v1.SetRetentionRequest
+	(*SetRetentionResponse)(nil),       // 53: healthledger.v1.SetRetentionResponse
+	(*Retention)(nil),                  // 54: healthledger.v1.Retention
+	(*ProveErasuresRequest)(nil),       // 55: healthledger.v1.ProveErasuresRequest
+	(*ProveErasuresResponse)(nil),      // 56: healthledger.v1.ProveErasuresResponse
+	(*Erasure)(nil),                    // 57: healthledger.v1.Erasure
+	(*ErasureKey)(nil),                 // 58: healthledger.v1.ErasureKey
+	(*AccessFilter)(nil),               // 59: healthledger.v1.AccessFilter
+	(*ListAccessRequest)(nil),          // 60: healthledger.v1.ListAccessRequest
+	(*ListAccessResponse)(nil),         // 61: healthledger.v1.ListAccessResponse
+	(*Refusal)(nil),                    // 62: healthledger.v1.Refusal
+	(*Access)(nil),                     // 63: healthledger.v1.Access
+	(*SummarizeAccessRequest)(nil),     // 64: healthledger.v1.SummarizeAccessRequest
+	(*SummarizeAccessResponse)(nil),    // 65: healthledger.v1.SummarizeAccessResponse
+	(*AccessSummary)(nil),              // 66: healthledger.v1.AccessSummary
+	(*ReplaceDeviceRequest)(nil),       // 67: healthledger.v1.ReplaceDeviceRequest
+	(*ReplaceDeviceResponse)(nil),      // 68: healthledger.v1.ReplaceDeviceResponse
+	(*ReadSegmentsRequest)(nil),        // 69: healthledger.v1.ReadSegmentsRequest
+	(*ReadSegmentsResponse)(nil),       // 70: healthledger.v1.ReadSegmentsResponse
+	(*RestoreStoreRequest)(nil),        // 71: healthledger.v1.RestoreStoreRequest
+	(*RestoreBegin)(nil),               // 72: healthledger.v1.RestoreBegin
+	(*KeyFiles)(nil),                   // 73: healthledger.v1.KeyFiles
+	(*KeyFile)(nil),                    // 74: healthledger.v1.KeyFile
+	(*RestoreSegments)(nil),            // 75: healthledger.v1.RestoreSegments
+	(*RestoreEnd)(nil),                 // 76: healthledger.v1.RestoreEnd
+	(*RestoreStoreResponse)(nil),       // 77: healthledger.v1.RestoreStoreResponse
+	(*ListLogRequest)(nil),             // 78: healthledger.v1.ListLogRequest
+	(*ListLogResponse)(nil),            // 79: healthledger.v1.ListLogResponse
+	(*SegmentInfo)(nil),                // 80: healthledger.v1.SegmentInfo
+	(*SignCheckpointRequest)(nil),      // 81: healthledger.v1.SignCheckpointRequest
+	(*SignCheckpointResponse)(nil),     // 82: healthledger.v1.SignCheckpointResponse
+	(*ProveLogRequest)(nil),            // 83: healthledger.v1.ProveLogRequest
+	(*ProveLogResponse)(nil),           // 84: healthledger.v1.ProveLogResponse
+	(*VerifyLogRequest)(nil),           // 85: healthledger.v1.VerifyLogRequest
+	(*VerifyLogResponse)(nil),          // 86: healthledger.v1.VerifyLogResponse
+	(*Verified)(nil),                   // 87: healthledger.v1.Verified
+	(*LogFault)(nil),                   // 88: healthledger.v1.LogFault
+	(*SignedDecision)(nil),             // 89: healthledger.v1.SignedDecision
+	(Plausibility)(0),                  // 90: healthledger.v1.Plausibility
+	(*timestamppb.Timestamp)(nil),      // 91: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 92: google.protobuf.Duration
+	(*Manifest)(nil),                   // 93: healthledger.v1.Manifest
+	(*ShareGrant)(nil),                 // 94: healthledger.v1.ShareGrant
+	(*ReadGrant)(nil),                  // 95: healthledger.v1.ReadGrant
+	(*Predicate)(nil),                  // 96: healthledger.v1.Predicate
+	(*ObjectName)(nil),                 // 97: healthledger.v1.ObjectName
+	(*Sample)(nil),                     // 98: healthledger.v1.Sample
+	(OwnObjects)(0),                    // 99: healthledger.v1.OwnObjects
+	(*SourceName)(nil),                 // 100: healthledger.v1.SourceName
+	(*PreferredUnit)(nil),              // 101: healthledger.v1.PreferredUnit
+	(*Deletion)(nil),                   // 102: healthledger.v1.Deletion
+	(*ErasureOrdered)(nil),             // 103: healthledger.v1.ErasureOrdered
+	(*GrantDisclosureRequest)(nil),     // 104: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 105: healthledger.v1.RevokeDisclosureRequest
+	(*ListDisclosuresRequest)(nil),     // 106: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 107: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 108: healthledger.v1.OpenExportRequest
+	(*CloseExportRequest)(nil),         // 109: healthledger.v1.CloseExportRequest
+	(*ReadLogRequest)(nil),             // 110: healthledger.v1.ReadLogRequest
+	(*ReplayRequest)(nil),              // 111: healthledger.v1.ReplayRequest
+	(*OpenPastRequest)(nil),            // 112: healthledger.v1.OpenPastRequest
+	(*GrantDisclosureResponse)(nil),    // 113: healthledger.v1.GrantDisclosureResponse
+	(*RevokeDisclosureResponse)(nil),   // 114: healthledger.v1.RevokeDisclosureResponse
+	(*ListDisclosuresResponse)(nil),    // 115: healthledger.v1.ListDisclosuresResponse
+	(*AccountDisclosuresResponse)(nil), // 116: healthledger.v1.AccountDisclosuresResponse
+	(*OpenExportResponse)(nil),         // 117: healthledger.v1.OpenExportResponse
+	(*CloseExportResponse)(nil),        // 118: healthledger.v1.CloseExportResponse
+	(*ReadLogResponse)(nil),            // 119: healthledger.v1.ReadLogResponse
+	(*ReplayResponse)(nil),             // 120: healthledger.v1.ReplayResponse
+	(*OpenPastResponse)(nil),           // 121: healthledger.v1.OpenPastResponse
 }
 var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	4,   // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
-	86,  // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
+	89,  // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
 	0,   // 2: healthledger.v1.StatusResponse.state:type_name -> healthledger.v1.LockState
-	87,  // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
-	88,  // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
-	88,  // 5: healthledger.v1.StatusResponse.checkpoint_time:type_name -> google.protobuf.Timestamp
-	84,  // 6: healthledger.v1.StatusResponse.verified:type_name -> healthledger.v1.Verified
-	85,  // 7: healthledger.v1.StatusResponse.faults:type_name -> healthledger.v1.LogFault
-	88,  // 8: healthledger.v1.StatusResponse.last_write:type_name -> google.protobuf.Timestamp
+	90,  // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
+	91,  // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
+	91,  // 5: healthledger.v1.StatusResponse.checkpoint_time:type_name -> google.protobuf.Timestamp
+	87,  // 6: healthledger.v1.StatusResponse.verified:type_name -> healthledger.v1.Verified
+	88,  // 7: healthledger.v1.StatusResponse.faults:type_name -> healthledger.v1.LogFault
+	91,  // 8: healthledger.v1.StatusResponse.last_write:type_name -> google.protobuf.Timestamp
 	7,   // 9: healthledger.v1.StatusResponse.disk:type_name -> healthledger.v1.Disk
-	89,  // 10: healthledger.v1.Disk.lasts:type_name -> google.protobuf.Duration
-	0,   // 11: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
-	90,  // 12: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	90,  // 13: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	28,  // 14: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
-	90,  // 15: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
-	88,  // 16: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
-	30,  // 17: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
-	88,  // 18: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
-	29,  // 19: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
-	88,  // 20: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
-	33,  // 21: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	90,  // 22: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
-	88,  // 23: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
-	34,  // 24: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
-	88,  // 25: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
-	88,  // 26: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
-	88,  // 27: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
-	91,  // 28: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
-	92,  // 29: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
-	88,  // 30: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
-	88,  // 31: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
-	93,  // 32: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
-	39,  // 33: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
-	94,  // 34: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
-	95,  // 35: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
-	94,  // 36: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
-	94,  // 37: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
-	96,  // 38: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
-	87,  // 39: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
-	97,  // 40: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
-	98,  // 41: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
-	99,  // 42: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
-	88,  // 43: healthledger.v1.EraseRequest.from:type_name -> google.protobuf.Timestamp
-	88,  // 44: healthledger.v1.EraseRequest.to:type_name -> google.protobuf.Timestamp
-	1,   // 45: healthledger.v1.EraseResponse.phase:type_name -> healthledger.v1.ErasurePhase
-	88,  // 46: healthledger.v1.EraseResponse.destroyed:type_name -> google.protobuf.Timestamp
-	54,  // 47: healthledger.v1.ProveErasuresResponse.erasures:type_name -> healthledger.v1.Erasure
-	88,  // 48: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
-	86,  // 49: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
-	55,  // 50: healthledger.v1.Erasure.keys:type_name -> healthledger.v1.ErasureKey
-	100, // 51: healthledger.v1.Erasure.order:type_name -> healthledger.v1.ErasureOrdered
-	88,  // 52: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
-	88,  // 53: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
-	56,  // 54: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	60,  // 55: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
-	59,  // 56: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
-	88,  // 57: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	88,  // 58: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
-	88,  // 59: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
-	88,  // 60: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
-	56,  // 61: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	63,  // 62: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
-	88,  // 63: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
-	88,  // 64: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
-	69,  // 65: healthledger.v1.RestoreStoreRequest.begin:type_name -> healthledger.v1.RestoreBegin
-	70,  // 66: healthledger.v1.RestoreStoreRequest.keys:type_name -> healthledger.v1.KeyFiles
-	72,  // 67: healthledger.v1.RestoreStoreRequest.segments:type_name -> healthledger.v1.RestoreSegments
-	73,  // 68: healthledger.v1.RestoreStoreRequest.end:type_name -> healthledger.v1.RestoreEnd
-	71,  // 69: healthledger.v1.KeyFiles.files:type_name -> healthledger.v1.KeyFile
-	77,  // 70: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
-	88,  // 71: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
-	85,  // 72: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
-	88,  // 73: healthledger.v1.Verified.time:type_name -> google.protobuf.Timestamp
-	2,   // 74: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
-	5,   // 75: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
-	8,   // 76: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
-	10,  // 77: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
-	16,  // 78: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
-	12,  // 79: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
-	14,  // 80: healthledger.v1.OwnerService.RekeyStore:input_type -> healthledger.v1.RekeyStoreRequest
-	18,  // 81: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
-	22,  // 82: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
-	20,  // 83: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
-	24,  // 84: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
-	26,  // 85: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
-	31,  // 86: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
-	35,  // 87: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
-	37,  // 88: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
-	40,  // 89: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
-	42,  // 90: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
-	44,  // 91: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
-	46,  // 92: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
-	48,  // 93: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
-	50,  // 94: healthledger.v1.OwnerService.Erase:input_type -> healthledger.v1.EraseRequest
-	52,  // 95: healthledger.v1.OwnerService.ProveErasures:input_type -> healthledger.v1.ProveErasuresRequest
-	57,  // 96: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
-	61,  // 97: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
-	101, // 98: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
-	102, // 99: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
-	103, // 100: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
-	104, // 101: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
-	105, // 102: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
-	106, // 103: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
-	64,  // 104: healthledger.v1.OwnerService.ReplaceDevice:input_type -> healthledger.v1.ReplaceDeviceRequest
-	66,  // 105: healthledger.v1.OwnerService.ReadSegments:input_type -> healthledger.v1.ReadSegmentsRequest
-	68,  // 106: healthledger.v1.OwnerService.RestoreStore:input_type -> healthledger.v1.RestoreStoreRequest
-	75,  // 107: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	78,  // 108: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
-	80,  // 109: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
-	82,  // 110: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
-	107, // 111: healthledger.v1.OwnerService.ReadLog:input_type -> healthledger.v1.ReadLogRequest
-	108, // 112: healthledger.v1.OwnerService.Replay:input_type -> healthledger.v1.ReplayRequest
-	109, // 113: healthledger.v1.OwnerService.OpenPast:input_type -> healthledger.v1.OpenPastRequest
-	3,   // 114: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	6,   // 115: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	9,   // 116: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	11,  // 117: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	17,  // 118: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	13,  // 119: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
-	15,  // 120: healthledger.v1.OwnerService.RekeyStore:output_type -> healthledger.v1.RekeyStoreResponse
-	19,  // 121: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	23,  // 122: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
-	21,  // 123: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
-	25,  // 124: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	27,  // 125: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	32,  // 126: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
-	36,  // 127: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	38,  // 128: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
-	41,  // 129: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
-	43,  // 130: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
-	45,  // 131: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
-	47,  // 132: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
-	49,  // 133: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
-	51,  // 134: healthledger.v1.OwnerService.Erase:output_type -> healthledger.v1.EraseResponse
-	53,  // 135: healthledger.v1.OwnerService.ProveErasures:output_type -> healthledger.v1.ProveErasuresResponse
-	58,  // 136: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
-	62,  // 137: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
-	110, // 138: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
-	111, // 139: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
-	112, // 140: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
-	113, // 141: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
-	114, // 142: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
-	115, // 143: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
-	65,  // 144: healthledger.v1.OwnerService.ReplaceDevice:output_type -> healthledger.v1.ReplaceDeviceResponse
-	67,  // 145: healthledger.v1.OwnerService.ReadSegments:output_type -> healthledger.v1.ReadSegmentsResponse
-	74,  // 146: healthledger.v1.OwnerService.RestoreStore:output_type -> healthledger.v1.RestoreStoreResponse
-	76,  // 147: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	79,  // 148: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
-	81,  // 149: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
-	83,  // 150: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
-	116, // 151: healthledger.v1.OwnerService.ReadLog:output_type -> healthledger.v1.ReadLogResponse
-	117, // 152: healthledger.v1.OwnerService.Replay:output_type -> healthledger.v1.ReplayResponse
-	118, // 153: healthledger.v1.OwnerService.OpenPast:output_type -> healthledger.v1.OpenPastResponse
-	114, // [114:154] is the sub-list for method output_type
-	74,  // [74:114] is the sub-list for method input_type
-	74,  // [74:74] is the sub-list for extension type_name
-	74,  // [74:74] is the sub-list for extension extendee
-	0,   // [0:74] is the sub-list for field type_name
+	54,  // 10: healthledger.v1.StatusResponse.retention:type_name -> healthledger.v1.Retention
+	92,  // 11: healthledger.v1.Disk.lasts:type_name -> google.protobuf.Duration
+	0,   // 12: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
+	93,  // 13: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	93,  // 14: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	28,  // 15: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
+	93,  // 16: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
+	91,  // 17: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
+	30,  // 18: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
+	91,  // 19: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
+	29,  // 20: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
+	91,  // 21: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
+	33,  // 22: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	93,  // 23: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
+	91,  // 24: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
+	34,  // 25: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
+	91,  // 26: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
+	91,  // 27: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
+	91,  // 28: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
+	94,  // 29: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
+	95,  // 30: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
+	91,  // 31: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
+	91,  // 32: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
+	96,  // 33: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
+	39,  // 34: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
+	97,  // 35: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
+	98,  // 36: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
+	97,  // 37: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
+	97,  // 38: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
+	99,  // 39: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
+	90,  // 40: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
+	100, // 41: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
+	101, // 42: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
+	102, // 43: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
+	91,  // 44: healthledger.v1.EraseRequest.from:type_name -> google.protobuf.Timestamp
+	91,  // 45: healthledger.v1.EraseRequest.to:type_name -> google.protobuf.Timestamp
+	1,   // 46: healthledger.v1.EraseResponse.phase:type_name -> healthledger.v1.ErasurePhase
+	91,  // 47: healthledger.v1.EraseResponse.destroyed:type_name -> google.protobuf.Timestamp
+	57,  // 48: healthledger.v1.ProveErasuresResponse.erasures:type_name -> healthledger.v1.Erasure
+	91,  // 49: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
+	89,  // 50: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
+	58,  // 51: healthledger.v1.Erasure.keys:type_name -> healthledger.v1.ErasureKey
+	103, // 52: healthledger.v1.Erasure.order:type_name -> healthledger.v1.ErasureOrdered
+	91,  // 53: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
+	91,  // 54: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
+	59,  // 55: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	63,  // 56: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
+	62,  // 57: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
+	91,  // 58: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	91,  // 59: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
+	91,  // 60: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
+	91,  // 61: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
+	59,  // 62: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	66,  // 63: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
+	91,  // 64: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
+	91,  // 65: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
+	72,  // 66: healthledger.v1.RestoreStoreRequest.begin:type_name -> healthledger.v1.RestoreBegin
+	73,  // 67: healthledger.v1.RestoreStoreRequest.keys:type_name -> healthledger.v1.KeyFiles
+	75,  // 68: healthledger.v1.RestoreStoreRequest.segments:type_name -> healthledger.v1.RestoreSegments
+	76,  // 69: healthledger.v1.RestoreStoreRequest.end:type_name -> healthledger.v1.RestoreEnd
+	74,  // 70: healthledger.v1.KeyFiles.files:type_name -> healthledger.v1.KeyFile
+	80,  // 71: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
+	91,  // 72: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
+	88,  // 73: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
+	91,  // 74: healthledger.v1.Verified.time:type_name -> google.protobuf.Timestamp
+	2,   // 75: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
+	5,   // 76: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
+	8,   // 77: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
+	10,  // 78: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
+	16,  // 79: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
+	12,  // 80: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
+	14,  // 81: healthledger.v1.OwnerService.RekeyStore:input_type -> healthledger.v1.RekeyStoreRequest
+	18,  // 82: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
+	22,  // 83: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
+	20,  // 84: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
+	24,  // 85: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
+	26,  // 86: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
+	31,  // 87: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
+	35,  // 88: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
+	37,  // 89: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
+	40,  // 90: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
+	42,  // 91: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
+	44,  // 92: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
+	46,  // 93: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
+	48,  // 94: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
+	50,  // 95: healthledger.v1.OwnerService.Erase:input_type -> healthledger.v1.EraseRequest
+	55,  // 96: healthledger.v1.OwnerService.ProveErasures:input_type -> healthledger.v1.ProveErasuresRequest
+	52,  // 97: healthledger.v1.OwnerService.SetRetention:input_type -> healthledger.v1.SetRetentionRequest
+	60,  // 98: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
+	64,  // 99: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
+	104, // 100: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
+	105, // 101: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
+	106, // 102: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
+	107, // 103: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
+	108, // 104: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
+	109, // 105: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
+	67,  // 106: healthledger.v1.OwnerService.ReplaceDevice:input_type -> healthledger.v1.ReplaceDeviceRequest
+	69,  // 107: healthledger.v1.OwnerService.ReadSegments:input_type -> healthledger.v1.ReadSegmentsRequest
+	71,  // 108: healthledger.v1.OwnerService.RestoreStore:input_type -> healthledger.v1.RestoreStoreRequest
+	78,  // 109: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	81,  // 110: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
+	83,  // 111: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
+	85,  // 112: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
+	110, // 113: healthledger.v1.OwnerService.ReadLog:input_type -> healthledger.v1.ReadLogRequest
+	111, // 114: healthledger.v1.OwnerService.Replay:input_type -> healthledger.v1.ReplayRequest
+	112, // 115: healthledger.v1.OwnerService.OpenPast:input_type -> healthledger.v1.OpenPastRequest
+	3,   // 116: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	6,   // 117: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	9,   // 118: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	11,  // 119: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	17,  // 120: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	13,  // 121: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
+	15,  // 122: healthledger.v1.OwnerService.RekeyStore:output_type -> healthledger.v1.RekeyStoreResponse
+	19,  // 123: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	23,  // 124: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
+	21,  // 125: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
+	25,  // 126: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	27,  // 127: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	32,  // 128: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
+	36,  // 129: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	38,  // 130: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
+	41,  // 131: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
+	43,  // 132: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	45,  // 133: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
+	47,  // 134: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
+	49,  // 135: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
+	51,  // 136: healthledger.v1.OwnerService.Erase:output_type -> healthledger.v1.EraseResponse
+	56,  // 137: healthledger.v1.OwnerService.ProveErasures:output_type -> healthledger.v1.ProveErasuresResponse
+	53,  // 138: healthledger.v1.OwnerService.SetRetention:output_type -> healthledger.v1.SetRetentionResponse
+	61,  // 139: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
+	65,  // 140: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
+	113, // 141: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
+	114, // 142: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
+	115, // 143: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
+	116, // 144: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
+	117, // 145: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
+	118, // 146: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
+	68,  // 147: healthledger.v1.OwnerService.ReplaceDevice:output_type -> healthledger.v1.ReplaceDeviceResponse
+	70,  // 148: healthledger.v1.OwnerService.ReadSegments:output_type -> healthledger.v1.ReadSegmentsResponse
+	77,  // 149: healthledger.v1.OwnerService.RestoreStore:output_type -> healthledger.v1.RestoreStoreResponse
+	79,  // 150: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	82,  // 151: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
+	84,  // 152: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
+	86,  // 153: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
+	119, // 154: healthledger.v1.OwnerService.ReadLog:output_type -> healthledger.v1.ReadLogResponse
+	120, // 155: healthledger.v1.OwnerService.Replay:output_type -> healthledger.v1.ReplayResponse
+	121, // 156: healthledger.v1.OwnerService.OpenPast:output_type -> healthledger.v1.OpenPastResponse
+	116, // [116:157] is the sub-list for method output_type
+	75,  // [75:116] is the sub-list for method input_type
+	75,  // [75:75] is the sub-list for extension type_name
+	75,  // [75:75] is the sub-list for extension extendee
+	0,   // [0:75] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_owner_proto_init() }
@@ -5945,8 +6123,8 @@ func file_healthledger_v1_owner_proto_init() {
 	file_healthledger_v1_past_proto_init()
 	file_healthledger_v1_predicate_proto_init()
 	file_healthledger_v1_sample_proto_init()
-	file_healthledger_v1_owner_proto_msgTypes[58].OneofWrappers = []any{}
-	file_healthledger_v1_owner_proto_msgTypes[66].OneofWrappers = []any{
+	file_healthledger_v1_owner_proto_msgTypes[61].OneofWrappers = []any{}
+	file_healthledger_v1_owner_proto_msgTypes[69].OneofWrappers = []any{
 		(*RestoreStoreRequest_Begin)(nil),
 		(*RestoreStoreRequest_Keys)(nil),
 		(*RestoreStoreRequest_Segments)(nil),
@@ -5958,7 +6136,7 @@ func file_healthledger_v1_owner_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_owner_proto_rawDesc), len(file_healthledger_v1_owner_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   84,
+			NumMessages:   87,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

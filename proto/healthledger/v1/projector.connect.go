@@ -72,6 +72,9 @@ const (
 	// ProjectorServiceReadErasuresProcedure is the fully-qualified name of the ProjectorService's
 	// ReadErasures RPC.
 	ProjectorServiceReadErasuresProcedure = "/healthledger.v1.ProjectorService/ReadErasures"
+	// ProjectorServiceReadRetentionProcedure is the fully-qualified name of the ProjectorService's
+	// ReadRetention RPC.
+	ProjectorServiceReadRetentionProcedure = "/healthledger.v1.ProjectorService/ReadRetention"
 	// ProjectorServiceCloseProcedure is the fully-qualified name of the ProjectorService's Close RPC.
 	ProjectorServiceCloseProcedure = "/healthledger.v1.ProjectorService/Close"
 )
@@ -114,6 +117,8 @@ type ProjectorServiceClient interface {
 	FinishErasure(context.Context, *FinishErasureRequest) (*FinishErasureResponse, error)
 	// ReadErasures returns what was erased.
 	ReadErasures(context.Context, *ReadErasuresRequest) (*ReadErasuresResponse, error)
+	// ReadRetention returns how long samples are kept and, if asked to, what is to be erased of it.
+	ReadRetention(context.Context, *ReadRetentionRequest) (*ReadRetentionResponse, error)
 	// Close flushes and closes the view; the process ends soon after.
 	Close(context.Context, *CloseRequest) (*CloseResponse, error)
 }
@@ -219,6 +224,12 @@ func NewProjectorServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithSchema(projectorServiceMethods.ByName("ReadErasures")),
 			connect.WithClientOptions(opts...),
 		),
+		readRetention: connect.NewClient[ReadRetentionRequest, ReadRetentionResponse](
+			httpClient,
+			baseURL+ProjectorServiceReadRetentionProcedure,
+			connect.WithSchema(projectorServiceMethods.ByName("ReadRetention")),
+			connect.WithClientOptions(opts...),
+		),
 		close: connect.NewClient[CloseRequest, CloseResponse](
 			httpClient,
 			baseURL+ProjectorServiceCloseProcedure,
@@ -245,6 +256,7 @@ type projectorServiceClient struct {
 	reseal           *connect.Client[ResealRequest, ResealResponse]
 	finishErasure    *connect.Client[FinishErasureRequest, FinishErasureResponse]
 	readErasures     *connect.Client[ReadErasuresRequest, ReadErasuresResponse]
+	readRetention    *connect.Client[ReadRetentionRequest, ReadRetentionResponse]
 	close            *connect.Client[CloseRequest, CloseResponse]
 }
 
@@ -383,6 +395,15 @@ func (c *projectorServiceClient) ReadErasures(ctx context.Context, req *ReadEras
 	return nil, err
 }
 
+// ReadRetention calls healthledger.v1.ProjectorService.ReadRetention.
+func (c *projectorServiceClient) ReadRetention(ctx context.Context, req *ReadRetentionRequest) (*ReadRetentionResponse, error) {
+	response, err := c.readRetention.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // Close calls healthledger.v1.ProjectorService.Close.
 func (c *projectorServiceClient) Close(ctx context.Context, req *CloseRequest) (*CloseResponse, error) {
 	response, err := c.close.CallUnary(ctx, connect.NewRequest(req))
@@ -430,6 +451,8 @@ type ProjectorServiceHandler interface {
 	FinishErasure(context.Context, *FinishErasureRequest) (*FinishErasureResponse, error)
 	// ReadErasures returns what was erased.
 	ReadErasures(context.Context, *ReadErasuresRequest) (*ReadErasuresResponse, error)
+	// ReadRetention returns how long samples are kept and, if asked to, what is to be erased of it.
+	ReadRetention(context.Context, *ReadRetentionRequest) (*ReadRetentionResponse, error)
 	// Close flushes and closes the view; the process ends soon after.
 	Close(context.Context, *CloseRequest) (*CloseResponse, error)
 }
@@ -531,6 +554,12 @@ func NewProjectorServiceHandler(svc ProjectorServiceHandler, opts ...connect.Han
 		connect.WithSchema(projectorServiceMethods.ByName("ReadErasures")),
 		connect.WithHandlerOptions(opts...),
 	)
+	projectorServiceReadRetentionHandler := connect.NewUnaryHandlerSimple(
+		ProjectorServiceReadRetentionProcedure,
+		svc.ReadRetention,
+		connect.WithSchema(projectorServiceMethods.ByName("ReadRetention")),
+		connect.WithHandlerOptions(opts...),
+	)
 	projectorServiceCloseHandler := connect.NewUnaryHandlerSimple(
 		ProjectorServiceCloseProcedure,
 		svc.Close,
@@ -569,6 +598,8 @@ func NewProjectorServiceHandler(svc ProjectorServiceHandler, opts ...connect.Han
 			projectorServiceFinishErasureHandler.ServeHTTP(w, r)
 		case ProjectorServiceReadErasuresProcedure:
 			projectorServiceReadErasuresHandler.ServeHTTP(w, r)
+		case ProjectorServiceReadRetentionProcedure:
+			projectorServiceReadRetentionHandler.ServeHTTP(w, r)
 		case ProjectorServiceCloseProcedure:
 			projectorServiceCloseHandler.ServeHTTP(w, r)
 		default:
@@ -638,6 +669,10 @@ func (UnimplementedProjectorServiceHandler) FinishErasure(context.Context, *Fini
 
 func (UnimplementedProjectorServiceHandler) ReadErasures(context.Context, *ReadErasuresRequest) (*ReadErasuresResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.ReadErasures is not implemented"))
+}
+
+func (UnimplementedProjectorServiceHandler) ReadRetention(context.Context, *ReadRetentionRequest) (*ReadRetentionResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.ReadRetention is not implemented"))
 }
 
 func (UnimplementedProjectorServiceHandler) Close(context.Context, *CloseRequest) (*CloseResponse, error) {

@@ -1231,6 +1231,8 @@ type SignDecisionRequest struct {
 	//	*SignDecisionRequest_EnrolDevice
 	//	*SignDecisionRequest_EraseEpochs
 	//	*SignDecisionRequest_Hide
+	//	*SignDecisionRequest_SetRetention
+	//	*SignDecisionRequest_HideExpired
 	//	*SignDecisionRequest_Rekey
 	Draft         isSignDecisionRequest_Draft `protobuf_oneof:"draft"`
 	unknownFields protoimpl.UnknownFields
@@ -1425,6 +1427,24 @@ func (x *SignDecisionRequest) GetHide() *HideDraft {
 	return nil
 }
 
+func (x *SignDecisionRequest) GetSetRetention() *RetentionSet {
+	if x != nil {
+		if x, ok := x.Draft.(*SignDecisionRequest_SetRetention); ok {
+			return x.SetRetention
+		}
+	}
+	return nil
+}
+
+func (x *SignDecisionRequest) GetHideExpired() *ExpiredDraft {
+	if x != nil {
+		if x, ok := x.Draft.(*SignDecisionRequest_HideExpired); ok {
+			return x.HideExpired
+		}
+	}
+	return nil
+}
+
 func (x *SignDecisionRequest) GetRekey() *RekeyDraft {
 	if x != nil {
 		if x, ok := x.Draft.(*SignDecisionRequest_Rekey); ok {
@@ -1505,6 +1525,15 @@ type SignDecisionRequest_Hide struct {
 	Hide *HideDraft `protobuf:"bytes,19,opt,name=hide,proto3,oneof"`
 }
 
+type SignDecisionRequest_SetRetention struct {
+	SetRetention *RetentionSet `protobuf:"bytes,18,opt,name=set_retention,json=setRetention,proto3,oneof"`
+}
+
+type SignDecisionRequest_HideExpired struct {
+	// Deletes what is to be erased by that.
+	HideExpired *ExpiredDraft `protobuf:"bytes,20,opt,name=hide_expired,json=hideExpired,proto3,oneof"`
+}
+
 type SignDecisionRequest_Rekey struct {
 	// As after the last Rekey; the answer holds the keyring as well.
 	Rekey *RekeyDraft `protobuf:"bytes,31,opt,name=rekey,proto3,oneof"`
@@ -1541,6 +1570,10 @@ func (*SignDecisionRequest_EnrolDevice) isSignDecisionRequest_Draft() {}
 func (*SignDecisionRequest_EraseEpochs) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_Hide) isSignDecisionRequest_Draft() {}
+
+func (*SignDecisionRequest_SetRetention) isSignDecisionRequest_Draft() {}
+
+func (*SignDecisionRequest_HideExpired) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_Rekey) isSignDecisionRequest_Draft() {}
 
@@ -1874,6 +1907,60 @@ func (x *HideDraft) GetApp() string {
 	return ""
 }
 
+// ExpiredDraft deletes what is kept no longer.
+type ExpiredDraft struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As OwnerDeleted.by_policy.
+	Month         int64    `protobuf:"varint,1,opt,name=month,proto3" json:"month,omitempty"`
+	Types         []uint32 `protobuf:"varint,2,rep,packed,name=types,proto3" json:"types,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpiredDraft) Reset() {
+	*x = ExpiredDraft{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpiredDraft) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpiredDraft) ProtoMessage() {}
+
+func (x *ExpiredDraft) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpiredDraft.ProtoReflect.Descriptor instead.
+func (*ExpiredDraft) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ExpiredDraft) GetMonth() int64 {
+	if x != nil {
+		return x.Month
+	}
+	return 0
+}
+
+func (x *ExpiredDraft) GetTypes() []uint32 {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
 // ErasureDraft destroys the keys of the epochs that Reseal has sealed again.
 type ErasureDraft struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1883,7 +1970,7 @@ type ErasureDraft struct {
 
 func (x *ErasureDraft) Reset() {
 	*x = ErasureDraft{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1895,7 +1982,7 @@ func (x *ErasureDraft) String() string {
 func (*ErasureDraft) ProtoMessage() {}
 
 func (x *ErasureDraft) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1908,7 +1995,7 @@ func (x *ErasureDraft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasureDraft.ProtoReflect.Descriptor instead.
 func (*ErasureDraft) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{22}
 }
 
 type SignDecisionResponse struct {
@@ -1920,7 +2007,7 @@ type SignDecisionResponse struct {
 
 func (x *SignDecisionResponse) Reset() {
 	*x = SignDecisionResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1932,7 +2019,7 @@ func (x *SignDecisionResponse) String() string {
 func (*SignDecisionResponse) ProtoMessage() {}
 
 func (x *SignDecisionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1945,7 +2032,7 @@ func (x *SignDecisionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignDecisionResponse.ProtoReflect.Descriptor instead.
 func (*SignDecisionResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SignDecisionResponse) GetDecision() *NewDecision {
@@ -1967,7 +2054,7 @@ type ReadDecisionsRequest struct {
 
 func (x *ReadDecisionsRequest) Reset() {
 	*x = ReadDecisionsRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1979,7 +2066,7 @@ func (x *ReadDecisionsRequest) String() string {
 func (*ReadDecisionsRequest) ProtoMessage() {}
 
 func (x *ReadDecisionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1992,7 +2079,7 @@ func (x *ReadDecisionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadDecisionsRequest.ProtoReflect.Descriptor instead.
 func (*ReadDecisionsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ReadDecisionsRequest) GetSequence() uint64 {
@@ -2019,7 +2106,7 @@ type ReadDecisionsResponse struct {
 
 func (x *ReadDecisionsResponse) Reset() {
 	*x = ReadDecisionsResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2031,7 +2118,7 @@ func (x *ReadDecisionsResponse) String() string {
 func (*ReadDecisionsResponse) ProtoMessage() {}
 
 func (x *ReadDecisionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2044,7 +2131,7 @@ func (x *ReadDecisionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadDecisionsResponse.ProtoReflect.Descriptor instead.
 func (*ReadDecisionsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ReadDecisionsResponse) GetDecisions() []*SignedDecision {
@@ -2063,7 +2150,7 @@ type ReadAppsRequest struct {
 
 func (x *ReadAppsRequest) Reset() {
 	*x = ReadAppsRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2075,7 +2162,7 @@ func (x *ReadAppsRequest) String() string {
 func (*ReadAppsRequest) ProtoMessage() {}
 
 func (x *ReadAppsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2088,7 +2175,7 @@ func (x *ReadAppsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadAppsRequest.ProtoReflect.Descriptor instead.
 func (*ReadAppsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ReadAppsRequest) GetSequence() uint64 {
@@ -2107,7 +2194,7 @@ type ReadAppsResponse struct {
 
 func (x *ReadAppsResponse) Reset() {
 	*x = ReadAppsResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[26]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2119,7 +2206,7 @@ func (x *ReadAppsResponse) String() string {
 func (*ReadAppsResponse) ProtoMessage() {}
 
 func (x *ReadAppsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[26]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2132,7 +2219,7 @@ func (x *ReadAppsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadAppsResponse.ProtoReflect.Descriptor instead.
 func (*ReadAppsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReadAppsResponse) GetApps() []*App {
@@ -2151,7 +2238,7 @@ type ReadRequestsRequest struct {
 
 func (x *ReadRequestsRequest) Reset() {
 	*x = ReadRequestsRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[27]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2163,7 +2250,7 @@ func (x *ReadRequestsRequest) String() string {
 func (*ReadRequestsRequest) ProtoMessage() {}
 
 func (x *ReadRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[27]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2176,7 +2263,7 @@ func (x *ReadRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ReadRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{27}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReadRequestsRequest) GetSequence() uint64 {
@@ -2195,7 +2282,7 @@ type ReadRequestsResponse struct {
 
 func (x *ReadRequestsResponse) Reset() {
 	*x = ReadRequestsResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[28]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2207,7 +2294,7 @@ func (x *ReadRequestsResponse) String() string {
 func (*ReadRequestsResponse) ProtoMessage() {}
 
 func (x *ReadRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[28]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2220,7 +2307,7 @@ func (x *ReadRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ReadRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{28}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReadRequestsResponse) GetRequests() []*PendingRequest {
@@ -2242,7 +2329,7 @@ type AuditLogRequest struct {
 
 func (x *AuditLogRequest) Reset() {
 	*x = AuditLogRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[29]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2254,7 +2341,7 @@ func (x *AuditLogRequest) String() string {
 func (*AuditLogRequest) ProtoMessage() {}
 
 func (x *AuditLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[29]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2267,7 +2354,7 @@ func (x *AuditLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditLogRequest.ProtoReflect.Descriptor instead.
 func (*AuditLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{29}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *AuditLogRequest) GetFrom() uint64 {
@@ -2300,7 +2387,7 @@ type AuditLogResponse struct {
 
 func (x *AuditLogResponse) Reset() {
 	*x = AuditLogResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[30]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2312,7 +2399,7 @@ func (x *AuditLogResponse) String() string {
 func (*AuditLogResponse) ProtoMessage() {}
 
 func (x *AuditLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[30]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2325,7 +2412,7 @@ func (x *AuditLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditLogResponse.ProtoReflect.Descriptor instead.
 func (*AuditLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{30}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *AuditLogResponse) GetNext() uint64 {
@@ -2366,7 +2453,7 @@ type CosignCheckpointRequest struct {
 
 func (x *CosignCheckpointRequest) Reset() {
 	*x = CosignCheckpointRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[31]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2378,7 +2465,7 @@ func (x *CosignCheckpointRequest) String() string {
 func (*CosignCheckpointRequest) ProtoMessage() {}
 
 func (x *CosignCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[31]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2391,7 +2478,7 @@ func (x *CosignCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CosignCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*CosignCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{31}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CosignCheckpointRequest) GetCheckpoint() string {
@@ -2411,7 +2498,7 @@ type CosignCheckpointResponse struct {
 
 func (x *CosignCheckpointResponse) Reset() {
 	*x = CosignCheckpointResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[32]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2423,7 +2510,7 @@ func (x *CosignCheckpointResponse) String() string {
 func (*CosignCheckpointResponse) ProtoMessage() {}
 
 func (x *CosignCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[32]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2436,7 +2523,7 @@ func (x *CosignCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CosignCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*CosignCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{32}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CosignCheckpointResponse) GetCheckpoint() string {
@@ -2461,7 +2548,7 @@ type BeginErasureRequest struct {
 
 func (x *BeginErasureRequest) Reset() {
 	*x = BeginErasureRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[33]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2473,7 +2560,7 @@ func (x *BeginErasureRequest) String() string {
 func (*BeginErasureRequest) ProtoMessage() {}
 
 func (x *BeginErasureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[33]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2486,7 +2573,7 @@ func (x *BeginErasureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginErasureRequest.ProtoReflect.Descriptor instead.
 func (*BeginErasureRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{33}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *BeginErasureRequest) GetOrder() *ErasureOrdered {
@@ -2518,7 +2605,7 @@ type BeginErasureResponse struct {
 
 func (x *BeginErasureResponse) Reset() {
 	*x = BeginErasureResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[34]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2530,7 +2617,7 @@ func (x *BeginErasureResponse) String() string {
 func (*BeginErasureResponse) ProtoMessage() {}
 
 func (x *BeginErasureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[34]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2543,7 +2630,7 @@ func (x *BeginErasureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginErasureResponse.ProtoReflect.Descriptor instead.
 func (*BeginErasureResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{34}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{35}
 }
 
 type ResealRequest struct {
@@ -2556,7 +2643,7 @@ type ResealRequest struct {
 
 func (x *ResealRequest) Reset() {
 	*x = ResealRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[35]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2568,7 +2655,7 @@ func (x *ResealRequest) String() string {
 func (*ResealRequest) ProtoMessage() {}
 
 func (x *ResealRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[35]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2581,7 +2668,7 @@ func (x *ResealRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResealRequest.ProtoReflect.Descriptor instead.
 func (*ResealRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{35}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ResealRequest) GetAppended() []uint64 {
@@ -2609,7 +2696,7 @@ type ResealResponse struct {
 
 func (x *ResealResponse) Reset() {
 	*x = ResealResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[36]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2621,7 +2708,7 @@ func (x *ResealResponse) String() string {
 func (*ResealResponse) ProtoMessage() {}
 
 func (x *ResealResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[36]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2634,7 +2721,7 @@ func (x *ResealResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResealResponse.ProtoReflect.Descriptor instead.
 func (*ResealResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{36}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ResealResponse) GetResealed() []*Resealed {
@@ -2687,7 +2774,7 @@ type FinishErasureRequest struct {
 
 func (x *FinishErasureRequest) Reset() {
 	*x = FinishErasureRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[37]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2699,7 +2786,7 @@ func (x *FinishErasureRequest) String() string {
 func (*FinishErasureRequest) ProtoMessage() {}
 
 func (x *FinishErasureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[37]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2712,7 +2799,7 @@ func (x *FinishErasureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishErasureRequest.ProtoReflect.Descriptor instead.
 func (*FinishErasureRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{37}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{38}
 }
 
 type FinishErasureResponse struct {
@@ -2727,7 +2814,7 @@ type FinishErasureResponse struct {
 
 func (x *FinishErasureResponse) Reset() {
 	*x = FinishErasureResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[38]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2739,7 +2826,7 @@ func (x *FinishErasureResponse) String() string {
 func (*FinishErasureResponse) ProtoMessage() {}
 
 func (x *FinishErasureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[38]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2752,7 +2839,7 @@ func (x *FinishErasureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishErasureResponse.ProtoReflect.Descriptor instead.
 func (*FinishErasureResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{38}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *FinishErasureResponse) GetFinished() bool {
@@ -2785,7 +2872,7 @@ type ReadErasuresRequest struct {
 
 func (x *ReadErasuresRequest) Reset() {
 	*x = ReadErasuresRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[39]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2797,7 +2884,7 @@ func (x *ReadErasuresRequest) String() string {
 func (*ReadErasuresRequest) ProtoMessage() {}
 
 func (x *ReadErasuresRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[39]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2810,7 +2897,7 @@ func (x *ReadErasuresRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadErasuresRequest.ProtoReflect.Descriptor instead.
 func (*ReadErasuresRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{39}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ReadErasuresRequest) GetSequence() uint64 {
@@ -2830,7 +2917,7 @@ type ReadErasuresResponse struct {
 
 func (x *ReadErasuresResponse) Reset() {
 	*x = ReadErasuresResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[40]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2842,7 +2929,7 @@ func (x *ReadErasuresResponse) String() string {
 func (*ReadErasuresResponse) ProtoMessage() {}
 
 func (x *ReadErasuresResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[40]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2855,7 +2942,7 @@ func (x *ReadErasuresResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadErasuresResponse.ProtoReflect.Descriptor instead.
 func (*ReadErasuresResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{40}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ReadErasuresResponse) GetErasures() []*ErasureOrdered {
@@ -2863,6 +2950,124 @@ func (x *ReadErasuresResponse) GetErasures() []*ErasureOrdered {
 		return x.Erasures
 	}
 	return nil
+}
+
+type ReadRetentionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The view must contain the log up to here.
+	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// Whether to look for what is kept no longer.
+	Find          bool `protobuf:"varint,2,opt,name=find,proto3" json:"find,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadRetentionRequest) Reset() {
+	*x = ReadRetentionRequest{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadRetentionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadRetentionRequest) ProtoMessage() {}
+
+func (x *ReadRetentionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadRetentionRequest.ProtoReflect.Descriptor instead.
+func (*ReadRetentionRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *ReadRetentionRequest) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *ReadRetentionRequest) GetFind() bool {
+	if x != nil {
+		return x.Find
+	}
+	return false
+}
+
+type ReadRetentionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order of the types.
+	Retention []*RetentionSet `protobuf:"bytes,1,rep,name=retention,proto3" json:"retention,omitempty"`
+	// Absent: there is nothing to be erased, or it was this month.
+	Expired *ExpiredDraft `protobuf:"bytes,2,opt,name=expired,proto3" json:"expired,omitempty"`
+	// Set, in microseconds since the Unix epoch, while the log does not bear out that so much time
+	// has passed as the clock says: what it does bear out, which counts.
+	Doubted       int64 `protobuf:"varint,3,opt,name=doubted,proto3" json:"doubted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadRetentionResponse) Reset() {
+	*x = ReadRetentionResponse{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadRetentionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadRetentionResponse) ProtoMessage() {}
+
+func (x *ReadRetentionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadRetentionResponse.ProtoReflect.Descriptor instead.
+func (*ReadRetentionResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *ReadRetentionResponse) GetRetention() []*RetentionSet {
+	if x != nil {
+		return x.Retention
+	}
+	return nil
+}
+
+func (x *ReadRetentionResponse) GetExpired() *ExpiredDraft {
+	if x != nil {
+		return x.Expired
+	}
+	return nil
+}
+
+func (x *ReadRetentionResponse) GetDoubted() int64 {
+	if x != nil {
+		return x.Doubted
+	}
+	return 0
 }
 
 type CloseRequest struct {
@@ -2873,7 +3078,7 @@ type CloseRequest struct {
 
 func (x *CloseRequest) Reset() {
 	*x = CloseRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[41]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2885,7 +3090,7 @@ func (x *CloseRequest) String() string {
 func (*CloseRequest) ProtoMessage() {}
 
 func (x *CloseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[41]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2898,7 +3103,7 @@ func (x *CloseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRequest.ProtoReflect.Descriptor instead.
 func (*CloseRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{41}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{44}
 }
 
 type CloseResponse struct {
@@ -2909,7 +3114,7 @@ type CloseResponse struct {
 
 func (x *CloseResponse) Reset() {
 	*x = CloseResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[42]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2921,7 +3126,7 @@ func (x *CloseResponse) String() string {
 func (*CloseResponse) ProtoMessage() {}
 
 func (x *CloseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[42]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2934,7 +3139,7 @@ func (x *CloseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseResponse.ProtoReflect.Descriptor instead.
 func (*CloseResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{42}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{45}
 }
 
 var File_healthledger_v1_projector_proto protoreflect.FileDescriptor
@@ -3033,7 +3238,7 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x10\n" +
 	"\x03app\x18\x03 \x01(\x04R\x03app\x12\x14\n" +
-	"\x05after\x18\x04 \x01(\x04R\x05after\"\xf6\t\n" +
+	"\x05after\x18\x04 \x01(\x04R\x05after\"\x80\v\n" +
 	"\x13SignDecisionRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x124\n" +
 	"\aadd_app\x18\x02 \x01(\v2\x19.healthledger.v1.AppDraftH\x00R\x06addApp\x12B\n" +
@@ -3054,7 +3259,9 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x11change_passphrase\x18\x10 \x01(\v2(.healthledger.v1.ChangePassphraseRequestH\x00R\x10changePassphrase\x12D\n" +
 	"\fenrol_device\x18\x1e \x01(\v2\x1f.healthledger.v1.DeviceEnrolledH\x00R\venrolDevice\x12B\n" +
 	"\ferase_epochs\x18\x11 \x01(\v2\x1d.healthledger.v1.ErasureDraftH\x00R\veraseEpochs\x120\n" +
-	"\x04hide\x18\x13 \x01(\v2\x1a.healthledger.v1.HideDraftH\x00R\x04hide\x123\n" +
+	"\x04hide\x18\x13 \x01(\v2\x1a.healthledger.v1.HideDraftH\x00R\x04hide\x12D\n" +
+	"\rset_retention\x18\x12 \x01(\v2\x1d.healthledger.v1.RetentionSetH\x00R\fsetRetention\x12B\n" +
+	"\fhide_expired\x18\x14 \x01(\v2\x1d.healthledger.v1.ExpiredDraftH\x00R\vhideExpired\x123\n" +
 	"\x05rekey\x18\x1f \x01(\v2\x1b.healthledger.v1.RekeyDraftH\x00R\x05rekeyB\a\n" +
 	"\x05draft\"\f\n" +
 	"\n" +
@@ -3078,7 +3285,10 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x04nkey\x18\x03 \x01(\tR\x04nkey\"\\\n" +
 	"\tHideDraft\x12=\n" +
 	"\tdeletions\x18\x01 \x03(\v2\x1f.healthledger.v1.DeletedSamplesR\tdeletions\x12\x10\n" +
-	"\x03app\x18\x02 \x01(\tR\x03app\"\x0e\n" +
+	"\x03app\x18\x02 \x01(\tR\x03app\":\n" +
+	"\fExpiredDraft\x12\x14\n" +
+	"\x05month\x18\x01 \x01(\x03R\x05month\x12\x14\n" +
+	"\x05types\x18\x02 \x03(\rR\x05types\"\x0e\n" +
 	"\fErasureDraft\"P\n" +
 	"\x14SignDecisionResponse\x128\n" +
 	"\bdecision\x18\x01 \x01(\v2\x1c.healthledger.v1.NewDecisionR\bdecision\"F\n" +
@@ -3133,10 +3343,16 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x13ReadErasuresRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\"S\n" +
 	"\x14ReadErasuresResponse\x12;\n" +
-	"\berasures\x18\x01 \x03(\v2\x1f.healthledger.v1.ErasureOrderedR\berasures\"\x0e\n" +
+	"\berasures\x18\x01 \x03(\v2\x1f.healthledger.v1.ErasureOrderedR\berasures\"F\n" +
+	"\x14ReadRetentionRequest\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x12\n" +
+	"\x04find\x18\x02 \x01(\bR\x04find\"\xa7\x01\n" +
+	"\x15ReadRetentionResponse\x12;\n" +
+	"\tretention\x18\x01 \x03(\v2\x1d.healthledger.v1.RetentionSetR\tretention\x127\n" +
+	"\aexpired\x18\x02 \x01(\v2\x1d.healthledger.v1.ExpiredDraftR\aexpired\x12\x18\n" +
+	"\adoubted\x18\x03 \x01(\x03R\adoubted\"\x0e\n" +
 	"\fCloseRequest\"\x0f\n" +
-	"\rCloseResponse2\xcc\n" +
-	"\n" +
+	"\rCloseResponse2\xac\v\n" +
 	"\x10ProjectorService\x12F\n" +
 	"\x05Offer\x12\x1d.healthledger.v1.OfferRequest\x1a\x1e.healthledger.v1.OfferResponse\x12C\n" +
 	"\x04Open\x12\x1c.healthledger.v1.OpenRequest\x1a\x1d.healthledger.v1.OpenResponse\x12L\n" +
@@ -3152,7 +3368,8 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\fBeginErasure\x12$.healthledger.v1.BeginErasureRequest\x1a%.healthledger.v1.BeginErasureResponse\x12I\n" +
 	"\x06Reseal\x12\x1e.healthledger.v1.ResealRequest\x1a\x1f.healthledger.v1.ResealResponse\x12^\n" +
 	"\rFinishErasure\x12%.healthledger.v1.FinishErasureRequest\x1a&.healthledger.v1.FinishErasureResponse\x12[\n" +
-	"\fReadErasures\x12$.healthledger.v1.ReadErasuresRequest\x1a%.healthledger.v1.ReadErasuresResponse\x12F\n" +
+	"\fReadErasures\x12$.healthledger.v1.ReadErasuresRequest\x1a%.healthledger.v1.ReadErasuresResponse\x12^\n" +
+	"\rReadRetention\x12%.healthledger.v1.ReadRetentionRequest\x1a&.healthledger.v1.ReadRetentionResponse\x12F\n" +
 	"\x05Close\x12\x1d.healthledger.v1.CloseRequest\x1a\x1e.healthledger.v1.CloseResponseB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
 
 var (
@@ -3167,7 +3384,7 @@ func file_healthledger_v1_projector_proto_rawDescGZIP() []byte {
 	return file_healthledger_v1_projector_proto_rawDescData
 }
 
-var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*ProjectorConfig)(nil),            // 0: healthledger.v1.ProjectorConfig
 	(*OfferRequest)(nil),               // 1: healthledger.v1.OfferRequest
@@ -3190,156 +3407,166 @@ var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*AppDraft)(nil),                   // 18: healthledger.v1.AppDraft
 	(*CredentialDraft)(nil),            // 19: healthledger.v1.CredentialDraft
 	(*HideDraft)(nil),                  // 20: healthledger.v1.HideDraft
-	(*ErasureDraft)(nil),               // 21: healthledger.v1.ErasureDraft
-	(*SignDecisionResponse)(nil),       // 22: healthledger.v1.SignDecisionResponse
-	(*ReadDecisionsRequest)(nil),       // 23: healthledger.v1.ReadDecisionsRequest
-	(*ReadDecisionsResponse)(nil),      // 24: healthledger.v1.ReadDecisionsResponse
-	(*ReadAppsRequest)(nil),            // 25: healthledger.v1.ReadAppsRequest
-	(*ReadAppsResponse)(nil),           // 26: healthledger.v1.ReadAppsResponse
-	(*ReadRequestsRequest)(nil),        // 27: healthledger.v1.ReadRequestsRequest
-	(*ReadRequestsResponse)(nil),       // 28: healthledger.v1.ReadRequestsResponse
-	(*AuditLogRequest)(nil),            // 29: healthledger.v1.AuditLogRequest
-	(*AuditLogResponse)(nil),           // 30: healthledger.v1.AuditLogResponse
-	(*CosignCheckpointRequest)(nil),    // 31: healthledger.v1.CosignCheckpointRequest
-	(*CosignCheckpointResponse)(nil),   // 32: healthledger.v1.CosignCheckpointResponse
-	(*BeginErasureRequest)(nil),        // 33: healthledger.v1.BeginErasureRequest
-	(*BeginErasureResponse)(nil),       // 34: healthledger.v1.BeginErasureResponse
-	(*ResealRequest)(nil),              // 35: healthledger.v1.ResealRequest
-	(*ResealResponse)(nil),             // 36: healthledger.v1.ResealResponse
-	(*FinishErasureRequest)(nil),       // 37: healthledger.v1.FinishErasureRequest
-	(*FinishErasureResponse)(nil),      // 38: healthledger.v1.FinishErasureResponse
-	(*ReadErasuresRequest)(nil),        // 39: healthledger.v1.ReadErasuresRequest
-	(*ReadErasuresResponse)(nil),       // 40: healthledger.v1.ReadErasuresResponse
-	(*CloseRequest)(nil),               // 41: healthledger.v1.CloseRequest
-	(*CloseResponse)(nil),              // 42: healthledger.v1.CloseResponse
-	(*SignedDecision)(nil),             // 43: healthledger.v1.SignedDecision
-	(*DisclosureBegun)(nil),            // 44: healthledger.v1.DisclosureBegun
-	(*QuerySamplesRequest)(nil),        // 45: healthledger.v1.QuerySamplesRequest
-	(*QueryChangesRequest)(nil),        // 46: healthledger.v1.QueryChangesRequest
-	(*QueryStatisticsRequest)(nil),     // 47: healthledger.v1.QueryStatisticsRequest
-	(*QueryPayloadRequest)(nil),        // 48: healthledger.v1.QueryPayloadRequest
-	(*QuerySourcesRequest)(nil),        // 49: healthledger.v1.QuerySourcesRequest
-	(*QueryPreferredUnitsRequest)(nil), // 50: healthledger.v1.QueryPreferredUnitsRequest
-	(*GetRequestStatusRequest)(nil),    // 51: healthledger.v1.GetRequestStatusRequest
-	(*ListAccessRequest)(nil),          // 52: healthledger.v1.ListAccessRequest
-	(*SummarizeAccessRequest)(nil),     // 53: healthledger.v1.SummarizeAccessRequest
-	(*ListDisclosuresRequest)(nil),     // 54: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 55: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 56: healthledger.v1.OpenExportRequest
-	(*ListObjectsRequest)(nil),         // 57: healthledger.v1.ListObjectsRequest
-	(*ReadLogRequest)(nil),             // 58: healthledger.v1.ReadLogRequest
-	(*ReplayRequest)(nil),              // 59: healthledger.v1.ReplayRequest
-	(*OpenPastRequest)(nil),            // 60: healthledger.v1.OpenPastRequest
-	(*DisclosureCount)(nil),            // 61: healthledger.v1.DisclosureCount
-	(*RemoveAppRequest)(nil),           // 62: healthledger.v1.RemoveAppRequest
-	(*DecideRequest)(nil),              // 63: healthledger.v1.DecideRequest
-	(*PolicySet)(nil),                  // 64: healthledger.v1.PolicySet
-	(*SourceOrderSet)(nil),             // 65: healthledger.v1.SourceOrderSet
-	(*PreferredUnitsSet)(nil),          // 66: healthledger.v1.PreferredUnitsSet
-	(*OwnerDeleted)(nil),               // 67: healthledger.v1.OwnerDeleted
-	(*UpdateAppRequest)(nil),           // 68: healthledger.v1.UpdateAppRequest
-	(*DecideObjectsRequest)(nil),       // 69: healthledger.v1.DecideObjectsRequest
-	(*GrantDisclosureRequest)(nil),     // 70: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 71: healthledger.v1.RevokeDisclosureRequest
-	(*ChangePassphraseRequest)(nil),    // 72: healthledger.v1.ChangePassphraseRequest
-	(*DeviceEnrolled)(nil),             // 73: healthledger.v1.DeviceEnrolled
-	(*Manifest)(nil),                   // 74: healthledger.v1.Manifest
-	(*DeletedSamples)(nil),             // 75: healthledger.v1.DeletedSamples
-	(*NewDecision)(nil),                // 76: healthledger.v1.NewDecision
-	(*App)(nil),                        // 77: healthledger.v1.App
-	(*PendingRequest)(nil),             // 78: healthledger.v1.PendingRequest
-	(*LogFault)(nil),                   // 79: healthledger.v1.LogFault
-	(*ErasureOrdered)(nil),             // 80: healthledger.v1.ErasureOrdered
-	(*Resealed)(nil),                   // 81: healthledger.v1.Resealed
+	(*ExpiredDraft)(nil),               // 21: healthledger.v1.ExpiredDraft
+	(*ErasureDraft)(nil),               // 22: healthledger.v1.ErasureDraft
+	(*SignDecisionResponse)(nil),       // 23: healthledger.v1.SignDecisionResponse
+	(*ReadDecisionsRequest)(nil),       // 24: healthledger.v1.ReadDecisionsRequest
+	(*ReadDecisionsResponse)(nil),      // 25: healthledger.v1.ReadDecisionsResponse
+	(*ReadAppsRequest)(nil),            // 26: healthledger.v1.ReadAppsRequest
+	(*ReadAppsResponse)(nil),           // 27: healthledger.v1.ReadAppsResponse
+	(*ReadRequestsRequest)(nil),        // 28: healthledger.v1.ReadRequestsRequest
+	(*ReadRequestsResponse)(nil),       // 29: healthledger.v1.ReadRequestsResponse
+	(*AuditLogRequest)(nil),            // 30: healthledger.v1.AuditLogRequest
+	(*AuditLogResponse)(nil),           // 31: healthledger.v1.AuditLogResponse
+	(*CosignCheckpointRequest)(nil),    // 32: healthledger.v1.CosignCheckpointRequest
+	(*CosignCheckpointResponse)(nil),   // 33: healthledger.v1.CosignCheckpointResponse
+	(*BeginErasureRequest)(nil),        // 34: healthledger.v1.BeginErasureRequest
+	(*BeginErasureResponse)(nil),       // 35: healthledger.v1.BeginErasureResponse
+	(*ResealRequest)(nil),              // 36: healthledger.v1.ResealRequest
+	(*ResealResponse)(nil),             // 37: healthledger.v1.ResealResponse
+	(*FinishErasureRequest)(nil),       // 38: healthledger.v1.FinishErasureRequest
+	(*FinishErasureResponse)(nil),      // 39: healthledger.v1.FinishErasureResponse
+	(*ReadErasuresRequest)(nil),        // 40: healthledger.v1.ReadErasuresRequest
+	(*ReadErasuresResponse)(nil),       // 41: healthledger.v1.ReadErasuresResponse
+	(*ReadRetentionRequest)(nil),       // 42: healthledger.v1.ReadRetentionRequest
+	(*ReadRetentionResponse)(nil),      // 43: healthledger.v1.ReadRetentionResponse
+	(*CloseRequest)(nil),               // 44: healthledger.v1.CloseRequest
+	(*CloseResponse)(nil),              // 45: healthledger.v1.CloseResponse
+	(*SignedDecision)(nil),             // 46: healthledger.v1.SignedDecision
+	(*DisclosureBegun)(nil),            // 47: healthledger.v1.DisclosureBegun
+	(*QuerySamplesRequest)(nil),        // 48: healthledger.v1.QuerySamplesRequest
+	(*QueryChangesRequest)(nil),        // 49: healthledger.v1.QueryChangesRequest
+	(*QueryStatisticsRequest)(nil),     // 50: healthledger.v1.QueryStatisticsRequest
+	(*QueryPayloadRequest)(nil),        // 51: healthledger.v1.QueryPayloadRequest
+	(*QuerySourcesRequest)(nil),        // 52: healthledger.v1.QuerySourcesRequest
+	(*QueryPreferredUnitsRequest)(nil), // 53: healthledger.v1.QueryPreferredUnitsRequest
+	(*GetRequestStatusRequest)(nil),    // 54: healthledger.v1.GetRequestStatusRequest
+	(*ListAccessRequest)(nil),          // 55: healthledger.v1.ListAccessRequest
+	(*SummarizeAccessRequest)(nil),     // 56: healthledger.v1.SummarizeAccessRequest
+	(*ListDisclosuresRequest)(nil),     // 57: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 58: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 59: healthledger.v1.OpenExportRequest
+	(*ListObjectsRequest)(nil),         // 60: healthledger.v1.ListObjectsRequest
+	(*ReadLogRequest)(nil),             // 61: healthledger.v1.ReadLogRequest
+	(*ReplayRequest)(nil),              // 62: healthledger.v1.ReplayRequest
+	(*OpenPastRequest)(nil),            // 63: healthledger.v1.OpenPastRequest
+	(*DisclosureCount)(nil),            // 64: healthledger.v1.DisclosureCount
+	(*RemoveAppRequest)(nil),           // 65: healthledger.v1.RemoveAppRequest
+	(*DecideRequest)(nil),              // 66: healthledger.v1.DecideRequest
+	(*PolicySet)(nil),                  // 67: healthledger.v1.PolicySet
+	(*SourceOrderSet)(nil),             // 68: healthledger.v1.SourceOrderSet
+	(*PreferredUnitsSet)(nil),          // 69: healthledger.v1.PreferredUnitsSet
+	(*OwnerDeleted)(nil),               // 70: healthledger.v1.OwnerDeleted
+	(*UpdateAppRequest)(nil),           // 71: healthledger.v1.UpdateAppRequest
+	(*DecideObjectsRequest)(nil),       // 72: healthledger.v1.DecideObjectsRequest
+	(*GrantDisclosureRequest)(nil),     // 73: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 74: healthledger.v1.RevokeDisclosureRequest
+	(*ChangePassphraseRequest)(nil),    // 75: healthledger.v1.ChangePassphraseRequest
+	(*DeviceEnrolled)(nil),             // 76: healthledger.v1.DeviceEnrolled
+	(*RetentionSet)(nil),               // 77: healthledger.v1.RetentionSet
+	(*Manifest)(nil),                   // 78: healthledger.v1.Manifest
+	(*DeletedSamples)(nil),             // 79: healthledger.v1.DeletedSamples
+	(*NewDecision)(nil),                // 80: healthledger.v1.NewDecision
+	(*App)(nil),                        // 81: healthledger.v1.App
+	(*PendingRequest)(nil),             // 82: healthledger.v1.PendingRequest
+	(*LogFault)(nil),                   // 83: healthledger.v1.LogFault
+	(*ErasureOrdered)(nil),             // 84: healthledger.v1.ErasureOrdered
+	(*Resealed)(nil),                   // 85: healthledger.v1.Resealed
 }
 var file_healthledger_v1_projector_proto_depIdxs = []int32{
-	43, // 0: healthledger.v1.ProjectorConfig.decisions:type_name -> healthledger.v1.SignedDecision
-	44, // 1: healthledger.v1.Reader.disclosure:type_name -> healthledger.v1.DisclosureBegun
+	46, // 0: healthledger.v1.ProjectorConfig.decisions:type_name -> healthledger.v1.SignedDecision
+	47, // 1: healthledger.v1.Reader.disclosure:type_name -> healthledger.v1.DisclosureBegun
 	7,  // 2: healthledger.v1.ReadRequest.reader:type_name -> healthledger.v1.Reader
-	45, // 3: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
-	46, // 4: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
-	47, // 5: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
-	48, // 6: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
-	49, // 7: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
-	50, // 8: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
+	48, // 3: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
+	49, // 4: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
+	50, // 5: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
+	51, // 6: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
+	52, // 7: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
+	53, // 8: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
 	9,  // 9: healthledger.v1.ReadRequest.outcome:type_name -> healthledger.v1.Outcome
 	11, // 10: healthledger.v1.ReadRequest.due:type_name -> healthledger.v1.DueRequest
-	51, // 11: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
-	52, // 12: healthledger.v1.ReadRequest.access:type_name -> healthledger.v1.ListAccessRequest
-	53, // 13: healthledger.v1.ReadRequest.access_summary:type_name -> healthledger.v1.SummarizeAccessRequest
-	54, // 14: healthledger.v1.ReadRequest.disclosures:type_name -> healthledger.v1.ListDisclosuresRequest
-	55, // 15: healthledger.v1.ReadRequest.account:type_name -> healthledger.v1.AccountDisclosuresRequest
-	56, // 16: healthledger.v1.ReadRequest.open_export:type_name -> healthledger.v1.OpenExportRequest
-	57, // 17: healthledger.v1.ReadRequest.objects:type_name -> healthledger.v1.ListObjectsRequest
-	58, // 18: healthledger.v1.ReadRequest.read_log:type_name -> healthledger.v1.ReadLogRequest
-	59, // 19: healthledger.v1.ReadRequest.replay:type_name -> healthledger.v1.ReplayRequest
-	60, // 20: healthledger.v1.ReadRequest.open_past:type_name -> healthledger.v1.OpenPastRequest
-	61, // 21: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
+	54, // 11: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
+	55, // 12: healthledger.v1.ReadRequest.access:type_name -> healthledger.v1.ListAccessRequest
+	56, // 13: healthledger.v1.ReadRequest.access_summary:type_name -> healthledger.v1.SummarizeAccessRequest
+	57, // 14: healthledger.v1.ReadRequest.disclosures:type_name -> healthledger.v1.ListDisclosuresRequest
+	58, // 15: healthledger.v1.ReadRequest.account:type_name -> healthledger.v1.AccountDisclosuresRequest
+	59, // 16: healthledger.v1.ReadRequest.open_export:type_name -> healthledger.v1.OpenExportRequest
+	60, // 17: healthledger.v1.ReadRequest.objects:type_name -> healthledger.v1.ListObjectsRequest
+	61, // 18: healthledger.v1.ReadRequest.read_log:type_name -> healthledger.v1.ReadLogRequest
+	62, // 19: healthledger.v1.ReadRequest.replay:type_name -> healthledger.v1.ReplayRequest
+	63, // 20: healthledger.v1.ReadRequest.open_past:type_name -> healthledger.v1.OpenPastRequest
+	64, // 21: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
 	13, // 22: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
 	18, // 23: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
-	62, // 24: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
-	63, // 25: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
-	64, // 26: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
-	65, // 27: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
-	66, // 28: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
-	67, // 29: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
-	68, // 30: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
-	69, // 31: healthledger.v1.SignDecisionRequest.decide_objects:type_name -> healthledger.v1.DecideObjectsRequest
-	70, // 32: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
-	71, // 33: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
+	65, // 24: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
+	66, // 25: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
+	67, // 26: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
+	68, // 27: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
+	69, // 28: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
+	70, // 29: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
+	71, // 30: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
+	72, // 31: healthledger.v1.SignDecisionRequest.decide_objects:type_name -> healthledger.v1.DecideObjectsRequest
+	73, // 32: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
+	74, // 33: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
 	19, // 34: healthledger.v1.SignDecisionRequest.replace_credential:type_name -> healthledger.v1.CredentialDraft
-	72, // 35: healthledger.v1.SignDecisionRequest.change_passphrase:type_name -> healthledger.v1.ChangePassphraseRequest
-	73, // 36: healthledger.v1.SignDecisionRequest.enrol_device:type_name -> healthledger.v1.DeviceEnrolled
-	21, // 37: healthledger.v1.SignDecisionRequest.erase_epochs:type_name -> healthledger.v1.ErasureDraft
+	75, // 35: healthledger.v1.SignDecisionRequest.change_passphrase:type_name -> healthledger.v1.ChangePassphraseRequest
+	76, // 36: healthledger.v1.SignDecisionRequest.enrol_device:type_name -> healthledger.v1.DeviceEnrolled
+	22, // 37: healthledger.v1.SignDecisionRequest.erase_epochs:type_name -> healthledger.v1.ErasureDraft
 	20, // 38: healthledger.v1.SignDecisionRequest.hide:type_name -> healthledger.v1.HideDraft
-	15, // 39: healthledger.v1.SignDecisionRequest.rekey:type_name -> healthledger.v1.RekeyDraft
-	74, // 40: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
-	75, // 41: healthledger.v1.HideDraft.deletions:type_name -> healthledger.v1.DeletedSamples
-	76, // 42: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
-	43, // 43: healthledger.v1.ReadDecisionsResponse.decisions:type_name -> healthledger.v1.SignedDecision
-	77, // 44: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
-	78, // 45: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	79, // 46: healthledger.v1.AuditLogResponse.faults:type_name -> healthledger.v1.LogFault
-	80, // 47: healthledger.v1.BeginErasureRequest.order:type_name -> healthledger.v1.ErasureOrdered
-	81, // 48: healthledger.v1.ResealResponse.resealed:type_name -> healthledger.v1.Resealed
-	80, // 49: healthledger.v1.ReadErasuresResponse.erasures:type_name -> healthledger.v1.ErasureOrdered
-	1,  // 50: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
-	3,  // 51: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
-	5,  // 52: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
-	8,  // 53: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
-	14, // 54: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
-	23, // 55: healthledger.v1.ProjectorService.ReadDecisions:input_type -> healthledger.v1.ReadDecisionsRequest
-	16, // 56: healthledger.v1.ProjectorService.Rekey:input_type -> healthledger.v1.RekeyRequest
-	25, // 57: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
-	27, // 58: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
-	29, // 59: healthledger.v1.ProjectorService.AuditLog:input_type -> healthledger.v1.AuditLogRequest
-	31, // 60: healthledger.v1.ProjectorService.CosignCheckpoint:input_type -> healthledger.v1.CosignCheckpointRequest
-	33, // 61: healthledger.v1.ProjectorService.BeginErasure:input_type -> healthledger.v1.BeginErasureRequest
-	35, // 62: healthledger.v1.ProjectorService.Reseal:input_type -> healthledger.v1.ResealRequest
-	37, // 63: healthledger.v1.ProjectorService.FinishErasure:input_type -> healthledger.v1.FinishErasureRequest
-	39, // 64: healthledger.v1.ProjectorService.ReadErasures:input_type -> healthledger.v1.ReadErasuresRequest
-	41, // 65: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
-	2,  // 66: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
-	4,  // 67: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
-	6,  // 68: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
-	10, // 69: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
-	22, // 70: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
-	24, // 71: healthledger.v1.ProjectorService.ReadDecisions:output_type -> healthledger.v1.ReadDecisionsResponse
-	17, // 72: healthledger.v1.ProjectorService.Rekey:output_type -> healthledger.v1.RekeyResponse
-	26, // 73: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
-	28, // 74: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
-	30, // 75: healthledger.v1.ProjectorService.AuditLog:output_type -> healthledger.v1.AuditLogResponse
-	32, // 76: healthledger.v1.ProjectorService.CosignCheckpoint:output_type -> healthledger.v1.CosignCheckpointResponse
-	34, // 77: healthledger.v1.ProjectorService.BeginErasure:output_type -> healthledger.v1.BeginErasureResponse
-	36, // 78: healthledger.v1.ProjectorService.Reseal:output_type -> healthledger.v1.ResealResponse
-	38, // 79: healthledger.v1.ProjectorService.FinishErasure:output_type -> healthledger.v1.FinishErasureResponse
-	40, // 80: healthledger.v1.ProjectorService.ReadErasures:output_type -> healthledger.v1.ReadErasuresResponse
-	42, // 81: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
-	66, // [66:82] is the sub-list for method output_type
-	50, // [50:66] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	77, // 39: healthledger.v1.SignDecisionRequest.set_retention:type_name -> healthledger.v1.RetentionSet
+	21, // 40: healthledger.v1.SignDecisionRequest.hide_expired:type_name -> healthledger.v1.ExpiredDraft
+	15, // 41: healthledger.v1.SignDecisionRequest.rekey:type_name -> healthledger.v1.RekeyDraft
+	78, // 42: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
+	79, // 43: healthledger.v1.HideDraft.deletions:type_name -> healthledger.v1.DeletedSamples
+	80, // 44: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
+	46, // 45: healthledger.v1.ReadDecisionsResponse.decisions:type_name -> healthledger.v1.SignedDecision
+	81, // 46: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
+	82, // 47: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	83, // 48: healthledger.v1.AuditLogResponse.faults:type_name -> healthledger.v1.LogFault
+	84, // 49: healthledger.v1.BeginErasureRequest.order:type_name -> healthledger.v1.ErasureOrdered
+	85, // 50: healthledger.v1.ResealResponse.resealed:type_name -> healthledger.v1.Resealed
+	84, // 51: healthledger.v1.ReadErasuresResponse.erasures:type_name -> healthledger.v1.ErasureOrdered
+	77, // 52: healthledger.v1.ReadRetentionResponse.retention:type_name -> healthledger.v1.RetentionSet
+	21, // 53: healthledger.v1.ReadRetentionResponse.expired:type_name -> healthledger.v1.ExpiredDraft
+	1,  // 54: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
+	3,  // 55: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
+	5,  // 56: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
+	8,  // 57: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
+	14, // 58: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
+	24, // 59: healthledger.v1.ProjectorService.ReadDecisions:input_type -> healthledger.v1.ReadDecisionsRequest
+	16, // 60: healthledger.v1.ProjectorService.Rekey:input_type -> healthledger.v1.RekeyRequest
+	26, // 61: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
+	28, // 62: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
+	30, // 63: healthledger.v1.ProjectorService.AuditLog:input_type -> healthledger.v1.AuditLogRequest
+	32, // 64: healthledger.v1.ProjectorService.CosignCheckpoint:input_type -> healthledger.v1.CosignCheckpointRequest
+	34, // 65: healthledger.v1.ProjectorService.BeginErasure:input_type -> healthledger.v1.BeginErasureRequest
+	36, // 66: healthledger.v1.ProjectorService.Reseal:input_type -> healthledger.v1.ResealRequest
+	38, // 67: healthledger.v1.ProjectorService.FinishErasure:input_type -> healthledger.v1.FinishErasureRequest
+	40, // 68: healthledger.v1.ProjectorService.ReadErasures:input_type -> healthledger.v1.ReadErasuresRequest
+	42, // 69: healthledger.v1.ProjectorService.ReadRetention:input_type -> healthledger.v1.ReadRetentionRequest
+	44, // 70: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
+	2,  // 71: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
+	4,  // 72: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
+	6,  // 73: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
+	10, // 74: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
+	23, // 75: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
+	25, // 76: healthledger.v1.ProjectorService.ReadDecisions:output_type -> healthledger.v1.ReadDecisionsResponse
+	17, // 77: healthledger.v1.ProjectorService.Rekey:output_type -> healthledger.v1.RekeyResponse
+	27, // 78: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
+	29, // 79: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
+	31, // 80: healthledger.v1.ProjectorService.AuditLog:output_type -> healthledger.v1.AuditLogResponse
+	33, // 81: healthledger.v1.ProjectorService.CosignCheckpoint:output_type -> healthledger.v1.CosignCheckpointResponse
+	35, // 82: healthledger.v1.ProjectorService.BeginErasure:output_type -> healthledger.v1.BeginErasureResponse
+	37, // 83: healthledger.v1.ProjectorService.Reseal:output_type -> healthledger.v1.ResealResponse
+	39, // 84: healthledger.v1.ProjectorService.FinishErasure:output_type -> healthledger.v1.FinishErasureResponse
+	41, // 85: healthledger.v1.ProjectorService.ReadErasures:output_type -> healthledger.v1.ReadErasuresResponse
+	43, // 86: healthledger.v1.ProjectorService.ReadRetention:output_type -> healthledger.v1.ReadRetentionResponse
+	45, // 87: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
+	71, // [71:88] is the sub-list for method output_type
+	54, // [54:71] is the sub-list for method input_type
+	54, // [54:54] is the sub-list for extension type_name
+	54, // [54:54] is the sub-list for extension extendee
+	0,  // [0:54] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_projector_proto_init() }
@@ -3390,6 +3617,8 @@ func file_healthledger_v1_projector_proto_init() {
 		(*SignDecisionRequest_EnrolDevice)(nil),
 		(*SignDecisionRequest_EraseEpochs)(nil),
 		(*SignDecisionRequest_Hide)(nil),
+		(*SignDecisionRequest_SetRetention)(nil),
+		(*SignDecisionRequest_HideExpired)(nil),
 		(*SignDecisionRequest_Rekey)(nil),
 	}
 	type x struct{}
@@ -3398,7 +3627,7 @@ func file_healthledger_v1_projector_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_projector_proto_rawDesc), len(file_healthledger_v1_projector_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   43,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,62 @@
+package serve
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// What is kept no longer is hidden at unlock and when the owner asks for it, unless there is
+// nothing, or the clock is wrong.
+func TestNothingIsHiddenForItsAgeByAWrongClock(t *testing.T) {
+	expired := &pb.ExpiredDraft{Month: 1_700_000_000_000_000, Types: []uint32{1}}
+	for name, c := range map[string]struct {
+		found *pb.ExpiredDraft
+		set   time.Duration
+		want  bool
+	}{
+		"right":   {found: expired, want: true},
+		"nothing": {},
+		"forward": {found: expired, set: 48 * time.Hour},
+		"back":    {found: expired, set: -48 * time.Hour},
+	} {
+		f := newFront(t)
+		f.projector.retention = &pb.ReadRetentionResponse{
+			Retention: []*pb.RetentionSet{{Months: 12}, {Type: 1}}, Expired: c.found, Doubted: time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC).UnixMicro(),
+		}
+		f.steps = newSteps(systemClock{}, func() time.Time { return time.Now() })
+		f.steps.startWall = f.steps.startWall.Add(-c.set)
+		f.unlock(t)
+		drafts := []*pb.SignDecisionRequest{}
+		if c.want {
+			drafts = append(drafts, <-f.projector.signed) // nobody has asked
+		}
+		_, err := f.owner.Owner().Erase(t.Context(), &pb.EraseRequest{ByPolicy: true})
+		if refused := connect.CodeOf(err) == connect.CodeFailedPrecondition; c.set != 0 && !refused || c.found == nil && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if c.want {
+			drafts = append(drafts, <-f.projector.signed)
+		}
+		for _, draft := range drafts {
+			if !proto.Equal(draft.GetHideExpired(), expired) {
+				t.Errorf("%s: asked to be signed: %v", name, draft)
+			}
+		}
+		if n := len(f.projector.signed); n > 0 {
+			t.Errorf("%s: %d more were to be signed", name, n)
+		}
+		status := f.status(t)
+		if len(status.GetRetention()) != 2 || !strings.Contains(strings.Join(status.GetWarnings(), " "), "as of 2026-05-01") {
+			t.Errorf("%s: %v", name, status)
+		}
+	}
+}
+
+var errUnsigned = errors.New("not signed")
