@@ -11,6 +11,8 @@
 // the view. A sample that is still there is never erased. What is erased is everything that
 // the deletions name, whatever had become of it, and what of the view's past would come back
 // without it: other versions of the same object, and what was not stored because it was there.
+// Only a member that was recognised by its content is not erased for its own UUID alone: it is
+// the sample that was there before.
 //
 // In its place a sample leaves a ghost: its index in the request, and its UUID if it brought
 // one. A ghost of a sample that was stored tells readers that it is gone. Its time is the

@@ -27,7 +27,7 @@ func (r *Rewriter) members(w *walker, c *pb.SampleColumns, whole *verdict) ([]*p
 		row, err := w.member(c, m)
 		if err == nil && m.GetGhost() == nil {
 			all[i].row = row
-			all[i].verdict, err = r.judge(row)
+			all[i].verdict, err = r.judgeMember(row)
 		}
 		if err != nil {
 			return nil, false, err
@@ -52,6 +52,27 @@ func (r *Rewriter) members(w *walker, c *pb.SampleColumns, whole *verdict) ([]*p
 		changed = changed || all[i].erased > 0
 	}
 	return out, changed, nil
+}
+
+// judgeMember is judge for a member. One that was recognised by its content is the sample that was
+// there already: nothing is known by a UUID of its own, and it stays while that sample does.
+func (r *Rewriter) judgeMember(row *view.Row) (verdict, error) {
+	v, err := r.judge(row)
+	if err != nil || v.erased != 1 || !row.ByContent || r.chosen.byTime(row) {
+		return v, err
+	}
+	if _, gone := r.gone[idOf(row)]; gone {
+		return v, nil
+	}
+	if _, versioned := r.fates.Identity(row); versioned {
+		return v, nil
+	}
+	if row.HasUUID {
+		if known, err := r.fates.KnowsUUID(row); known || err != nil {
+			return v, err
+		}
+	}
+	return verdict{}, nil
 }
 
 // remaining returns what remains of a member.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 
 	"healthledger/authz"
@@ -208,5 +209,29 @@ func TestNothingIsErasedThatIsStillThere(t *testing.T) {
 	_, _, err := rewritten(t, &pb.DeletedSamples{Type: code("heartRate")}, false, saved(t, sample(1, nil)))
 	if !errors.Is(err, erase.ErrThere) {
 		t.Error(err)
+	}
+}
+
+// A member that was recognised by its content stays what it is, the sample that was there before,
+// when something is to be erased by the UUID that it brought.
+func TestAMemberRecognisedByItsContentStays(t *testing.T) {
+	brought, other := "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
+	again := workout(10)
+	again.Members[0].Uuid = brought
+	imported := saved(t, again)
+	imported.GetSamplesSaved().ByContent = true
+	deletion := &pb.DeletedSamples{Type: code("heartRate")}
+	for _, id := range []string{brought, other} {
+		parsed := uuid.MustParse(id)
+		deletion.Uuids = append(deletion.Uuids, parsed[:])
+	}
+	was, is, err := rewritten(t, deletion, true, saved(t, sample(11, nil)), imported, saved(t, sample(20, func(s *pb.Sample) { s.Uuid = other })))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]int{"needle11text": 2, "needle20text": 0} {
+		if n := bytes.Count(is, []byte(text)); n != want || bytes.Count(was, []byte(text)) == 0 {
+			t.Errorf("%q is there %d times, want %d", text, n, want)
+		}
 	}
 }

@@ -97,15 +97,17 @@ func (s *selection) byUUID(app uint64, typeCode uint32) bool {
 	return slices.ContainsFunc(s.named, func(w whose) bool { return w.holds(app, typeCode) })
 }
 
+// byTime says whether a row is named for when it was, or with all of its type.
+func (s *selection) byTime(row *view.Row) bool {
+	return concern(s.whole, row.App, row.Type) || slices.ContainsFunc(s.timed, func(d *pb.DeletedSamples) bool {
+		return whoseOf(d).holds(row.App, row.Type) && view.Names(d, row.Start, row.End)
+	})
+}
+
 // holds says whether a row is named.
 func (s *selection) holds(row *view.Row) bool {
-	if concern(s.whole, row.App, row.Type) {
+	if s.byTime(row) {
 		return true
-	}
-	for _, d := range s.timed {
-		if whoseOf(d).holds(row.App, row.Type) && view.Names(d, row.Start, row.End) {
-			return true
-		}
 	}
 	if !s.byUUID(row.App, row.Type) {
 		return false

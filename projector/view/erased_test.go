@@ -105,6 +105,7 @@ type house struct {
 	t       testing.TB
 	state   *authz.State
 	log     []view.Logged
+	sent    []view.Logged // the log as if nothing was erased: what comes again comes as it was
 	last    uint64
 	lasts   map[uint64]uint64 // of erasures
 	view    *view.View
@@ -163,12 +164,12 @@ func (h *house) read(r *rapid.T) {
 // extend adds segments, one by one, and has readers read in between.
 func (h *house) extend(r *rapid.T, segments int) {
 	for range segments {
-		next := view.ExtendLog(r, h.log, h.last, 1)
-		added := next[len(h.log):]
+		next := view.ExtendLog(r, h.sent, h.last, 1)
+		added := next[len(h.sent):]
 		for _, l := range added {
 			outlast(l.Body)
 		}
-		h.log, h.last = next, next[len(next)-1].Sequence
+		h.log, h.sent, h.last = append(h.log, added...), next, next[len(next)-1].Sequence
 		apply(h.t, h.view, added, h.last, func() bool { return false })
 		if rapid.Bool().Draw(r, "read") {
 			h.read(r)
@@ -198,14 +199,14 @@ func drawExpired(r *rapid.T) (all []*pb.DeletedSamples) {
 
 // hide deletes for the owner and returns what, and where.
 func (h *house) hide(r *rapid.T, number byte) ([]*pb.DeletedSamples, uint64) {
-	deletions := view.DrawDeletions(r, h.log)
+	deletions := view.DrawDeletions(r, h.sent)
 	if rapid.IntRange(0, 2).Draw(r, "for its end") == 0 {
 		deletions = drawExpired(r)
 	}
 	id := view.OwnerRequest(1000 + int(number))
 	h.last += uint64(rapid.IntRange(1, 9).Draw(r, "hidden after"))
 	l := view.Logged{Sequence: h.last, Body: &pb.Event{Body: &pb.Event_SamplesDeleted{SamplesDeleted: &pb.SamplesDeleted{RequestId: id[:], Deletions: deletions}}}}
-	h.log = append(h.log, l)
+	h.log, h.sent = append(h.log, l), append(h.sent, l)
 	apply(h.t, h.view, []view.Logged{l}, h.last, func() bool { return false })
 	return deletions, h.last
 }

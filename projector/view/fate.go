@@ -207,6 +207,20 @@ func (f *Fates) Object(r *Row) string {
 // GoesByName says whether the name of the type's objects is one of their own, not their UUID.
 func GoesByName(t *catalog.Type) bool { return t.PerObject && isNamed(t) }
 
+// KnowsUUID says whether the UUID that a row brought is that of an object that was stored, be it
+// gone or erased since.
+func (f *Fates) KnowsUUID(r *Row) (bool, error) {
+	id := (&origin{source: r.Source}).ownUUID(r.UUID)
+	_, err := f.snapshot.get(appendObjectKey(nil, familyUUID, r.App, &id))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look up rows of the log: %w", f.snapshot.view.damage(err))
+	}
+	return true, nil
+}
+
 // Identity returns what a row shares with others of the same app and type of which each
 // takes the place of the one before; false: nothing replaces it.
 func (f *Fates) Identity(r *Row) (hash [sha256.Size]byte, ok bool) {
