@@ -44,6 +44,9 @@ type audit struct {
 
 	next, opened uint64
 	faults       []*pb.LogFault
+
+	// unsealer stays where it is in what an erasure has left, nil: at the beginning or the end.
+	unsealer *unsealer
 }
 
 // AuditLog goes on with the audit of the log. Errors: STORE_LOCKED, FAILED_PRECONDITION where
@@ -56,6 +59,7 @@ func (s *service) AuditLog(ctx context.Context, req *pb.AuditLogRequest) (*pb.Au
 	open.auditing.Lock()
 	defer open.auditing.Unlock()
 	if req.GetFrom() == 1 {
+		open.audit.end()
 		open.audit = &audit{
 			store: s.store, state: authz.NewState(verifier{s.config.GetFirstOwnerKey(), s.store}, true),
 			details: map[uint64][]byte{}, chained: true, next: 1,
@@ -77,27 +81,38 @@ func (s *service) AuditLog(ctx context.Context, req *pb.AuditLogRequest) (*pb.Au
 // step opens segments for about as long as auditStep. What the log does not have is left out:
 // the daemon says so.
 func (a *audit) step(ctx context.Context, o *openStore, to uint64) (err error) {
-	opener := o.keys.Opener(o.store, o.directory)
-	defer opener.Destroy()
-	u := o.unsealer(opener)
-	u.begin(ctx)
-	defer u.end()
-	a.next, err = u.reader.Step(ctx, auditStep, a.next, to, func(e log.Entry) { a.segment(u, e) }, func(uint64, uint64) {})
+	if a.unsealer == nil {
+		a.unsealer = o.unsealer(o.keys.Opener(o.store, o.directory))
+		a.unsealer.begin(o.ctx)
+	}
+	a.next, err = a.unsealer.reader.Step(ctx, auditStep, a.next, to, a.segment, func(uint64, uint64) {})
+	if a.next > to {
+		a.end()
+	}
 	return err
 }
 
+// end destroys the keys that it has; a nil audit has none.
+func (a *audit) end() {
+	if a != nil && a.unsealer != nil {
+		a.unsealer.end()
+		a.unsealer.opener.Destroy()
+		a.unsealer = nil
+	}
+}
+
 // segment opens a segment, or what an erasure has left of it.
-func (a *audit) segment(u *unsealer, e log.Entry) {
+func (a *audit) segment(e log.Entry) {
 	segment, err := seal.ParseSegment(e.Payload)
 	if err != nil {
 		return // the daemon says so
 	}
-	blocks, err := u.blocks(segment, e.Sequence)
+	blocks, err := a.unsealer.blocks(segment, e.Sequence)
 	switch {
 	case errors.Is(err, log.ErrNoWrap):
 		return // missing rightly or not, which the daemon knows
-	case u.ctx.Err() != nil:
-		return // nobody waits for it
+	case a.unsealer.ctx.Err() != nil:
+		return // the store is being closed
 	case errors.Is(err, log.ErrBodyMalformed):
 		a.fault(faultDamaged, e.Sequence, "what is sealed in it is malformed")
 		return

@@ -221,6 +221,9 @@ func (o *openStore) close() error {
 	o.stop()
 	o.done.Wait()
 	o.building <- struct{}{} // for good
+	o.auditing.Lock()
+	o.audit.end()
+	o.auditing.Unlock()
 	err := errors.Join(o.closePasts(), o.live.close())
 	if damage(err) {
 		// The next unlock rebuilds it.
