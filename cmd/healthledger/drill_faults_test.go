@@ -55,7 +55,7 @@ func TestWhateverADaemonHasAnsweredSurvivesItsDeath(t *testing.T) {
 }
 
 func TestWhateverADaemonHasAnsweredSurvivesAPowerCut(t *testing.T) {
-	v := newVolume(t)
+	v := newVolume(t, unforgiving)
 	d := newDrill(t, v.path+"/data")
 	for range rounds(1, 200) {
 		d.during(func(r *running) {
@@ -109,7 +109,7 @@ func stopped(pid string) bool {
 }
 
 func TestADaemonGoesOnWhenAFullDiskIsFreed(t *testing.T) {
-	v := newVolume(t)
+	v := newVolume(t, unforgiving)
 	d := newDrill(t, v.path+"/data")
 	for range rounds(1, 100) {
 		// Within what nobody may use, of which the last bytes are gone now and then, or

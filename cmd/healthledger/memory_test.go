@@ -207,19 +207,9 @@ func (k *keyholder) expand(key []byte, info string) []byte {
 	return out
 }
 
-// found says which secrets stand in the memory of a process, and where. Half a key is
-// a find: both ends of each are looked for, at every byte.
+// found says which secrets stand in the memory of a process, and where.
 func found(t *testing.T, pid int, wanted secrets) map[string][]string {
 	t.Helper()
-	const piece, window = 16, 1 << 20
-	ends := map[[piece]byte]string{}
-	var candidate [1 << 16]bool
-	for name, secret := range wanted {
-		for _, end := range [][]byte{secret[:piece], secret[len(secret)-piece:]} {
-			ends[[piece]byte(end)] = name
-			candidate[binary.LittleEndian.Uint16(end)] = true
-		}
-	}
 	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
 	if err != nil {
 		t.Skip("this system does not show the memory of a process that forbids it; root may see it: ", err)
@@ -229,52 +219,21 @@ func found(t *testing.T, pid int, wanted secrets) map[string][]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	where, total := map[string][]string{}, 0
-	buf, zeros := make([]byte, window+piece-1), make([]byte, 4096)
+	s := newSearch(wanted)
 	for line := range strings.Lines(string(maps)) {
 		var from, to uint64
 		fields := strings.Fields(line)
 		if _, err := fmt.Sscanf(fields[0], "%x-%x", &from, &to); err != nil {
 			t.Fatal(err)
 		}
-		if !strings.HasPrefix(fields[1], "rw") || strings.Contains(line, "[vvar") {
-			continue
-		}
-		for at := from; at < to; at += window {
-			n, _ := memory.ReadAt(buf[:min(window+piece-1, to-at)], int64(at))
-			b := buf[:n]
-			for page := 0; page < min(n, window); page += len(zeros) {
-				part := b[page:min(page+len(zeros)+piece-1, n)]
-				if bytes.HasPrefix(part, zeros) {
-					continue // no key starts with so many zeros
-				}
-				total += len(part)
-				for _, i := range candidates(part, piece, &candidate) {
-					if name, ok := ends[[piece]byte(part[i:i+piece])]; ok {
-						where[name] = append(where[name], fmt.Sprintf("%x in %s", at+uint64(page+i), strings.Join(fields, " ")))
-					}
-				}
-			}
+		if strings.HasPrefix(fields[1], "rw") && !strings.Contains(line, "[vvar") {
+			s.in(memory, int64(from), int64(to), strings.Join(fields, " "))
 		}
 	}
-	if total < 1<<20 {
-		t.Fatalf("only %d bytes of process %d could be read", total, pid)
+	if s.total < 1<<20 {
+		t.Fatalf("only %d bytes of process %d could be read", s.total, pid)
 	}
-	return where
-}
-
-// candidates returns where in b pieces begin whose first two bytes are wanted. It looks at
-// every byte of a process, with the race detector that takes ten times as long.
-//
-//go:norace
-func candidates(b []byte, piece int, wanted *[1 << 16]bool) []int {
-	var at []int
-	for i := 0; i+piece <= len(b); i++ {
-		if wanted[uint16(b[i])|uint16(b[i+1])<<8] {
-			at = append(at, i)
-		}
-	}
-	return at
+	return s.where
 }
 
 func wantNothing(t *testing.T, when string, pid int, unwanted secrets) {

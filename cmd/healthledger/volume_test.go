@@ -11,27 +11,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A volume is a filesystem of its own, in a file, that can lose its power or fill up.
-//
-// It is ext4 without what makes programs pass that forget to sync: nothing is written
-// because time has passed, or because a file was renamed over another, and a file's length
-// may reach the disk before its content.
+// A volume is a filesystem of its own, in a file, that can lose its power or fill up: ext4.
 type volume struct {
 	t     *testing.T
 	image string
-	// Path is where it is mounted.
-	path string
+	// Path is where it is mounted, and how.
+	path, options string
 }
 
 // More than the daemon's reserve; the file has holes.
 const volumeSize = 512 << 20
 
+// unforgiving mounts without what makes programs pass that forget to sync: nothing is written
+// because time has passed, or because a file was renamed over another, and a file's length may
+// reach the disk before its content.
+const unforgiving = "loop,noauto_da_alloc,commit=300,data=writeback"
+
 // newVolume makes a volume that is gone after the test; where that needs more rights than
 // the test has, or a device that the machine lacks, the test is skipped.
-func newVolume(t *testing.T) *volume {
+func newVolume(t *testing.T, options string) *volume {
 	t.Helper()
 	work := t.TempDir()
-	v := &volume{t: t, image: filepath.Join(work, "image"), path: filepath.Join(work, "disk")}
+	v := &volume{t: t, image: filepath.Join(work, "image"), path: filepath.Join(work, "disk"), options: options}
 	if os.Geteuid() != 0 {
 		t.Skip("only root can mount a volume")
 	}
@@ -60,7 +61,7 @@ func newVolume(t *testing.T) *volume {
 }
 
 func (v *volume) mount() ([]byte, error) {
-	return exec.Command("mount", "-o", "loop,noauto_da_alloc,commit=300,data=writeback", v.image, v.path).CombinedOutput()
+	return exec.Command("mount", "-o", v.options, v.image, v.path).CombinedOutput()
 }
 
 // cut takes away the power: the volume is then as its disk was when cut was called. Nobody
