@@ -30,7 +30,7 @@ func TestNothingIsHiddenForItsAgeByAWrongClock(t *testing.T) {
 		f.projector.retention = &pb.ReadRetentionResponse{
 			Retention: []*pb.RetentionSet{{Months: 12}, {Type: 1}}, Expired: c.found, Doubted: time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC).UnixMicro(),
 		}
-		f.steps = newSteps(systemClock{}, func() time.Time { return time.Now() })
+		f.steps = newSteps(systemClock{}, time.Now)
 		f.steps.startWall = f.steps.startWall.Add(-c.set)
 		f.unlock(t)
 		drafts := []*pb.SignDecisionRequest{}
@@ -55,6 +55,9 @@ func TestNothingIsHiddenForItsAgeByAWrongClock(t *testing.T) {
 		status := f.status(t)
 		if len(status.GetRetention()) != 2 || !strings.Contains(strings.Join(status.GetWarnings(), " "), "as of 2026-05-01") {
 			t.Errorf("%s: %v", name, status)
+		}
+		if told := strings.Contains(strings.Join(status.GetWarnings(), " "), "nothing is erased for its age"); told != (c.set != 0) {
+			t.Errorf("%s: %q", name, status.GetWarnings())
 		}
 	}
 }

@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -38,7 +39,11 @@ func (s *ownerService) Status(ctx context.Context, _ *pb.StatusRequest) (*pb.Sta
 	}
 	k.tellLog(ctx, resp)
 	s.daemon.tellDisk(resp)
-	resp.Warnings = append(resp.Warnings, s.daemon.steps.warnings(resp.GetLastWrite().AsTime())...)
+	clock := s.daemon.steps.warnings(resp.GetLastWrite().AsTime())
+	if len(clock) > 0 && slices.ContainsFunc(resp.GetRetention(), func(r *pb.Retention) bool { return r.GetMonths() > 0 }) {
+		clock = append(clock, "while the clock is in doubt nothing is erased for its age: start the daemon again when it is right")
+	}
+	resp.Warnings = append(resp.Warnings, clock...)
 	resp.Warnings = append(resp.Warnings, memoryWarnings()...)
 	return resp, nil
 }
