@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -36,22 +37,30 @@ func main() {
 	fmt.Printf("fuzz: %d targets, %s each\n", len(targets), *long)
 }
 
-// list finds the targets.
+var declared = regexp.MustCompile(`(?m)^func (Fuzz\w*)\(`)
+
+// list finds the targets in the sources: to ask the tests they would have to be built once more,
+// without what fuzzing needs.
 func list(patterns []string) ([]target, error) {
-	out, err := exec.Command("go", append([]string{"list"}, patterns...)...).Output()
+	const files = `{{$p := .}}{{range .TestGoFiles}}{{$p.ImportPath}} {{$p.Dir}}/{{.}}
+{{end}}{{range .XTestGoFiles}}{{$p.ImportPath}} {{$p.Dir}}/{{.}}
+{{end}}`
+	out, err := exec.Command("go", append([]string{"list", "-f", files}, patterns...)...).Output()
 	if err != nil {
 		return nil, fmt.Errorf("go list: %w", err)
 	}
 	var targets []target
-	for _, pkg := range strings.Fields(string(out)) {
-		names, err := exec.Command("go", "test", "-list", "^Fuzz", pkg).CombinedOutput()
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w\n%s", pkg, err, names)
+	for line := range strings.Lines(string(out)) {
+		pkg, file, found := strings.Cut(strings.TrimSpace(line), " ")
+		if !found {
+			continue
 		}
-		for _, name := range strings.Fields(string(names)) {
-			if strings.HasPrefix(name, "Fuzz") {
-				targets = append(targets, target{pkg, name})
-			}
+		source, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range declared.FindAllSubmatch(source, -1) {
+			targets = append(targets, target{pkg, string(name[1])})
 		}
 	}
 	return targets, nil
