@@ -9,7 +9,10 @@ import (
 	"path/filepath"
 	"testing"
 
+	"healthledger/ledger/backup"
 	"healthledger/ledger/log"
+	"healthledger/ledger/tree"
+	pb "healthledger/proto/healthledger/v1"
 )
 
 // pieces are what a backup has of a store.
@@ -106,6 +109,115 @@ func TestRestorationThatBrokeOffIsBegunAgain(t *testing.T) {
 	h.save(9)
 	h.sound()
 	other.save(1)
+}
+
+// backedUp is a backup of a store as it is now.
+func (h *home) backedUp() (*backup.Keys, [][]byte) {
+	h.t.Helper()
+	_, payloads := h.pieces()
+	keys, err := backup.CopyKeys(h.live().directory, h.id, func() ([]byte, error) {
+		resp, err := h.live().Checkpoint()
+		return []byte(resp.GetCheckpoint()), err
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return keys, payloads
+}
+
+// A log and a key directory, of which one is from before the store got other keys and the other
+// from after that, make no store; keys that were made just before do, since the new ones are staged.
+func TestBackupsFromBeforeAndAfterNewKeysAreNotMixed(t *testing.T) {
+	h := newHome(t)
+	h.save(1)
+	keysBefore, before := h.backedUp()
+	r := h.rekeying()
+	r.stage(1 << 20)
+	if err := h.live().directory.StageKeyring(r.decision.GetKeyring()); err != nil { // as Decide does
+		t.Fatal(err)
+	}
+	keysStaged, _ := h.backedUp()
+	if _, err := h.live().Decide(t.Context(), r.decision); err != nil {
+		t.Fatal(err)
+	}
+	r.decided()
+	keysAfter, after := h.backedUp() // nothing was sealed since
+	h.save(2)
+	_, later := h.backedUp()
+	for what, c := range map[string]struct {
+		keys     *backup.Keys
+		payloads [][]byte
+		want     error
+	}{
+		"before":                     {keysBefore, before, nil},
+		"after":                      {keysAfter, after, nil},
+		"staged":                     {keysStaged, after, nil},
+		"log after, keys before":     {keysBefore, after, backup.ErrKeysTooOld},
+		"log later, keys before":     {keysBefore, later, backup.ErrKeysTooOld},
+		"log later, keys staged":     {keysStaged, later, backup.ErrKeysTooOld},
+		"log before, keys after":     {keysAfter, before, backup.ErrTooOld},
+		"half the log, keys of then": {keysBefore, before[:len(before)-1], backup.ErrTooOld},
+	} {
+		check, err := backup.NewCheck(c.keys, nil)
+		for i := 0; err == nil && i < len(c.payloads); i++ {
+			err = check.Segment(uint64(i)+1, c.payloads[i])
+		}
+		if err == nil {
+			err = check.Finish()
+		}
+		if !errors.Is(err, c.want) || (c.want == nil) != (err == nil) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	// What was staged is put into use by the owner's decisions.
+	decisions, there := h.decisions(), newHouse(t)
+	files := map[string][]byte{}
+	for _, f := range keysStaged.Files {
+		files[f.Name] = f.Content
+	}
+	size, root := uint64(len(after)), rootOf(after)
+	if err := h.restore(there, files, after).Finish(t.Context(), size, root[:]); err != nil {
+		t.Fatal(err)
+	}
+	h.house = there
+	if err := h.live().Adopt(decisions); err != nil {
+		t.Fatal(err)
+	}
+	h.decide(h.author.EnrolDevice(1, there.ledger.Device()))
+	h.save(3)
+	h.sound()
+	if h.live().Keyring().Hash() != r.keyring.Hash() {
+		t.Error("the staged keys are not in use")
+	}
+}
+
+// With a key directory from before a change of the passphrase the old one opens nothing.
+func TestAKeyringFromBeforeTheLogIsNotAdopted(t *testing.T) {
+	h := newHome(t)
+	h.decide(h.author.SetPolicy(1, &pb.PolicySet{Plausibility: pb.Plausibility_PLAUSIBILITY_WARN})) // begins the epoch of the decision
+	keys, _ := h.pieces()
+	h.decide(h.rekeyed("another passphrase"), nil)
+	_, payloads := h.pieces()
+	decisions, there := h.decisions(), newHouse(t)
+	root := rootOf(payloads)
+	if err := h.restore(there, keys, payloads).Finish(t.Context(), uint64(len(payloads)), root[:]); err != nil {
+		t.Fatal(err)
+	}
+	h.house = there
+	if err := h.live().Adopt(decisions); !errors.Is(err, ErrOldKeyring) {
+		t.Error(err)
+	}
+	if h.live().Knows() {
+		t.Error("the store takes writes")
+	}
+}
+
+func rootOf(payloads [][]byte) tree.Hash {
+	var all tree.Tree
+	for _, p := range payloads {
+		all.Append(tree.Leaf(p))
+	}
+	return all.Root()
 }
 
 // What no restoration has left is not touched.

@@ -1,9 +1,11 @@
 package backup
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 
 	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
@@ -133,15 +135,31 @@ func (c *Check) Checkpoint(signed []byte) error {
 	return nil
 }
 
-// Finish checks that the log is not too old. Error: ErrTooOld.
+// Finish checks that neither the log nor the keys are too old. Errors: ErrTooOld, ErrKeysTooOld.
 func (c *Check) Finish() error {
 	if !c.reached {
 		return fmt.Errorf("%w: it ends with segment %d, its keys were made at segment %d", ErrTooOld, c.tree.Size(), c.keys.Size)
+	}
+	if !c.owned() {
+		return fmt.Errorf("%w: they were made at segment %d, and the store was given other keys since", ErrKeysTooOld, c.keys.Size)
 	}
 	if c.against == nil || c.compared {
 		return nil
 	}
 	return fmt.Errorf("%w: it ends with segment %d, the checkpoint that was kept is of %d", ErrTooOld, c.tree.Size(), c.against.Size)
+}
+
+// owned tells whether the key directory has the keys to which the log's decisions lead, in use or
+// staged.
+func (c *Check) owned() bool {
+	for _, f := range c.keys.Files {
+		if strings.HasPrefix(f.Name, "keyring") {
+			if k, err := seal.ParseKeyring(f.Content); err == nil && bytes.Equal(k.OwnerKey(), c.device.Owner) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Size returns how many segments there were, and Root their root.
