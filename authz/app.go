@@ -49,6 +49,13 @@ type App struct {
 	asked map[uint32]bool
 }
 
+// clone returns a copy that may be changed.
+func (a *App) clone() *App {
+	b := *a
+	b.shares, b.reads, b.asked, b.objects = maps.Clone(a.shares), maps.Clone(a.reads), maps.Clone(a.asked), maps.Clone(a.objects)
+	return &b
+}
+
 // BundleID is empty where the details cannot be opened.
 func (a *App) BundleID() string { return a.Manifest.GetBundleId() }
 

@@ -17,7 +17,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -65,6 +64,7 @@ type State struct {
 	// In order, and what stands for each epoch of class health that was erased.
 	erasures  []*Erasure
 	erased    map[uint64]*pb.ErasedEpoch
+	losses    []*Loss
 	retention retention // only with details
 }
 
@@ -87,6 +87,11 @@ func (s *State) Decide(d *pb.SignedDecision, detail []byte) error {
 	if err != nil {
 		return err
 	}
+	return s.apply(d, decision, parsed, false)
+}
+
+// apply applies a decision that was verified, whose detail may be lost.
+func (s *State) apply(d *pb.SignedDecision, decision *pb.Decision, parsed *pb.DecisionDetail, lost bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	touched, err := s.follow(decision, parsed)
@@ -110,7 +115,11 @@ func (s *State) Decide(d *pb.SignedDecision, detail []byte) error {
 	s.prefer(parsed)
 	s.erase(d, decision, parsed)
 	s.retain(decision, parsed)
+	s.lose(d, decision)
 	s.disclose(decision, parsed, touched)
+	if lost {
+		s.doubt(decision)
+	}
 	sum := sha256.Sum256(d.GetDecision())
 	s.number, s.head = decision.GetNumber(), sum[:]
 	return nil
@@ -183,10 +192,7 @@ func (s *State) follow(d *pb.Decision, detail *pb.DecisionDetail) (*App, error) 
 	if d.GetAppUpdated() != nil && detail.GetNumber() != 0 && detail.GetAppDescribed() == nil {
 		return nil, fmt.Errorf("%w: decision %d updates an app without its manifest", ErrForged, d.GetNumber())
 	}
-	if err := s.checkErasure(d, detail); err != nil {
-		return nil, err
-	}
-	if err := s.checkRetention(d, detail); err != nil {
+	if err := errors.Join(s.checkErasure(d, detail), s.checkLoss(d, detail), s.checkRetention(d, detail)); err != nil {
 		return nil, err
 	}
 	switch body := detail.GetBody().(type) {
@@ -311,9 +317,7 @@ func (s *State) standing(d *pb.Decision, number uint64) (*App, error) {
 	if !ok || a.Removed {
 		return nil, fmt.Errorf("%w: decision %d speaks of app %d, which is not there", ErrForged, d.GetNumber(), number)
 	}
-	b := *a
-	b.shares, b.reads, b.asked, b.objects = maps.Clone(a.shares), maps.Clone(a.reads), maps.Clone(a.asked), maps.Clone(a.objects)
-	return &b, nil
+	return a.clone(), nil
 }
 
 func setShares(d *pb.Decision, a *App, grants []*pb.ShareGrant) error {
@@ -375,14 +379,6 @@ func (s *State) Plausibility() pb.Plausibility {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.policy
-}
-
-// Keyring returns the SHA-256 of the keyring that the owner last decided on, nil while it is
-// the one that the store began with.
-func (s *State) Keyring() []byte {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.keyring
 }
 
 // Head returns the number and the hash of the last decision.

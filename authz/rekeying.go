@@ -22,6 +22,14 @@ func (s *State) Rekeyings() []Rekeying {
 	return s.rekeyings[:len(s.rekeyings):len(s.rekeyings)]
 }
 
+// Keyring returns the SHA-256 of the keyring that the owner last decided on, nil while it is
+// the one that the store began with.
+func (s *State) Keyring() []byte {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.keyring
+}
+
 // successor returns who verifies the decision after this one. It needs mu.
 func (s *State) successor(d *pb.Decision) (Verifier, error) {
 	rekeyed := d.GetStoreRekeyed()

@@ -19,6 +19,8 @@ const maxMonths = 1200
 type retention struct {
 	// By type; 0 stands for all types that are not in it. It is replaced, never changed.
 	months map[uint32]uint32
+	// doubted: a decision about it may be lost.
+	doubted bool
 	// set is the number of the last decision about it.
 	set uint64
 	// hidden is the number of the last decision that has deleted by it, and month what that
@@ -96,6 +98,9 @@ func (s *State) checkRetention(d *pb.Decision, detail *pb.DecisionDetail) error 
 	month := deleted.GetByPolicy()
 	if month != Month(month) || month > d.GetTime() || len(deleted.GetDeletions()) == 0 {
 		return fmt.Errorf("%w: decision %d deletes for no month that has begun", ErrForged, d.GetNumber())
+	}
+	if s.retention.doubted {
+		return nil // nobody knows what it was decided by
 	}
 	for _, one := range deleted.GetDeletions() {
 		before, expires := s.retention.expiry(month, one.GetType())

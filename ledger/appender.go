@@ -178,6 +178,13 @@ func (a *appender) rebase(at head) {
 	a.at = at
 }
 
+// reopen goes on behind a place, with a log that could not be written.
+func (a *appender) reopen(at head) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.at, a.failed, a.unresolved = at, nil, nil
+}
+
 func (a *appender) run() {
 	defer close(a.done)
 	for range a.wake {

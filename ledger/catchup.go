@@ -26,7 +26,33 @@ func (s *Store) catchUp(ctx context.Context, known head) (head, error) {
 	if s.decisions, err = openDecisions(filepath.Join(s.path, "decisions")); err != nil {
 		return head{}, err
 	}
-	cached, at := s.decisions.list, known
+	cached := s.decisions.list
+	s.state = s.replayDecisions()
+	if err := s.takeLosses(); err != nil {
+		return head{}, err
+	}
+	at, err := s.tryCatchUp(ctx, known)
+	if isDamage(err) {
+		// The owner may have gone on with it, by a decision that is not in the cache.
+		found, seekErr := s.seekLosses(ctx)
+		if seekErr != nil {
+			return head{}, seekErr
+		}
+		if found {
+			if err := s.decisions.Fill(cached); err != nil {
+				return head{}, err
+			}
+			s.unknown = false
+			at, err = s.tryCatchUp(ctx, known)
+		}
+	}
+	if isDamage(err) {
+		return s.salvage(ctx, known, cached, err)
+	}
+	return at, err
+}
+
+func (s *Store) tryCatchUp(ctx context.Context, at head) (head, error) {
 	last, err := s.reach(ctx, &at)
 	if err == nil {
 		if err = s.reader.Whole(ctx); errors.Is(err, log.ErrLoss) {
@@ -36,10 +62,19 @@ func (s *Store) catchUp(ctx context.Context, known head) (head, error) {
 	if err == nil {
 		err = s.readOn(ctx, &at, last)
 	}
-	if isDamage(err) {
-		return s.salvage(ctx, known, cached, err)
+	if err == nil {
+		err = s.forget()
 	}
 	return at, err
+}
+
+// forget drops what is known of the decisions where they are not known.
+func (s *Store) forget() error {
+	if !s.unknown {
+		return nil
+	}
+	s.state = s.newState()
+	return s.decisions.Reset()
 }
 
 // reach returns where the log ends, which is not before the head.
@@ -64,13 +99,20 @@ func (s *Store) readOn(ctx context.Context, at *head, last uint64) error {
 		}
 	}
 	p := &place{number: inLog, device: s.deviceAt(inLog), owner: s.ownerAt(inLog + 1), at: at}
-	p.roots.Add(&at.tree)
+	s.losses.AddRoot(&at.tree, &p.roots)
 	opener := s.devices.opener(s.id, s.directory)
 	defer opener.Destroy()
 	err := s.reader.Read(ctx, at.tree.Size()+1, last, func(e log.Entry) error {
-		at.tree.Append(tree.Leaf(e.Payload))
-		if e.Sequence == known.tree.Size() && at.tree != known.tree {
-			return fmt.Errorf("%w: the log is not the one that was acknowledged up to segment %d", seal.ErrTampered, e.Sequence)
+		if e.Sequence > at.tree.Size()+1 {
+			if err := s.pass(p, e.Sequence-1, &known.tree); err != nil {
+				return err
+			}
+		}
+		if err := s.losses.Append(&at.tree, e.Sequence, tree.Leaf(e.Payload)); err != nil {
+			return err
+		}
+		if err := s.recognise(&at.tree, &known.tree); err != nil {
+			return err
 		}
 		if s.unknown {
 			return nil
@@ -79,9 +121,12 @@ func (s *Store) readOn(ctx context.Context, at *head, last uint64) error {
 		if err := s.readPublic(opener, e, p); err != nil {
 			return fmt.Errorf("segment %d: %w", e.Sequence, err)
 		}
-		p.roots.Add(&at.tree)
+		s.losses.AddRoot(&at.tree, &p.roots)
 		return nil
 	})
+	if err == nil && at.tree.Size() < last {
+		err = s.pass(p, last, &known.tree)
+	}
 	if errors.Is(err, log.ErrLoss) {
 		return fmt.Errorf("%w: %w", ErrDataLoss, err)
 	}
@@ -89,8 +134,7 @@ func (s *Store) readOn(ctx context.Context, at *head, last uint64) error {
 		return err
 	}
 	if s.unknown {
-		s.state = s.newState()
-		return s.decisions.Reset()
+		return nil
 	}
 	number, hash := s.state.Head()
 	switch {
@@ -103,6 +147,33 @@ func (s *Store) readOn(ctx context.Context, at *head, last uint64) error {
 	return nil
 }
 
+// pass takes note of segments that are gone, up to one.
+func (s *Store) pass(p *place, to uint64, known *tree.Tree) error {
+	p.passed = true
+	for p.at.tree.Size() < to {
+		if err := s.losses.Pass(&p.at.tree, p.at.tree.Size()+1); err != nil {
+			return err
+		}
+		if err := s.recognise(&p.at.tree, known); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recognise compares a tree with the one that is known, where it is as large. Where nobody knows
+// the root the tree is that one.
+func (s *Store) recognise(t, known *tree.Tree) error {
+	switch {
+	case t.Size() != known.Size() || *t == *known:
+		return nil
+	case s.losses.Blind(t.Size()):
+		*t = *known
+		return nil
+	}
+	return fmt.Errorf("%w: the log is not the one that was acknowledged up to segment %d", seal.ErrTampered, t.Size())
+}
+
 // place is how far a log was read: the last decision, the device that is enrolled there, and
 // the latest roots.
 type place struct {
@@ -113,6 +184,8 @@ type place struct {
 	roots  tree.Roots
 	// fresh: the head had not come so far.
 	fresh bool
+	// passed: there are lost segments before.
+	passed bool
 }
 
 // deviceAt returns the device that is enrolled after a decision of the cache.
@@ -210,7 +283,7 @@ func (s *Store) readCheckpoint(signed *pb.Checkpointed, time int64, alone bool, 
 	if err != nil {
 		return err
 	}
-	if err := c.Check(p.at.tree.Size(), &p.roots); err != nil {
+	if err := s.losses.Compare(c, p.at.tree.Size(), &p.roots); err != nil {
 		return err
 	}
 	if p.fresh {
@@ -225,6 +298,16 @@ func (s *Store) readDecision(d *pb.SignedDecision, p *place) error {
 		return errors.New("malformed decision")
 	}
 	number := decision.GetNumber()
+	if p.passed && number > p.number+1 && !s.unknown {
+		// Those before it are lost. Either the cache has them, or they are known to nobody here
+		// before the owner has unlocked.
+		if known, _ := s.state.Head(); known < number-1 {
+			s.unknown = true
+			return nil
+		}
+		p.number = number - 1
+		p.device, p.owner = s.deviceAt(p.number), s.ownerAt(number)
+	}
 	if number != p.number+1 {
 		return fmt.Errorf("%w: decision %d comes after decision %d", authz.ErrForged, number, p.number)
 	}
@@ -253,5 +336,5 @@ func (s *Store) learn(d *pb.SignedDecision) error {
 	}
 	// A cache that cannot be written only makes the next start slower.
 	_ = s.decisions.Add(d)
-	return nil
+	return s.takeLosses()
 }

@@ -116,6 +116,9 @@ func (s *Store) proved(resp *pb.ProveLogResponse, proof []tree.Hash, size uint64
 // leaves reads the leaves of the log up to size, and shows each to seen.
 func (s *Store) leaves(ctx context.Context, size uint64, seen func(sequence uint64, leaf tree.Hash)) tree.Leaves {
 	return func(fn func(tree.Hash) error) error {
+		if gone, ok := s.losses.Next(1); ok && gone.From <= size {
+			return &log.LossError{From: gone.From, To: gone.To}
+		}
 		return s.reader.Read(ctx, 1, size, func(e log.Entry) error {
 			leaf := tree.Leaf(e.Payload)
 			seen(e.Sequence, leaf)

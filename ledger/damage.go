@@ -19,10 +19,18 @@ import (
 // one that was lost.
 
 // Damage returns what was found wrong with the log when the store was opened, nil: nothing.
-func (s *Store) Damage() error { return s.damage }
+func (s *Store) Damage() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.damage
+}
 
 // Closed returns why nothing is written to the log of a store that is damaged, nil: it is.
-func (s *Store) Closed() error { return s.closed }
+func (s *Store) Closed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
 
 // isDamage tells whether an error says that the log is not what was written.
 func isDamage(err error) bool {
@@ -39,6 +47,7 @@ func (s *Store) salvage(ctx context.Context, known head, cached []*pb.SignedDeci
 			return at, err
 		}
 	}
+	s.known = known
 	s.closed = fmt.Errorf("%w: nothing is written to a log that does not end where it did", ErrDataLoss)
 	// What was read on the way is not believed.
 	if err := s.decisions.Fill(cached); err != nil {
@@ -59,12 +68,15 @@ func (s *Store) goOn(ctx context.Context, at *head) error {
 	if err != nil {
 		return err
 	}
-	if at.tree.Size() > 0 {
+	if at.tree.Size() > 0 && !s.losses.Gone(at.tree.Size()) {
 		if _, err := s.reader.Get(ctx, at.tree.Size()); err != nil {
 			return err
 		}
 	}
-	return s.readOn(ctx, at, last)
+	if err := s.readOn(ctx, at, last); err != nil {
+		return err
+	}
+	return s.forget()
 }
 
 // holds tells whether decisions, which are a chain, have the last that the head knows.
@@ -79,8 +91,20 @@ func (h head) holds(decisions []*pb.SignedDecision) bool {
 // surveyStep is how long a survey goes on before it looks whether it is still wanted.
 const surveyStep = time.Second
 
-// Survey lists what is wrong with a log, as a verification does.
-func (l *Ledger) Survey(ctx context.Context, id seal.StoreID) ([]*pb.LogFault, error) {
+// Survey is what is wrong with a log.
+type Survey struct {
+	// Faults are those that a verification lists.
+	Faults []*pb.LogFault
+	// Lost is what the owner can accept to have lost, in order, and Decisions the numbers of the
+	// decisions that are lost with it.
+	Lost      []*pb.LostSegments
+	Decisions []uint64
+	// Others are faults that are no loss of segments, nor come of one.
+	Others []*pb.LogFault
+}
+
+// Survey finds out what is wrong with a log.
+func (l *Ledger) Survey(ctx context.Context, id seal.StoreID) (*Survey, error) {
 	v, err := l.Verify(ctx, id, nil)
 	if err != nil {
 		return nil, err
@@ -94,7 +118,7 @@ func (l *Ledger) Survey(ctx context.Context, id seal.StoreID) ([]*pb.LogFault, e
 			return nil, err
 		}
 		if finished {
-			return v.Result().GetFaults(), nil
+			return v.survey(), nil
 		}
 	}
 }
@@ -104,7 +128,7 @@ func (l *Ledger) Survey(ctx context.Context, id seal.StoreID) ([]*pb.LogFault, e
 func (l *Ledger) unsure() int {
 	n := len(l.broken)
 	for _, s := range l.stores {
-		if s.damage != nil {
+		if s.Damage() != nil {
 			n++
 		}
 	}

@@ -5,7 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
 
 	"healthledger/authz"
@@ -168,6 +170,23 @@ func TestNothingIsAppendedWhereTheEndIsLost(t *testing.T) {
 	other.save(0) // it does not concern the others
 }
 
+// remake makes a stream anew. To delete one races with making the next.
+func (h *home) remake(config jetstream.StreamConfig) (stream jetstream.Stream) {
+	h.t.Helper()
+	err := h.js().DeleteStream(h.t.Context(), config.Name)
+	for try := 0; err == nil && try < 100; try++ {
+		if stream, err = h.js().CreateStream(h.t.Context(), config); err == nil {
+			return stream
+		}
+		time.Sleep(10 * time.Millisecond)
+		if try < 99 {
+			err = nil
+		}
+	}
+	h.t.Fatal(err)
+	return nil
+}
+
 // lose makes the log anew without some of its segments, as no client of it can.
 func (h *home) lose(sequences ...uint64) {
 	h.t.Helper()
@@ -185,13 +204,8 @@ func (h *home) lose(sequences ...uint64) {
 			payloads[i] = e.Payload
 		}
 	}
-	if err := h.js().DeleteStream(ctx, name); err != nil {
-		h.t.Fatal(err)
-	}
 	config.DenyDelete = false
-	if stream, err = h.js().CreateStream(ctx, config); err != nil {
-		h.t.Fatal(err)
-	}
+	stream = h.remake(config)
 	publisher := log.NewPublisher(h.conn, h.id)
 	for i, payload := range payloads {
 		if err := publisher.Publish(ctx, uint64(i)+1, payload); err != nil {
@@ -224,11 +238,11 @@ func TestLogIsWrittenBehindAHoleThatStays(t *testing.T) {
 			t.Fatalf("%d segments: %v", at, h.live().Closed())
 		}
 		h.save(int(n) + 6)
-		faults, err := h.ledger.Survey(t.Context(), h.id)
+		survey, err := h.ledger.Survey(t.Context(), h.id)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := faultsOf(&pb.VerifyLogResponse{Faults: faults}); !proto.Equal(&pb.VerifyLogResponse{Faults: got}, &pb.VerifyLogResponse{Faults: want}) {
+		if got := faultsOf(&pb.VerifyLogResponse{Faults: survey.Faults}); !proto.Equal(&pb.VerifyLogResponse{Faults: got}, &pb.VerifyLogResponse{Faults: want}) {
 			t.Error(got)
 		}
 		h.reopen(nil)

@@ -17,11 +17,16 @@ import (
 // Errors: authz.ErrForged, ErrNotEnrolled for the enrolment of another daemon,
 // ErrKeyringPending, ErrNotStaged, ErrErasurePending, and those of an append.
 func (s *Store) Decide(ctx context.Context, d *pb.NewDecision) (uint64, error) {
+	s.deciding.Lock()
+	defer s.deciding.Unlock()
+	return s.decide(ctx, d)
+}
+
+// decide is Decide under deciding.
+func (s *Store) decide(ctx context.Context, d *pb.NewDecision) (uint64, error) {
 	if err := s.room(disk.Reserved); err != nil {
 		return 0, err
 	}
-	s.deciding.Lock()
-	defer s.deciding.Unlock()
 	signed := d.GetDecision()
 	// Once more when it is sealed: a decision that was given up may have made it
 	// into the log meanwhile.
@@ -52,6 +57,12 @@ func (s *Store) Decide(ctx context.Context, d *pb.NewDecision) (uint64, error) {
 		if err := s.checkErasure(erased); err != nil {
 			return 0, err
 		}
+	}
+	if loss := decision.GetLossAccepted(); loss != nil {
+		if err := s.checkLoss(loss); err != nil {
+			return 0, err
+		}
+		class = seal.Open // whoever has no keys needs it most
 	}
 	if rekeyed := decision.GetStoreRekeyed(); rekeyed != nil {
 		if err := s.stageKeys(d.GetKeyring(), rekeyed); err != nil {

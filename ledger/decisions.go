@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 
 	"google.golang.org/protobuf/encoding/protodelim"
 
@@ -21,7 +22,16 @@ import (
 type decisionCache struct {
 	path string
 	file *os.File
+
+	mu   sync.Mutex
 	list []*pb.SignedDecision
+}
+
+// All returns the decisions. They must not be changed.
+func (c *decisionCache) All() []*pb.SignedDecision {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.list[:len(c.list):len(c.list)]
 }
 
 func openDecisions(path string) (*decisionCache, error) {
@@ -71,7 +81,9 @@ func (c *decisionCache) Add(d *pb.SignedDecision) error {
 	if _, err := protodelim.MarshalTo(c.file, d); err != nil {
 		return err
 	}
+	c.mu.Lock()
 	c.list = append(c.list, d)
+	c.mu.Unlock()
 	return c.file.Sync()
 }
 
@@ -85,7 +97,7 @@ func (c *decisionCache) Reset() error {
 	if err != nil {
 		return err
 	}
-	*c = *fresh
+	c.file, c.list = fresh.file, fresh.list
 	return nil
 }
 

@@ -79,7 +79,12 @@ func (s *Store) Foreknown() []*pb.SignedDecision {
 	for _, erasure := range s.state.Erasures() {
 		all = append(all, erasure.Signed)
 	}
-	return all
+	for _, loss := range s.state.Losses() {
+		all = append(all, loss.Signed)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append(all, s.lost...)
 }
 
 // ownerAt returns the key that the owner signed a decision with.

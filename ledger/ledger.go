@@ -151,11 +151,8 @@ func (l *Ledger) Create(ctx context.Context, req *pb.CreateStoreRequest) (*Store
 	if _, err := os.Stat(l.pinPath(id)); err == nil {
 		return nil, fmt.Errorf("create store %s: %w", id, fs.ErrExist)
 	}
-	s := &Store{
-		id: id, path: l.storePath(id), pinPath: l.pinPath(id), pin: pinOf(keyring), keyring: keyring,
-		devices: l.devices, now: l.now, room: l.room, admin: l.admin,
-		reader: log.NewReader(l.appender, id), changed: make(chan struct{}),
-	}
+	s := l.newStore(id)
+	s.pin, s.keyring = pinOf(keyring), keyring
 	if err := l.fill(ctx, s, req); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("create store %s: %w", id, err)

@@ -17,6 +17,9 @@ import (
 // listPage is how many segments a page describes at most.
 const listPage = 1000
 
+// lostClass is the class of a segment that is gone, as its owner has accepted.
+const lostClass = "lost"
+
 // ListLog describes segments from a sequence on, without opening them. An error says
 // which segment cannot be described.
 func (s *Store) ListLog(ctx context.Context, from uint64, limit uint32) (*pb.ListLogResponse, error) {
@@ -31,7 +34,14 @@ func (s *Store) ListLog(ctx context.Context, from uint64, limit uint32) (*pb.Lis
 	if from > to {
 		return resp, nil
 	}
+	lost := func(to uint64) {
+		for ; from <= to; from++ {
+			resp.Segments = append(resp.Segments, &pb.SegmentInfo{Sequence: from, Class: lostClass})
+		}
+	}
 	err := s.reader.Read(ctx, from, to, func(e log.Entry) error {
+		lost(e.Sequence - 1)
+		from = e.Sequence + 1
 		segment, err := seal.ParseSegment(e.Payload)
 		if err != nil {
 			return fmt.Errorf("segment %d: %w", e.Sequence, err)
@@ -46,6 +56,7 @@ func (s *Store) ListLog(ctx context.Context, from uint64, limit uint32) (*pb.Lis
 	if err != nil {
 		return nil, fmt.Errorf("list store %s: %w", s.id, err)
 	}
+	lost(to)
 	if to < head {
 		resp.Next = to + 1
 	}
@@ -63,7 +74,13 @@ func (s *Store) Segments(ctx context.Context, from, to uint64) ([][]byte, error)
 	if from == 0 || from > end {
 		return nil, fmt.Errorf("read segment %d of store %s: %w: it ends at %d", from, s.id, ErrNoSegment, end)
 	}
-	entries, err := s.reader.Page(ctx, from, min(to, end), pageBytes)
+	to = min(to, end)
+	if gone, ok := s.losses.Next(from); ok && gone.From <= from {
+		return nil, fmt.Errorf("read segment %d of store %s: %w", from, s.id, &log.LossError{From: gone.From, To: gone.To})
+	} else if ok {
+		to = min(to, gone.From-1)
+	}
+	entries, err := s.reader.Page(ctx, from, to, pageBytes)
 	payloads := make([][]byte, len(entries))
 	for i, e := range entries {
 		payloads[i] = e.Payload

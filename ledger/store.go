@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
 
@@ -51,6 +52,7 @@ type Store struct {
 	pinPath   string
 	directory *log.KeyDirectory
 	admin     jetstream.JetStream
+	conn      *nats.Conn
 	reader    *log.Reader
 	devices   *devices
 	writer    atomic.Pointer[writer]
@@ -61,21 +63,29 @@ type Store struct {
 	appender  *appender
 	now       func() time.Time
 	room      func(disk.Use) error
-	// damage is what was found wrong with the log, and closed why nothing is written to it (see
-	// Damage); nil: nothing.
-	damage, closed error
+	// losses are what the owner has accepted to have lost.
+	losses *log.Losses
 
 	deciding sync.Mutex
 	// dropping destroys what the keys before opened.
 	dropping sync.WaitGroup
 
-	mu      sync.Mutex
+	mu sync.Mutex
+	// known is how far the log had come, of one to which nothing is written.
+	known head
+	// damage is what was found wrong with the log, and closed why nothing is written to it (see
+	// Damage); nil: nothing.
+	damage, closed error
+	// lost are the decisions that are lost with losses which the owner has accepted.
+	lost []*pb.SignedDecision
+
 	keyring *seal.Keyring
 	pin     pin
 	// unknown: this daemon does not know what the owner has decided (see Adopt).
 	unknown  bool
 	sequence uint64
 	root     tree.Hash
+	tree     tree.Tree
 	changed  chan struct{}
 	// The last checkpoint in the log, and its note until the owner signs it.
 	checkpoint checkpointed
@@ -115,7 +125,7 @@ func (s *Store) Head() (sequence uint64, root tree.Hash, changed <-chan struct{}
 func (s *Store) appended(at head) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sequence, s.root = at.tree.Size(), at.tree.Root()
+	s.sequence, s.root, s.tree = at.tree.Size(), at.tree.Root(), at.tree
 	if at.checkpoint != s.checkpoint {
 		s.checkpoint, s.uncosigned = at.checkpoint, at.checkpoint.note
 	}
@@ -139,12 +149,17 @@ func (v verifier) Rekeyed(previous []byte, r *pb.StoreRekeyed) (authz.Verifier, 
 	return verifier{r.GetOwnerKey(), v.store}, seal.VerifyRekeying(v.owner, v.store, previous, r)
 }
 
+func (l *Ledger) newStore(id seal.StoreID) *Store {
+	losses := &log.Losses{}
+	return &Store{
+		id: id, path: l.storePath(id), pinPath: l.pinPath(id), devices: l.devices, now: l.now, room: l.room, admin: l.admin, conn: l.appender,
+		reader: log.NewReader(l.appender, id).PassOver(losses), losses: losses, changed: make(chan struct{}),
+	}
+}
+
 // open reads what the daemon remembers of the store and catches up with the log.
 func (l *Ledger) open(ctx context.Context, id seal.StoreID) (*Store, error) {
-	s := &Store{
-		id: id, path: l.storePath(id), pinPath: l.pinPath(id), devices: l.devices, now: l.now, room: l.room, admin: l.admin,
-		reader: log.NewReader(l.appender, id), changed: make(chan struct{}),
-	}
+	s := l.newStore(id)
 	if err := s.openKeys(); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", id, err)
 	}

@@ -54,11 +54,14 @@ type Verification struct {
 	keyring []byte
 
 	next, end uint64
-	tree      tree.Tree
-	roots     tree.Roots
-	// whole: every segment so far is a leaf of the tree.
-	whole bool
-	state *authz.State
+	// last is the segment that came last, or was passed over.
+	last  uint64
+	tree  tree.Tree
+	roots tree.Roots
+	// whole: the tree is that of every segment so far. lossy: some are lost, wherever the owner has
+	// said how the tree goes on. compared: it was, with against.
+	whole, lossy, compared bool
+	state                  *authz.State
 	// enrolled is the device that has to sign the next segment.
 	enrolled log.Enrolment
 	// remembered are the decisions that the daemon has in its cache. They stand for those in
@@ -75,7 +78,15 @@ type Verification struct {
 	// chained: every decision so far follows the one before.
 	chained bool
 	sealed  map[seal.Class]sealedAt
-	absents []absentKey
+	absents []*absentKey
+
+	// losses are what the owner has accepted to have lost, of the decisions that the daemon
+	// remembers or of those in the log.
+	losses   *log.Losses
+	accepted []*pb.AcceptedLoss
+	// bad are the segments that faults are of, and seen the decisions that are in the log.
+	bad  []badSegments
+	seen map[uint64]bool
 
 	faults []*pb.LogFault
 	more   uint64
@@ -107,7 +118,9 @@ func (l *Ledger) verify(ctx context.Context, id seal.StoreID, checkpoint []byte)
 	v := &Verification{
 		id: id, devices: l.devices, reader: log.NewReader(l.appender, id), next: 1, whole: true, chained: true,
 		owner: pinned.chain(), sealed: map[seal.Class]sealedAt{}, pins: []pin{pinned}, pinPath: l.pinPath(id),
+		losses: &log.Losses{}, seen: map[uint64]bool{},
 	}
+	v.reader.PassOver(v.losses)
 	v.state, v.verified = authz.NewState(v.owner, false), filepath.Join(l.storePath(id), "verified")
 	v.enrolled = log.Enrolment{Owner: v.owner.owner}
 	v.remembered = readDecisions(filepath.Join(l.storePath(id), "decisions"))
@@ -128,7 +141,7 @@ func (l *Ledger) verify(ctx context.Context, id seal.StoreID, checkpoint []byte)
 		return nil, err
 	}
 	v.checkKeyring()
-	return v, nil
+	return v, v.takeLosses(ctx)
 }
 
 // signers are the devices that may have signed a checkpoint: this daemon, and those before it.
@@ -211,6 +224,9 @@ func (v *Verification) Step(ctx context.Context, period time.Duration) (bool, er
 	if v.next <= v.end {
 		return false, nil
 	}
+	if v.last < v.end {
+		v.pass(v.end)
+	}
 	v.finish()
 	return true, nil
 }
@@ -228,33 +244,42 @@ func (v *Verification) Result() *pb.VerifyLogResponse {
 		resp.CheckpointSize = v.against.Size
 	}
 	resp.Decisions, _ = v.state.Head()
-	resp.Opened, resp.TimeBack = v.opened, v.timeBack
+	resp.Opened, resp.TimeBack, resp.Losses = v.opened, v.timeBack, v.accepted
 	return resp
 }
 
 func (v *Verification) lose(from, to uint64, why string) {
-	v.fault(faultMissing, from, to, why)
-	v.whole = false
+	v.bad = append(v.bad, badSegments{v.fault(faultMissing, from, to, why), from, to})
+	v.lossy = true
+	v.skip(to)
 }
 
-// fault notes what is wrong with segments. What goes on from segment to segment is one
-// fault; so are all segments of a key, between which others may lie.
-func (v *Verification) fault(kind string, from, to uint64, why string) {
+// damage notes a segment that is there and is not what was written.
+func (v *Verification) damage(sequence uint64, why string) {
+	v.bad = append(v.bad, badSegments{v.fault(faultDamaged, sequence, sequence, why), sequence, sequence})
+	v.whole, v.lossy = false, true
+}
+
+// fault notes what is wrong with segments, and returns what it is noted in, nil: it is only
+// counted. What goes on from segment to segment is one fault; so are all segments of a key, between
+// which others may lie.
+func (v *Verification) fault(kind string, from, to uint64, why string) *pb.LogFault {
 	for i := len(v.faults) - 1; i >= 0; i-- {
 		f := v.faults[i]
 		if from > 0 && f.GetKind() == kind && f.GetWhy() == why && (kind == faultKey || f.GetTo()+1 == from) {
 			f.To, f.Segments = to, f.GetSegments()+to-from+1
-			return
+			return f
 		}
 	}
 	// How many of the absents are faults, only the end shows.
 	if len(v.faults)-len(v.absents) >= maxFaults {
 		v.more++
-		return
+		return nil
 	}
 	f := &pb.LogFault{From: from, To: to, Kind: kind, Why: why}
 	if from > 0 {
 		f.Segments = to - from + 1
 	}
 	v.faults = append(v.faults, f)
+	return f
 }

@@ -20,20 +20,24 @@ type absentKey struct {
 	epoch    uint64
 	wrapHash [32]byte
 	segments *pb.LogFault
+	// right: the epoch was erased. lost: nothing opens what was left of it, either.
+	right, lost bool
 }
 
 // absent notes a segment whose key is missing.
 func (v *Verification) absent(segment seal.Segment, sequence uint64) {
 	if n := len(v.absents); n > 0 {
-		if last := &v.absents[n-1]; last.epoch == segment.Epoch && last.wrapHash == segment.WrapHash {
+		if last := v.absents[n-1]; last.epoch == segment.Epoch && last.wrapHash == segment.WrapHash {
 			last.segments.To, last.segments.Segments = sequence, last.segments.GetSegments()+1
+			v.bad = append(v.bad, badSegments{last.segments, sequence, sequence})
 			return
 		}
 	}
 	f := &pb.LogFault{
 		From: sequence, To: sequence, Segments: 1, Kind: faultKey, Why: fmt.Sprintf("the key of health epoch %d %s", segment.Epoch, keyMissing),
 	}
-	v.absents, v.faults = append(v.absents, absentKey{segment.Epoch, segment.WrapHash, f}), append(v.faults, f)
+	v.absents, v.faults = append(v.absents, &absentKey{epoch: segment.Epoch, wrapHash: segment.WrapHash, segments: f}), append(v.faults, f)
+	v.bad = append(v.bad, badSegments{f, sequence, sequence})
 }
 
 // checkErasures compares the keys that are missing with those that the owner has destroyed.
@@ -41,13 +45,13 @@ func (v *Verification) checkErasures() {
 	right := map[*pb.LogFault]bool{}
 	for _, a := range v.absents {
 		e, erased := v.state.Erased(a.epoch)
-		right[a.segments] = erased && bytes.Equal(e.GetWrapHash(), a.wrapHash[:])
+		a.right = erased && bytes.Equal(e.GetWrapHash(), a.wrapHash[:])
+		right[a.segments] = a.right
 	}
 	v.faults = slices.DeleteFunc(v.faults, func(f *pb.LogFault) bool { return right[f] })
 	if n := len(v.faults) - maxFaults; n > 0 {
 		v.faults, v.more = v.faults[:maxFaults], v.more+uint64(n)
 	}
-	v.absents = nil
 	for _, erasure := range v.state.Erasures() {
 		for _, e := range erasure.Epochs {
 			if now, _ := v.state.Erased(e.GetEpoch()); now == e {
@@ -67,6 +71,9 @@ func (v *Verification) checkErased(e *pb.ErasedEpoch) {
 	named := seal.WrapOrigin(wrap)
 	if err != nil || !bytes.Equal(named[:], e.GetResealHash()) ||
 		!v.isPin(func(p pin) bool { return seal.CheckWrap(wrap, p.keys, seal.Resealed, e.GetReseal()) == nil }) {
+		for _, a := range v.absents {
+			a.lost = a.lost || a.right && a.epoch == e.GetEpoch()
+		}
 		v.fault(faultKey, e.GetFirst(), e.GetLast(), fmt.Sprintf("the key of what is left of health epoch %d is missing or another", e.GetEpoch()))
 	}
 }

@@ -16,27 +16,32 @@ import (
 // segment checks one segment: its leaf, its form and signature, its place among those of
 // its class, its key, and the decisions in it.
 func (v *Verification) segment(opener deviceOpener, e log.Entry) {
-	if v.whole {
-		v.tree.Append(tree.Leaf(e.Payload))
-		v.compare(e.Sequence)
-		defer v.roots.Add(&v.tree)
+	if e.Sequence > v.last+1 {
+		v.pass(e.Sequence - 1)
 	}
+	v.last = e.Sequence
+	before := v.whole
+	v.grow(tree.Leaf(e.Payload))
 	segment, err := seal.ParseSegment(e.Payload)
 	if err != nil {
-		v.fault(faultDamaged, e.Sequence, e.Sequence, "it is no segment")
+		v.damage(e.Sequence, "it is no segment")
 		return
 	}
 	if segment.Class == seal.Open {
 		v.enrolled = v.enrolled.Next(v.id, segment.Body)
 	}
 	if !v.signed(segment, e.Sequence) {
-		v.fault(faultDamaged, e.Sequence, e.Sequence, "the daemon that was enrolled has not signed it for this place")
+		v.damage(e.Sequence, "the daemon that was enrolled has not signed it for this place")
+		return
+	}
+	if v.losses.Sealed(e.Sequence) {
+		v.hidden, v.lossy = true, true
 		return
 	}
 	if segment.Class != seal.Open && !v.checkSealing(segment, e.Sequence) || segment.Class == seal.Health {
 		return
 	}
-	v.public(opener, segment, e.Sequence)
+	v.public(opener, segment, e.Sequence, before)
 }
 
 // signed reports whether the daemon that was enrolled has signed a segment. Who that is may be
@@ -48,7 +53,7 @@ func (v *Verification) signed(segment seal.Segment, sequence uint64) bool {
 			v.enrolled = by
 			return true
 		}
-		if v.whole || i == len(v.remembered) {
+		if !v.lossy || i == len(v.remembered) {
 			return false
 		}
 		by = by.Follow(v.id, v.remembered[i])
@@ -61,7 +66,10 @@ func (v *Verification) compare(size uint64) {
 	if v.known != nil && v.known.tree.Size() == size && v.tree != v.known.tree {
 		v.fault(faultHead, 1, size, "not the log that was acknowledged")
 	}
-	if v.against != nil && v.against.Size == size && v.tree.Root() != v.against.Root {
+	if v.against == nil || v.against.Size != size {
+		return
+	}
+	if v.compared = true; v.tree.Root() != v.against.Root {
 		v.fault(faultCheckpoint, 1, size, "not the log that the checkpoint was made of")
 	}
 }
@@ -84,7 +92,7 @@ func (v *Verification) checkSealing(segment seal.Segment, sequence uint64) bool 
 		return false
 	}
 	if now.key != "" {
-		v.fault(faultKey, sequence, sequence, fmt.Sprintf("the key of %s epoch %d %s", segment.Class, segment.Epoch, now.key))
+		v.bad = append(v.bad, badSegments{v.fault(faultKey, sequence, sequence, fmt.Sprintf("the key of %s epoch %d %s", segment.Class, segment.Epoch, now.key)), sequence, sequence})
 	}
 	return now.key == ""
 }
@@ -107,40 +115,41 @@ func (v *Verification) checkWrap(segment seal.Segment) string {
 
 // public checks the events in a segment that a locked daemon can open: that the decisions
 // follow one another, and that the checkpoints are of the log before them.
-func (v *Verification) public(opener deviceOpener, segment seal.Segment, sequence uint64) {
+func (v *Verification) public(opener deviceOpener, segment seal.Segment, sequence uint64, whole bool) {
 	body, err := opener.Open(segment, sequence)
 	if errors.Is(err, seal.ErrNotRecipient) {
 		v.hidden = true
 		return
 	}
 	if err != nil {
-		v.fault(faultDamaged, sequence, sequence, "it does not open")
+		v.damage(sequence, "it does not open")
 		return
 	}
 	events, err := log.AllEvents(body)
 	if err != nil {
-		v.fault(faultDamaged, sequence, sequence, "what is sealed in it is malformed")
+		v.damage(sequence, "what is sealed in it is malformed")
 		return
 	}
 	for _, event := range events {
 		switch body := event.GetBody().(type) {
 		case *pb.Event_Decision:
+			v.see(body.Decision)
 			// After one that does not follow, none can.
 			if v.chained && v.decide(body.Decision) != nil {
 				v.chained = false
 				v.fault(faultDecision, sequence, sequence, "a decision that does not follow the one before; later ones cannot be checked")
 			}
 		case *pb.Event_Checkpointed:
-			v.checkpoint(body.Checkpointed, sequence)
+			v.checkpoint(body.Checkpointed, sequence, whole)
 		}
 	}
 }
 
 // checkpoint compares a checkpoint in the log with what is before it. Behind a hole only its
 // signature can be checked.
-func (v *Verification) checkpoint(signed *pb.Checkpointed, sequence uint64) {
+func (v *Verification) checkpoint(signed *pb.Checkpointed, sequence uint64, whole bool) {
 	c, err := log.OpenCheckpointed(signed, v.id, v.enrolled.Device.GetSigningKey(), v.enrolled.Owner)
-	if err == nil && v.whole {
+	if err == nil && whole {
 		err = c.Check(sequence, &v.roots)
 	}
 	if err != nil {
@@ -185,7 +194,7 @@ func (v *Verification) finish() {
 		switch {
 		case v.against.Size > v.end:
 			v.fault(faultCheckpoint, v.end+1, v.against.Size, "in the checkpoint, and the log ends before")
-		case v.tree.Size() < v.against.Size:
+		case !v.compared && v.against.Size > 0:
 			v.fault(faultCheckpoint, 1, v.against.Size, "cannot be compared: segments are missing")
 		}
 	}

@@ -47,6 +47,10 @@ type audit struct {
 
 	// unsealer stays where it is in what an erasure has left, nil: at the beginning or the end.
 	unsealer *unsealer
+
+	// last is the segment that came last; passed: segments that are lost came before.
+	last   uint64
+	passed bool
 }
 
 // AuditLog goes on with the audit of the log. Errors: STORE_LOCKED, FAILED_PRECONDITION where
@@ -103,12 +107,19 @@ func (a *audit) end() {
 
 // segment opens a segment, or what an erasure has left of it.
 func (a *audit) segment(e log.Entry) {
+	if e.Sequence > a.last+1 {
+		a.passed = true
+	}
+	a.last = e.Sequence
 	segment, err := seal.ParseSegment(e.Payload)
 	if err != nil {
 		return // the daemon says so
 	}
 	blocks, err := a.unsealer.blocks(segment, e.Sequence)
 	switch {
+	case errors.Is(err, errLost):
+		a.passed = true
+		return
 	case errors.Is(err, log.ErrNoWrap):
 		return // missing rightly or not, which the daemon knows
 	case a.unsealer.ctx.Err() != nil:
@@ -128,7 +139,7 @@ func (a *audit) segment(e log.Entry) {
 			a.fault(faultDamaged, e.Sequence, "an event in it is of no known kind")
 		}
 		a.clock(event.GetTime(), e.Sequence)
-		a.decision(event, e.Sequence)
+		a.decision(a.unsealer.known, event, e.Sequence)
 	}
 }
 
@@ -142,7 +153,7 @@ func (a *audit) clock(at int64, sequence uint64) {
 
 // decision checks that decisions follow one another, and that the details are those that they
 // name. After one that does not follow, none can.
-func (a *audit) decision(event *pb.Event, sequence uint64) {
+func (a *audit) decision(known *foreknown, event *pb.Event, sequence uint64) {
 	switch body := event.GetBody().(type) {
 	case *pb.Event_DecisionDetail:
 		detail := &pb.DecisionDetail{}
@@ -155,7 +166,7 @@ func (a *audit) decision(event *pb.Event, sequence uint64) {
 		decision := &pb.Decision{}
 		err := proto.Unmarshal(body.Decision.GetDecision(), decision)
 		if err == nil && a.chained {
-			err = a.state.Decide(body.Decision, a.details[decision.GetNumber()])
+			err = a.decide(known, body.Decision, decision)
 		}
 		delete(a.details, decision.GetNumber())
 		if err != nil {
@@ -163,6 +174,25 @@ func (a *audit) decision(event *pb.Event, sequence uint64) {
 			a.fault(faultDecision, sequence, "a decision that is not the next one, or whose detail is missing or another; later ones cannot be checked")
 		}
 	}
+}
+
+// decide takes the next decision, after those before it that are lost.
+func (a *audit) decide(known *foreknown, signed *pb.SignedDecision, d *pb.Decision) error {
+	for last, _ := a.state.Head(); a.passed && last+1 < d.GetNumber(); last++ {
+		lost := known.lost(last + 1)
+		if lost == nil {
+			break
+		}
+		if err := a.state.DecideWithout(lost); err != nil {
+			return err
+		}
+	}
+	detail, passed := a.details[d.GetNumber()], a.passed
+	a.passed = false
+	if detail != nil || !passed {
+		return a.state.Decide(signed, detail)
+	}
+	return a.state.DecideWithout(signed)
 }
 
 // fault notes what is wrong with a segment. What goes on from segment to segment is one fault.

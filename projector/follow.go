@@ -52,8 +52,9 @@ func newFollower(d decoder, v *view.View) (*follower, error) {
 	if f.tree.Size() != cursor.Sequence {
 		return nil, fmt.Errorf("%w: its tree and its sequence differ", view.ErrFormat)
 	}
-	f.applied, f.target = cursor.Sequence, cursor.Sequence
-	f.roots.Add(&f.tree)
+	f.applied, f.target, f.last = cursor.Sequence, cursor.Sequence, cursor.Sequence
+	f.passed = f.known.losses.Within(log.Segments{From: 1, To: cursor.Sequence})
+	f.known.losses.AddRoot(&f.tree, &f.roots)
 	return f, f.loadDecisions()
 }
 
@@ -68,7 +69,11 @@ func (f *follower) loadDecisions() error {
 			f.details[number] = d.GetDetail()
 			return nil
 		}
-		if err := f.state.Decide(d.GetDecision(), d.GetDetail()); err != nil {
+		decide := f.state.DecideWithout // one whose detail is lost, or that has none
+		if len(d.GetDetail()) > 0 {
+			decide = func(signed *pb.SignedDecision) error { return f.state.Decide(signed, d.GetDetail()) }
+		}
+		if err := decide(d.GetDecision()); err != nil {
 			return fmt.Errorf("%w: %w", view.ErrFormat, err)
 		}
 		return nil
@@ -100,22 +105,34 @@ func (f *follower) compare(o opened) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, c := range o.checkpoints {
-		if err := c.Check(o.sequence, &f.roots); err != nil {
+		if err := f.known.losses.Compare(c, o.sequence, &f.roots); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// grow adds a segment to the tree.
-func (f *follower) grow(o opened) {
+// grow adds a segment to the tree, and those before it that are gone.
+func (f *follower) grow(o opened) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.tree.Append(o.leaf)
-	f.roots.Add(&f.tree)
-	if o.sequence == f.watched {
-		f.root = f.tree.Root()
+	losses := f.known.losses
+	for f.tree.Size() < o.sequence {
+		err := error(nil)
+		if o.leaf != nil && f.tree.Size() == o.sequence-1 {
+			err = losses.Append(&f.tree, o.sequence, *o.leaf)
+		} else {
+			err = losses.Pass(&f.tree, f.tree.Size()+1)
+		}
+		if err != nil {
+			return err
+		}
+		losses.AddRoot(&f.tree, &f.roots)
+		if f.tree.Size() == f.watched {
+			f.root = f.tree.Root()
+		}
 	}
+	return nil
 }
 
 // Extend tells how far the log has grown.
@@ -218,18 +235,25 @@ func (f *follower) catchUp(ctx context.Context, from, to uint64) error {
 	reading := make(chan error, 1)
 	go func() {
 		defer close(segments)
-		reading <- f.reader.Read(ctx, from, to, func(e log.Entry) error {
-			o, err := f.open(e)
-			if err != nil {
-				return err
-			}
+		give := func(o opened) error {
 			select {
 			case segments <- o:
 				return nil
 			case <-ctx.Done():
 				return ctx.Err()
 			}
+		}
+		err := f.reader.Read(ctx, from, to, func(e log.Entry) error {
+			o, err := f.open(e)
+			if err != nil {
+				return err
+			}
+			return give(o)
 		})
+		if err == nil && f.last < to {
+			err = give(f.pass(to))
+		}
+		reading <- err
 	}()
 	err := f.applyAll(segments)
 	cancel()
@@ -297,8 +321,7 @@ func (f *follower) apply(batch *view.Batch, o opened) (uint64, error) {
 		}
 		batch.PutDecision(number, b)
 	}
-	f.grow(o)
-	return o.sequence, nil
+	return o.sequence, f.grow(o)
 }
 
 // applyEvent applies an event with the detail of a decision that changes the view, nil: it is

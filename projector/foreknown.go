@@ -2,23 +2,35 @@ package projector
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"google.golang.org/protobuf/proto"
 
+	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
 	pb "healthledger/proto/healthledger/v1"
 )
 
 // foreknown are decisions that must be known before they come in the log: which epochs of
-// class health were erased, and what stands for their segments. Who tells of one is believed
-// until it comes; what is made of the log in between is shown to nobody unless it does come,
-// as it was told.
+// class health were erased, and what stands for their segments; what the log has lost, and the
+// decisions that were lost with it. What is told carries the owner's signature, and what is made
+// of the log in between is shown to nobody unless it does come, as it was told.
 type foreknown struct {
+	// losses are what the owner has accepted to have lost.
+	losses *log.Losses
+
 	mu sync.Mutex
-	// told are the bytes of those that are still to come, by number.
-	told map[uint64][]byte
+	// told are those that are still to come, by number.
+	told map[uint64]*pb.SignedDecision
+	// accepted are the decisions that accept losses, by number, and gone the numbers of those that
+	// are lost.
+	accepted map[uint64][]byte
+	gone     map[uint64]bool
 	// of each epoch that was erased, by the last decision.
 	erased map[uint64]erasedBy
 	// lasts are the last segments of what erasures have left, by the number of the erasure.
@@ -32,27 +44,92 @@ type erasedBy struct {
 	*pb.ErasedEpoch
 }
 
-func newForeknown(decisions []*pb.SignedDecision) (*foreknown, error) {
-	k := &foreknown{told: map[uint64][]byte{}, erased: map[uint64]erasedBy{}, lasts: map[uint64]uint64{}}
+// newForeknown takes what is told of a store whose owner began with a key. The error is
+// seal.ErrTampered.
+func newForeknown(store seal.StoreID, first []byte, decisions []*pb.SignedDecision) (*foreknown, error) {
+	k := &foreknown{
+		losses: &log.Losses{}, told: map[uint64]*pb.SignedDecision{}, accepted: map[uint64][]byte{}, gone: map[uint64]bool{},
+		erased: map[uint64]erasedBy{}, lasts: map[uint64]uint64{},
+	}
+	numbered := map[uint64]*pb.SignedDecision{}
 	for _, d := range decisions {
-		if err := k.tell(d); err != nil {
+		decision := &pb.Decision{}
+		if err := proto.Unmarshal(d.GetDecision(), decision); err != nil {
+			return nil, fmt.Errorf("%w: malformed decision", seal.ErrTampered)
+		}
+		numbered[decision.GetNumber()] = d
+	}
+	// Of those that give the store other keys none is left out.
+	by := verifier{first, store}
+	for _, number := range slices.Sorted(maps.Keys(numbered)) {
+		var err error
+		if by, err = k.tell(by, numbered[number]); err != nil {
 			return nil, err
 		}
 	}
 	return k, nil
 }
 
-// tell makes a decision known. The error is seal.ErrTampered.
-func (k *foreknown) tell(d *pb.SignedDecision) error {
+// tell makes known a decision that the owner has signed with a key, and returns who signs those
+// after it. The error is seal.ErrTampered.
+func (k *foreknown) tell(by verifier, d *pb.SignedDecision) (verifier, error) {
+	if err := by.VerifyDecision(d.GetDecision(), d.GetSignature()); err != nil {
+		return by, fmt.Errorf("%w: a decision that its owner has not signed: %w", seal.ErrTampered, err)
+	}
 	decision := &pb.Decision{}
 	if err := proto.Unmarshal(d.GetDecision(), decision); err != nil {
-		return fmt.Errorf("%w: malformed decision", seal.ErrTampered)
+		return by, fmt.Errorf("%w: malformed decision", seal.ErrTampered)
+	}
+	if r := decision.GetStoreRekeyed(); r != nil {
+		if _, err := by.Rekeyed(decision.GetPrevious(), r); err != nil {
+			return by, fmt.Errorf("%w: %w", seal.ErrTampered, err)
+		}
+		by.owner = r.GetOwnerKey()
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.told[decision.GetNumber()] = d.GetDecision()
+	k.told[decision.GetNumber()] = d
+	return by, k.take(decision, d.GetDecision())
+}
+
+// take takes what a decision says. It needs mu.
+func (k *foreknown) take(decision *pb.Decision, signed []byte) error {
 	k.erase(decision)
-	return nil
+	loss := decision.GetLossAccepted()
+	if loss == nil || k.accepted[decision.GetNumber()] != nil {
+		return nil
+	}
+	k.accepted[decision.GetNumber()] = signed
+	for _, number := range loss.GetDecisions() {
+		k.gone[number] = true
+	}
+	return k.losses.Accept(loss)
+}
+
+// lost returns the decision with a number, nil: it is not lost, or nobody has told of it.
+func (k *foreknown) lost(number uint64) *pb.SignedDecision {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.gone[number] {
+		return nil
+	}
+	return k.told[number]
+}
+
+// accepts is a digest of all losses that are accepted, "": there are none. What is made of the
+// log depends on them.
+func (k *foreknown) accepts() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.accepted) == 0 {
+		return ""
+	}
+	sum := sha256.New()
+	for _, number := range slices.Sorted(maps.Keys(k.accepted)) {
+		one := sha256.Sum256(k.accepted[number])
+		sum.Write(one[:])
+	}
+	return hex.EncodeToString(sum.Sum(nil))
 }
 
 // seek says whether to look for decisions that nobody told of, which is done once.
@@ -95,11 +172,10 @@ func (k *foreknown) erasures() int {
 func (k *foreknown) meet(signed *pb.SignedDecision, d *pb.Decision) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if told, ok := k.told[d.GetNumber()]; ok && !bytes.Equal(told, signed.GetDecision()) {
+	if told, ok := k.told[d.GetNumber()]; ok && !bytes.Equal(told.GetDecision(), signed.GetDecision()) {
 		return fmt.Errorf("%w: decision %d is another than the daemon knows", seal.ErrTampered, d.GetNumber())
 	}
-	k.erase(d)
-	return nil
+	return k.take(d, signed.GetDecision())
 }
 
 // check tells whether all that was told has come, of a log whose last decision has this
@@ -126,7 +202,7 @@ func (k *foreknown) erasure(epoch uint64) *pb.ErasedEpoch {
 func (k *foreknown) with(epochs []*pb.ErasedEpoch) *foreknown {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	next := &foreknown{told: map[uint64][]byte{}, erased: map[uint64]erasedBy{}}
+	next := &foreknown{losses: k.losses, erased: map[uint64]erasedBy{}}
 	for epoch, e := range k.erased {
 		next.erased[epoch] = e
 	}

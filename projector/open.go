@@ -87,7 +87,7 @@ func openAll(config *pb.ProjectorConfig, store seal.StoreID, keys *seal.OwnerKey
 	o.ctx, o.stop = context.WithCancel(context.Background())
 	o.tokenKey = keys.Derive("page token")
 	var err error
-	if o.known, err = newForeknown(config.GetDecisions()); err != nil {
+	if o.known, err = newForeknown(store, config.GetFirstOwnerKey(), config.GetDecisions()); err != nil {
 		o.release()
 		return nil, err
 	}

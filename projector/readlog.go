@@ -2,6 +2,7 @@ package projector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -20,8 +21,11 @@ const maxLogBytes = 512 << 10
 
 // at opens one segment that the view contains, after those that were asked for before. That it
 // is the one that was applied is known of its epoch's key; who signed it may have changed since,
-// and is not looked at again.
+// is not looked at again. The error is errLost for one that is lost.
 func (u *unsealer) at(sequence uint64) (class seal.Class, events []*pb.Event, err error) {
+	if u.known.losses.Gone(sequence) {
+		return 0, nil, errLost
+	}
 	err = u.reader.Read(u.ctx, sequence, sequence, func(e log.Entry) error {
 		segment, err := seal.ParseSegment(e.Payload)
 		if err != nil {
@@ -43,19 +47,22 @@ func (f *follower) eventsAt(ctx context.Context, sequence uint64) ([]*pb.Event, 
 	u := f.another(ctx)
 	defer u.end()
 	_, events, err := u.at(sequence)
+	if errors.Is(err, errLost) {
+		return nil, nil
+	}
 	return events, err
 }
 
 // lastUntil finds the last segment of the first ones that has no event after a time, 0: there
-// is none. The times of the log go up.
+// is none. The times of the log go up. One that is lost has the time of the next.
 func (f *follower) lastUntil(ctx context.Context, at int64, last uint64) (uint64, error) {
 	var err error
 	n := sort.Search(int(last), func(i int) bool {
-		if err != nil {
-			return true
-		}
 		var events []*pb.Event
-		if events, err = f.eventsAt(ctx, uint64(i)+1); err != nil {
+		for sequence := uint64(i) + 1; err == nil && len(events) == 0 && sequence <= last; sequence++ {
+			events, err = f.eventsAt(ctx, sequence)
+		}
+		if err != nil {
 			return true
 		}
 		for _, e := range events {
@@ -91,6 +98,13 @@ func noSegment(sequence, last uint64) error {
 	return &query.ArgumentError{Field: "sequence", Value: fmt.Sprint(sequence), Why: fmt.Sprintf("the log has segments 1 to %d", last)}
 }
 
+// lostClass stands for the class of a segment that is lost; it comes as an event without content,
+// which takes about so many bytes.
+const (
+	lostClass = "lost"
+	lostBytes = 16
+)
+
 // fill puts events into an answer, as many as it holds.
 func (f *follower) fill(ctx context.Context, resp *pb.ReadLogResponse) error {
 	// Of an erased epoch it finds what is left in the order of the log, once.
@@ -98,6 +112,12 @@ func (f *follower) fill(ctx context.Context, resp *pb.ReadLogResponse) error {
 	defer u.end()
 	for size := 0; size < maxLogBytes && resp.Sequence <= resp.Last; {
 		class, events, err := u.at(resp.Sequence)
+		if errors.Is(err, errLost) {
+			resp.Parts = append(resp.Parts, &pb.LogPart{Sequence: resp.Sequence, Class: lostClass})
+			resp.Sequence, resp.Event, resp.Offset = resp.Sequence+1, 0, 0
+			size += lostBytes
+			continue
+		}
 		if err != nil {
 			return lostError{err}
 		}

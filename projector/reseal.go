@@ -48,7 +48,7 @@ func (o *openStore) survey(ctx context.Context, opener *seal.Opener, e *erasure,
 			return err
 		}
 		segment, err := seal.ParseSegment(entry.Payload)
-		if err == nil && segment.Class == seal.Health {
+		if err == nil && segment.Class == seal.Health && !d.known.losses.Sealed(entry.Sequence) {
 			spans = extend(spans, segment, entry.Sequence)
 		}
 		e.report(entry.Sequence)

@@ -18,6 +18,13 @@ import (
 
 // SignDecision writes and signs the next decision.
 func (s *service) SignDecision(ctx context.Context, req *pb.SignDecisionRequest) (*pb.SignDecisionResponse, error) {
+	if loss := req.GetAcceptLoss(); loss != nil {
+		open, err := s.opened()
+		if err != nil {
+			return nil, err
+		}
+		return s.signLoss(ctx, open, loss)
+	}
 	var resp *pb.SignDecisionResponse
 	err := s.using(ctx, req.GetSequence(), func(o *openStore, p *projection) (err error) {
 		resp, err = s.signDecision(o, p, req)

@@ -20,6 +20,8 @@ import (
 type unsealer struct {
 	store  seal.StoreID
 	reader *log.Reader
+	// first is the key that the owner's first decisions are signed with.
+	first  []byte
 	opener *seal.Opener
 	known  *foreknown
 
@@ -29,7 +31,7 @@ type unsealer struct {
 }
 
 func (o *openStore) unsealer(opener *seal.Opener) *unsealer {
-	return &unsealer{store: o.store, reader: log.NewGuestReader(o.conn, o.store), opener: opener, known: o.known}
+	return &unsealer{store: o.store, reader: log.NewGuestReader(o.conn, o.store).PassOver(o.known.losses), first: o.config.GetFirstOwnerKey(), opener: opener, known: o.known}
 }
 
 // begin says for how long it may read.
@@ -37,7 +39,7 @@ func (u *unsealer) begin(ctx context.Context) { u.ctx = ctx }
 
 // another is for another goroutine, or another order.
 func (u *unsealer) another(ctx context.Context) *unsealer {
-	return &unsealer{store: u.store, reader: u.reader, opener: u.opener, known: u.known, ctx: ctx}
+	return &unsealer{store: u.store, reader: u.reader, first: u.first, opener: u.opener, known: u.known, ctx: ctx}
 }
 
 // end ends what it reads.
@@ -64,7 +66,13 @@ func (u *unsealer) blocks(segment seal.Segment, sequence uint64) ([][]*pb.Event,
 	return blocks, nil
 }
 
+// errLost: the owner has accepted that nothing opens the segment.
+var errLost = errors.New("the segment is lost")
+
 func (u *unsealer) content(segment seal.Segment, sequence uint64) ([][]byte, error) {
+	if u.known.losses.Sealed(sequence) {
+		return nil, errLost
+	}
 	if segment.Class == seal.Health {
 		if e := u.known.erasure(segment.Epoch); e != nil && bytes.Equal(e.GetWrapHash(), segment.WrapHash[:]) {
 			return u.survivors(e, sequence)
@@ -90,10 +98,17 @@ func (u *unsealer) seek(sequence uint64) error {
 	if err != nil {
 		return err
 	}
-	return u.reader.Read(u.ctx, sequence+1, last, func(entry log.Entry) error {
+	by := log.Enrolment{Owner: u.first}
+	return u.reader.Read(u.ctx, 1, last, func(entry log.Entry) error {
 		segment, err := seal.ParseSegment(entry.Payload)
-		if err != nil || segment.Class != seal.Management {
+		if err != nil {
 			return err
+		}
+		if segment.Class == seal.Open {
+			by = by.Next(u.store, segment.Body)
+		}
+		if segment.Class != seal.Management || entry.Sequence <= sequence {
+			return nil
 		}
 		blocks, err := u.blocks(segment, entry.Sequence)
 		if err != nil {
@@ -102,7 +117,7 @@ func (u *unsealer) seek(sequence uint64) error {
 		for _, block := range blocks {
 			for _, event := range block {
 				if d := event.GetDecision(); d != nil && isErasure(d) {
-					if err := u.known.tell(d); err != nil {
+					if _, err := u.known.tell(verifier{by.Owner, u.store}, d); err != nil {
 						return err
 					}
 				}
@@ -124,6 +139,9 @@ func (u *unsealer) survivors(e *pb.ErasedEpoch, sequence uint64) ([][]byte, erro
 		u.left = u.leftovers(e)
 	}
 	sealed, err := u.left.at(sequence)
+	if u.known.losses.Within(log.Segments{From: e.GetFirst(), To: e.GetLast()}) && errors.Is(err, log.ErrLoss) {
+		return nil, errLost
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -166,6 +184,7 @@ func (l *leftovers) at(sequence uint64) ([]byte, error) {
 // it lies in may have been erased meanwhile, and is then itself what was left.
 func (u *unsealer) resealed(e *pb.ErasedEpoch) iter.Seq2[*pb.Resealed, error] {
 	inner := u.another(u.ctx)
+	lossy := u.known.losses.Within(log.Segments{From: e.GetFirst(), To: e.GetLast()})
 	return func(yield func(*pb.Resealed, error) bool) {
 		defer inner.end()
 		var whole *pb.Resealed
@@ -175,7 +194,7 @@ func (u *unsealer) resealed(e *pb.ErasedEpoch) iter.Seq2[*pb.Resealed, error] {
 				return err
 			}
 			blocks, err := inner.blocks(segment, entry.Sequence)
-			if err != nil {
+			if err != nil && !errors.Is(err, errLost) {
 				return err
 			}
 			for _, block := range blocks {
@@ -184,7 +203,15 @@ func (u *unsealer) resealed(e *pb.ErasedEpoch) iter.Seq2[*pb.Resealed, error] {
 					if r == nil || r.GetReseal() != e.GetReseal() {
 						continue
 					}
-					if whole, err = joined(whole, r); err != nil {
+					last := whole
+					if whole, err = joined(last, r); err != nil && lossy {
+						// A part that goes on from one that is lost is lost with it.
+						if whole, err = joined(nil, r); err != nil {
+							whole, err = last, nil
+							continue
+						}
+					}
+					if err != nil {
 						return err
 					}
 					if whole.GetPart()+1 == whole.GetParts() && !yield(whole, nil) {

@@ -53,11 +53,15 @@ func (o *openStore) openLive() (*projection, error) {
 const viewKeyLabel = "view key of "
 
 // viewKeyContext is what the box of a view's key is bound to. With each erasure it is another:
-// the key of a view from before, put back, is none, since that view has what is erased.
+// the key of a view from before, put back, is none, since that view has what is erased. So it is
+// with each loss that is accepted: that view may have what the log does not have.
 func (o *openStore) viewKeyContext() string {
 	context := viewKeyLabel + o.store.String()
 	if n := o.known.erasures(); n > 0 {
 		context += fmt.Sprintf(" after erasure %d", n)
+	}
+	if accepts := o.known.accepts(); accepts != "" {
+		context += " without " + accepts
 	}
 	return context
 }

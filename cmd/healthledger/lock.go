@@ -6,13 +6,19 @@ import (
 	"time"
 
 	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
 )
 
 type unlockCmd struct {
-	NoWait bool `help:"Return while the view still catches up."`
+	NoWait     bool `help:"Return while the view still catches up." xor:"end"`
+	AcceptLoss bool `help:"Go on with a log that has lost segments: show what is lost, and read and write everything else. It cannot be undone." xor:"end"`
+	Yes        bool `help:"With --accept-loss: without asking."`
 }
 
 func (c *unlockCmd) Run(ctx context.Context, g *globals) error {
+	if c.Yes && !c.AcceptLoss {
+		return usagef("--yes goes with --accept-loss")
+	}
 	o, err := g.owner(ctx)
 	if err != nil {
 		return err
@@ -29,15 +35,27 @@ func (c *unlockCmd) Run(ctx context.Context, g *globals) error {
 	if err := o.unlock(ctx, proof{secret: passphrase}); err != nil {
 		return err
 	}
-	if !c.NoWait {
-		bar := g.bar("Catching up", "segments")
-		err := o.await(ctx, func(done, total uint64) { bar.set(int64(done), int64(total)) })
-		bar.done()
-		if err != nil {
-			return err
-		}
+	if c.NoWait {
+		return g.say("unlocked")
+	}
+	err = o.catchUp(ctx)
+	switch {
+	case c.AcceptLoss && (err == nil || rpc.Reason(err) == rpc.ReasonDataLoss):
+		err = c.acceptLoss(ctx, g, o, passphrase)
+	case rpc.Reason(err) == rpc.ReasonDataLoss:
+		return o.tellLoss(ctx, err)
+	}
+	if err != nil {
+		return err
 	}
 	return g.say("unlocked")
+}
+
+// catchUp waits until the view has.
+func (o *owner) catchUp(ctx context.Context) error {
+	bar := o.globals.bar("Catching up", "segments")
+	defer bar.done()
+	return o.await(ctx, func(done, total uint64) { bar.set(int64(done), int64(total)) })
 }
 
 type lockCmd struct {

@@ -40,9 +40,12 @@ func (c *logListCmd) Run(ctx context.Context, g *globals) error {
 			return err
 		}
 		for _, s := range resp.GetSegments() {
-			if g.JSON {
+			switch {
+			case g.JSON:
 				err = g.printMessage(s)
-			} else {
+			case s.GetTime() == nil:
+				_, err = fmt.Fprintf(w, "%d\t-\t%s\t-\t-\t-\t-\n", s.GetSequence(), s.GetClass())
+			default:
 				_, err = fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%d\t%d\t%.16s\n", s.GetSequence(), s.GetTime().AsTime().Local().Format(time.DateTime),
 					s.GetClass(), s.GetEpoch(), s.GetIndex(), s.GetBytes(), s.GetLeaf())
 			}

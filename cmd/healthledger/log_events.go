@@ -109,6 +109,10 @@ func (g *globals) printEvent(e *pb.LogEvent) error {
 	if g.JSON {
 		return g.printMessage(e)
 	}
+	if e.GetEvent().GetBody() == nil && e.GetClass() == "lost" {
+		_, err := fmt.Fprintf(g.out, "%d  lost\n", e.GetSequence())
+		return err
+	}
 	at := time.UnixMicro(e.GetEvent().GetTime()).Local().Format(time.DateTime)
 	_, err := fmt.Fprintf(g.out, "%d  %s  %-10s  %s  %s\n", e.GetSequence(), at, e.GetClass(), kindOf(e), printable(shortened(contentOf(e))))
 	return err

@@ -111,10 +111,17 @@ func (o *owner) verify(ctx context.Context, checkpoint string) (*pb.VerifyLogRes
 
 func printVerified(out io.Writer, v *pb.VerifyLogResponse) error {
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	for _, l := range v.GetLosses() {
+		fmt.Fprintf(w, "Lost\t%s\n", acceptedLoss(l))
+	}
 	sound := len(v.GetFaults()) == 0
 	if sound {
-		fmt.Fprintf(w, "Segments\t%d, as they were written\nDecisions\t%d, each after the one before\nRoot\t%s\n",
-			v.GetTotal(), v.GetDecisions(), v.GetRoot())
+		but := ""
+		if len(v.GetLosses()) > 0 {
+			but = " but for those that are lost"
+		}
+		fmt.Fprintf(w, "Segments\t%d, as they were written%s\nDecisions\t%d, each after the one before\nRoot\t%s\n",
+			v.GetTotal(), but, v.GetDecisions(), v.GetRoot())
 		if n := v.GetOpened(); n > 0 {
 			fmt.Fprintf(w, "Opened\t%d sealed segments, each event of a known kind\n", n)
 		}

@@ -70,6 +70,9 @@ func printStatus(w io.Writer, s *pb.StatusResponse, now time.Time) {
 	if why := s.GetStopped(); why != "" {
 		row("Stopped", "nothing is read: %s", printable(why))
 	}
+	for _, l := range s.GetLosses() {
+		row("Lost", "%s", acceptedLoss(l))
+	}
 	for _, warning := range s.GetWarnings() {
 		row("Warning", "%s", printable(warning))
 	}
@@ -77,7 +80,7 @@ func printStatus(w io.Writer, s *pb.StatusResponse, now time.Time) {
 		row("Fault", "%s: %s: %s", placeOf(f), f.GetKind(), printable(f.GetWhy()))
 	}
 	if len(s.GetFaults()) > 0 {
-		row("To do", "stop the daemon, keep a copy of the data directory as it is, and put back a backup of what is lost; until then nothing is read")
+		row("To do", "stop the daemon, keep a copy of the data directory as it is, and put back a backup of what is lost, or go on without it (unlock --accept-loss); until then nothing is read")
 	}
 }
 

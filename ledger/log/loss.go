@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -12,8 +13,8 @@ import (
 
 // Whole looks for what JetStream knows to have lost, without reading the log: segments
 // that it does not count any more, and a last one that is not there. After a log was cut
-// short, JetStream may go on at the sequence at which it would have, behind a hole.
-// Errors: *LossError.
+// short, JetStream may go on at the sequence at which it would have, behind a hole. What it
+// passes over may be missing. Errors: *LossError.
 func (r *Reader) Whole(ctx context.Context) error {
 	last, err := r.Last(ctx)
 	if err != nil || last == 0 {
@@ -21,17 +22,48 @@ func (r *Reader) Whole(ctx context.Context) error {
 	}
 	from := last
 	if state := r.state(); state.FirstSeq != 1 || state.Msgs != last {
-		from = 1 // to find out what is missing
+		known, err := r.missesOnlyWhatIsGone(ctx)
+		if err != nil {
+			return err
+		}
+		if !known {
+			from = 1 // to find out what is missing
+		}
 	}
 	return r.Read(ctx, from, last, func(Entry) error { return nil })
 }
 
-// state returns what Last saw of the stream.
-func (r *Reader) state() jetstream.StreamState {
+// maxDetails is how many lost segments JetStream is asked to name: they come in one message.
+const maxDetails = 50_000
+
+// missesOnlyWhatIsGone tells whether all that JetStream knows to have lost is passed over.
+func (r *Reader) missesOnlyWhatIsGone(ctx context.Context) (bool, error) {
+	if r.losses == nil || r.state().NumDeleted > maxDetails {
+		return false, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.stall)
+	defer cancel()
+	info, err := r.current().Info(ctx, jetstream.WithDeletedDetails(true))
+	if err != nil {
+		return false, err
+	}
+	for sequence := uint64(1); sequence < info.State.FirstSeq; sequence++ {
+		if !r.losses.Gone(sequence) {
+			return false, nil
+		}
+	}
+	return !slices.ContainsFunc(info.State.Deleted, func(sequence uint64) bool { return !r.losses.Gone(sequence) }), nil
+}
+
+// current is the stream that Last saw.
+func (r *Reader) current() jetstream.Stream {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.stream.CachedInfo().State
+	return r.stream
 }
+
+// state returns what Last saw of the stream.
+func (r *Reader) state() jetstream.StreamState { return r.current().CachedInfo().State }
 
 // confirm looks again for a segment that a batch did not bring. It returns the segment,
 // or a *LossError with the range that is missing, or an error that says nothing about
@@ -59,11 +91,7 @@ func (r *Reader) confirm(ctx context.Context, missing, to uint64) (Entry, error)
 }
 
 // replicas returns how many other servers hold the log.
-func (r *Reader) replicas() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.stream.CachedInfo().Config.Replicas - 1
-}
+func (r *Reader) replicas() int { return r.current().CachedInfo().Config.Replicas - 1 }
 
 // measure finds where a loss that begins at from ends.
 //

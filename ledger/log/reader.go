@@ -46,6 +46,8 @@ type Reader struct {
 	patience time.Duration
 	// How much one batch brings.
 	batchBytes int
+	// losses are passed over, nil: there are none.
+	losses *Losses
 
 	mu     sync.Mutex
 	stream jetstream.Stream
@@ -56,6 +58,12 @@ type Reader struct {
 // leaves the connection to its owner.
 func NewReader(conn *nats.Conn, store seal.StoreID) *Reader {
 	return &Reader{js: jetStream(conn), store: store, stall: 5 * time.Second, patience: 30 * time.Second, batchBytes: batchBytes}
+}
+
+// PassOver has what is gone left out, whatever the log has in its place.
+func (r *Reader) PassOver(losses *Losses) *Reader {
+	r.losses = losses
+	return r
 }
 
 func jetStream(conn *nats.Conn) jetstream.JetStream {
@@ -93,7 +101,8 @@ func (r *Reader) Get(ctx context.Context, sequence uint64) (Entry, error) {
 }
 
 // Read calls fn with each segment from from to to, both included, in order and without
-// gaps, and returns the first error of fn as it is. Segments are fetched while fn works.
+// gaps but those that it passes over, and returns the first error of fn as it is. Segments are
+// fetched while fn works.
 //
 // What the log does not have is a *LossError with the missing range as far as it was
 // asked for, after fn has seen everything before it; a log that ends before to has lost
@@ -103,6 +112,23 @@ func (r *Reader) Read(ctx context.Context, from, to uint64, fn func(Entry) error
 	if from == 0 {
 		return fmt.Errorf("read log of store %s: sequences start at 1", r.store)
 	}
+	for from <= to {
+		gone, ok := r.losses.Next(from)
+		if !ok || gone.From > to {
+			return r.read(ctx, from, to, fn)
+		}
+		if from < gone.From {
+			if err := r.read(ctx, from, gone.From-1, fn); err != nil {
+				return err
+			}
+		}
+		from = gone.To + 1
+	}
+	return nil
+}
+
+// read is Read of segments none of which it passes over.
+func (r *Reader) read(ctx context.Context, from, to uint64, fn func(Entry) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	chunks := make(chan []Entry, chunkDepth)
 	var fetchErr error
@@ -128,10 +154,10 @@ func (r *Reader) Read(ctx context.Context, from, to uint64, fn func(Entry) error
 	return nil
 }
 
-// Page returns the first segments of a range, at least one, of about so many bytes at most.
-// Errors are those of Read.
+// Page returns the first segments of a range, at least one that it does not pass over, of about
+// so many bytes at most. Errors are those of Read.
 func (r *Reader) Page(ctx context.Context, from, to uint64, bytes int) (entries []Entry, err error) {
-	page := &Reader{js: r.js, store: r.store, stall: r.stall, patience: r.patience, batchBytes: bytes}
+	page := &Reader{js: r.js, store: r.store, stall: r.stall, patience: r.patience, batchBytes: bytes, losses: r.losses}
 	size := 0
 	full := errors.New("full")
 	err = page.Read(ctx, from, to, func(e Entry) error {

@@ -31,6 +31,8 @@ func (r *Reader) Step(ctx context.Context, period time.Duration, from, to uint64
 			return next, nil
 		case err != nil:
 			return next, err
+		default:
+			next = to + 1
 		}
 	}
 	return next, nil

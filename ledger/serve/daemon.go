@@ -260,7 +260,7 @@ func (d *Daemon) keeper(id seal.StoreID) (*keeper, error) {
 			exports:   &exports{store: store, clock: d.clock, logger: logger, open: map[[32]byte]*export{}},
 			refusals:  newRefusals(store, logger),
 			closed:    d.closed,
-			survey:    func(ctx context.Context) ([]*pb.LogFault, error) { return d.ledger.Survey(ctx, id) },
+			survey:    func(ctx context.Context) (*ledger.Survey, error) { return d.ledger.Survey(ctx, id) },
 			configure: func() (*pb.ProjectorConfig, func(), error) { return d.configure(store) },
 		}
 		record := newRecorder(store, logger)

@@ -43,7 +43,7 @@ type keeper struct {
 	// device returns the public keys of this daemon that are to be enrolled.
 	device func() *pb.DeviceEnrolled
 	// survey lists what is wrong with the log; nil: nobody does.
-	survey func(context.Context) ([]*pb.LogFault, error)
+	survey func(context.Context) (*ledger.Survey, error)
 	// push tells apps of changes from when the store can be read until the context ends;
 	// nil: nobody does.
 	push func(context.Context, Projector)
@@ -79,7 +79,9 @@ type keeper struct {
 	refusals *refusals
 	erasing  *erasing
 	fault    string
-	faults   []*pb.LogFault
+	// surveyed is what is wrong with the log, and surveying tells that somebody finds out.
+	surveyed  *ledger.Survey
+	surveying bool
 	// life ends, by stop, when the projector is being ended.
 	life    context.Context
 	stop    context.CancelFunc
@@ -105,11 +107,11 @@ func (k *keeper) State() (state pb.LockState, locksIn time.Duration, fault strin
 	return k.state, locksIn, k.fault
 }
 
-// Faults returns what is wrong with the log, as far as it was surveyed.
-func (k *keeper) Faults() []*pb.LogFault {
+// Surveyed returns what is wrong with the log, nil while it was not surveyed.
+func (k *keeper) Surveyed() *ledger.Survey {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.faults
+	return k.surveyed
 }
 
 // locksAt returns when the store will lock by itself, 0: never. A grace period does

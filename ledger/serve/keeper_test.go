@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -558,8 +557,8 @@ func TestSuspendLocksEveryStore(t *testing.T) {
 func TestOwnerOfADamagedLogIsTold(t *testing.T) {
 	w := newWarden(t, newStore(t), 0)
 	defer w.keeper.Close()
-	want := []*pb.LogFault{{From: 5, To: 6, Segments: 2, Kind: "missing"}}
-	w.survey = func(context.Context) ([]*pb.LogFault, error) { return want, nil }
+	want := &ledger.Survey{Faults: []*pb.LogFault{{From: 5, To: 6, Segments: 2, Kind: "missing"}}}
+	w.survey = func(context.Context) (*ledger.Survey, error) { return want, nil }
 	for range 2 {
 		if _, err := w.Begin(t.Context()); err != nil {
 			t.Fatal(err)
@@ -568,11 +567,11 @@ func TestOwnerOfADamagedLogIsTold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(w.Faults()) > 0 {
+		if w.Surveyed() != nil {
 			t.Fatal("a log is at fault that is not read yet")
 		}
 		w.last().caughtUp(errors.New("segments 5 to 6 are missing"))
-		eventually(t, "the owner is not told", func() bool { return slices.Equal(w.Faults(), want) })
+		eventually(t, "the owner is not told", func() bool { return w.Surveyed() == want })
 		if state, _, fault := w.State(); state != pb.LockState_LOCK_STATE_UNLOCKING || fault == "" {
 			t.Errorf("%v: %q", state, fault)
 		}

@@ -76,8 +76,15 @@ func (s *healthService) QueryOutcome(ctx context.Context, req *pb.QueryOutcomeRe
 	if err != nil {
 		return nil, err
 	}
-	return passOn[pb.QueryOutcomeResponse](ctx, s, question{receipt: req.GetReceipt()},
+	resp, err := passOn[pb.QueryOutcomeResponse](ctx, s, question{receipt: req.GetReceipt()},
 		&pb.ReadRequest{Query: &pb.ReadRequest_Outcome{Outcome: &pb.Outcome{RequestId: receipt.RequestID[:]}}})
+	if err != nil {
+		return nil, err
+	}
+	// One that came again, in another segment, is there.
+	known := resp.GetStored()+resp.GetDuplicates()+resp.GetIncomplete()+resp.GetDeleted() > 0
+	resp.Lost = !known && ctx.Value(callerKey{}).(caller).store.LostAt(receipt.Sequence)
+	return resp, nil
 }
 
 // QueryPreferredUnits implements pb.HealthServiceHandler. It reads no samples, so it is

@@ -32,8 +32,12 @@ func (s *ownerService) Status(ctx context.Context, _ *pb.StatusRequest) (*pb.Sta
 		resp.LocksAt = timestamppb.New(time.Now().Add(locksIn))
 	}
 	if fault != "" {
-		resp.Stopped, resp.Faults = fault, k.Faults()
+		resp.Stopped = fault
+		if surveyed := k.Surveyed(); surveyed != nil {
+			resp.Faults = surveyed.Faults
+		}
 	}
+	resp.Losses = k.store.AcceptedLosses()
 	if err := k.store.Closed(); err != nil {
 		resp.Warnings = append(resp.Warnings, "apps cannot write: "+err.Error())
 	}

@@ -102,7 +102,7 @@ func (k *keeper) Unlock(ctx context.Context, caller string, req *pb.UnlockReques
 	}
 	switch k.state {
 	case pb.LockState_LOCK_STATE_LOCKED:
-		k.state, k.fault, k.faults = pb.LockState_LOCK_STATE_UNLOCKING, "", nil
+		k.state, k.fault, k.surveyed = pb.LockState_LOCK_STATE_UNLOCKING, "", nil
 		life := k.life
 		k.stopped.Go(func() { k.feed(life, process, target) })
 	case pb.LockState_LOCK_STATE_LOCKING:
@@ -125,7 +125,7 @@ func (k *keeper) feed(life context.Context, process Projector, target uint64) {
 		}
 	}()
 	if !k.caughtUp(ctx, process, target) {
-		k.examine(ctx)
+		k.surveyOnce()
 		return
 	}
 	k.checkpoint(ctx, process)
@@ -140,7 +140,7 @@ func (k *keeper) feed(life context.Context, process Projector, target uint64) {
 		if _, err := process.Advance(ctx, &pb.AdvanceRequest{Sequence: sequence, Wait: true}); err != nil {
 			if ctx.Err() == nil {
 				k.report(err)
-				k.examine(ctx)
+				k.surveyOnce()
 			}
 			return
 		}
@@ -195,7 +195,7 @@ func (k *keeper) examine(ctx context.Context) {
 	if k.survey == nil || ctx.Err() != nil {
 		return
 	}
-	faults, err := k.survey(ctx)
+	surveyed, err := k.survey(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			k.logger.Error("the log was not surveyed", "error", err)
@@ -204,7 +204,7 @@ func (k *keeper) examine(ctx context.Context) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.faults = faults
+	k.surveyed = surveyed
 }
 
 func (k *keeper) report(err error) {

@@ -37,6 +37,10 @@ func (o ownerClient) ChangePassphrase(ctx context.Context, r *pb.ChangePassphras
 	return call[pb.ChangePassphraseRequest, pb.ChangePassphraseResponse](ctx, o.c, "ChangePassphrase", r)
 }
 
+func (o ownerClient) AcceptLoss(ctx context.Context, r *pb.AcceptLossRequest) (*pb.AcceptLossResponse, error) {
+	return call[pb.AcceptLossRequest, pb.AcceptLossResponse](ctx, o.c, "AcceptLoss", r)
+}
+
 func (o ownerClient) Lock(ctx context.Context, r *pb.LockRequest) (*pb.LockResponse, error) {
 	return call[pb.LockRequest, pb.LockResponse](ctx, o.c, "Lock", r)
 }

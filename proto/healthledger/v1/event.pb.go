@@ -80,6 +80,59 @@ func (Frequency) EnumDescriptor() ([]byte, []int) {
 	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{0}
 }
 
+// LossKind says what is lost of segments.
+type LossKind int32
+
+const (
+	LossKind_LOSS_KIND_UNSPECIFIED LossKind = 0
+	// They are not there, or are not what was written. Whatever the log has in their place is
+	// not read.
+	LossKind_LOSS_KIND_GONE LossKind = 1
+	// They are there, and the key that opens them is not.
+	LossKind_LOSS_KIND_SEALED LossKind = 2
+)
+
+// Enum value maps for LossKind.
+var (
+	LossKind_name = map[int32]string{
+		0: "LOSS_KIND_UNSPECIFIED",
+		1: "LOSS_KIND_GONE",
+		2: "LOSS_KIND_SEALED",
+	}
+	LossKind_value = map[string]int32{
+		"LOSS_KIND_UNSPECIFIED": 0,
+		"LOSS_KIND_GONE":        1,
+		"LOSS_KIND_SEALED":      2,
+	}
+)
+
+func (x LossKind) Enum() *LossKind {
+	p := new(LossKind)
+	*p = x
+	return p
+}
+
+func (x LossKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (LossKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_healthledger_v1_event_proto_enumTypes[1].Descriptor()
+}
+
+func (LossKind) Type() protoreflect.EnumType {
+	return &file_healthledger_v1_event_proto_enumTypes[1]
+}
+
+func (x LossKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use LossKind.Descriptor instead.
+func (LossKind) EnumDescriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{1}
+}
+
 // Plausibility says what becomes of a sample whose value is outside of the range that a
 // living person can have (spec section 7.4).
 type Plausibility int32
@@ -117,11 +170,11 @@ func (x Plausibility) String() string {
 }
 
 func (Plausibility) Descriptor() protoreflect.EnumDescriptor {
-	return file_healthledger_v1_event_proto_enumTypes[1].Descriptor()
+	return file_healthledger_v1_event_proto_enumTypes[2].Descriptor()
 }
 
 func (Plausibility) Type() protoreflect.EnumType {
-	return &file_healthledger_v1_event_proto_enumTypes[1]
+	return &file_healthledger_v1_event_proto_enumTypes[2]
 }
 
 func (x Plausibility) Number() protoreflect.EnumNumber {
@@ -130,7 +183,7 @@ func (x Plausibility) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Plausibility.Descriptor instead.
 func (Plausibility) EnumDescriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{1}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{2}
 }
 
 // OwnObjects says whether an app may read what it has saved itself of a type that is granted
@@ -168,11 +221,11 @@ func (x OwnObjects) String() string {
 }
 
 func (OwnObjects) Descriptor() protoreflect.EnumDescriptor {
-	return file_healthledger_v1_event_proto_enumTypes[2].Descriptor()
+	return file_healthledger_v1_event_proto_enumTypes[3].Descriptor()
 }
 
 func (OwnObjects) Type() protoreflect.EnumType {
-	return &file_healthledger_v1_event_proto_enumTypes[2]
+	return &file_healthledger_v1_event_proto_enumTypes[3]
 }
 
 func (x OwnObjects) Number() protoreflect.EnumNumber {
@@ -181,7 +234,7 @@ func (x OwnObjects) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OwnObjects.Descriptor instead.
 func (OwnObjects) EnumDescriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{2}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{3}
 }
 
 // ReadExtent says how much of a type may be read.
@@ -221,11 +274,11 @@ func (x ReadExtent) String() string {
 }
 
 func (ReadExtent) Descriptor() protoreflect.EnumDescriptor {
-	return file_healthledger_v1_event_proto_enumTypes[3].Descriptor()
+	return file_healthledger_v1_event_proto_enumTypes[4].Descriptor()
 }
 
 func (ReadExtent) Type() protoreflect.EnumType {
-	return &file_healthledger_v1_event_proto_enumTypes[3]
+	return &file_healthledger_v1_event_proto_enumTypes[4]
 }
 
 func (x ReadExtent) Number() protoreflect.EnumNumber {
@@ -234,7 +287,7 @@ func (x ReadExtent) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ReadExtent.Descriptor instead.
 func (ReadExtent) EnumDescriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{3}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{4}
 }
 
 // EventList is the plaintext of a block of a segment.
@@ -1389,6 +1442,7 @@ type Decision struct {
 	//	*Decision_CredentialReplaced
 	//	*Decision_KeyringReplaced
 	//	*Decision_EpochsErased
+	//	*Decision_LossAccepted
 	//	*Decision_StoreRekeyed
 	Body          isDecision_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
@@ -1541,6 +1595,15 @@ func (x *Decision) GetEpochsErased() *EpochsErased {
 	return nil
 }
 
+func (x *Decision) GetLossAccepted() *LossAccepted {
+	if x != nil {
+		if x, ok := x.Body.(*Decision_LossAccepted); ok {
+			return x.LossAccepted
+		}
+	}
+	return nil
+}
+
 func (x *Decision) GetStoreRekeyed() *StoreRekeyed {
 	if x != nil {
 		if x, ok := x.Body.(*Decision_StoreRekeyed); ok {
@@ -1590,6 +1653,10 @@ type Decision_EpochsErased struct {
 	EpochsErased *EpochsErased `protobuf:"bytes,13,opt,name=epochs_erased,json=epochsErased,proto3,oneof"`
 }
 
+type Decision_LossAccepted struct {
+	LossAccepted *LossAccepted `protobuf:"bytes,14,opt,name=loss_accepted,json=lossAccepted,proto3,oneof"`
+}
+
 type Decision_StoreRekeyed struct {
 	StoreRekeyed *StoreRekeyed `protobuf:"bytes,15,opt,name=store_rekeyed,json=storeRekeyed,proto3,oneof"`
 }
@@ -1611,6 +1678,8 @@ func (*Decision_CredentialReplaced) isDecision_Body() {}
 func (*Decision_KeyringReplaced) isDecision_Body() {}
 
 func (*Decision_EpochsErased) isDecision_Body() {}
+
+func (*Decision_LossAccepted) isDecision_Body() {}
 
 func (*Decision_StoreRekeyed) isDecision_Body() {}
 
@@ -1946,6 +2015,178 @@ func (x *ErasedEpoch) GetDigest() []byte {
 	return nil
 }
 
+// LossAccepted goes on with a log that has lost segments. Class open.
+type LossAccepted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In rising order, one behind the other.
+	Lost []*LostSegments `protobuf:"bytes,1,rep,name=lost,proto3" json:"lost,omitempty"`
+	// The Merkle frontier (ledger/tree) of as many segments as the log had when it was decided:
+	// the leaves of those that are gone are in it, and in nothing else.
+	Tree []byte `protobuf:"bytes,2,opt,name=tree,proto3" json:"tree,omitempty"`
+	// Numbers of earlier decisions that are not in the log any more, in rising order. The detail,
+	// if there are any, is their LostDecisions.
+	Decisions     []uint64 `protobuf:"varint,3,rep,packed,name=decisions,proto3" json:"decisions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LossAccepted) Reset() {
+	*x = LossAccepted{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LossAccepted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LossAccepted) ProtoMessage() {}
+
+func (x *LossAccepted) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LossAccepted.ProtoReflect.Descriptor instead.
+func (*LossAccepted) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *LossAccepted) GetLost() []*LostSegments {
+	if x != nil {
+		return x.Lost
+	}
+	return nil
+}
+
+func (x *LossAccepted) GetTree() []byte {
+	if x != nil {
+		return x.Tree
+	}
+	return nil
+}
+
+func (x *LossAccepted) GetDecisions() []uint64 {
+	if x != nil {
+		return x.Decisions
+	}
+	return nil
+}
+
+// LostSegments are lost, the first and the last one included.
+type LostSegments struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          uint64                 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	To            uint64                 `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
+	Kind          LossKind               `protobuf:"varint,3,opt,name=kind,proto3,enum=healthledger.v1.LossKind" json:"kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LostSegments) Reset() {
+	*x = LostSegments{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LostSegments) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LostSegments) ProtoMessage() {}
+
+func (x *LostSegments) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LostSegments.ProtoReflect.Descriptor instead.
+func (*LostSegments) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *LostSegments) GetFrom() uint64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *LostSegments) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *LostSegments) GetKind() LossKind {
+	if x != nil {
+		return x.Kind
+	}
+	return LossKind_LOSS_KIND_UNSPECIFIED
+}
+
+// LostDecisions are decisions that the log has lost and the daemon remembered.
+type LostDecisions struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Decisions     []*SignedDecision      `protobuf:"bytes,1,rep,name=decisions,proto3" json:"decisions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LostDecisions) Reset() {
+	*x = LostDecisions{}
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LostDecisions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LostDecisions) ProtoMessage() {}
+
+func (x *LostDecisions) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LostDecisions.ProtoReflect.Descriptor instead.
+func (*LostDecisions) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *LostDecisions) GetDecisions() []*SignedDecision {
+	if x != nil {
+		return x.Decisions
+	}
+	return nil
+}
+
 // AppRegistered adds an app. Its number is the number of the decision.
 type AppRegistered struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1965,7 +2206,7 @@ type AppRegistered struct {
 
 func (x *AppRegistered) Reset() {
 	*x = AppRegistered{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1977,7 +2218,7 @@ func (x *AppRegistered) String() string {
 func (*AppRegistered) ProtoMessage() {}
 
 func (x *AppRegistered) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[19]
+	mi := &file_healthledger_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1990,7 +2231,7 @@ func (x *AppRegistered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRegistered.ProtoReflect.Descriptor instead.
 func (*AppRegistered) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AppRegistered) GetKey() string {
@@ -2048,7 +2289,7 @@ type CredentialReplaced struct {
 
 func (x *CredentialReplaced) Reset() {
 	*x = CredentialReplaced{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2060,7 +2301,7 @@ func (x *CredentialReplaced) String() string {
 func (*CredentialReplaced) ProtoMessage() {}
 
 func (x *CredentialReplaced) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[20]
+	mi := &file_healthledger_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2073,7 +2314,7 @@ func (x *CredentialReplaced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialReplaced.ProtoReflect.Descriptor instead.
 func (*CredentialReplaced) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CredentialReplaced) GetApp() uint64 {
@@ -2110,7 +2351,7 @@ type Explained struct {
 
 func (x *Explained) Reset() {
 	*x = Explained{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2122,7 +2363,7 @@ func (x *Explained) String() string {
 func (*Explained) ProtoMessage() {}
 
 func (x *Explained) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[21]
+	mi := &file_healthledger_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2135,7 +2376,7 @@ func (x *Explained) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explained.ProtoReflect.Descriptor instead.
 func (*Explained) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Explained) GetShare() bool {
@@ -2170,7 +2411,7 @@ type SharesDecided struct {
 
 func (x *SharesDecided) Reset() {
 	*x = SharesDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2182,7 +2423,7 @@ func (x *SharesDecided) String() string {
 func (*SharesDecided) ProtoMessage() {}
 
 func (x *SharesDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[22]
+	mi := &file_healthledger_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2195,7 +2436,7 @@ func (x *SharesDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharesDecided.ProtoReflect.Descriptor instead.
 func (*SharesDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SharesDecided) GetApp() uint64 {
@@ -2225,7 +2466,7 @@ type AppUpdated struct {
 
 func (x *AppUpdated) Reset() {
 	*x = AppUpdated{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[23]
+	mi := &file_healthledger_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2237,7 +2478,7 @@ func (x *AppUpdated) String() string {
 func (*AppUpdated) ProtoMessage() {}
 
 func (x *AppUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[23]
+	mi := &file_healthledger_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2250,7 +2491,7 @@ func (x *AppUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppUpdated.ProtoReflect.Descriptor instead.
 func (*AppUpdated) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *AppUpdated) GetApp() uint64 {
@@ -2284,7 +2525,7 @@ type AppRemoved struct {
 
 func (x *AppRemoved) Reset() {
 	*x = AppRemoved{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[24]
+	mi := &file_healthledger_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2296,7 +2537,7 @@ func (x *AppRemoved) String() string {
 func (*AppRemoved) ProtoMessage() {}
 
 func (x *AppRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[24]
+	mi := &file_healthledger_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2309,7 +2550,7 @@ func (x *AppRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRemoved.ProtoReflect.Descriptor instead.
 func (*AppRemoved) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *AppRemoved) GetApp() uint64 {
@@ -2329,7 +2570,7 @@ type PolicySet struct {
 
 func (x *PolicySet) Reset() {
 	*x = PolicySet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[25]
+	mi := &file_healthledger_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2341,7 +2582,7 @@ func (x *PolicySet) String() string {
 func (*PolicySet) ProtoMessage() {}
 
 func (x *PolicySet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[25]
+	mi := &file_healthledger_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2354,7 +2595,7 @@ func (x *PolicySet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicySet.ProtoReflect.Descriptor instead.
 func (*PolicySet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PolicySet) GetPlausibility() Plausibility {
@@ -2375,7 +2616,7 @@ type ShareGrant struct {
 
 func (x *ShareGrant) Reset() {
 	*x = ShareGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[26]
+	mi := &file_healthledger_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2387,7 +2628,7 @@ func (x *ShareGrant) String() string {
 func (*ShareGrant) ProtoMessage() {}
 
 func (x *ShareGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[26]
+	mi := &file_healthledger_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2400,7 +2641,7 @@ func (x *ShareGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareGrant.ProtoReflect.Descriptor instead.
 func (*ShareGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ShareGrant) GetType() uint32 {
@@ -2435,6 +2676,7 @@ type DecisionDetail struct {
 	//	*DecisionDetail_ObjectsDecided
 	//	*DecisionDetail_ErasureOrdered
 	//	*DecisionDetail_RetentionSet
+	//	*DecisionDetail_LostDecisions
 	Body          isDecisionDetail_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2442,7 +2684,7 @@ type DecisionDetail struct {
 
 func (x *DecisionDetail) Reset() {
 	*x = DecisionDetail{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[27]
+	mi := &file_healthledger_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2454,7 +2696,7 @@ func (x *DecisionDetail) String() string {
 func (*DecisionDetail) ProtoMessage() {}
 
 func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[27]
+	mi := &file_healthledger_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2467,7 +2709,7 @@ func (x *DecisionDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionDetail.ProtoReflect.Descriptor instead.
 func (*DecisionDetail) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *DecisionDetail) GetNumber() uint64 {
@@ -2581,6 +2823,15 @@ func (x *DecisionDetail) GetRetentionSet() *RetentionSet {
 	return nil
 }
 
+func (x *DecisionDetail) GetLostDecisions() *LostDecisions {
+	if x != nil {
+		if x, ok := x.Body.(*DecisionDetail_LostDecisions); ok {
+			return x.LostDecisions
+		}
+	}
+	return nil
+}
+
 type isDecisionDetail_Body interface {
 	isDecisionDetail_Body()
 }
@@ -2628,6 +2879,11 @@ type DecisionDetail_RetentionSet struct {
 	RetentionSet *RetentionSet `protobuf:"bytes,12,opt,name=retention_set,json=retentionSet,proto3,oneof"`
 }
 
+type DecisionDetail_LostDecisions struct {
+	// Of a LossAccepted.
+	LostDecisions *LostDecisions `protobuf:"bytes,13,opt,name=lost_decisions,json=lostDecisions,proto3,oneof"`
+}
+
 func (*DecisionDetail_AppDescribed) isDecisionDetail_Body() {}
 
 func (*DecisionDetail_ReadsDecided) isDecisionDetail_Body() {}
@@ -2648,6 +2904,8 @@ func (*DecisionDetail_ErasureOrdered) isDecisionDetail_Body() {}
 
 func (*DecisionDetail_RetentionSet) isDecisionDetail_Body() {}
 
+func (*DecisionDetail_LostDecisions) isDecisionDetail_Body() {}
+
 // AppDescribed says who an app is and what it wants.
 type AppDescribed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2658,7 +2916,7 @@ type AppDescribed struct {
 
 func (x *AppDescribed) Reset() {
 	*x = AppDescribed{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[28]
+	mi := &file_healthledger_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2670,7 +2928,7 @@ func (x *AppDescribed) String() string {
 func (*AppDescribed) ProtoMessage() {}
 
 func (x *AppDescribed) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[28]
+	mi := &file_healthledger_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2683,7 +2941,7 @@ func (x *AppDescribed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppDescribed.ProtoReflect.Descriptor instead.
 func (*AppDescribed) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *AppDescribed) GetManifest() *Manifest {
@@ -2705,7 +2963,7 @@ type SourceOrderSet struct {
 
 func (x *SourceOrderSet) Reset() {
 	*x = SourceOrderSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[29]
+	mi := &file_healthledger_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2717,7 +2975,7 @@ func (x *SourceOrderSet) String() string {
 func (*SourceOrderSet) ProtoMessage() {}
 
 func (x *SourceOrderSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[29]
+	mi := &file_healthledger_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2730,7 +2988,7 @@ func (x *SourceOrderSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceOrderSet.ProtoReflect.Descriptor instead.
 func (*SourceOrderSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *SourceOrderSet) GetType() uint32 {
@@ -2759,7 +3017,7 @@ type SourceName struct {
 
 func (x *SourceName) Reset() {
 	*x = SourceName{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[30]
+	mi := &file_healthledger_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2771,7 +3029,7 @@ func (x *SourceName) String() string {
 func (*SourceName) ProtoMessage() {}
 
 func (x *SourceName) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[30]
+	mi := &file_healthledger_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2784,7 +3042,7 @@ func (x *SourceName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceName.ProtoReflect.Descriptor instead.
 func (*SourceName) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *SourceName) GetApp() string {
@@ -2811,7 +3069,7 @@ type PreferredUnitsSet struct {
 
 func (x *PreferredUnitsSet) Reset() {
 	*x = PreferredUnitsSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[31]
+	mi := &file_healthledger_v1_event_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2823,7 +3081,7 @@ func (x *PreferredUnitsSet) String() string {
 func (*PreferredUnitsSet) ProtoMessage() {}
 
 func (x *PreferredUnitsSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[31]
+	mi := &file_healthledger_v1_event_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2836,7 +3094,7 @@ func (x *PreferredUnitsSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreferredUnitsSet.ProtoReflect.Descriptor instead.
 func (*PreferredUnitsSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PreferredUnitsSet) GetUnits() []*TypeUnit {
@@ -2857,7 +3115,7 @@ type TypeUnit struct {
 
 func (x *TypeUnit) Reset() {
 	*x = TypeUnit{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2869,7 +3127,7 @@ func (x *TypeUnit) String() string {
 func (*TypeUnit) ProtoMessage() {}
 
 func (x *TypeUnit) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[32]
+	mi := &file_healthledger_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2882,7 +3140,7 @@ func (x *TypeUnit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TypeUnit.ProtoReflect.Descriptor instead.
 func (*TypeUnit) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *TypeUnit) GetType() uint32 {
@@ -2913,7 +3171,7 @@ type OwnerDeleted struct {
 
 func (x *OwnerDeleted) Reset() {
 	*x = OwnerDeleted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[33]
+	mi := &file_healthledger_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2925,7 +3183,7 @@ func (x *OwnerDeleted) String() string {
 func (*OwnerDeleted) ProtoMessage() {}
 
 func (x *OwnerDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[33]
+	mi := &file_healthledger_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2938,7 +3196,7 @@ func (x *OwnerDeleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerDeleted.ProtoReflect.Descriptor instead.
 func (*OwnerDeleted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *OwnerDeleted) GetDeletions() []*DeletedSamples {
@@ -2969,7 +3227,7 @@ type RetentionSet struct {
 
 func (x *RetentionSet) Reset() {
 	*x = RetentionSet{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	mi := &file_healthledger_v1_event_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2981,7 +3239,7 @@ func (x *RetentionSet) String() string {
 func (*RetentionSet) ProtoMessage() {}
 
 func (x *RetentionSet) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[34]
+	mi := &file_healthledger_v1_event_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2994,7 +3252,7 @@ func (x *RetentionSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionSet.ProtoReflect.Descriptor instead.
 func (*RetentionSet) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RetentionSet) GetType() uint32 {
@@ -3027,7 +3285,7 @@ type ErasureOrdered struct {
 
 func (x *ErasureOrdered) Reset() {
 	*x = ErasureOrdered{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[35]
+	mi := &file_healthledger_v1_event_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3039,7 +3297,7 @@ func (x *ErasureOrdered) String() string {
 func (*ErasureOrdered) ProtoMessage() {}
 
 func (x *ErasureOrdered) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[35]
+	mi := &file_healthledger_v1_event_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3052,7 +3310,7 @@ func (x *ErasureOrdered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasureOrdered.ProtoReflect.Descriptor instead.
 func (*ErasureOrdered) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{35}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ErasureOrdered) GetHidden() uint64 {
@@ -3094,7 +3352,7 @@ type ReadsDecided struct {
 
 func (x *ReadsDecided) Reset() {
 	*x = ReadsDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[36]
+	mi := &file_healthledger_v1_event_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3106,7 +3364,7 @@ func (x *ReadsDecided) String() string {
 func (*ReadsDecided) ProtoMessage() {}
 
 func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[36]
+	mi := &file_healthledger_v1_event_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3119,7 +3377,7 @@ func (x *ReadsDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadsDecided.ProtoReflect.Descriptor instead.
 func (*ReadsDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{36}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ReadsDecided) GetApp() uint64 {
@@ -3149,7 +3407,7 @@ type ReadGrant struct {
 
 func (x *ReadGrant) Reset() {
 	*x = ReadGrant{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[37]
+	mi := &file_healthledger_v1_event_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3161,7 +3419,7 @@ func (x *ReadGrant) String() string {
 func (*ReadGrant) ProtoMessage() {}
 
 func (x *ReadGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[37]
+	mi := &file_healthledger_v1_event_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3174,7 +3432,7 @@ func (x *ReadGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadGrant.ProtoReflect.Descriptor instead.
 func (*ReadGrant) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{37}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ReadGrant) GetType() uint32 {
@@ -3216,7 +3474,7 @@ type ObjectsDecided struct {
 
 func (x *ObjectsDecided) Reset() {
 	*x = ObjectsDecided{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[38]
+	mi := &file_healthledger_v1_event_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3228,7 +3486,7 @@ func (x *ObjectsDecided) String() string {
 func (*ObjectsDecided) ProtoMessage() {}
 
 func (x *ObjectsDecided) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[38]
+	mi := &file_healthledger_v1_event_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3241,7 +3499,7 @@ func (x *ObjectsDecided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectsDecided.ProtoReflect.Descriptor instead.
 func (*ObjectsDecided) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{38}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ObjectsDecided) GetApp() uint64 {
@@ -3300,7 +3558,7 @@ type ObjectName struct {
 
 func (x *ObjectName) Reset() {
 	*x = ObjectName{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[39]
+	mi := &file_healthledger_v1_event_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3312,7 +3570,7 @@ func (x *ObjectName) String() string {
 func (*ObjectName) ProtoMessage() {}
 
 func (x *ObjectName) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[39]
+	mi := &file_healthledger_v1_event_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3325,7 +3583,7 @@ func (x *ObjectName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectName.ProtoReflect.Descriptor instead.
 func (*ObjectName) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{39}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ObjectName) GetApp() uint64 {
@@ -3360,7 +3618,7 @@ type Resealed struct {
 
 func (x *Resealed) Reset() {
 	*x = Resealed{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[40]
+	mi := &file_healthledger_v1_event_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3372,7 +3630,7 @@ func (x *Resealed) String() string {
 func (*Resealed) ProtoMessage() {}
 
 func (x *Resealed) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[40]
+	mi := &file_healthledger_v1_event_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3385,7 +3643,7 @@ func (x *Resealed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resealed.ProtoReflect.Descriptor instead.
 func (*Resealed) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{40}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Resealed) GetReseal() uint64 {
@@ -3443,7 +3701,7 @@ type AccessRecorded struct {
 
 func (x *AccessRecorded) Reset() {
 	*x = AccessRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[41]
+	mi := &file_healthledger_v1_event_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3455,7 +3713,7 @@ func (x *AccessRecorded) String() string {
 func (*AccessRecorded) ProtoMessage() {}
 
 func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[41]
+	mi := &file_healthledger_v1_event_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3468,7 +3726,7 @@ func (x *AccessRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessRecorded.ProtoReflect.Descriptor instead.
 func (*AccessRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{41}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *AccessRecorded) GetApp() uint64 {
@@ -3532,7 +3790,7 @@ type AccessCounted struct {
 
 func (x *AccessCounted) Reset() {
 	*x = AccessCounted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[42]
+	mi := &file_healthledger_v1_event_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3544,7 +3802,7 @@ func (x *AccessCounted) String() string {
 func (*AccessCounted) ProtoMessage() {}
 
 func (x *AccessCounted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[42]
+	mi := &file_healthledger_v1_event_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3557,7 +3815,7 @@ func (x *AccessCounted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessCounted.ProtoReflect.Descriptor instead.
 func (*AccessCounted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{42}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *AccessCounted) GetApp() uint64 {
@@ -3588,7 +3846,7 @@ type AccessCount struct {
 
 func (x *AccessCount) Reset() {
 	*x = AccessCount{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[43]
+	mi := &file_healthledger_v1_event_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3600,7 +3858,7 @@ func (x *AccessCount) String() string {
 func (*AccessCount) ProtoMessage() {}
 
 func (x *AccessCount) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[43]
+	mi := &file_healthledger_v1_event_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3613,7 +3871,7 @@ func (x *AccessCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessCount.ProtoReflect.Descriptor instead.
 func (*AccessCount) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{43}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *AccessCount) GetType() uint32 {
@@ -3665,7 +3923,7 @@ type RefusalRecorded struct {
 
 func (x *RefusalRecorded) Reset() {
 	*x = RefusalRecorded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[44]
+	mi := &file_healthledger_v1_event_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3677,7 +3935,7 @@ func (x *RefusalRecorded) String() string {
 func (*RefusalRecorded) ProtoMessage() {}
 
 func (x *RefusalRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[44]
+	mi := &file_healthledger_v1_event_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3690,7 +3948,7 @@ func (x *RefusalRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusalRecorded.ProtoReflect.Descriptor instead.
 func (*RefusalRecorded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{44}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *RefusalRecorded) GetApp() uint64 {
@@ -3761,7 +4019,7 @@ type DisclosureGranted struct {
 
 func (x *DisclosureGranted) Reset() {
 	*x = DisclosureGranted{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[45]
+	mi := &file_healthledger_v1_event_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3773,7 +4031,7 @@ func (x *DisclosureGranted) String() string {
 func (*DisclosureGranted) ProtoMessage() {}
 
 func (x *DisclosureGranted) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[45]
+	mi := &file_healthledger_v1_event_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3786,7 +4044,7 @@ func (x *DisclosureGranted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureGranted.ProtoReflect.Descriptor instead.
 func (*DisclosureGranted) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{45}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *DisclosureGranted) GetApp() uint64 {
@@ -3863,7 +4121,7 @@ type DisclosureRevoked struct {
 
 func (x *DisclosureRevoked) Reset() {
 	*x = DisclosureRevoked{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[46]
+	mi := &file_healthledger_v1_event_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3875,7 +4133,7 @@ func (x *DisclosureRevoked) String() string {
 func (*DisclosureRevoked) ProtoMessage() {}
 
 func (x *DisclosureRevoked) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[46]
+	mi := &file_healthledger_v1_event_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3888,7 +4146,7 @@ func (x *DisclosureRevoked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureRevoked.ProtoReflect.Descriptor instead.
 func (*DisclosureRevoked) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{46}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *DisclosureRevoked) GetGrant() uint64 {
@@ -3917,7 +4175,7 @@ type DisclosureBegun struct {
 
 func (x *DisclosureBegun) Reset() {
 	*x = DisclosureBegun{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[47]
+	mi := &file_healthledger_v1_event_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3929,7 +4187,7 @@ func (x *DisclosureBegun) String() string {
 func (*DisclosureBegun) ProtoMessage() {}
 
 func (x *DisclosureBegun) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[47]
+	mi := &file_healthledger_v1_event_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3942,7 +4200,7 @@ func (x *DisclosureBegun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureBegun.ProtoReflect.Descriptor instead.
 func (*DisclosureBegun) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{47}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *DisclosureBegun) GetId() []byte {
@@ -4004,7 +4262,7 @@ type DisclosureEnded struct {
 
 func (x *DisclosureEnded) Reset() {
 	*x = DisclosureEnded{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[48]
+	mi := &file_healthledger_v1_event_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4016,7 +4274,7 @@ func (x *DisclosureEnded) String() string {
 func (*DisclosureEnded) ProtoMessage() {}
 
 func (x *DisclosureEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[48]
+	mi := &file_healthledger_v1_event_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4029,7 +4287,7 @@ func (x *DisclosureEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureEnded.ProtoReflect.Descriptor instead.
 func (*DisclosureEnded) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{48}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *DisclosureEnded) GetId() []byte {
@@ -4071,7 +4329,7 @@ type DisclosureCount struct {
 
 func (x *DisclosureCount) Reset() {
 	*x = DisclosureCount{}
-	mi := &file_healthledger_v1_event_proto_msgTypes[49]
+	mi := &file_healthledger_v1_event_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4083,7 +4341,7 @@ func (x *DisclosureCount) String() string {
 func (*DisclosureCount) ProtoMessage() {}
 
 func (x *DisclosureCount) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_event_proto_msgTypes[49]
+	mi := &file_healthledger_v1_event_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4096,7 +4354,7 @@ func (x *DisclosureCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisclosureCount.ProtoReflect.Descriptor instead.
 func (*DisclosureCount) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{49}
+	return file_healthledger_v1_event_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *DisclosureCount) GetType() uint32 {
@@ -4207,7 +4465,7 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x03_to\"J\n" +
 	"\x0eSignedDecision\x12\x1a\n" +
 	"\bdecision\x18\x01 \x01(\fR\bdecision\x12\x1c\n" +
-	"\tsignature\x18\x02 \x01(\fR\tsignature\"\xc9\x06\n" +
+	"\tsignature\x18\x02 \x01(\fR\tsignature\"\x8f\a\n" +
 	"\bDecision\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x1a\n" +
 	"\bprevious\x18\x02 \x01(\fR\bprevious\x12\x12\n" +
@@ -4227,6 +4485,7 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x13credential_replaced\x18\v \x01(\v2#.healthledger.v1.CredentialReplacedH\x00R\x12credentialReplaced\x12M\n" +
 	"\x10keyring_replaced\x18\f \x01(\v2 .healthledger.v1.KeyringReplacedH\x00R\x0fkeyringReplaced\x12D\n" +
 	"\repochs_erased\x18\r \x01(\v2\x1d.healthledger.v1.EpochsErasedH\x00R\fepochsErased\x12D\n" +
+	"\rloss_accepted\x18\x0e \x01(\v2\x1d.healthledger.v1.LossAcceptedH\x00R\flossAccepted\x12D\n" +
 	"\rstore_rekeyed\x18\x0f \x01(\v2\x1d.healthledger.v1.StoreRekeyedH\x00R\fstoreRekeyedB\x06\n" +
 	"\x04body\"R\n" +
 	"\x0eDeviceEnrolled\x12\x1f\n" +
@@ -4252,7 +4511,17 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"resealHash\x12\x14\n" +
 	"\x05first\x18\x05 \x01(\x04R\x05first\x12\x12\n" +
 	"\x04last\x18\x06 \x01(\x04R\x04last\x12\x16\n" +
-	"\x06digest\x18\a \x01(\fR\x06digest\"\xdf\x01\n" +
+	"\x06digest\x18\a \x01(\fR\x06digest\"s\n" +
+	"\fLossAccepted\x121\n" +
+	"\x04lost\x18\x01 \x03(\v2\x1d.healthledger.v1.LostSegmentsR\x04lost\x12\x12\n" +
+	"\x04tree\x18\x02 \x01(\fR\x04tree\x12\x1c\n" +
+	"\tdecisions\x18\x03 \x03(\x04R\tdecisions\"a\n" +
+	"\fLostSegments\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\x04R\x02to\x12-\n" +
+	"\x04kind\x18\x03 \x01(\x0e2\x19.healthledger.v1.LossKindR\x04kind\"N\n" +
+	"\rLostDecisions\x12=\n" +
+	"\tdecisions\x18\x01 \x03(\v2\x1f.healthledger.v1.SignedDecisionR\tdecisions\"\xdf\x01\n" +
 	"\rAppRegistered\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1d\n" +
 	"\n" +
@@ -4287,7 +4556,7 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"ShareGrant\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x18\n" +
-	"\aallowed\x18\x02 \x01(\bR\aallowed\"\xc1\x06\n" +
+	"\aallowed\x18\x02 \x01(\bR\aallowed\"\x8a\a\n" +
 	"\x0eDecisionDetail\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
 	"\x04salt\x18\x02 \x01(\fR\x04salt\x12D\n" +
@@ -4301,7 +4570,8 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x0fobjects_decided\x18\n" +
 	" \x01(\v2\x1f.healthledger.v1.ObjectsDecidedH\x00R\x0eobjectsDecided\x12J\n" +
 	"\x0ferasure_ordered\x18\v \x01(\v2\x1f.healthledger.v1.ErasureOrderedH\x00R\x0eerasureOrdered\x12D\n" +
-	"\rretention_set\x18\f \x01(\v2\x1d.healthledger.v1.RetentionSetH\x00R\fretentionSetB\x06\n" +
+	"\rretention_set\x18\f \x01(\v2\x1d.healthledger.v1.RetentionSetH\x00R\fretentionSet\x12G\n" +
+	"\x0elost_decisions\x18\r \x01(\v2\x1e.healthledger.v1.LostDecisionsH\x00R\rlostDecisionsB\x06\n" +
 	"\x04body\"E\n" +
 	"\fAppDescribed\x125\n" +
 	"\bmanifest\x18\x01 \x01(\v2\x19.healthledger.v1.ManifestR\bmanifest\"[\n" +
@@ -4414,7 +4684,11 @@ const file_healthledger_v1_event_proto_rawDesc = "" +
 	"\x13FREQUENCY_IMMEDIATE\x10\x02\x12\x14\n" +
 	"\x10FREQUENCY_HOURLY\x10\x03\x12\x13\n" +
 	"\x0fFREQUENCY_DAILY\x10\x04\x12\x14\n" +
-	"\x10FREQUENCY_WEEKLY\x10\x05*\\\n" +
+	"\x10FREQUENCY_WEEKLY\x10\x05*O\n" +
+	"\bLossKind\x12\x19\n" +
+	"\x15LOSS_KIND_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eLOSS_KIND_GONE\x10\x01\x12\x14\n" +
+	"\x10LOSS_KIND_SEALED\x10\x02*\\\n" +
 	"\fPlausibility\x12\x1c\n" +
 	"\x18PLAUSIBILITY_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11PLAUSIBILITY_WARN\x10\x01\x12\x17\n" +
@@ -4443,135 +4717,144 @@ func file_healthledger_v1_event_proto_rawDescGZIP() []byte {
 	return file_healthledger_v1_event_proto_rawDescData
 }
 
-var file_healthledger_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
+var file_healthledger_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_healthledger_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
 var file_healthledger_v1_event_proto_goTypes = []any{
 	(Frequency)(0),                 // 0: healthledger.v1.Frequency
-	(Plausibility)(0),              // 1: healthledger.v1.Plausibility
-	(OwnObjects)(0),                // 2: healthledger.v1.OwnObjects
-	(ReadExtent)(0),                // 3: healthledger.v1.ReadExtent
-	(*EventList)(nil),              // 4: healthledger.v1.EventList
-	(*Event)(nil),                  // 5: healthledger.v1.Event
-	(*Checkpointed)(nil),           // 6: healthledger.v1.Checkpointed
-	(*SamplesSaved)(nil),           // 7: healthledger.v1.SamplesSaved
-	(*RequestOutcome)(nil),         // 8: healthledger.v1.RequestOutcome
-	(*PartSaved)(nil),              // 9: healthledger.v1.PartSaved
-	(*SamplesDeleted)(nil),         // 10: healthledger.v1.SamplesDeleted
-	(*DeletedSamples)(nil),         // 11: healthledger.v1.DeletedSamples
-	(*UpdatesSet)(nil),             // 12: healthledger.v1.UpdatesSet
-	(*UpdatesAcked)(nil),           // 13: healthledger.v1.UpdatesAcked
-	(*AuthorizationRequested)(nil), // 14: healthledger.v1.AuthorizationRequested
-	(*ObjectsRequested)(nil),       // 15: healthledger.v1.ObjectsRequested
-	(*SignedDecision)(nil),         // 16: healthledger.v1.SignedDecision
-	(*Decision)(nil),               // 17: healthledger.v1.Decision
-	(*DeviceEnrolled)(nil),         // 18: healthledger.v1.DeviceEnrolled
-	(*KeyringReplaced)(nil),        // 19: healthledger.v1.KeyringReplaced
-	(*StoreRekeyed)(nil),           // 20: healthledger.v1.StoreRekeyed
-	(*EpochsErased)(nil),           // 21: healthledger.v1.EpochsErased
-	(*ErasedEpoch)(nil),            // 22: healthledger.v1.ErasedEpoch
-	(*AppRegistered)(nil),          // 23: healthledger.v1.AppRegistered
-	(*CredentialReplaced)(nil),     // 24: healthledger.v1.CredentialReplaced
-	(*Explained)(nil),              // 25: healthledger.v1.Explained
-	(*SharesDecided)(nil),          // 26: healthledger.v1.SharesDecided
-	(*AppUpdated)(nil),             // 27: healthledger.v1.AppUpdated
-	(*AppRemoved)(nil),             // 28: healthledger.v1.AppRemoved
-	(*PolicySet)(nil),              // 29: healthledger.v1.PolicySet
-	(*ShareGrant)(nil),             // 30: healthledger.v1.ShareGrant
-	(*DecisionDetail)(nil),         // 31: healthledger.v1.DecisionDetail
-	(*AppDescribed)(nil),           // 32: healthledger.v1.AppDescribed
-	(*SourceOrderSet)(nil),         // 33: healthledger.v1.SourceOrderSet
-	(*SourceName)(nil),             // 34: healthledger.v1.SourceName
-	(*PreferredUnitsSet)(nil),      // 35: healthledger.v1.PreferredUnitsSet
-	(*TypeUnit)(nil),               // 36: healthledger.v1.TypeUnit
-	(*OwnerDeleted)(nil),           // 37: healthledger.v1.OwnerDeleted
-	(*RetentionSet)(nil),           // 38: healthledger.v1.RetentionSet
-	(*ErasureOrdered)(nil),         // 39: healthledger.v1.ErasureOrdered
-	(*ReadsDecided)(nil),           // 40: healthledger.v1.ReadsDecided
-	(*ReadGrant)(nil),              // 41: healthledger.v1.ReadGrant
-	(*ObjectsDecided)(nil),         // 42: healthledger.v1.ObjectsDecided
-	(*ObjectName)(nil),             // 43: healthledger.v1.ObjectName
-	(*Resealed)(nil),               // 44: healthledger.v1.Resealed
-	(*AccessRecorded)(nil),         // 45: healthledger.v1.AccessRecorded
-	(*AccessCounted)(nil),          // 46: healthledger.v1.AccessCounted
-	(*AccessCount)(nil),            // 47: healthledger.v1.AccessCount
-	(*RefusalRecorded)(nil),        // 48: healthledger.v1.RefusalRecorded
-	(*DisclosureGranted)(nil),      // 49: healthledger.v1.DisclosureGranted
-	(*DisclosureRevoked)(nil),      // 50: healthledger.v1.DisclosureRevoked
-	(*DisclosureBegun)(nil),        // 51: healthledger.v1.DisclosureBegun
-	(*DisclosureEnded)(nil),        // 52: healthledger.v1.DisclosureEnded
-	(*DisclosureCount)(nil),        // 53: healthledger.v1.DisclosureCount
-	(*SampleColumns)(nil),          // 54: healthledger.v1.SampleColumns
-	(*Chunk)(nil),                  // 55: healthledger.v1.Chunk
-	(*Manifest)(nil),               // 56: healthledger.v1.Manifest
-	(*Recipient)(nil),              // 57: healthledger.v1.Recipient
+	(LossKind)(0),                  // 1: healthledger.v1.LossKind
+	(Plausibility)(0),              // 2: healthledger.v1.Plausibility
+	(OwnObjects)(0),                // 3: healthledger.v1.OwnObjects
+	(ReadExtent)(0),                // 4: healthledger.v1.ReadExtent
+	(*EventList)(nil),              // 5: healthledger.v1.EventList
+	(*Event)(nil),                  // 6: healthledger.v1.Event
+	(*Checkpointed)(nil),           // 7: healthledger.v1.Checkpointed
+	(*SamplesSaved)(nil),           // 8: healthledger.v1.SamplesSaved
+	(*RequestOutcome)(nil),         // 9: healthledger.v1.RequestOutcome
+	(*PartSaved)(nil),              // 10: healthledger.v1.PartSaved
+	(*SamplesDeleted)(nil),         // 11: healthledger.v1.SamplesDeleted
+	(*DeletedSamples)(nil),         // 12: healthledger.v1.DeletedSamples
+	(*UpdatesSet)(nil),             // 13: healthledger.v1.UpdatesSet
+	(*UpdatesAcked)(nil),           // 14: healthledger.v1.UpdatesAcked
+	(*AuthorizationRequested)(nil), // 15: healthledger.v1.AuthorizationRequested
+	(*ObjectsRequested)(nil),       // 16: healthledger.v1.ObjectsRequested
+	(*SignedDecision)(nil),         // 17: healthledger.v1.SignedDecision
+	(*Decision)(nil),               // 18: healthledger.v1.Decision
+	(*DeviceEnrolled)(nil),         // 19: healthledger.v1.DeviceEnrolled
+	(*KeyringReplaced)(nil),        // 20: healthledger.v1.KeyringReplaced
+	(*StoreRekeyed)(nil),           // 21: healthledger.v1.StoreRekeyed
+	(*EpochsErased)(nil),           // 22: healthledger.v1.EpochsErased
+	(*ErasedEpoch)(nil),            // 23: healthledger.v1.ErasedEpoch
+	(*LossAccepted)(nil),           // 24: healthledger.v1.LossAccepted
+	(*LostSegments)(nil),           // 25: healthledger.v1.LostSegments
+	(*LostDecisions)(nil),          // 26: healthledger.v1.LostDecisions
+	(*AppRegistered)(nil),          // 27: healthledger.v1.AppRegistered
+	(*CredentialReplaced)(nil),     // 28: healthledger.v1.CredentialReplaced
+	(*Explained)(nil),              // 29: healthledger.v1.Explained
+	(*SharesDecided)(nil),          // 30: healthledger.v1.SharesDecided
+	(*AppUpdated)(nil),             // 31: healthledger.v1.AppUpdated
+	(*AppRemoved)(nil),             // 32: healthledger.v1.AppRemoved
+	(*PolicySet)(nil),              // 33: healthledger.v1.PolicySet
+	(*ShareGrant)(nil),             // 34: healthledger.v1.ShareGrant
+	(*DecisionDetail)(nil),         // 35: healthledger.v1.DecisionDetail
+	(*AppDescribed)(nil),           // 36: healthledger.v1.AppDescribed
+	(*SourceOrderSet)(nil),         // 37: healthledger.v1.SourceOrderSet
+	(*SourceName)(nil),             // 38: healthledger.v1.SourceName
+	(*PreferredUnitsSet)(nil),      // 39: healthledger.v1.PreferredUnitsSet
+	(*TypeUnit)(nil),               // 40: healthledger.v1.TypeUnit
+	(*OwnerDeleted)(nil),           // 41: healthledger.v1.OwnerDeleted
+	(*RetentionSet)(nil),           // 42: healthledger.v1.RetentionSet
+	(*ErasureOrdered)(nil),         // 43: healthledger.v1.ErasureOrdered
+	(*ReadsDecided)(nil),           // 44: healthledger.v1.ReadsDecided
+	(*ReadGrant)(nil),              // 45: healthledger.v1.ReadGrant
+	(*ObjectsDecided)(nil),         // 46: healthledger.v1.ObjectsDecided
+	(*ObjectName)(nil),             // 47: healthledger.v1.ObjectName
+	(*Resealed)(nil),               // 48: healthledger.v1.Resealed
+	(*AccessRecorded)(nil),         // 49: healthledger.v1.AccessRecorded
+	(*AccessCounted)(nil),          // 50: healthledger.v1.AccessCounted
+	(*AccessCount)(nil),            // 51: healthledger.v1.AccessCount
+	(*RefusalRecorded)(nil),        // 52: healthledger.v1.RefusalRecorded
+	(*DisclosureGranted)(nil),      // 53: healthledger.v1.DisclosureGranted
+	(*DisclosureRevoked)(nil),      // 54: healthledger.v1.DisclosureRevoked
+	(*DisclosureBegun)(nil),        // 55: healthledger.v1.DisclosureBegun
+	(*DisclosureEnded)(nil),        // 56: healthledger.v1.DisclosureEnded
+	(*DisclosureCount)(nil),        // 57: healthledger.v1.DisclosureCount
+	(*SampleColumns)(nil),          // 58: healthledger.v1.SampleColumns
+	(*Chunk)(nil),                  // 59: healthledger.v1.Chunk
+	(*Manifest)(nil),               // 60: healthledger.v1.Manifest
+	(*Recipient)(nil),              // 61: healthledger.v1.Recipient
 }
 var file_healthledger_v1_event_proto_depIdxs = []int32{
-	5,  // 0: healthledger.v1.EventList.events:type_name -> healthledger.v1.Event
-	7,  // 1: healthledger.v1.Event.samples_saved:type_name -> healthledger.v1.SamplesSaved
-	16, // 2: healthledger.v1.Event.decision:type_name -> healthledger.v1.SignedDecision
-	45, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
-	9,  // 4: healthledger.v1.Event.part_saved:type_name -> healthledger.v1.PartSaved
-	10, // 5: healthledger.v1.Event.samples_deleted:type_name -> healthledger.v1.SamplesDeleted
-	12, // 6: healthledger.v1.Event.updates_set:type_name -> healthledger.v1.UpdatesSet
-	13, // 7: healthledger.v1.Event.updates_acked:type_name -> healthledger.v1.UpdatesAcked
-	14, // 8: healthledger.v1.Event.authorization_requested:type_name -> healthledger.v1.AuthorizationRequested
-	46, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
-	51, // 10: healthledger.v1.Event.disclosure_begun:type_name -> healthledger.v1.DisclosureBegun
-	52, // 11: healthledger.v1.Event.disclosure_ended:type_name -> healthledger.v1.DisclosureEnded
-	48, // 12: healthledger.v1.Event.refusal_recorded:type_name -> healthledger.v1.RefusalRecorded
-	15, // 13: healthledger.v1.Event.objects_requested:type_name -> healthledger.v1.ObjectsRequested
-	44, // 14: healthledger.v1.Event.resealed:type_name -> healthledger.v1.Resealed
-	6,  // 15: healthledger.v1.Event.checkpointed:type_name -> healthledger.v1.Checkpointed
-	54, // 16: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
-	8,  // 17: healthledger.v1.SamplesSaved.outcome:type_name -> healthledger.v1.RequestOutcome
-	55, // 18: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
-	11, // 19: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	8,  // 20: healthledger.v1.SamplesDeleted.outcome:type_name -> healthledger.v1.RequestOutcome
+	6,  // 0: healthledger.v1.EventList.events:type_name -> healthledger.v1.Event
+	8,  // 1: healthledger.v1.Event.samples_saved:type_name -> healthledger.v1.SamplesSaved
+	17, // 2: healthledger.v1.Event.decision:type_name -> healthledger.v1.SignedDecision
+	49, // 3: healthledger.v1.Event.access_recorded:type_name -> healthledger.v1.AccessRecorded
+	10, // 4: healthledger.v1.Event.part_saved:type_name -> healthledger.v1.PartSaved
+	11, // 5: healthledger.v1.Event.samples_deleted:type_name -> healthledger.v1.SamplesDeleted
+	13, // 6: healthledger.v1.Event.updates_set:type_name -> healthledger.v1.UpdatesSet
+	14, // 7: healthledger.v1.Event.updates_acked:type_name -> healthledger.v1.UpdatesAcked
+	15, // 8: healthledger.v1.Event.authorization_requested:type_name -> healthledger.v1.AuthorizationRequested
+	50, // 9: healthledger.v1.Event.access_counted:type_name -> healthledger.v1.AccessCounted
+	55, // 10: healthledger.v1.Event.disclosure_begun:type_name -> healthledger.v1.DisclosureBegun
+	56, // 11: healthledger.v1.Event.disclosure_ended:type_name -> healthledger.v1.DisclosureEnded
+	52, // 12: healthledger.v1.Event.refusal_recorded:type_name -> healthledger.v1.RefusalRecorded
+	16, // 13: healthledger.v1.Event.objects_requested:type_name -> healthledger.v1.ObjectsRequested
+	48, // 14: healthledger.v1.Event.resealed:type_name -> healthledger.v1.Resealed
+	7,  // 15: healthledger.v1.Event.checkpointed:type_name -> healthledger.v1.Checkpointed
+	58, // 16: healthledger.v1.SamplesSaved.columns:type_name -> healthledger.v1.SampleColumns
+	9,  // 17: healthledger.v1.SamplesSaved.outcome:type_name -> healthledger.v1.RequestOutcome
+	59, // 18: healthledger.v1.PartSaved.chunk:type_name -> healthledger.v1.Chunk
+	12, // 19: healthledger.v1.SamplesDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	9,  // 20: healthledger.v1.SamplesDeleted.outcome:type_name -> healthledger.v1.RequestOutcome
 	0,  // 21: healthledger.v1.UpdatesSet.frequency:type_name -> healthledger.v1.Frequency
-	18, // 22: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
-	23, // 23: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
-	26, // 24: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
-	28, // 25: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
-	29, // 26: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
-	27, // 27: healthledger.v1.Decision.app_updated:type_name -> healthledger.v1.AppUpdated
-	24, // 28: healthledger.v1.Decision.credential_replaced:type_name -> healthledger.v1.CredentialReplaced
-	19, // 29: healthledger.v1.Decision.keyring_replaced:type_name -> healthledger.v1.KeyringReplaced
-	21, // 30: healthledger.v1.Decision.epochs_erased:type_name -> healthledger.v1.EpochsErased
-	20, // 31: healthledger.v1.Decision.store_rekeyed:type_name -> healthledger.v1.StoreRekeyed
-	22, // 32: healthledger.v1.EpochsErased.epochs:type_name -> healthledger.v1.ErasedEpoch
-	30, // 33: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
-	25, // 34: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
-	30, // 35: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
-	25, // 36: healthledger.v1.AppUpdated.explained:type_name -> healthledger.v1.Explained
-	1,  // 37: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
-	32, // 38: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
-	40, // 39: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
-	33, // 40: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
-	35, // 41: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
-	37, // 42: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
-	49, // 43: healthledger.v1.DecisionDetail.disclosure_granted:type_name -> healthledger.v1.DisclosureGranted
-	50, // 44: healthledger.v1.DecisionDetail.disclosure_revoked:type_name -> healthledger.v1.DisclosureRevoked
-	42, // 45: healthledger.v1.DecisionDetail.objects_decided:type_name -> healthledger.v1.ObjectsDecided
-	39, // 46: healthledger.v1.DecisionDetail.erasure_ordered:type_name -> healthledger.v1.ErasureOrdered
-	38, // 47: healthledger.v1.DecisionDetail.retention_set:type_name -> healthledger.v1.RetentionSet
-	56, // 48: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
-	34, // 49: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
-	36, // 50: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
-	11, // 51: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
-	11, // 52: healthledger.v1.ErasureOrdered.deletions:type_name -> healthledger.v1.DeletedSamples
-	41, // 53: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
-	3,  // 54: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
-	43, // 55: healthledger.v1.ObjectsDecided.revoked:type_name -> healthledger.v1.ObjectName
-	43, // 56: healthledger.v1.ObjectsDecided.granted:type_name -> healthledger.v1.ObjectName
-	2,  // 57: healthledger.v1.ObjectsDecided.own:type_name -> healthledger.v1.OwnObjects
-	47, // 58: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
-	57, // 59: healthledger.v1.DisclosureGranted.recipient:type_name -> healthledger.v1.Recipient
-	53, // 60: healthledger.v1.DisclosureEnded.counts:type_name -> healthledger.v1.DisclosureCount
-	61, // [61:61] is the sub-list for method output_type
-	61, // [61:61] is the sub-list for method input_type
-	61, // [61:61] is the sub-list for extension type_name
-	61, // [61:61] is the sub-list for extension extendee
-	0,  // [0:61] is the sub-list for field type_name
+	19, // 22: healthledger.v1.Decision.device_enrolled:type_name -> healthledger.v1.DeviceEnrolled
+	27, // 23: healthledger.v1.Decision.app_registered:type_name -> healthledger.v1.AppRegistered
+	30, // 24: healthledger.v1.Decision.shares_decided:type_name -> healthledger.v1.SharesDecided
+	32, // 25: healthledger.v1.Decision.app_removed:type_name -> healthledger.v1.AppRemoved
+	33, // 26: healthledger.v1.Decision.policy_set:type_name -> healthledger.v1.PolicySet
+	31, // 27: healthledger.v1.Decision.app_updated:type_name -> healthledger.v1.AppUpdated
+	28, // 28: healthledger.v1.Decision.credential_replaced:type_name -> healthledger.v1.CredentialReplaced
+	20, // 29: healthledger.v1.Decision.keyring_replaced:type_name -> healthledger.v1.KeyringReplaced
+	22, // 30: healthledger.v1.Decision.epochs_erased:type_name -> healthledger.v1.EpochsErased
+	24, // 31: healthledger.v1.Decision.loss_accepted:type_name -> healthledger.v1.LossAccepted
+	21, // 32: healthledger.v1.Decision.store_rekeyed:type_name -> healthledger.v1.StoreRekeyed
+	23, // 33: healthledger.v1.EpochsErased.epochs:type_name -> healthledger.v1.ErasedEpoch
+	25, // 34: healthledger.v1.LossAccepted.lost:type_name -> healthledger.v1.LostSegments
+	1,  // 35: healthledger.v1.LostSegments.kind:type_name -> healthledger.v1.LossKind
+	17, // 36: healthledger.v1.LostDecisions.decisions:type_name -> healthledger.v1.SignedDecision
+	34, // 37: healthledger.v1.AppRegistered.shares:type_name -> healthledger.v1.ShareGrant
+	29, // 38: healthledger.v1.AppRegistered.explained:type_name -> healthledger.v1.Explained
+	34, // 39: healthledger.v1.SharesDecided.shares:type_name -> healthledger.v1.ShareGrant
+	29, // 40: healthledger.v1.AppUpdated.explained:type_name -> healthledger.v1.Explained
+	2,  // 41: healthledger.v1.PolicySet.plausibility:type_name -> healthledger.v1.Plausibility
+	36, // 42: healthledger.v1.DecisionDetail.app_described:type_name -> healthledger.v1.AppDescribed
+	44, // 43: healthledger.v1.DecisionDetail.reads_decided:type_name -> healthledger.v1.ReadsDecided
+	37, // 44: healthledger.v1.DecisionDetail.source_order_set:type_name -> healthledger.v1.SourceOrderSet
+	39, // 45: healthledger.v1.DecisionDetail.preferred_units_set:type_name -> healthledger.v1.PreferredUnitsSet
+	41, // 46: healthledger.v1.DecisionDetail.owner_deleted:type_name -> healthledger.v1.OwnerDeleted
+	53, // 47: healthledger.v1.DecisionDetail.disclosure_granted:type_name -> healthledger.v1.DisclosureGranted
+	54, // 48: healthledger.v1.DecisionDetail.disclosure_revoked:type_name -> healthledger.v1.DisclosureRevoked
+	46, // 49: healthledger.v1.DecisionDetail.objects_decided:type_name -> healthledger.v1.ObjectsDecided
+	43, // 50: healthledger.v1.DecisionDetail.erasure_ordered:type_name -> healthledger.v1.ErasureOrdered
+	42, // 51: healthledger.v1.DecisionDetail.retention_set:type_name -> healthledger.v1.RetentionSet
+	26, // 52: healthledger.v1.DecisionDetail.lost_decisions:type_name -> healthledger.v1.LostDecisions
+	60, // 53: healthledger.v1.AppDescribed.manifest:type_name -> healthledger.v1.Manifest
+	38, // 54: healthledger.v1.SourceOrderSet.sources:type_name -> healthledger.v1.SourceName
+	40, // 55: healthledger.v1.PreferredUnitsSet.units:type_name -> healthledger.v1.TypeUnit
+	12, // 56: healthledger.v1.OwnerDeleted.deletions:type_name -> healthledger.v1.DeletedSamples
+	12, // 57: healthledger.v1.ErasureOrdered.deletions:type_name -> healthledger.v1.DeletedSamples
+	45, // 58: healthledger.v1.ReadsDecided.reads:type_name -> healthledger.v1.ReadGrant
+	4,  // 59: healthledger.v1.ReadGrant.extent:type_name -> healthledger.v1.ReadExtent
+	47, // 60: healthledger.v1.ObjectsDecided.revoked:type_name -> healthledger.v1.ObjectName
+	47, // 61: healthledger.v1.ObjectsDecided.granted:type_name -> healthledger.v1.ObjectName
+	3,  // 62: healthledger.v1.ObjectsDecided.own:type_name -> healthledger.v1.OwnObjects
+	51, // 63: healthledger.v1.AccessCounted.counts:type_name -> healthledger.v1.AccessCount
+	61, // 64: healthledger.v1.DisclosureGranted.recipient:type_name -> healthledger.v1.Recipient
+	57, // 65: healthledger.v1.DisclosureEnded.counts:type_name -> healthledger.v1.DisclosureCount
+	66, // [66:66] is the sub-list for method output_type
+	66, // [66:66] is the sub-list for method input_type
+	66, // [66:66] is the sub-list for extension type_name
+	66, // [66:66] is the sub-list for extension extendee
+	0,  // [0:66] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_event_proto_init() }
@@ -4612,9 +4895,10 @@ func file_healthledger_v1_event_proto_init() {
 		(*Decision_CredentialReplaced)(nil),
 		(*Decision_KeyringReplaced)(nil),
 		(*Decision_EpochsErased)(nil),
+		(*Decision_LossAccepted)(nil),
 		(*Decision_StoreRekeyed)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[27].OneofWrappers = []any{
+	file_healthledger_v1_event_proto_msgTypes[30].OneofWrappers = []any{
 		(*DecisionDetail_AppDescribed)(nil),
 		(*DecisionDetail_ReadsDecided)(nil),
 		(*DecisionDetail_SourceOrderSet)(nil),
@@ -4625,16 +4909,17 @@ func file_healthledger_v1_event_proto_init() {
 		(*DecisionDetail_ObjectsDecided)(nil),
 		(*DecisionDetail_ErasureOrdered)(nil),
 		(*DecisionDetail_RetentionSet)(nil),
+		(*DecisionDetail_LostDecisions)(nil),
 	}
-	file_healthledger_v1_event_proto_msgTypes[45].OneofWrappers = []any{}
-	file_healthledger_v1_event_proto_msgTypes[47].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[48].OneofWrappers = []any{}
+	file_healthledger_v1_event_proto_msgTypes[50].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_event_proto_rawDesc), len(file_healthledger_v1_event_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   50,
+			NumEnums:      5,
+			NumMessages:   53,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

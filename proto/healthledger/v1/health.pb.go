@@ -1287,8 +1287,10 @@ type QueryOutcomeResponse struct {
 	// Known already, so not stored again.
 	Duplicates uint64 `protobuf:"varint,2,opt,name=duplicates,proto3" json:"duplicates,omitempty"`
 	// Left out because parts of their payload are missing.
-	Incomplete    uint64 `protobuf:"varint,3,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
-	Deleted       uint64 `protobuf:"varint,4,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Incomplete uint64 `protobuf:"varint,3,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
+	Deleted    uint64 `protobuf:"varint,4,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// The ledger has lost the segment with the request, and with it what it was to do.
+	Lost          bool `protobuf:"varint,5,opt,name=lost,proto3" json:"lost,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1349,6 +1351,13 @@ func (x *QueryOutcomeResponse) GetDeleted() uint64 {
 		return x.Deleted
 	}
 	return 0
+}
+
+func (x *QueryOutcomeResponse) GetLost() bool {
+	if x != nil {
+		return x.Lost
+	}
+	return false
 }
 
 // QueryPayloadRequest asks for the payload of a sample.
@@ -3133,7 +3142,7 @@ const file_healthledger_v1_health_proto_rawDesc = "" +
 	"\x06status\x18\x01 \x01(\x0e2\x1e.healthledger.v1.RequestStatusR\x06status\x120\n" +
 	"\x14required_not_granted\x18\x02 \x01(\bR\x12requiredNotGranted\"/\n" +
 	"\x13QueryOutcomeRequest\x12\x18\n" +
-	"\areceipt\x18\x01 \x01(\tR\areceipt\"\x88\x01\n" +
+	"\areceipt\x18\x01 \x01(\tR\areceipt\"\x9c\x01\n" +
 	"\x14QueryOutcomeResponse\x12\x16\n" +
 	"\x06stored\x18\x01 \x01(\x04R\x06stored\x12\x1e\n" +
 	"\n" +
@@ -3142,7 +3151,8 @@ const file_healthledger_v1_health_proto_rawDesc = "" +
 	"\n" +
 	"incomplete\x18\x03 \x01(\x04R\n" +
 	"incomplete\x12\x18\n" +
-	"\adeleted\x18\x04 \x01(\x04R\adeleted\"m\n" +
+	"\adeleted\x18\x04 \x01(\x04R\adeleted\x12\x12\n" +
+	"\x04lost\x18\x05 \x01(\bR\x04lost\"m\n" +
 	"\x13QueryPayloadRequest\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12#\n" +
 	"\rpayload_token\x18\x02 \x01(\tR\fpayloadToken\x12\x1d\n" +

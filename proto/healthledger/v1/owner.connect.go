@@ -42,6 +42,8 @@ const (
 	OwnerServiceBeginUnlockProcedure = "/healthledger.v1.OwnerService/BeginUnlock"
 	// OwnerServiceUnlockProcedure is the fully-qualified name of the OwnerService's Unlock RPC.
 	OwnerServiceUnlockProcedure = "/healthledger.v1.OwnerService/Unlock"
+	// OwnerServiceAcceptLossProcedure is the fully-qualified name of the OwnerService's AcceptLoss RPC.
+	OwnerServiceAcceptLossProcedure = "/healthledger.v1.OwnerService/AcceptLoss"
 	// OwnerServiceLockProcedure is the fully-qualified name of the OwnerService's Lock RPC.
 	OwnerServiceLockProcedure = "/healthledger.v1.OwnerService/Lock"
 	// OwnerServiceChangePassphraseProcedure is the fully-qualified name of the OwnerService's
@@ -148,6 +150,10 @@ type OwnerServiceClient interface {
 	BeginUnlock(context.Context, *BeginUnlockRequest) (*BeginUnlockResponse, error)
 	// Unlock opens the store, or renews the session of an open one.
 	Unlock(context.Context, *UnlockRequest) (*UnlockResponse, error)
+	// AcceptLoss goes on with a log that has lost segments, which it first finds. It needs a fresh
+	// session, and the store need not be readable. When something was accepted the store is locked:
+	// unlock it again, and everything is read that is not lost.
+	AcceptLoss(context.Context, *AcceptLossRequest) (*AcceptLossResponse, error)
 	// Lock ends reading, at once or after a grace period.
 	Lock(context.Context, *LockRequest) (*LockResponse, error)
 	// ChangePassphrase encrypts the store's keys under another passphrase. When it returns, the
@@ -280,6 +286,12 @@ func NewOwnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			httpClient,
 			baseURL+OwnerServiceUnlockProcedure,
 			connect.WithSchema(ownerServiceMethods.ByName("Unlock")),
+			connect.WithClientOptions(opts...),
+		),
+		acceptLoss: connect.NewClient[AcceptLossRequest, AcceptLossResponse](
+			httpClient,
+			baseURL+OwnerServiceAcceptLossProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("AcceptLoss")),
 			connect.WithClientOptions(opts...),
 		),
 		lock: connect.NewClient[LockRequest, LockResponse](
@@ -513,6 +525,7 @@ type ownerServiceClient struct {
 	status             *connect.Client[StatusRequest, StatusResponse]
 	beginUnlock        *connect.Client[BeginUnlockRequest, BeginUnlockResponse]
 	unlock             *connect.Client[UnlockRequest, UnlockResponse]
+	acceptLoss         *connect.Client[AcceptLossRequest, AcceptLossResponse]
 	lock               *connect.Client[LockRequest, LockResponse]
 	changePassphrase   *connect.Client[ChangePassphraseRequest, ChangePassphraseResponse]
 	rekeyStore         *connect.Client[RekeyStoreRequest, RekeyStoreResponse]
@@ -582,6 +595,15 @@ func (c *ownerServiceClient) BeginUnlock(ctx context.Context, req *BeginUnlockRe
 // Unlock calls healthledger.v1.OwnerService.Unlock.
 func (c *ownerServiceClient) Unlock(ctx context.Context, req *UnlockRequest) (*UnlockResponse, error) {
 	response, err := c.unlock.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AcceptLoss calls healthledger.v1.OwnerService.AcceptLoss.
+func (c *ownerServiceClient) AcceptLoss(ctx context.Context, req *AcceptLossRequest) (*AcceptLossResponse, error) {
+	response, err := c.acceptLoss.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -931,6 +953,10 @@ type OwnerServiceHandler interface {
 	BeginUnlock(context.Context, *BeginUnlockRequest) (*BeginUnlockResponse, error)
 	// Unlock opens the store, or renews the session of an open one.
 	Unlock(context.Context, *UnlockRequest) (*UnlockResponse, error)
+	// AcceptLoss goes on with a log that has lost segments, which it first finds. It needs a fresh
+	// session, and the store need not be readable. When something was accepted the store is locked:
+	// unlock it again, and everything is read that is not lost.
+	AcceptLoss(context.Context, *AcceptLossRequest) (*AcceptLossResponse, error)
 	// Lock ends reading, at once or after a grace period.
 	Lock(context.Context, *LockRequest) (*LockResponse, error)
 	// ChangePassphrase encrypts the store's keys under another passphrase. When it returns, the
@@ -1059,6 +1085,12 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 		OwnerServiceUnlockProcedure,
 		svc.Unlock,
 		connect.WithSchema(ownerServiceMethods.ByName("Unlock")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ownerServiceAcceptLossHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceAcceptLossProcedure,
+		svc.AcceptLoss,
+		connect.WithSchema(ownerServiceMethods.ByName("AcceptLoss")),
 		connect.WithHandlerOptions(opts...),
 	)
 	ownerServiceLockHandler := connect.NewUnaryHandlerSimple(
@@ -1293,6 +1325,8 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 			ownerServiceBeginUnlockHandler.ServeHTTP(w, r)
 		case OwnerServiceUnlockProcedure:
 			ownerServiceUnlockHandler.ServeHTTP(w, r)
+		case OwnerServiceAcceptLossProcedure:
+			ownerServiceAcceptLossHandler.ServeHTTP(w, r)
 		case OwnerServiceLockProcedure:
 			ownerServiceLockHandler.ServeHTTP(w, r)
 		case OwnerServiceChangePassphraseProcedure:
@@ -1390,6 +1424,10 @@ func (UnimplementedOwnerServiceHandler) BeginUnlock(context.Context, *BeginUnloc
 
 func (UnimplementedOwnerServiceHandler) Unlock(context.Context, *UnlockRequest) (*UnlockResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.Unlock is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) AcceptLoss(context.Context, *AcceptLossRequest) (*AcceptLossResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.OwnerService.AcceptLoss is not implemented"))
 }
 
 func (UnimplementedOwnerServiceHandler) Lock(context.Context, *LockRequest) (*LockResponse, error) {

@@ -365,7 +365,9 @@ type StatusResponse struct {
 	// The disk of the data directory; absent: it says nothing.
 	Disk *Disk `protobuf:"bytes,31,opt,name=disk,proto3" json:"disk,omitempty"`
 	// What was set, by type; none: everything is kept for good.
-	Retention     []*Retention `protobuf:"bytes,32,rep,name=retention,proto3" json:"retention,omitempty"`
+	Retention []*Retention `protobuf:"bytes,32,rep,name=retention,proto3" json:"retention,omitempty"`
+	// What the owner has accepted to have lost.
+	Losses        []*AcceptedLoss `protobuf:"bytes,33,rep,name=losses,proto3" json:"losses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -547,6 +549,286 @@ func (x *StatusResponse) GetRetention() []*Retention {
 	return nil
 }
 
+func (x *StatusResponse) GetLosses() []*AcceptedLoss {
+	if x != nil {
+		return x.Losses
+	}
+	return nil
+}
+
+// AcceptedLoss is a loss that the owner goes on with.
+type AcceptedLoss struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          uint64                 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	To            uint64                 `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
+	Kind          LossKind               `protobuf:"varint,3,opt,name=kind,proto3,enum=healthledger.v1.LossKind" json:"kind,omitempty"`
+	Accepted      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcceptedLoss) Reset() {
+	*x = AcceptedLoss{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcceptedLoss) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcceptedLoss) ProtoMessage() {}
+
+func (x *AcceptedLoss) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcceptedLoss.ProtoReflect.Descriptor instead.
+func (*AcceptedLoss) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *AcceptedLoss) GetFrom() uint64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *AcceptedLoss) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *AcceptedLoss) GetKind() LossKind {
+	if x != nil {
+		return x.Kind
+	}
+	return LossKind_LOSS_KIND_UNSPECIFIED
+}
+
+func (x *AcceptedLoss) GetAccepted() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Accepted
+	}
+	return nil
+}
+
+// AcceptLossRequest accepts what AcceptLoss has found.
+type AcceptLossRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Exactly what was found, in its order; empty: find out.
+	Lost          []*Loss `protobuf:"bytes,1,rep,name=lost,proto3" json:"lost,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcceptLossRequest) Reset() {
+	*x = AcceptLossRequest{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcceptLossRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcceptLossRequest) ProtoMessage() {}
+
+func (x *AcceptLossRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcceptLossRequest.ProtoReflect.Descriptor instead.
+func (*AcceptLossRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *AcceptLossRequest) GetLost() []*Loss {
+	if x != nil {
+		return x.Lost
+	}
+	return nil
+}
+
+type AcceptLossResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// It is not known yet: ask again.
+	Pending bool `protobuf:"varint,1,opt,name=pending,proto3" json:"pending,omitempty"`
+	// What there is to accept; empty: nothing.
+	Lost []*Loss `protobuf:"bytes,2,rep,name=lost,proto3" json:"lost,omitempty"`
+	// How many of the owner's decisions the log has lost. The daemon remembers them.
+	Decisions uint64 `protobuf:"varint,3,opt,name=decisions,proto3" json:"decisions,omitempty"`
+	// What is wrong with the log and is no loss of segments: nothing can be accepted.
+	Faults        []*LogFault `protobuf:"bytes,4,rep,name=faults,proto3" json:"faults,omitempty"`
+	Accepted      bool        `protobuf:"varint,5,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcceptLossResponse) Reset() {
+	*x = AcceptLossResponse{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcceptLossResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcceptLossResponse) ProtoMessage() {}
+
+func (x *AcceptLossResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcceptLossResponse.ProtoReflect.Descriptor instead.
+func (*AcceptLossResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *AcceptLossResponse) GetPending() bool {
+	if x != nil {
+		return x.Pending
+	}
+	return false
+}
+
+func (x *AcceptLossResponse) GetLost() []*Loss {
+	if x != nil {
+		return x.Lost
+	}
+	return nil
+}
+
+func (x *AcceptLossResponse) GetDecisions() uint64 {
+	if x != nil {
+		return x.Decisions
+	}
+	return 0
+}
+
+func (x *AcceptLossResponse) GetFaults() []*LogFault {
+	if x != nil {
+		return x.Faults
+	}
+	return nil
+}
+
+func (x *AcceptLossResponse) GetAccepted() bool {
+	if x != nil {
+		return x.Accepted
+	}
+	return false
+}
+
+// Loss are segments that are lost, the first and the last one included.
+type Loss struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	From  uint64                 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	To    uint64                 `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
+	Kind  LossKind               `protobuf:"varint,3,opt,name=kind,proto3,enum=healthledger.v1.LossKind" json:"kind,omitempty"`
+	// When the segments before and behind them were written; absent: there is none.
+	Before        *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=before,proto3" json:"before,omitempty"`
+	Behind        *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=behind,proto3" json:"behind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Loss) Reset() {
+	*x = Loss{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Loss) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Loss) ProtoMessage() {}
+
+func (x *Loss) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Loss.ProtoReflect.Descriptor instead.
+func (*Loss) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Loss) GetFrom() uint64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *Loss) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *Loss) GetKind() LossKind {
+	if x != nil {
+		return x.Kind
+	}
+	return LossKind_LOSS_KIND_UNSPECIFIED
+}
+
+func (x *Loss) GetBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *Loss) GetBehind() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Behind
+	}
+	return nil
+}
+
 // Disk says how much room there is for the logs of all stores of a data directory.
 type Disk struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -564,7 +846,7 @@ type Disk struct {
 
 func (x *Disk) Reset() {
 	*x = Disk{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[5]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -576,7 +858,7 @@ func (x *Disk) String() string {
 func (*Disk) ProtoMessage() {}
 
 func (x *Disk) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[5]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -589,7 +871,7 @@ func (x *Disk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disk.ProtoReflect.Descriptor instead.
 func (*Disk) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{5}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Disk) GetFreeBytes() uint64 {
@@ -628,7 +910,7 @@ type BeginUnlockRequest struct {
 
 func (x *BeginUnlockRequest) Reset() {
 	*x = BeginUnlockRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[6]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -640,7 +922,7 @@ func (x *BeginUnlockRequest) String() string {
 func (*BeginUnlockRequest) ProtoMessage() {}
 
 func (x *BeginUnlockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[6]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -653,7 +935,7 @@ func (x *BeginUnlockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginUnlockRequest.ProtoReflect.Descriptor instead.
 func (*BeginUnlockRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{6}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{10}
 }
 
 type BeginUnlockResponse struct {
@@ -666,7 +948,7 @@ type BeginUnlockResponse struct {
 
 func (x *BeginUnlockResponse) Reset() {
 	*x = BeginUnlockResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[7]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -678,7 +960,7 @@ func (x *BeginUnlockResponse) String() string {
 func (*BeginUnlockResponse) ProtoMessage() {}
 
 func (x *BeginUnlockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[7]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -691,7 +973,7 @@ func (x *BeginUnlockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginUnlockResponse.ProtoReflect.Descriptor instead.
 func (*BeginUnlockResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{7}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *BeginUnlockResponse) GetPublicKey() []byte {
@@ -713,7 +995,7 @@ type UnlockRequest struct {
 
 func (x *UnlockRequest) Reset() {
 	*x = UnlockRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[8]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -725,7 +1007,7 @@ func (x *UnlockRequest) String() string {
 func (*UnlockRequest) ProtoMessage() {}
 
 func (x *UnlockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[8]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -738,7 +1020,7 @@ func (x *UnlockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnlockRequest.ProtoReflect.Descriptor instead.
 func (*UnlockRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{8}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *UnlockRequest) GetSealedPassphrase() []byte {
@@ -765,7 +1047,7 @@ type UnlockResponse struct {
 
 func (x *UnlockResponse) Reset() {
 	*x = UnlockResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[9]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -777,7 +1059,7 @@ func (x *UnlockResponse) String() string {
 func (*UnlockResponse) ProtoMessage() {}
 
 func (x *UnlockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[9]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -790,7 +1072,7 @@ func (x *UnlockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnlockResponse.ProtoReflect.Descriptor instead.
 func (*UnlockResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{9}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *UnlockResponse) GetSession() string {
@@ -813,7 +1095,7 @@ type ChangePassphraseRequest struct {
 
 func (x *ChangePassphraseRequest) Reset() {
 	*x = ChangePassphraseRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[10]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -825,7 +1107,7 @@ func (x *ChangePassphraseRequest) String() string {
 func (*ChangePassphraseRequest) ProtoMessage() {}
 
 func (x *ChangePassphraseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[10]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -838,7 +1120,7 @@ func (x *ChangePassphraseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangePassphraseRequest.ProtoReflect.Descriptor instead.
 func (*ChangePassphraseRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{10}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ChangePassphraseRequest) GetSealedPassphrase() []byte {
@@ -872,7 +1154,7 @@ type ChangePassphraseResponse struct {
 
 func (x *ChangePassphraseResponse) Reset() {
 	*x = ChangePassphraseResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[11]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -884,7 +1166,7 @@ func (x *ChangePassphraseResponse) String() string {
 func (*ChangePassphraseResponse) ProtoMessage() {}
 
 func (x *ChangePassphraseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[11]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -897,7 +1179,7 @@ func (x *ChangePassphraseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangePassphraseResponse.ProtoReflect.Descriptor instead.
 func (*ChangePassphraseResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{11}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ChangePassphraseResponse) GetSession() string {
@@ -919,7 +1201,7 @@ type RekeyStoreRequest struct {
 
 func (x *RekeyStoreRequest) Reset() {
 	*x = RekeyStoreRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[12]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -931,7 +1213,7 @@ func (x *RekeyStoreRequest) String() string {
 func (*RekeyStoreRequest) ProtoMessage() {}
 
 func (x *RekeyStoreRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[12]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -944,7 +1226,7 @@ func (x *RekeyStoreRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RekeyStoreRequest.ProtoReflect.Descriptor instead.
 func (*RekeyStoreRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{12}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RekeyStoreRequest) GetSealedPassphrase() []byte {
@@ -974,7 +1256,7 @@ type RekeyStoreResponse struct {
 
 func (x *RekeyStoreResponse) Reset() {
 	*x = RekeyStoreResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[13]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -986,7 +1268,7 @@ func (x *RekeyStoreResponse) String() string {
 func (*RekeyStoreResponse) ProtoMessage() {}
 
 func (x *RekeyStoreResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[13]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -999,7 +1281,7 @@ func (x *RekeyStoreResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RekeyStoreResponse.ProtoReflect.Descriptor instead.
 func (*RekeyStoreResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{13}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RekeyStoreResponse) GetRun() string {
@@ -1033,7 +1315,7 @@ type LockRequest struct {
 
 func (x *LockRequest) Reset() {
 	*x = LockRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[14]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1327,7 @@ func (x *LockRequest) String() string {
 func (*LockRequest) ProtoMessage() {}
 
 func (x *LockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[14]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1340,7 @@ func (x *LockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockRequest.ProtoReflect.Descriptor instead.
 func (*LockRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{14}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LockRequest) GetGraceMs() uint64 {
@@ -1077,7 +1359,7 @@ type LockResponse struct {
 
 func (x *LockResponse) Reset() {
 	*x = LockResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[15]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1089,7 +1371,7 @@ func (x *LockResponse) String() string {
 func (*LockResponse) ProtoMessage() {}
 
 func (x *LockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[15]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1102,7 +1384,7 @@ func (x *LockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockResponse.ProtoReflect.Descriptor instead.
 func (*LockResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{15}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LockResponse) GetState() LockState {
@@ -1123,7 +1405,7 @@ type AddAppRequest struct {
 
 func (x *AddAppRequest) Reset() {
 	*x = AddAppRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[16]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1135,7 +1417,7 @@ func (x *AddAppRequest) String() string {
 func (*AddAppRequest) ProtoMessage() {}
 
 func (x *AddAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[16]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1148,7 +1430,7 @@ func (x *AddAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddAppRequest.ProtoReflect.Descriptor instead.
 func (*AddAppRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{16}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AddAppRequest) GetManifest() *Manifest {
@@ -1177,7 +1459,7 @@ type AddAppResponse struct {
 
 func (x *AddAppResponse) Reset() {
 	*x = AddAppResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[17]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1189,7 +1471,7 @@ func (x *AddAppResponse) String() string {
 func (*AddAppResponse) ProtoMessage() {}
 
 func (x *AddAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[17]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1202,7 +1484,7 @@ func (x *AddAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddAppResponse.ProtoReflect.Descriptor instead.
 func (*AddAppResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{17}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AddAppResponse) GetKey() string {
@@ -1230,7 +1512,7 @@ type ReplaceCredentialRequest struct {
 
 func (x *ReplaceCredentialRequest) Reset() {
 	*x = ReplaceCredentialRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[18]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1242,7 +1524,7 @@ func (x *ReplaceCredentialRequest) String() string {
 func (*ReplaceCredentialRequest) ProtoMessage() {}
 
 func (x *ReplaceCredentialRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[18]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1255,7 +1537,7 @@ func (x *ReplaceCredentialRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceCredentialRequest.ProtoReflect.Descriptor instead.
 func (*ReplaceCredentialRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{18}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReplaceCredentialRequest) GetBundleId() string {
@@ -1283,7 +1565,7 @@ type ReplaceCredentialResponse struct {
 
 func (x *ReplaceCredentialResponse) Reset() {
 	*x = ReplaceCredentialResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1295,7 +1577,7 @@ func (x *ReplaceCredentialResponse) String() string {
 func (*ReplaceCredentialResponse) ProtoMessage() {}
 
 func (x *ReplaceCredentialResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[19]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1308,7 +1590,7 @@ func (x *ReplaceCredentialResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceCredentialResponse.ProtoReflect.Descriptor instead.
 func (*ReplaceCredentialResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ReplaceCredentialResponse) GetKey() string {
@@ -1335,7 +1617,7 @@ type UpdateAppRequest struct {
 
 func (x *UpdateAppRequest) Reset() {
 	*x = UpdateAppRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1347,7 +1629,7 @@ func (x *UpdateAppRequest) String() string {
 func (*UpdateAppRequest) ProtoMessage() {}
 
 func (x *UpdateAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[20]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1360,7 +1642,7 @@ func (x *UpdateAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateAppRequest.ProtoReflect.Descriptor instead.
 func (*UpdateAppRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *UpdateAppRequest) GetManifest() *Manifest {
@@ -1379,7 +1661,7 @@ type UpdateAppResponse struct {
 
 func (x *UpdateAppResponse) Reset() {
 	*x = UpdateAppResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1391,7 +1673,7 @@ func (x *UpdateAppResponse) String() string {
 func (*UpdateAppResponse) ProtoMessage() {}
 
 func (x *UpdateAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[21]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1404,7 +1686,7 @@ func (x *UpdateAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateAppResponse.ProtoReflect.Descriptor instead.
 func (*UpdateAppResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *UpdateAppResponse) GetAsksAgain() bool {
@@ -1423,7 +1705,7 @@ type RemoveAppRequest struct {
 
 func (x *RemoveAppRequest) Reset() {
 	*x = RemoveAppRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1435,7 +1717,7 @@ func (x *RemoveAppRequest) String() string {
 func (*RemoveAppRequest) ProtoMessage() {}
 
 func (x *RemoveAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[22]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1448,7 +1730,7 @@ func (x *RemoveAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveAppRequest.ProtoReflect.Descriptor instead.
 func (*RemoveAppRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RemoveAppRequest) GetBundleId() string {
@@ -1466,7 +1748,7 @@ type RemoveAppResponse struct {
 
 func (x *RemoveAppResponse) Reset() {
 	*x = RemoveAppResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1478,7 +1760,7 @@ func (x *RemoveAppResponse) String() string {
 func (*RemoveAppResponse) ProtoMessage() {}
 
 func (x *RemoveAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[23]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1491,7 +1773,7 @@ func (x *RemoveAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveAppResponse.ProtoReflect.Descriptor instead.
 func (*RemoveAppResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{27}
 }
 
 type ListAppsRequest struct {
@@ -1502,7 +1784,7 @@ type ListAppsRequest struct {
 
 func (x *ListAppsRequest) Reset() {
 	*x = ListAppsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1514,7 +1796,7 @@ func (x *ListAppsRequest) String() string {
 func (*ListAppsRequest) ProtoMessage() {}
 
 func (x *ListAppsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[24]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1527,7 +1809,7 @@ func (x *ListAppsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAppsRequest.ProtoReflect.Descriptor instead.
 func (*ListAppsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{28}
 }
 
 type ListAppsResponse struct {
@@ -1539,7 +1821,7 @@ type ListAppsResponse struct {
 
 func (x *ListAppsResponse) Reset() {
 	*x = ListAppsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1551,7 +1833,7 @@ func (x *ListAppsResponse) String() string {
 func (*ListAppsResponse) ProtoMessage() {}
 
 func (x *ListAppsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[25]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1564,7 +1846,7 @@ func (x *ListAppsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAppsResponse.ProtoReflect.Descriptor instead.
 func (*ListAppsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListAppsResponse) GetApps() []*App {
@@ -1596,7 +1878,7 @@ type App struct {
 
 func (x *App) Reset() {
 	*x = App{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1608,7 +1890,7 @@ func (x *App) String() string {
 func (*App) ProtoMessage() {}
 
 func (x *App) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[26]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1621,7 +1903,7 @@ func (x *App) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use App.ProtoReflect.Descriptor instead.
 func (*App) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *App) GetManifest() *Manifest {
@@ -1701,7 +1983,7 @@ type AppObjects struct {
 
 func (x *AppObjects) Reset() {
 	*x = AppObjects{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1713,7 +1995,7 @@ func (x *AppObjects) String() string {
 func (*AppObjects) ProtoMessage() {}
 
 func (x *AppObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[27]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1726,7 +2008,7 @@ func (x *AppObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppObjects.ProtoReflect.Descriptor instead.
 func (*AppObjects) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{27}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *AppObjects) GetType() string {
@@ -1762,7 +2044,7 @@ type AppRead struct {
 
 func (x *AppRead) Reset() {
 	*x = AppRead{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1774,7 +2056,7 @@ func (x *AppRead) String() string {
 func (*AppRead) ProtoMessage() {}
 
 func (x *AppRead) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[28]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1787,7 +2069,7 @@ func (x *AppRead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRead.ProtoReflect.Descriptor instead.
 func (*AppRead) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{28}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *AppRead) GetType() string {
@@ -1812,7 +2094,7 @@ type ListRequestsRequest struct {
 
 func (x *ListRequestsRequest) Reset() {
 	*x = ListRequestsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1824,7 +2106,7 @@ func (x *ListRequestsRequest) String() string {
 func (*ListRequestsRequest) ProtoMessage() {}
 
 func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[29]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1837,7 +2119,7 @@ func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ListRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{29}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{33}
 }
 
 type ListRequestsResponse struct {
@@ -1850,7 +2132,7 @@ type ListRequestsResponse struct {
 
 func (x *ListRequestsResponse) Reset() {
 	*x = ListRequestsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1862,7 +2144,7 @@ func (x *ListRequestsResponse) String() string {
 func (*ListRequestsResponse) ProtoMessage() {}
 
 func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[30]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1875,7 +2157,7 @@ func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ListRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{30}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListRequestsResponse) GetRequests() []*PendingRequest {
@@ -1902,7 +2184,7 @@ type PendingRequest struct {
 
 func (x *PendingRequest) Reset() {
 	*x = PendingRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1914,7 +2196,7 @@ func (x *PendingRequest) String() string {
 func (*PendingRequest) ProtoMessage() {}
 
 func (x *PendingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[31]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1927,7 +2209,7 @@ func (x *PendingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingRequest.ProtoReflect.Descriptor instead.
 func (*PendingRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{31}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *PendingRequest) GetManifest() *Manifest {
@@ -1980,7 +2262,7 @@ type PendingObjects struct {
 
 func (x *PendingObjects) Reset() {
 	*x = PendingObjects{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1992,7 +2274,7 @@ func (x *PendingObjects) String() string {
 func (*PendingObjects) ProtoMessage() {}
 
 func (x *PendingObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[32]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2005,7 +2287,7 @@ func (x *PendingObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingObjects.ProtoReflect.Descriptor instead.
 func (*PendingObjects) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{32}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *PendingObjects) GetType() string {
@@ -2054,7 +2336,7 @@ type DecideRequest struct {
 
 func (x *DecideRequest) Reset() {
 	*x = DecideRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2066,7 +2348,7 @@ func (x *DecideRequest) String() string {
 func (*DecideRequest) ProtoMessage() {}
 
 func (x *DecideRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[33]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2079,7 +2361,7 @@ func (x *DecideRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideRequest.ProtoReflect.Descriptor instead.
 func (*DecideRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{33}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *DecideRequest) GetBundleId() string {
@@ -2111,7 +2393,7 @@ type DecideResponse struct {
 
 func (x *DecideResponse) Reset() {
 	*x = DecideResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2123,7 +2405,7 @@ func (x *DecideResponse) String() string {
 func (*DecideResponse) ProtoMessage() {}
 
 func (x *DecideResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[34]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2136,7 +2418,7 @@ func (x *DecideResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideResponse.ProtoReflect.Descriptor instead.
 func (*DecideResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{34}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{38}
 }
 
 type ListObjectsRequest struct {
@@ -2156,7 +2438,7 @@ type ListObjectsRequest struct {
 
 func (x *ListObjectsRequest) Reset() {
 	*x = ListObjectsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2168,7 +2450,7 @@ func (x *ListObjectsRequest) String() string {
 func (*ListObjectsRequest) ProtoMessage() {}
 
 func (x *ListObjectsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[35]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2181,7 +2463,7 @@ func (x *ListObjectsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObjectsRequest.ProtoReflect.Descriptor instead.
 func (*ListObjectsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{35}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListObjectsRequest) GetBundleId() string {
@@ -2244,7 +2526,7 @@ type ListObjectsResponse struct {
 
 func (x *ListObjectsResponse) Reset() {
 	*x = ListObjectsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2256,7 +2538,7 @@ func (x *ListObjectsResponse) String() string {
 func (*ListObjectsResponse) ProtoMessage() {}
 
 func (x *ListObjectsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[36]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2269,7 +2551,7 @@ func (x *ListObjectsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObjectsResponse.ProtoReflect.Descriptor instead.
 func (*ListObjectsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{36}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListObjectsResponse) GetObjects() []*StoredObject {
@@ -2302,7 +2584,7 @@ type StoredObject struct {
 
 func (x *StoredObject) Reset() {
 	*x = StoredObject{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2314,7 +2596,7 @@ func (x *StoredObject) String() string {
 func (*StoredObject) ProtoMessage() {}
 
 func (x *StoredObject) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[37]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2327,7 +2609,7 @@ func (x *StoredObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredObject.ProtoReflect.Descriptor instead.
 func (*StoredObject) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{37}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *StoredObject) GetName() *ObjectName {
@@ -2373,7 +2655,7 @@ type DecideObjectsRequest struct {
 
 func (x *DecideObjectsRequest) Reset() {
 	*x = DecideObjectsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2385,7 +2667,7 @@ func (x *DecideObjectsRequest) String() string {
 func (*DecideObjectsRequest) ProtoMessage() {}
 
 func (x *DecideObjectsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[38]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2398,7 +2680,7 @@ func (x *DecideObjectsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideObjectsRequest.ProtoReflect.Descriptor instead.
 func (*DecideObjectsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{38}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *DecideObjectsRequest) GetBundleId() string {
@@ -2451,7 +2733,7 @@ type DecideObjectsResponse struct {
 
 func (x *DecideObjectsResponse) Reset() {
 	*x = DecideObjectsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2463,7 +2745,7 @@ func (x *DecideObjectsResponse) String() string {
 func (*DecideObjectsResponse) ProtoMessage() {}
 
 func (x *DecideObjectsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[39]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2476,7 +2758,7 @@ func (x *DecideObjectsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideObjectsResponse.ProtoReflect.Descriptor instead.
 func (*DecideObjectsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{39}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{43}
 }
 
 type SetPolicyRequest struct {
@@ -2488,7 +2770,7 @@ type SetPolicyRequest struct {
 
 func (x *SetPolicyRequest) Reset() {
 	*x = SetPolicyRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2500,7 +2782,7 @@ func (x *SetPolicyRequest) String() string {
 func (*SetPolicyRequest) ProtoMessage() {}
 
 func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[40]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2513,7 +2795,7 @@ func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*SetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{40}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *SetPolicyRequest) GetPlausibility() Plausibility {
@@ -2531,7 +2813,7 @@ type SetPolicyResponse struct {
 
 func (x *SetPolicyResponse) Reset() {
 	*x = SetPolicyResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2543,7 +2825,7 @@ func (x *SetPolicyResponse) String() string {
 func (*SetPolicyResponse) ProtoMessage() {}
 
 func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[41]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2556,7 +2838,7 @@ func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyResponse.ProtoReflect.Descriptor instead.
 func (*SetPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{41}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{45}
 }
 
 type SetSourceOrderRequest struct {
@@ -2570,7 +2852,7 @@ type SetSourceOrderRequest struct {
 
 func (x *SetSourceOrderRequest) Reset() {
 	*x = SetSourceOrderRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2582,7 +2864,7 @@ func (x *SetSourceOrderRequest) String() string {
 func (*SetSourceOrderRequest) ProtoMessage() {}
 
 func (x *SetSourceOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[42]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2595,7 +2877,7 @@ func (x *SetSourceOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSourceOrderRequest.ProtoReflect.Descriptor instead.
 func (*SetSourceOrderRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{42}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *SetSourceOrderRequest) GetType() string {
@@ -2620,7 +2902,7 @@ type SetSourceOrderResponse struct {
 
 func (x *SetSourceOrderResponse) Reset() {
 	*x = SetSourceOrderResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2632,7 +2914,7 @@ func (x *SetSourceOrderResponse) String() string {
 func (*SetSourceOrderResponse) ProtoMessage() {}
 
 func (x *SetSourceOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[43]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2645,7 +2927,7 @@ func (x *SetSourceOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSourceOrderResponse.ProtoReflect.Descriptor instead.
 func (*SetSourceOrderResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{43}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{47}
 }
 
 type SetPreferredUnitsRequest struct {
@@ -2658,7 +2940,7 @@ type SetPreferredUnitsRequest struct {
 
 func (x *SetPreferredUnitsRequest) Reset() {
 	*x = SetPreferredUnitsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2670,7 +2952,7 @@ func (x *SetPreferredUnitsRequest) String() string {
 func (*SetPreferredUnitsRequest) ProtoMessage() {}
 
 func (x *SetPreferredUnitsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[44]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2683,7 +2965,7 @@ func (x *SetPreferredUnitsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPreferredUnitsRequest.ProtoReflect.Descriptor instead.
 func (*SetPreferredUnitsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{44}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *SetPreferredUnitsRequest) GetUnits() []*PreferredUnit {
@@ -2701,7 +2983,7 @@ type SetPreferredUnitsResponse struct {
 
 func (x *SetPreferredUnitsResponse) Reset() {
 	*x = SetPreferredUnitsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2713,7 +2995,7 @@ func (x *SetPreferredUnitsResponse) String() string {
 func (*SetPreferredUnitsResponse) ProtoMessage() {}
 
 func (x *SetPreferredUnitsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[45]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2726,7 +3008,7 @@ func (x *SetPreferredUnitsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPreferredUnitsResponse.ProtoReflect.Descriptor instead.
 func (*SetPreferredUnitsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{45}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{49}
 }
 
 type DeleteSamplesRequest struct {
@@ -2738,7 +3020,7 @@ type DeleteSamplesRequest struct {
 
 func (x *DeleteSamplesRequest) Reset() {
 	*x = DeleteSamplesRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2750,7 +3032,7 @@ func (x *DeleteSamplesRequest) String() string {
 func (*DeleteSamplesRequest) ProtoMessage() {}
 
 func (x *DeleteSamplesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[46]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2763,7 +3045,7 @@ func (x *DeleteSamplesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSamplesRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSamplesRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{46}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *DeleteSamplesRequest) GetDeletions() []*Deletion {
@@ -2783,7 +3065,7 @@ type DeleteSamplesResponse struct {
 
 func (x *DeleteSamplesResponse) Reset() {
 	*x = DeleteSamplesResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2795,7 +3077,7 @@ func (x *DeleteSamplesResponse) String() string {
 func (*DeleteSamplesResponse) ProtoMessage() {}
 
 func (x *DeleteSamplesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[47]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2808,7 +3090,7 @@ func (x *DeleteSamplesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSamplesResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSamplesResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{47}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *DeleteSamplesResponse) GetDeleted() uint64 {
@@ -2842,7 +3124,7 @@ type EraseRequest struct {
 
 func (x *EraseRequest) Reset() {
 	*x = EraseRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2854,7 +3136,7 @@ func (x *EraseRequest) String() string {
 func (*EraseRequest) ProtoMessage() {}
 
 func (x *EraseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[48]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2867,7 +3149,7 @@ func (x *EraseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseRequest.ProtoReflect.Descriptor instead.
 func (*EraseRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{48}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *EraseRequest) GetType() string {
@@ -2950,7 +3232,7 @@ type EraseResponse struct {
 
 func (x *EraseResponse) Reset() {
 	*x = EraseResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2962,7 +3244,7 @@ func (x *EraseResponse) String() string {
 func (*EraseResponse) ProtoMessage() {}
 
 func (x *EraseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[49]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2975,7 +3257,7 @@ func (x *EraseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseResponse.ProtoReflect.Descriptor instead.
 func (*EraseResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{49}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *EraseResponse) GetRun() string {
@@ -3053,7 +3335,7 @@ type SetRetentionRequest struct {
 
 func (x *SetRetentionRequest) Reset() {
 	*x = SetRetentionRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3065,7 +3347,7 @@ func (x *SetRetentionRequest) String() string {
 func (*SetRetentionRequest) ProtoMessage() {}
 
 func (x *SetRetentionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[50]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3078,7 +3360,7 @@ func (x *SetRetentionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRetentionRequest.ProtoReflect.Descriptor instead.
 func (*SetRetentionRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{50}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *SetRetentionRequest) GetType() string {
@@ -3103,7 +3385,7 @@ type SetRetentionResponse struct {
 
 func (x *SetRetentionResponse) Reset() {
 	*x = SetRetentionResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3115,7 +3397,7 @@ func (x *SetRetentionResponse) String() string {
 func (*SetRetentionResponse) ProtoMessage() {}
 
 func (x *SetRetentionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[51]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3128,7 +3410,7 @@ func (x *SetRetentionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRetentionResponse.ProtoReflect.Descriptor instead.
 func (*SetRetentionResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{51}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{55}
 }
 
 // Retention is how long samples are kept.
@@ -3143,7 +3425,7 @@ type Retention struct {
 
 func (x *Retention) Reset() {
 	*x = Retention{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3155,7 +3437,7 @@ func (x *Retention) String() string {
 func (*Retention) ProtoMessage() {}
 
 func (x *Retention) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[52]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3168,7 +3450,7 @@ func (x *Retention) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retention.ProtoReflect.Descriptor instead.
 func (*Retention) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{52}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Retention) GetType() string {
@@ -3193,7 +3475,7 @@ type ProveErasuresRequest struct {
 
 func (x *ProveErasuresRequest) Reset() {
 	*x = ProveErasuresRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3205,7 +3487,7 @@ func (x *ProveErasuresRequest) String() string {
 func (*ProveErasuresRequest) ProtoMessage() {}
 
 func (x *ProveErasuresRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[53]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3218,7 +3500,7 @@ func (x *ProveErasuresRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveErasuresRequest.ProtoReflect.Descriptor instead.
 func (*ProveErasuresRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{53}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{57}
 }
 
 type ProveErasuresResponse struct {
@@ -3230,7 +3512,7 @@ type ProveErasuresResponse struct {
 
 func (x *ProveErasuresResponse) Reset() {
 	*x = ProveErasuresResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3242,7 +3524,7 @@ func (x *ProveErasuresResponse) String() string {
 func (*ProveErasuresResponse) ProtoMessage() {}
 
 func (x *ProveErasuresResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[54]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3255,7 +3537,7 @@ func (x *ProveErasuresResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveErasuresResponse.ProtoReflect.Descriptor instead.
 func (*ProveErasuresResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{54}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ProveErasuresResponse) GetErasures() []*Erasure {
@@ -3283,7 +3565,7 @@ type Erasure struct {
 
 func (x *Erasure) Reset() {
 	*x = Erasure{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3295,7 +3577,7 @@ func (x *Erasure) String() string {
 func (*Erasure) ProtoMessage() {}
 
 func (x *Erasure) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[55]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3308,7 +3590,7 @@ func (x *Erasure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Erasure.ProtoReflect.Descriptor instead.
 func (*Erasure) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{55}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *Erasure) GetNumber() uint64 {
@@ -3368,7 +3650,7 @@ type ErasureKey struct {
 
 func (x *ErasureKey) Reset() {
 	*x = ErasureKey{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3380,7 +3662,7 @@ func (x *ErasureKey) String() string {
 func (*ErasureKey) ProtoMessage() {}
 
 func (x *ErasureKey) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[56]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3393,7 +3675,7 @@ func (x *ErasureKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasureKey.ProtoReflect.Descriptor instead.
 func (*ErasureKey) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{56}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ErasureKey) GetFile() string {
@@ -3435,7 +3717,7 @@ type AccessFilter struct {
 
 func (x *AccessFilter) Reset() {
 	*x = AccessFilter{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3447,7 +3729,7 @@ func (x *AccessFilter) String() string {
 func (*AccessFilter) ProtoMessage() {}
 
 func (x *AccessFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[57]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3460,7 +3742,7 @@ func (x *AccessFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessFilter.ProtoReflect.Descriptor instead.
 func (*AccessFilter) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{57}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *AccessFilter) GetApp() string {
@@ -3513,7 +3795,7 @@ type ListAccessRequest struct {
 
 func (x *ListAccessRequest) Reset() {
 	*x = ListAccessRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3525,7 +3807,7 @@ func (x *ListAccessRequest) String() string {
 func (*ListAccessRequest) ProtoMessage() {}
 
 func (x *ListAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[58]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3538,7 +3820,7 @@ func (x *ListAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessRequest.ProtoReflect.Descriptor instead.
 func (*ListAccessRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{58}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ListAccessRequest) GetFilter() *AccessFilter {
@@ -3583,7 +3865,7 @@ type ListAccessResponse struct {
 
 func (x *ListAccessResponse) Reset() {
 	*x = ListAccessResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3595,7 +3877,7 @@ func (x *ListAccessResponse) String() string {
 func (*ListAccessResponse) ProtoMessage() {}
 
 func (x *ListAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[59]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3608,7 +3890,7 @@ func (x *ListAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessResponse.ProtoReflect.Descriptor instead.
 func (*ListAccessResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{59}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ListAccessResponse) GetAccesses() []*Access {
@@ -3654,7 +3936,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3666,7 +3948,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[60]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3679,7 +3961,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{60}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *Refusal) GetBundleId() string {
@@ -3750,7 +4032,7 @@ type Access struct {
 
 func (x *Access) Reset() {
 	*x = Access{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3762,7 +4044,7 @@ func (x *Access) String() string {
 func (*Access) ProtoMessage() {}
 
 func (x *Access) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[61]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3775,7 +4057,7 @@ func (x *Access) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Access.ProtoReflect.Descriptor instead.
 func (*Access) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{61}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *Access) GetBundleId() string {
@@ -3843,7 +4125,7 @@ type SummarizeAccessRequest struct {
 
 func (x *SummarizeAccessRequest) Reset() {
 	*x = SummarizeAccessRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3855,7 +4137,7 @@ func (x *SummarizeAccessRequest) String() string {
 func (*SummarizeAccessRequest) ProtoMessage() {}
 
 func (x *SummarizeAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[62]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3868,7 +4150,7 @@ func (x *SummarizeAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeAccessRequest.ProtoReflect.Descriptor instead.
 func (*SummarizeAccessRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{62}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *SummarizeAccessRequest) GetFilter() *AccessFilter {
@@ -3888,7 +4170,7 @@ type SummarizeAccessResponse struct {
 
 func (x *SummarizeAccessResponse) Reset() {
 	*x = SummarizeAccessResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3900,7 +4182,7 @@ func (x *SummarizeAccessResponse) String() string {
 func (*SummarizeAccessResponse) ProtoMessage() {}
 
 func (x *SummarizeAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[63]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3913,7 +4195,7 @@ func (x *SummarizeAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeAccessResponse.ProtoReflect.Descriptor instead.
 func (*SummarizeAccessResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{63}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *SummarizeAccessResponse) GetSummaries() []*AccessSummary {
@@ -3945,7 +4227,7 @@ type AccessSummary struct {
 
 func (x *AccessSummary) Reset() {
 	*x = AccessSummary{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3957,7 +4239,7 @@ func (x *AccessSummary) String() string {
 func (*AccessSummary) ProtoMessage() {}
 
 func (x *AccessSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[64]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3970,7 +4252,7 @@ func (x *AccessSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessSummary.ProtoReflect.Descriptor instead.
 func (*AccessSummary) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{64}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *AccessSummary) GetBundleId() string {
@@ -4037,7 +4319,7 @@ type ReplaceDeviceRequest struct {
 
 func (x *ReplaceDeviceRequest) Reset() {
 	*x = ReplaceDeviceRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4049,7 +4331,7 @@ func (x *ReplaceDeviceRequest) String() string {
 func (*ReplaceDeviceRequest) ProtoMessage() {}
 
 func (x *ReplaceDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[65]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4062,7 +4344,7 @@ func (x *ReplaceDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceDeviceRequest.ProtoReflect.Descriptor instead.
 func (*ReplaceDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{65}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{69}
 }
 
 type ReplaceDeviceResponse struct {
@@ -4078,7 +4360,7 @@ type ReplaceDeviceResponse struct {
 
 func (x *ReplaceDeviceResponse) Reset() {
 	*x = ReplaceDeviceResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4090,7 +4372,7 @@ func (x *ReplaceDeviceResponse) String() string {
 func (*ReplaceDeviceResponse) ProtoMessage() {}
 
 func (x *ReplaceDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[66]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4103,7 +4385,7 @@ func (x *ReplaceDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceDeviceResponse.ProtoReflect.Descriptor instead.
 func (*ReplaceDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{66}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ReplaceDeviceResponse) GetSigningKey() []byte {
@@ -4131,7 +4413,7 @@ type ReadSegmentsRequest struct {
 
 func (x *ReadSegmentsRequest) Reset() {
 	*x = ReadSegmentsRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4143,7 +4425,7 @@ func (x *ReadSegmentsRequest) String() string {
 func (*ReadSegmentsRequest) ProtoMessage() {}
 
 func (x *ReadSegmentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[67]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4156,7 +4438,7 @@ func (x *ReadSegmentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadSegmentsRequest.ProtoReflect.Descriptor instead.
 func (*ReadSegmentsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{67}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ReadSegmentsRequest) GetFrom() uint64 {
@@ -4183,7 +4465,7 @@ type ReadSegmentsResponse struct {
 
 func (x *ReadSegmentsResponse) Reset() {
 	*x = ReadSegmentsResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4195,7 +4477,7 @@ func (x *ReadSegmentsResponse) String() string {
 func (*ReadSegmentsResponse) ProtoMessage() {}
 
 func (x *ReadSegmentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[68]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4208,7 +4490,7 @@ func (x *ReadSegmentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadSegmentsResponse.ProtoReflect.Descriptor instead.
 func (*ReadSegmentsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{68}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ReadSegmentsResponse) GetSegments() [][]byte {
@@ -4235,7 +4517,7 @@ type RestoreStoreRequest struct {
 
 func (x *RestoreStoreRequest) Reset() {
 	*x = RestoreStoreRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[69]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4247,7 +4529,7 @@ func (x *RestoreStoreRequest) String() string {
 func (*RestoreStoreRequest) ProtoMessage() {}
 
 func (x *RestoreStoreRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[69]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4260,7 +4542,7 @@ func (x *RestoreStoreRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreStoreRequest.ProtoReflect.Descriptor instead.
 func (*RestoreStoreRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{69}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *RestoreStoreRequest) GetRun() string {
@@ -4351,7 +4633,7 @@ type RestoreBegin struct {
 
 func (x *RestoreBegin) Reset() {
 	*x = RestoreBegin{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[70]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4363,7 +4645,7 @@ func (x *RestoreBegin) String() string {
 func (*RestoreBegin) ProtoMessage() {}
 
 func (x *RestoreBegin) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[70]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4376,7 +4658,7 @@ func (x *RestoreBegin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreBegin.ProtoReflect.Descriptor instead.
 func (*RestoreBegin) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{70}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{74}
 }
 
 // KeyFiles are files of a key directory.
@@ -4389,7 +4671,7 @@ type KeyFiles struct {
 
 func (x *KeyFiles) Reset() {
 	*x = KeyFiles{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[71]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4401,7 +4683,7 @@ func (x *KeyFiles) String() string {
 func (*KeyFiles) ProtoMessage() {}
 
 func (x *KeyFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[71]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4414,7 +4696,7 @@ func (x *KeyFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyFiles.ProtoReflect.Descriptor instead.
 func (*KeyFiles) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{71}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *KeyFiles) GetFiles() []*KeyFile {
@@ -4435,7 +4717,7 @@ type KeyFile struct {
 
 func (x *KeyFile) Reset() {
 	*x = KeyFile{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[72]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4447,7 +4729,7 @@ func (x *KeyFile) String() string {
 func (*KeyFile) ProtoMessage() {}
 
 func (x *KeyFile) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[72]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4460,7 +4742,7 @@ func (x *KeyFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyFile.ProtoReflect.Descriptor instead.
 func (*KeyFile) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{72}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *KeyFile) GetName() string {
@@ -4487,7 +4769,7 @@ type RestoreSegments struct {
 
 func (x *RestoreSegments) Reset() {
 	*x = RestoreSegments{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[73]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4499,7 +4781,7 @@ func (x *RestoreSegments) String() string {
 func (*RestoreSegments) ProtoMessage() {}
 
 func (x *RestoreSegments) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[73]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4512,7 +4794,7 @@ func (x *RestoreSegments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreSegments.ProtoReflect.Descriptor instead.
 func (*RestoreSegments) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{73}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *RestoreSegments) GetPayloads() [][]byte {
@@ -4532,7 +4814,7 @@ type RestoreEnd struct {
 
 func (x *RestoreEnd) Reset() {
 	*x = RestoreEnd{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[74]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4544,7 +4826,7 @@ func (x *RestoreEnd) String() string {
 func (*RestoreEnd) ProtoMessage() {}
 
 func (x *RestoreEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[74]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4557,7 +4839,7 @@ func (x *RestoreEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreEnd.ProtoReflect.Descriptor instead.
 func (*RestoreEnd) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{74}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *RestoreEnd) GetSize() uint64 {
@@ -4583,7 +4865,7 @@ type RestoreStoreResponse struct {
 
 func (x *RestoreStoreResponse) Reset() {
 	*x = RestoreStoreResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[75]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4595,7 +4877,7 @@ func (x *RestoreStoreResponse) String() string {
 func (*RestoreStoreResponse) ProtoMessage() {}
 
 func (x *RestoreStoreResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[75]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4608,7 +4890,7 @@ func (x *RestoreStoreResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreStoreResponse.ProtoReflect.Descriptor instead.
 func (*RestoreStoreResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{75}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *RestoreStoreResponse) GetRun() string {
@@ -4630,7 +4912,7 @@ type ListLogRequest struct {
 
 func (x *ListLogRequest) Reset() {
 	*x = ListLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[76]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4642,7 +4924,7 @@ func (x *ListLogRequest) String() string {
 func (*ListLogRequest) ProtoMessage() {}
 
 func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[76]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4655,7 +4937,7 @@ func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogRequest.ProtoReflect.Descriptor instead.
 func (*ListLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{76}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *ListLogRequest) GetFrom() uint64 {
@@ -4683,7 +4965,7 @@ type ListLogResponse struct {
 
 func (x *ListLogResponse) Reset() {
 	*x = ListLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[77]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4695,7 +4977,7 @@ func (x *ListLogResponse) String() string {
 func (*ListLogResponse) ProtoMessage() {}
 
 func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[77]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4708,7 +4990,7 @@ func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogResponse.ProtoReflect.Descriptor instead.
 func (*ListLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{77}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *ListLogResponse) GetSegments() []*SegmentInfo {
@@ -4729,7 +5011,7 @@ func (x *ListLogResponse) GetNext() uint64 {
 type SegmentInfo struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Sequence uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	// "health", "management" or "open".
+	// "health", "management" or "open"; "lost" for one that is, of which there is nothing else to say.
 	Class string                 `protobuf:"bytes,2,opt,name=class,proto3" json:"class,omitempty"`
 	Epoch uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Index uint32                 `protobuf:"varint,4,opt,name=index,proto3" json:"index,omitempty"`
@@ -4743,7 +5025,7 @@ type SegmentInfo struct {
 
 func (x *SegmentInfo) Reset() {
 	*x = SegmentInfo{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4755,7 +5037,7 @@ func (x *SegmentInfo) String() string {
 func (*SegmentInfo) ProtoMessage() {}
 
 func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4768,7 +5050,7 @@ func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SegmentInfo.ProtoReflect.Descriptor instead.
 func (*SegmentInfo) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{78}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *SegmentInfo) GetSequence() uint64 {
@@ -4828,7 +5110,7 @@ type SignCheckpointRequest struct {
 
 func (x *SignCheckpointRequest) Reset() {
 	*x = SignCheckpointRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4840,7 +5122,7 @@ func (x *SignCheckpointRequest) String() string {
 func (*SignCheckpointRequest) ProtoMessage() {}
 
 func (x *SignCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4853,7 +5135,7 @@ func (x *SignCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*SignCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{79}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{83}
 }
 
 type SignCheckpointResponse struct {
@@ -4870,7 +5152,7 @@ type SignCheckpointResponse struct {
 
 func (x *SignCheckpointResponse) Reset() {
 	*x = SignCheckpointResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[80]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4882,7 +5164,7 @@ func (x *SignCheckpointResponse) String() string {
 func (*SignCheckpointResponse) ProtoMessage() {}
 
 func (x *SignCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[80]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4895,7 +5177,7 @@ func (x *SignCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*SignCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{80}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *SignCheckpointResponse) GetCheckpoint() string {
@@ -4931,7 +5213,7 @@ type ProveLogRequest struct {
 
 func (x *ProveLogRequest) Reset() {
 	*x = ProveLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[81]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4943,7 +5225,7 @@ func (x *ProveLogRequest) String() string {
 func (*ProveLogRequest) ProtoMessage() {}
 
 func (x *ProveLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[81]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4956,7 +5238,7 @@ func (x *ProveLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveLogRequest.ProtoReflect.Descriptor instead.
 func (*ProveLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{81}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *ProveLogRequest) GetSequence() uint64 {
@@ -4990,7 +5272,7 @@ type ProveLogResponse struct {
 
 func (x *ProveLogResponse) Reset() {
 	*x = ProveLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[82]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5002,7 +5284,7 @@ func (x *ProveLogResponse) String() string {
 func (*ProveLogResponse) ProtoMessage() {}
 
 func (x *ProveLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[82]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5015,7 +5297,7 @@ func (x *ProveLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveLogResponse.ProtoReflect.Descriptor instead.
 func (*ProveLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{82}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *ProveLogResponse) GetCheckpoint() string {
@@ -5066,7 +5348,7 @@ type VerifyLogRequest struct {
 
 func (x *VerifyLogRequest) Reset() {
 	*x = VerifyLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[83]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5078,7 +5360,7 @@ func (x *VerifyLogRequest) String() string {
 func (*VerifyLogRequest) ProtoMessage() {}
 
 func (x *VerifyLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[83]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5091,7 +5373,7 @@ func (x *VerifyLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLogRequest.ProtoReflect.Descriptor instead.
 func (*VerifyLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{83}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *VerifyLogRequest) GetRun() string {
@@ -5130,14 +5412,16 @@ type VerifyLogResponse struct {
 	// With an owner's session: sealed segments that were opened; 0: there was none.
 	Opened uint64 `protobuf:"varint,10,opt,name=opened,proto3" json:"opened,omitempty"`
 	// First segment whose clock is more than a minute behind an earlier one's; 0: there is none.
-	TimeBack      uint64 `protobuf:"varint,11,opt,name=time_back,json=timeBack,proto3" json:"time_back,omitempty"`
+	TimeBack uint64 `protobuf:"varint,11,opt,name=time_back,json=timeBack,proto3" json:"time_back,omitempty"`
+	// What the owner has accepted to have lost. It is no fault.
+	Losses        []*AcceptedLoss `protobuf:"bytes,12,rep,name=losses,proto3" json:"losses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *VerifyLogResponse) Reset() {
 	*x = VerifyLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[84]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5149,7 +5433,7 @@ func (x *VerifyLogResponse) String() string {
 func (*VerifyLogResponse) ProtoMessage() {}
 
 func (x *VerifyLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[84]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5162,7 +5446,7 @@ func (x *VerifyLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLogResponse.ProtoReflect.Descriptor instead.
 func (*VerifyLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{84}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *VerifyLogResponse) GetRun() string {
@@ -5242,6 +5526,13 @@ func (x *VerifyLogResponse) GetTimeBack() uint64 {
 	return 0
 }
 
+func (x *VerifyLogResponse) GetLosses() []*AcceptedLoss {
+	if x != nil {
+		return x.Losses
+	}
+	return nil
+}
+
 // Verified is how the last verification of a log ended.
 type Verified struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -5256,7 +5547,7 @@ type Verified struct {
 
 func (x *Verified) Reset() {
 	*x = Verified{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[85]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5268,7 +5559,7 @@ func (x *Verified) String() string {
 func (*Verified) ProtoMessage() {}
 
 func (x *Verified) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[85]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5281,7 +5572,7 @@ func (x *Verified) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verified.ProtoReflect.Descriptor instead.
 func (*Verified) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{85}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *Verified) GetTime() *timestamppb.Timestamp {
@@ -5329,7 +5620,7 @@ type LogFault struct {
 
 func (x *LogFault) Reset() {
 	*x = LogFault{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[86]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5341,7 +5632,7 @@ func (x *LogFault) String() string {
 func (*LogFault) ProtoMessage() {}
 
 func (x *LogFault) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[86]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5354,7 +5645,7 @@ func (x *LogFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogFault.ProtoReflect.Descriptor instead.
 func (*LogFault) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{86}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *LogFault) GetFrom() uint64 {
@@ -5405,7 +5696,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\bdecision\x18\x01 \x01(\v2\x1f.healthledger.v1.SignedDecisionR\bdecision\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\fR\x06detail\x12\x18\n" +
 	"\akeyring\x18\x03 \x01(\fR\akeyring\"\x0f\n" +
-	"\rStatusRequest\"\x99\a\n" +
+	"\rStatusRequest\"\xd0\a\n" +
 	"\x0eStatusResponse\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x120\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1a.healthledger.v1.LockStateR\x05state\x12\x1a\n" +
@@ -5429,7 +5720,27 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\n" +
 	"last_write\x18\x1e \x01(\v2\x1a.google.protobuf.TimestampR\tlastWrite\x12)\n" +
 	"\x04disk\x18\x1f \x01(\v2\x15.healthledger.v1.DiskR\x04disk\x128\n" +
-	"\tretention\x18  \x03(\v2\x1a.healthledger.v1.RetentionR\tretention\"\x9a\x01\n" +
+	"\tretention\x18  \x03(\v2\x1a.healthledger.v1.RetentionR\tretention\x125\n" +
+	"\x06losses\x18! \x03(\v2\x1d.healthledger.v1.AcceptedLossR\x06losses\"\x99\x01\n" +
+	"\fAcceptedLoss\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\x04R\x02to\x12-\n" +
+	"\x04kind\x18\x03 \x01(\x0e2\x19.healthledger.v1.LossKindR\x04kind\x126\n" +
+	"\baccepted\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\baccepted\">\n" +
+	"\x11AcceptLossRequest\x12)\n" +
+	"\x04lost\x18\x01 \x03(\v2\x15.healthledger.v1.LossR\x04lost\"\xc6\x01\n" +
+	"\x12AcceptLossResponse\x12\x18\n" +
+	"\apending\x18\x01 \x01(\bR\apending\x12)\n" +
+	"\x04lost\x18\x02 \x03(\v2\x15.healthledger.v1.LossR\x04lost\x12\x1c\n" +
+	"\tdecisions\x18\x03 \x01(\x04R\tdecisions\x121\n" +
+	"\x06faults\x18\x04 \x03(\v2\x19.healthledger.v1.LogFaultR\x06faults\x12\x1a\n" +
+	"\baccepted\x18\x05 \x01(\bR\baccepted\"\xc1\x01\n" +
+	"\x04Loss\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\x04R\x02to\x12-\n" +
+	"\x04kind\x18\x03 \x01(\x0e2\x19.healthledger.v1.LossKindR\x04kind\x122\n" +
+	"\x06before\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x06before\x122\n" +
+	"\x06behind\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x06behind\"\x9a\x01\n" +
 	"\x04Disk\x12\x1d\n" +
 	"\n" +
 	"free_bytes\x18\x01 \x01(\x04R\tfreeBytes\x12#\n" +
@@ -5725,7 +6036,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x02 \x01(\tR\n" +
-	"checkpoint\"\xd5\x02\n" +
+	"checkpoint\"\x8c\x03\n" +
 	"\x11VerifyLogResponse\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x12\n" +
 	"\x04done\x18\x02 \x01(\x04R\x04done\x12\x14\n" +
@@ -5739,7 +6050,8 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\vcheckpoints\x18\t \x01(\x04R\vcheckpoints\x12\x16\n" +
 	"\x06opened\x18\n" +
 	" \x01(\x04R\x06opened\x12\x1b\n" +
-	"\ttime_back\x18\v \x01(\x04R\btimeBack\"\x86\x01\n" +
+	"\ttime_back\x18\v \x01(\x04R\btimeBack\x125\n" +
+	"\x06losses\x18\f \x03(\v2\x1d.healthledger.v1.AcceptedLossR\x06losses\"\x86\x01\n" +
 	"\bVerified\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1a\n" +
 	"\bsegments\x18\x02 \x01(\x04R\bsegments\x12\x16\n" +
@@ -5761,12 +6073,14 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x19ERASURE_PHASE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14ERASURE_PHASE_HIDDEN\x10\x01\x12\x1b\n" +
 	"\x17ERASURE_PHASE_DESTROYED\x10\x02\x12\x18\n" +
-	"\x14ERASURE_PHASE_ERASED\x10\x032\xe3\x1c\n" +
+	"\x14ERASURE_PHASE_ERASED\x10\x032\xba\x1d\n" +
 	"\fOwnerService\x12X\n" +
 	"\vCreateStore\x12#.healthledger.v1.CreateStoreRequest\x1a$.healthledger.v1.CreateStoreResponse\x12I\n" +
 	"\x06Status\x12\x1e.healthledger.v1.StatusRequest\x1a\x1f.healthledger.v1.StatusResponse\x12X\n" +
 	"\vBeginUnlock\x12#.healthledger.v1.BeginUnlockRequest\x1a$.healthledger.v1.BeginUnlockResponse\x12I\n" +
-	"\x06Unlock\x12\x1e.healthledger.v1.UnlockRequest\x1a\x1f.healthledger.v1.UnlockResponse\x12C\n" +
+	"\x06Unlock\x12\x1e.healthledger.v1.UnlockRequest\x1a\x1f.healthledger.v1.UnlockResponse\x12U\n" +
+	"\n" +
+	"AcceptLoss\x12\".healthledger.v1.AcceptLossRequest\x1a#.healthledger.v1.AcceptLossResponse\x12C\n" +
 	"\x04Lock\x12\x1c.healthledger.v1.LockRequest\x1a\x1d.healthledger.v1.LockResponse\x12g\n" +
 	"\x10ChangePassphrase\x12(.healthledger.v1.ChangePassphraseRequest\x1a).healthledger.v1.ChangePassphraseResponse\x12U\n" +
 	"\n" +
@@ -5821,7 +6135,7 @@ func file_healthledger_v1_owner_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_owner_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 87)
+var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 91)
 var file_healthledger_v1_owner_proto_goTypes = []any{
 	(LockState)(0),                     // 0: healthledger.v1.LockState
 	(ErasurePhase)(0),                  // 1: healthledger.v1.ErasurePhase
@@ -5830,285 +6144,302 @@ var file_healthledger_v1_owner_proto_goTypes = []any{
 	(*NewDecision)(nil),                // 4: healthledger.v1.NewDecision
 	(*StatusRequest)(nil),              // 5: healthledger.v1.StatusRequest
 	(*StatusResponse)(nil),             // 6: healthledger.v1.StatusResponse
-	(*Disk)(nil),                       // 7: healthledger.v1.Disk
-	(*BeginUnlockRequest)(nil),         // 8: healthledger.v1.BeginUnlockRequest
-	(*BeginUnlockResponse)(nil),        // 9: healthledger.v1.BeginUnlockResponse
-	(*UnlockRequest)(nil),              // 10: healthledger.v1.UnlockRequest
-	(*UnlockResponse)(nil),             // 11: healthledger.v1.UnlockResponse
-	(*ChangePassphraseRequest)(nil),    // 12: healthledger.v1.ChangePassphraseRequest
-	(*ChangePassphraseResponse)(nil),   // 13: healthledger.v1.ChangePassphraseResponse
-	(*RekeyStoreRequest)(nil),          // 14: healthledger.v1.RekeyStoreRequest
-	(*RekeyStoreResponse)(nil),         // 15: healthledger.v1.RekeyStoreResponse
-	(*LockRequest)(nil),                // 16: healthledger.v1.LockRequest
-	(*LockResponse)(nil),               // 17: healthledger.v1.LockResponse
-	(*AddAppRequest)(nil),              // 18: healthledger.v1.AddAppRequest
-	(*AddAppResponse)(nil),             // 19: healthledger.v1.AddAppResponse
-	(*ReplaceCredentialRequest)(nil),   // 20: healthledger.v1.ReplaceCredentialRequest
-	(*ReplaceCredentialResponse)(nil),  // 21: healthledger.v1.ReplaceCredentialResponse
-	(*UpdateAppRequest)(nil),           // 22: healthledger.v1.UpdateAppRequest
-	(*UpdateAppResponse)(nil),          // 23: healthledger.v1.UpdateAppResponse
-	(*RemoveAppRequest)(nil),           // 24: healthledger.v1.RemoveAppRequest
-	(*RemoveAppResponse)(nil),          // 25: healthledger.v1.RemoveAppResponse
-	(*ListAppsRequest)(nil),            // 26: healthledger.v1.ListAppsRequest
-	(*ListAppsResponse)(nil),           // 27: healthledger.v1.ListAppsResponse
-	(*App)(nil),                        // 28: healthledger.v1.App
-	(*AppObjects)(nil),                 // 29: healthledger.v1.AppObjects
-	(*AppRead)(nil),                    // 30: healthledger.v1.AppRead
-	(*ListRequestsRequest)(nil),        // 31: healthledger.v1.ListRequestsRequest
-	(*ListRequestsResponse)(nil),       // 32: healthledger.v1.ListRequestsResponse
-	(*PendingRequest)(nil),             // 33: healthledger.v1.PendingRequest
-	(*PendingObjects)(nil),             // 34: healthledger.v1.PendingObjects
-	(*DecideRequest)(nil),              // 35: healthledger.v1.DecideRequest
-	(*DecideResponse)(nil),             // 36: healthledger.v1.DecideResponse
-	(*ListObjectsRequest)(nil),         // 37: healthledger.v1.ListObjectsRequest
-	(*ListObjectsResponse)(nil),        // 38: healthledger.v1.ListObjectsResponse
-	(*StoredObject)(nil),               // 39: healthledger.v1.StoredObject
-	(*DecideObjectsRequest)(nil),       // 40: healthledger.v1.DecideObjectsRequest
-	(*DecideObjectsResponse)(nil),      // 41: healthledger.v1.DecideObjectsResponse
-	(*SetPolicyRequest)(nil),           // 42: healthledger.v1.SetPolicyRequest
-	(*SetPolicyResponse)(nil),          // 43: healthledger.v1.SetPolicyResponse
-	(*SetSourceOrderRequest)(nil),      // 44: healthledger.v1.SetSourceOrderRequest
-	(*SetSourceOrderResponse)(nil),     // 45: healthledger.v1.SetSourceOrderResponse
-	(*SetPreferredUnitsRequest)(nil),   // 46: healthledger.v1.SetPreferredUnitsRequest
-	(*SetPreferredUnitsResponse)(nil),  // 47: healthledger.v1.SetPreferredUnitsResponse
-	(*DeleteSamplesRequest)(nil),       // 48: healthledger.v1.DeleteSamplesRequest
-	(*DeleteSamplesResponse)(nil),      // 49: healthledger.v1.DeleteSamplesResponse
-	(*EraseRequest)(nil),               // 50: healthledger.v1.EraseRequest
-	(*EraseResponse)(nil),              // 51: healthledger.v1.EraseResponse
-	(*SetRetentionRequest)(nil),        // 52: healthledger.v1.SetRetentionRequest
-	(*SetRetentionResponse)(nil),       // 53: healthledger.v1.SetRetentionResponse
-	(*Retention)(nil),                  // 54: healthledger.v1.Retention
-	(*ProveErasuresRequest)(nil),       // 55: healthledger.v1.ProveErasuresRequest
-	(*ProveErasuresResponse)(nil),      // 56: healthledger.v1.ProveErasuresResponse
-	(*Erasure)(nil),                    // 57: healthledger.v1.Erasure
-	(*ErasureKey)(nil),                 // 58: healthledger.v1.ErasureKey
-	(*AccessFilter)(nil),               // 59: healthledger.v1.AccessFilter
-	(*ListAccessRequest)(nil),          // 60: healthledger.v1.ListAccessRequest
-	(*ListAccessResponse)(nil),         // 61: healthledger.v1.ListAccessResponse
-	(*Refusal)(nil),                    // 62: healthledger.v1.Refusal
-	(*Access)(nil),                     // 63: healthledger.v1.Access
-	(*SummarizeAccessRequest)(nil),     // 64: healthledger.v1.SummarizeAccessRequest
-	(*SummarizeAccessResponse)(nil),    // 65: healthledger.v1.SummarizeAccessResponse
-	(*AccessSummary)(nil),              // 66: healthledger.v1.AccessSummary
-	(*ReplaceDeviceRequest)(nil),       // 67: healthledger.v1.ReplaceDeviceRequest
-	(*ReplaceDeviceResponse)(nil),      // 68: healthledger.v1.ReplaceDeviceResponse
-	(*ReadSegmentsRequest)(nil),        // 69: healthledger.v1.ReadSegmentsRequest
-	(*ReadSegmentsResponse)(nil),       // 70: healthledger.v1.ReadSegmentsResponse
-	(*RestoreStoreRequest)(nil),        // 71: healthledger.v1.RestoreStoreRequest
-	(*RestoreBegin)(nil),               // 72: healthledger.v1.RestoreBegin
-	(*KeyFiles)(nil),                   // 73: healthledger.v1.KeyFiles
-	(*KeyFile)(nil),                    // 74: healthledger.v1.KeyFile
-	(*RestoreSegments)(nil),            // 75: healthledger.v1.RestoreSegments
-	(*RestoreEnd)(nil),                 // 76: healthledger.v1.RestoreEnd
-	(*RestoreStoreResponse)(nil),       // 77: healthledger.v1.RestoreStoreResponse
-	(*ListLogRequest)(nil),             // 78: healthledger.v1.ListLogRequest
-	(*ListLogResponse)(nil),            // 79: healthledger.v1.ListLogResponse
-	(*SegmentInfo)(nil),                // 80: healthledger.v1.SegmentInfo
-	(*SignCheckpointRequest)(nil),      // 81: healthledger.v1.SignCheckpointRequest
-	(*SignCheckpointResponse)(nil),     // 82: healthledger.v1.SignCheckpointResponse
-	(*ProveLogRequest)(nil),            // 83: healthledger.v1.ProveLogRequest
-	(*ProveLogResponse)(nil),           // 84: healthledger.v1.ProveLogResponse
-	(*VerifyLogRequest)(nil),           // 85: healthledger.v1.VerifyLogRequest
-	(*VerifyLogResponse)(nil),          // 86: healthledger.v1.VerifyLogResponse
-	(*Verified)(nil),                   // 87: healthledger.v1.Verified
-	(*LogFault)(nil),                   // 88: healthledger.v1.LogFault
-	(*SignedDecision)(nil),             // 89: healthledger.v1.SignedDecision
-	(Plausibility)(0),                  // 90: healthledger.v1.Plausibility
-	(*timestamppb.Timestamp)(nil),      // 91: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 92: google.protobuf.Duration
-	(*Manifest)(nil),                   // 93: healthledger.v1.Manifest
-	(*ShareGrant)(nil),                 // 94: healthledger.v1.ShareGrant
-	(*ReadGrant)(nil),                  // 95: healthledger.v1.ReadGrant
-	(*Predicate)(nil),                  // 96: healthledger.v1.Predicate
-	(*ObjectName)(nil),                 // 97: healthledger.v1.ObjectName
-	(*Sample)(nil),                     // 98: healthledger.v1.Sample
-	(OwnObjects)(0),                    // 99: healthledger.v1.OwnObjects
-	(*SourceName)(nil),                 // 100: healthledger.v1.SourceName
-	(*PreferredUnit)(nil),              // 101: healthledger.v1.PreferredUnit
-	(*Deletion)(nil),                   // 102: healthledger.v1.Deletion
-	(*ErasureOrdered)(nil),             // 103: healthledger.v1.ErasureOrdered
-	(*GrantDisclosureRequest)(nil),     // 104: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 105: healthledger.v1.RevokeDisclosureRequest
-	(*ListDisclosuresRequest)(nil),     // 106: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 107: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 108: healthledger.v1.OpenExportRequest
-	(*CloseExportRequest)(nil),         // 109: healthledger.v1.CloseExportRequest
-	(*ReadLogRequest)(nil),             // 110: healthledger.v1.ReadLogRequest
-	(*ReplayRequest)(nil),              // 111: healthledger.v1.ReplayRequest
-	(*OpenPastRequest)(nil),            // 112: healthledger.v1.OpenPastRequest
-	(*GrantDisclosureResponse)(nil),    // 113: healthledger.v1.GrantDisclosureResponse
-	(*RevokeDisclosureResponse)(nil),   // 114: healthledger.v1.RevokeDisclosureResponse
-	(*ListDisclosuresResponse)(nil),    // 115: healthledger.v1.ListDisclosuresResponse
-	(*AccountDisclosuresResponse)(nil), // 116: healthledger.v1.AccountDisclosuresResponse
-	(*OpenExportResponse)(nil),         // 117: healthledger.v1.OpenExportResponse
-	(*CloseExportResponse)(nil),        // 118: healthledger.v1.CloseExportResponse
-	(*ReadLogResponse)(nil),            // 119: healthledger.v1.ReadLogResponse
-	(*ReplayResponse)(nil),             // 120: healthledger.v1.ReplayResponse
-	(*OpenPastResponse)(nil),           // 121: healthledger.v1.OpenPastResponse
+	(*AcceptedLoss)(nil),               // 7: healthledger.v1.AcceptedLoss
+	(*AcceptLossRequest)(nil),          // 8: healthledger.v1.AcceptLossRequest
+	(*AcceptLossResponse)(nil),         // 9: healthledger.v1.AcceptLossResponse
+	(*Loss)(nil),                       // 10: healthledger.v1.Loss
+	(*Disk)(nil),                       // 11: healthledger.v1.Disk
+	(*BeginUnlockRequest)(nil),         // 12: healthledger.v1.BeginUnlockRequest
+	(*BeginUnlockResponse)(nil),        // 13: healthledger.v1.BeginUnlockResponse
+	(*UnlockRequest)(nil),              // 14: healthledger.v1.UnlockRequest
+	(*UnlockResponse)(nil),             // 15: healthledger.v1.UnlockResponse
+	(*ChangePassphraseRequest)(nil),    // 16: healthledger.v1.ChangePassphraseRequest
+	(*ChangePassphraseResponse)(nil),   // 17: healthledger.v1.ChangePassphraseResponse
+	(*RekeyStoreRequest)(nil),          // 18: healthledger.v1.RekeyStoreRequest
+	(*RekeyStoreResponse)(nil),         // 19: healthledger.v1.RekeyStoreResponse
+	(*LockRequest)(nil),                // 20: healthledger.v1.LockRequest
+	(*LockResponse)(nil),               // 21: healthledger.v1.LockResponse
+	(*AddAppRequest)(nil),              // 22: healthledger.v1.AddAppRequest
+	(*AddAppResponse)(nil),             // 23: healthledger.v1.AddAppResponse
+	(*ReplaceCredentialRequest)(nil),   // 24: healthledger.v1.ReplaceCredentialRequest
+	(*ReplaceCredentialResponse)(nil),  // 25: healthledger.v1.ReplaceCredentialResponse
+	(*UpdateAppRequest)(nil),           // 26: healthledger.v1.UpdateAppRequest
+	(*UpdateAppResponse)(nil),          // 27: healthledger.v1.UpdateAppResponse
+	(*RemoveAppRequest)(nil),           // 28: healthledger.v1.RemoveAppRequest
+	(*RemoveAppResponse)(nil),          // 29: healthledger.v1.RemoveAppResponse
+	(*ListAppsRequest)(nil),            // 30: healthledger.v1.ListAppsRequest
+	(*ListAppsResponse)(nil),           // 31: healthledger.v1.ListAppsResponse
+	(*App)(nil),                        // 32: healthledger.v1.App
+	(*AppObjects)(nil),                 // 33: healthledger.v1.AppObjects
+	(*AppRead)(nil),                    // 34: healthledger.v1.AppRead
+	(*ListRequestsRequest)(nil),        // 35: healthledger.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),       // 36: healthledger.v1.ListRequestsResponse
+	(*PendingRequest)(nil),             // 37: healthledger.v1.PendingRequest
+	(*PendingObjects)(nil),             // 38: healthledger.v1.PendingObjects
+	(*DecideRequest)(nil),              // 39: healthledger.v1.DecideRequest
+	(*DecideResponse)(nil),             // 40: healthledger.v1.DecideResponse
+	(*ListObjectsRequest)(nil),         // 41: healthledger.v1.ListObjectsRequest
+	(*ListObjectsResponse)(nil),        // 42: healthledger.v1.ListObjectsResponse
+	(*StoredObject)(nil),               // 43: healthledger.v1.StoredObject
+	(*DecideObjectsRequest)(nil),       // 44: healthledger.v1.DecideObjectsRequest
+	(*DecideObjectsResponse)(nil),      // 45: healthledger.v1.DecideObjectsResponse
+	(*SetPolicyRequest)(nil),           // 46: healthledger.v1.SetPolicyRequest
+	(*SetPolicyResponse)(nil),          // 47: healthledger.v1.SetPolicyResponse
+	(*SetSourceOrderRequest)(nil),      // 48: healthledger.v1.SetSourceOrderRequest
+	(*SetSourceOrderResponse)(nil),     // 49: healthledger.v1.SetSourceOrderResponse
+	(*SetPreferredUnitsRequest)(nil),   // 50: healthledger.v1.SetPreferredUnitsRequest
+	(*SetPreferredUnitsResponse)(nil),  // 51: healthledger.v1.SetPreferredUnitsResponse
+	(*DeleteSamplesRequest)(nil),       // 52: healthledger.v1.DeleteSamplesRequest
+	(*DeleteSamplesResponse)(nil),      // 53: healthledger.v1.DeleteSamplesResponse
+	(*EraseRequest)(nil),               // 54: healthledger.v1.EraseRequest
+	(*EraseResponse)(nil),              // 55: healthledger.v1.EraseResponse
+	(*SetRetentionRequest)(nil),        // 56: healthledger.v1.SetRetentionRequest
+	(*SetRetentionResponse)(nil),       // 57: healthledger.v1.SetRetentionResponse
+	(*Retention)(nil),                  // 58: healthledger.v1.Retention
+	(*ProveErasuresRequest)(nil),       // 59: healthledger.v1.ProveErasuresRequest
+	(*ProveErasuresResponse)(nil),      // 60: healthledger.v1.ProveErasuresResponse
+	(*Erasure)(nil),                    // 61: healthledger.v1.Erasure
+	(*ErasureKey)(nil),                 // 62: healthledger.v1.ErasureKey
+	(*AccessFilter)(nil),               // 63: healthledger.v1.AccessFilter
+	(*ListAccessRequest)(nil),          // 64: healthledger.v1.ListAccessRequest
+	(*ListAccessResponse)(nil),         // 65: healthledger.v1.ListAccessResponse
+	(*Refusal)(nil),                    // 66: healthledger.v1.Refusal
+	(*Access)(nil),                     // 67: healthledger.v1.Access
+	(*SummarizeAccessRequest)(nil),     // 68: healthledger.v1.SummarizeAccessRequest
+	(*SummarizeAccessResponse)(nil),    // 69: healthledger.v1.SummarizeAccessResponse
+	(*AccessSummary)(nil),              // 70: healthledger.v1.AccessSummary
+	(*ReplaceDeviceRequest)(nil),       // 71: healthledger.v1.ReplaceDeviceRequest
+	(*ReplaceDeviceResponse)(nil),      // 72: healthledger.v1.ReplaceDeviceResponse
+	(*ReadSegmentsRequest)(nil),        // 73: healthledger.v1.ReadSegmentsRequest
+	(*ReadSegmentsResponse)(nil),       // 74: healthledger.v1.ReadSegmentsResponse
+	(*RestoreStoreRequest)(nil),        // 75: healthledger.v1.RestoreStoreRequest
+	(*RestoreBegin)(nil),               // 76: healthledger.v1.RestoreBegin
+	(*KeyFiles)(nil),                   // 77: healthledger.v1.KeyFiles
+	(*KeyFile)(nil),                    // 78: healthledger.v1.KeyFile
+	(*RestoreSegments)(nil),            // 79: healthledger.v1.RestoreSegments
+	(*RestoreEnd)(nil),                 // 80: healthledger.v1.RestoreEnd
+	(*RestoreStoreResponse)(nil),       // 81: healthledger.v1.RestoreStoreResponse
+	(*ListLogRequest)(nil),             // 82: healthledger.v1.ListLogRequest
+	(*ListLogResponse)(nil),            // 83: healthledger.v1.ListLogResponse
+	(*SegmentInfo)(nil),                // 84: healthledger.v1.SegmentInfo
+	(*SignCheckpointRequest)(nil),      // 85: healthledger.v1.SignCheckpointRequest
+	(*SignCheckpointResponse)(nil),     // 86: healthledger.v1.SignCheckpointResponse
+	(*ProveLogRequest)(nil),            // 87: healthledger.v1.ProveLogRequest
+	(*ProveLogResponse)(nil),           // 88: healthledger.v1.ProveLogResponse
+	(*VerifyLogRequest)(nil),           // 89: healthledger.v1.VerifyLogRequest
+	(*VerifyLogResponse)(nil),          // 90: healthledger.v1.VerifyLogResponse
+	(*Verified)(nil),                   // 91: healthledger.v1.Verified
+	(*LogFault)(nil),                   // 92: healthledger.v1.LogFault
+	(*SignedDecision)(nil),             // 93: healthledger.v1.SignedDecision
+	(Plausibility)(0),                  // 94: healthledger.v1.Plausibility
+	(*timestamppb.Timestamp)(nil),      // 95: google.protobuf.Timestamp
+	(LossKind)(0),                      // 96: healthledger.v1.LossKind
+	(*durationpb.Duration)(nil),        // 97: google.protobuf.Duration
+	(*Manifest)(nil),                   // 98: healthledger.v1.Manifest
+	(*ShareGrant)(nil),                 // 99: healthledger.v1.ShareGrant
+	(*ReadGrant)(nil),                  // 100: healthledger.v1.ReadGrant
+	(*Predicate)(nil),                  // 101: healthledger.v1.Predicate
+	(*ObjectName)(nil),                 // 102: healthledger.v1.ObjectName
+	(*Sample)(nil),                     // 103: healthledger.v1.Sample
+	(OwnObjects)(0),                    // 104: healthledger.v1.OwnObjects
+	(*SourceName)(nil),                 // 105: healthledger.v1.SourceName
+	(*PreferredUnit)(nil),              // 106: healthledger.v1.PreferredUnit
+	(*Deletion)(nil),                   // 107: healthledger.v1.Deletion
+	(*ErasureOrdered)(nil),             // 108: healthledger.v1.ErasureOrdered
+	(*GrantDisclosureRequest)(nil),     // 109: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 110: healthledger.v1.RevokeDisclosureRequest
+	(*ListDisclosuresRequest)(nil),     // 111: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 112: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 113: healthledger.v1.OpenExportRequest
+	(*CloseExportRequest)(nil),         // 114: healthledger.v1.CloseExportRequest
+	(*ReadLogRequest)(nil),             // 115: healthledger.v1.ReadLogRequest
+	(*ReplayRequest)(nil),              // 116: healthledger.v1.ReplayRequest
+	(*OpenPastRequest)(nil),            // 117: healthledger.v1.OpenPastRequest
+	(*GrantDisclosureResponse)(nil),    // 118: healthledger.v1.GrantDisclosureResponse
+	(*RevokeDisclosureResponse)(nil),   // 119: healthledger.v1.RevokeDisclosureResponse
+	(*ListDisclosuresResponse)(nil),    // 120: healthledger.v1.ListDisclosuresResponse
+	(*AccountDisclosuresResponse)(nil), // 121: healthledger.v1.AccountDisclosuresResponse
+	(*OpenExportResponse)(nil),         // 122: healthledger.v1.OpenExportResponse
+	(*CloseExportResponse)(nil),        // 123: healthledger.v1.CloseExportResponse
+	(*ReadLogResponse)(nil),            // 124: healthledger.v1.ReadLogResponse
+	(*ReplayResponse)(nil),             // 125: healthledger.v1.ReplayResponse
+	(*OpenPastResponse)(nil),           // 126: healthledger.v1.OpenPastResponse
 }
 var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	4,   // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
-	89,  // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
+	93,  // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
 	0,   // 2: healthledger.v1.StatusResponse.state:type_name -> healthledger.v1.LockState
-	90,  // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
-	91,  // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
-	91,  // 5: healthledger.v1.StatusResponse.checkpoint_time:type_name -> google.protobuf.Timestamp
-	87,  // 6: healthledger.v1.StatusResponse.verified:type_name -> healthledger.v1.Verified
-	88,  // 7: healthledger.v1.StatusResponse.faults:type_name -> healthledger.v1.LogFault
-	91,  // 8: healthledger.v1.StatusResponse.last_write:type_name -> google.protobuf.Timestamp
-	7,   // 9: healthledger.v1.StatusResponse.disk:type_name -> healthledger.v1.Disk
-	54,  // 10: healthledger.v1.StatusResponse.retention:type_name -> healthledger.v1.Retention
-	92,  // 11: healthledger.v1.Disk.lasts:type_name -> google.protobuf.Duration
-	0,   // 12: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
-	93,  // 13: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	93,  // 14: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	28,  // 15: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
-	93,  // 16: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
-	91,  // 17: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
-	30,  // 18: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
-	91,  // 19: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
-	29,  // 20: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
-	91,  // 21: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
-	33,  // 22: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	93,  // 23: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
-	91,  // 24: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
-	34,  // 25: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
-	91,  // 26: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
-	91,  // 27: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
-	91,  // 28: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
-	94,  // 29: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
-	95,  // 30: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
-	91,  // 31: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
-	91,  // 32: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
-	96,  // 33: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
-	39,  // 34: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
-	97,  // 35: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
-	98,  // 36: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
-	97,  // 37: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
-	97,  // 38: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
-	99,  // 39: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
-	90,  // 40: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
-	100, // 41: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
-	101, // 42: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
-	102, // 43: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
-	91,  // 44: healthledger.v1.EraseRequest.from:type_name -> google.protobuf.Timestamp
-	91,  // 45: healthledger.v1.EraseRequest.to:type_name -> google.protobuf.Timestamp
-	1,   // 46: healthledger.v1.EraseResponse.phase:type_name -> healthledger.v1.ErasurePhase
-	91,  // 47: healthledger.v1.EraseResponse.destroyed:type_name -> google.protobuf.Timestamp
-	57,  // 48: healthledger.v1.ProveErasuresResponse.erasures:type_name -> healthledger.v1.Erasure
-	91,  // 49: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
-	89,  // 50: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
-	58,  // 51: healthledger.v1.Erasure.keys:type_name -> healthledger.v1.ErasureKey
-	103, // 52: healthledger.v1.Erasure.order:type_name -> healthledger.v1.ErasureOrdered
-	91,  // 53: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
-	91,  // 54: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
-	59,  // 55: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	63,  // 56: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
-	62,  // 57: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
-	91,  // 58: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	91,  // 59: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
-	91,  // 60: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
-	91,  // 61: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
-	59,  // 62: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
-	66,  // 63: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
-	91,  // 64: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
-	91,  // 65: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
-	72,  // 66: healthledger.v1.RestoreStoreRequest.begin:type_name -> healthledger.v1.RestoreBegin
-	73,  // 67: healthledger.v1.RestoreStoreRequest.keys:type_name -> healthledger.v1.KeyFiles
-	75,  // 68: healthledger.v1.RestoreStoreRequest.segments:type_name -> healthledger.v1.RestoreSegments
-	76,  // 69: healthledger.v1.RestoreStoreRequest.end:type_name -> healthledger.v1.RestoreEnd
-	74,  // 70: healthledger.v1.KeyFiles.files:type_name -> healthledger.v1.KeyFile
-	80,  // 71: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
-	91,  // 72: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
-	88,  // 73: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
-	91,  // 74: healthledger.v1.Verified.time:type_name -> google.protobuf.Timestamp
-	2,   // 75: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
-	5,   // 76: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
-	8,   // 77: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
-	10,  // 78: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
-	16,  // 79: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
-	12,  // 80: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
-	14,  // 81: healthledger.v1.OwnerService.RekeyStore:input_type -> healthledger.v1.RekeyStoreRequest
-	18,  // 82: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
-	22,  // 83: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
-	20,  // 84: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
-	24,  // 85: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
-	26,  // 86: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
-	31,  // 87: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
-	35,  // 88: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
-	37,  // 89: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
-	40,  // 90: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
-	42,  // 91: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
-	44,  // 92: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
-	46,  // 93: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
-	48,  // 94: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
-	50,  // 95: healthledger.v1.OwnerService.Erase:input_type -> healthledger.v1.EraseRequest
-	55,  // 96: healthledger.v1.OwnerService.ProveErasures:input_type -> healthledger.v1.ProveErasuresRequest
-	52,  // 97: healthledger.v1.OwnerService.SetRetention:input_type -> healthledger.v1.SetRetentionRequest
-	60,  // 98: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
-	64,  // 99: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
-	104, // 100: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
-	105, // 101: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
-	106, // 102: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
-	107, // 103: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
-	108, // 104: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
-	109, // 105: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
-	67,  // 106: healthledger.v1.OwnerService.ReplaceDevice:input_type -> healthledger.v1.ReplaceDeviceRequest
-	69,  // 107: healthledger.v1.OwnerService.ReadSegments:input_type -> healthledger.v1.ReadSegmentsRequest
-	71,  // 108: healthledger.v1.OwnerService.RestoreStore:input_type -> healthledger.v1.RestoreStoreRequest
-	78,  // 109: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	81,  // 110: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
-	83,  // 111: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
-	85,  // 112: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
-	110, // 113: healthledger.v1.OwnerService.ReadLog:input_type -> healthledger.v1.ReadLogRequest
-	111, // 114: healthledger.v1.OwnerService.Replay:input_type -> healthledger.v1.ReplayRequest
-	112, // 115: healthledger.v1.OwnerService.OpenPast:input_type -> healthledger.v1.OpenPastRequest
-	3,   // 116: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	6,   // 117: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	9,   // 118: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	11,  // 119: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	17,  // 120: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	13,  // 121: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
-	15,  // 122: healthledger.v1.OwnerService.RekeyStore:output_type -> healthledger.v1.RekeyStoreResponse
-	19,  // 123: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	23,  // 124: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
-	21,  // 125: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
-	25,  // 126: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	27,  // 127: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	32,  // 128: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
-	36,  // 129: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	38,  // 130: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
-	41,  // 131: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
-	43,  // 132: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
-	45,  // 133: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
-	47,  // 134: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
-	49,  // 135: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
-	51,  // 136: healthledger.v1.OwnerService.Erase:output_type -> healthledger.v1.EraseResponse
-	56,  // 137: healthledger.v1.OwnerService.ProveErasures:output_type -> healthledger.v1.ProveErasuresResponse
-	53,  // 138: healthledger.v1.OwnerService.SetRetention:output_type -> healthledger.v1.SetRetentionResponse
-	61,  // 139: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
-	65,  // 140: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
-	113, // 141: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
-	114, // 142: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
-	115, // 143: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
-	116, // 144: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
-	117, // 145: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
-	118, // 146: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
-	68,  // 147: healthledger.v1.OwnerService.ReplaceDevice:output_type -> healthledger.v1.ReplaceDeviceResponse
-	70,  // 148: healthledger.v1.OwnerService.ReadSegments:output_type -> healthledger.v1.ReadSegmentsResponse
-	77,  // 149: healthledger.v1.OwnerService.RestoreStore:output_type -> healthledger.v1.RestoreStoreResponse
-	79,  // 150: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	82,  // 151: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
-	84,  // 152: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
-	86,  // 153: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
-	119, // 154: healthledger.v1.OwnerService.ReadLog:output_type -> healthledger.v1.ReadLogResponse
-	120, // 155: healthledger.v1.OwnerService.Replay:output_type -> healthledger.v1.ReplayResponse
-	121, // 156: healthledger.v1.OwnerService.OpenPast:output_type -> healthledger.v1.OpenPastResponse
-	116, // [116:157] is the sub-list for method output_type
-	75,  // [75:116] is the sub-list for method input_type
-	75,  // [75:75] is the sub-list for extension type_name
-	75,  // [75:75] is the sub-list for extension extendee
-	0,   // [0:75] is the sub-list for field type_name
+	94,  // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
+	95,  // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
+	95,  // 5: healthledger.v1.StatusResponse.checkpoint_time:type_name -> google.protobuf.Timestamp
+	91,  // 6: healthledger.v1.StatusResponse.verified:type_name -> healthledger.v1.Verified
+	92,  // 7: healthledger.v1.StatusResponse.faults:type_name -> healthledger.v1.LogFault
+	95,  // 8: healthledger.v1.StatusResponse.last_write:type_name -> google.protobuf.Timestamp
+	11,  // 9: healthledger.v1.StatusResponse.disk:type_name -> healthledger.v1.Disk
+	58,  // 10: healthledger.v1.StatusResponse.retention:type_name -> healthledger.v1.Retention
+	7,   // 11: healthledger.v1.StatusResponse.losses:type_name -> healthledger.v1.AcceptedLoss
+	96,  // 12: healthledger.v1.AcceptedLoss.kind:type_name -> healthledger.v1.LossKind
+	95,  // 13: healthledger.v1.AcceptedLoss.accepted:type_name -> google.protobuf.Timestamp
+	10,  // 14: healthledger.v1.AcceptLossRequest.lost:type_name -> healthledger.v1.Loss
+	10,  // 15: healthledger.v1.AcceptLossResponse.lost:type_name -> healthledger.v1.Loss
+	92,  // 16: healthledger.v1.AcceptLossResponse.faults:type_name -> healthledger.v1.LogFault
+	96,  // 17: healthledger.v1.Loss.kind:type_name -> healthledger.v1.LossKind
+	95,  // 18: healthledger.v1.Loss.before:type_name -> google.protobuf.Timestamp
+	95,  // 19: healthledger.v1.Loss.behind:type_name -> google.protobuf.Timestamp
+	97,  // 20: healthledger.v1.Disk.lasts:type_name -> google.protobuf.Duration
+	0,   // 21: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
+	98,  // 22: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	98,  // 23: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	32,  // 24: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
+	98,  // 25: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
+	95,  // 26: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
+	34,  // 27: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
+	95,  // 28: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
+	33,  // 29: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
+	95,  // 30: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
+	37,  // 31: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	98,  // 32: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
+	95,  // 33: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
+	38,  // 34: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
+	95,  // 35: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
+	95,  // 36: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
+	95,  // 37: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
+	99,  // 38: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
+	100, // 39: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
+	95,  // 40: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
+	95,  // 41: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
+	101, // 42: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
+	43,  // 43: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
+	102, // 44: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
+	103, // 45: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
+	102, // 46: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
+	102, // 47: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
+	104, // 48: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
+	94,  // 49: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
+	105, // 50: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
+	106, // 51: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
+	107, // 52: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
+	95,  // 53: healthledger.v1.EraseRequest.from:type_name -> google.protobuf.Timestamp
+	95,  // 54: healthledger.v1.EraseRequest.to:type_name -> google.protobuf.Timestamp
+	1,   // 55: healthledger.v1.EraseResponse.phase:type_name -> healthledger.v1.ErasurePhase
+	95,  // 56: healthledger.v1.EraseResponse.destroyed:type_name -> google.protobuf.Timestamp
+	61,  // 57: healthledger.v1.ProveErasuresResponse.erasures:type_name -> healthledger.v1.Erasure
+	95,  // 58: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
+	93,  // 59: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
+	62,  // 60: healthledger.v1.Erasure.keys:type_name -> healthledger.v1.ErasureKey
+	108, // 61: healthledger.v1.Erasure.order:type_name -> healthledger.v1.ErasureOrdered
+	95,  // 62: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
+	95,  // 63: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
+	63,  // 64: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	67,  // 65: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
+	66,  // 66: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
+	95,  // 67: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	95,  // 68: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
+	95,  // 69: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
+	95,  // 70: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
+	63,  // 71: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
+	70,  // 72: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
+	95,  // 73: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
+	95,  // 74: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
+	76,  // 75: healthledger.v1.RestoreStoreRequest.begin:type_name -> healthledger.v1.RestoreBegin
+	77,  // 76: healthledger.v1.RestoreStoreRequest.keys:type_name -> healthledger.v1.KeyFiles
+	79,  // 77: healthledger.v1.RestoreStoreRequest.segments:type_name -> healthledger.v1.RestoreSegments
+	80,  // 78: healthledger.v1.RestoreStoreRequest.end:type_name -> healthledger.v1.RestoreEnd
+	78,  // 79: healthledger.v1.KeyFiles.files:type_name -> healthledger.v1.KeyFile
+	84,  // 80: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
+	95,  // 81: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
+	92,  // 82: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
+	7,   // 83: healthledger.v1.VerifyLogResponse.losses:type_name -> healthledger.v1.AcceptedLoss
+	95,  // 84: healthledger.v1.Verified.time:type_name -> google.protobuf.Timestamp
+	2,   // 85: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
+	5,   // 86: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
+	12,  // 87: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
+	14,  // 88: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
+	8,   // 89: healthledger.v1.OwnerService.AcceptLoss:input_type -> healthledger.v1.AcceptLossRequest
+	20,  // 90: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
+	16,  // 91: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
+	18,  // 92: healthledger.v1.OwnerService.RekeyStore:input_type -> healthledger.v1.RekeyStoreRequest
+	22,  // 93: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
+	26,  // 94: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
+	24,  // 95: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
+	28,  // 96: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
+	30,  // 97: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
+	35,  // 98: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
+	39,  // 99: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
+	41,  // 100: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
+	44,  // 101: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
+	46,  // 102: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
+	48,  // 103: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
+	50,  // 104: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
+	52,  // 105: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
+	54,  // 106: healthledger.v1.OwnerService.Erase:input_type -> healthledger.v1.EraseRequest
+	59,  // 107: healthledger.v1.OwnerService.ProveErasures:input_type -> healthledger.v1.ProveErasuresRequest
+	56,  // 108: healthledger.v1.OwnerService.SetRetention:input_type -> healthledger.v1.SetRetentionRequest
+	64,  // 109: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
+	68,  // 110: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
+	109, // 111: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
+	110, // 112: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
+	111, // 113: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
+	112, // 114: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
+	113, // 115: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
+	114, // 116: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
+	71,  // 117: healthledger.v1.OwnerService.ReplaceDevice:input_type -> healthledger.v1.ReplaceDeviceRequest
+	73,  // 118: healthledger.v1.OwnerService.ReadSegments:input_type -> healthledger.v1.ReadSegmentsRequest
+	75,  // 119: healthledger.v1.OwnerService.RestoreStore:input_type -> healthledger.v1.RestoreStoreRequest
+	82,  // 120: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	85,  // 121: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
+	87,  // 122: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
+	89,  // 123: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
+	115, // 124: healthledger.v1.OwnerService.ReadLog:input_type -> healthledger.v1.ReadLogRequest
+	116, // 125: healthledger.v1.OwnerService.Replay:input_type -> healthledger.v1.ReplayRequest
+	117, // 126: healthledger.v1.OwnerService.OpenPast:input_type -> healthledger.v1.OpenPastRequest
+	3,   // 127: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	6,   // 128: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	13,  // 129: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	15,  // 130: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	9,   // 131: healthledger.v1.OwnerService.AcceptLoss:output_type -> healthledger.v1.AcceptLossResponse
+	21,  // 132: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	17,  // 133: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
+	19,  // 134: healthledger.v1.OwnerService.RekeyStore:output_type -> healthledger.v1.RekeyStoreResponse
+	23,  // 135: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	27,  // 136: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
+	25,  // 137: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
+	29,  // 138: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	31,  // 139: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	36,  // 140: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
+	40,  // 141: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	42,  // 142: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
+	45,  // 143: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
+	47,  // 144: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	49,  // 145: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
+	51,  // 146: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
+	53,  // 147: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
+	55,  // 148: healthledger.v1.OwnerService.Erase:output_type -> healthledger.v1.EraseResponse
+	60,  // 149: healthledger.v1.OwnerService.ProveErasures:output_type -> healthledger.v1.ProveErasuresResponse
+	57,  // 150: healthledger.v1.OwnerService.SetRetention:output_type -> healthledger.v1.SetRetentionResponse
+	65,  // 151: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
+	69,  // 152: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
+	118, // 153: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
+	119, // 154: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
+	120, // 155: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
+	121, // 156: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
+	122, // 157: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
+	123, // 158: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
+	72,  // 159: healthledger.v1.OwnerService.ReplaceDevice:output_type -> healthledger.v1.ReplaceDeviceResponse
+	74,  // 160: healthledger.v1.OwnerService.ReadSegments:output_type -> healthledger.v1.ReadSegmentsResponse
+	81,  // 161: healthledger.v1.OwnerService.RestoreStore:output_type -> healthledger.v1.RestoreStoreResponse
+	83,  // 162: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	86,  // 163: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
+	88,  // 164: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
+	90,  // 165: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
+	124, // 166: healthledger.v1.OwnerService.ReadLog:output_type -> healthledger.v1.ReadLogResponse
+	125, // 167: healthledger.v1.OwnerService.Replay:output_type -> healthledger.v1.ReplayResponse
+	126, // 168: healthledger.v1.OwnerService.OpenPast:output_type -> healthledger.v1.OpenPastResponse
+	127, // [127:169] is the sub-list for method output_type
+	85,  // [85:127] is the sub-list for method input_type
+	85,  // [85:85] is the sub-list for extension type_name
+	85,  // [85:85] is the sub-list for extension extendee
+	0,   // [0:85] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_owner_proto_init() }
@@ -6123,8 +6454,8 @@ func file_healthledger_v1_owner_proto_init() {
 	file_healthledger_v1_past_proto_init()
 	file_healthledger_v1_predicate_proto_init()
 	file_healthledger_v1_sample_proto_init()
-	file_healthledger_v1_owner_proto_msgTypes[61].OneofWrappers = []any{}
-	file_healthledger_v1_owner_proto_msgTypes[69].OneofWrappers = []any{
+	file_healthledger_v1_owner_proto_msgTypes[65].OneofWrappers = []any{}
+	file_healthledger_v1_owner_proto_msgTypes[73].OneofWrappers = []any{
 		(*RestoreStoreRequest_Begin)(nil),
 		(*RestoreStoreRequest_Keys)(nil),
 		(*RestoreStoreRequest_Segments)(nil),
@@ -6136,7 +6467,7 @@ func file_healthledger_v1_owner_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_owner_proto_rawDesc), len(file_healthledger_v1_owner_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   87,
+			NumMessages:   91,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

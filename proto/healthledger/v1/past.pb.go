@@ -649,7 +649,8 @@ type LogPart struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Sequence uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	Event    uint32                 `protobuf:"varint,2,opt,name=event,proto3" json:"event,omitempty"`
-	// "health", "management" or "open".
+	// "health", "management" or "open"; "lost" for a segment that is, which has one event without
+	// content.
 	Class string `protobuf:"bytes,3,opt,name=class,proto3" json:"class,omitempty"`
 	// Of a serialized Event. The parts of one event follow one another.
 	Content       []byte `protobuf:"bytes,4,opt,name=content,proto3" json:"content,omitempty"`
@@ -729,7 +730,8 @@ type LogEvent struct {
 	Sequence uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// Its number in the segment, counted from 0.
 	Index uint32 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
-	// "health", "management" or "open".
+	// "health", "management" or "open"; "lost" for a segment that is, which has one event without
+	// content.
 	Class string `protobuf:"bytes,3,opt,name=class,proto3" json:"class,omitempty"`
 	Event *Event `protobuf:"bytes,4,opt,name=event,proto3" json:"event,omitempty"`
 	// What is serialized in the event, if it is a decision, or the detail of one.

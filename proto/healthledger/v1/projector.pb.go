@@ -1234,6 +1234,7 @@ type SignDecisionRequest struct {
 	//	*SignDecisionRequest_SetRetention
 	//	*SignDecisionRequest_HideExpired
 	//	*SignDecisionRequest_Rekey
+	//	*SignDecisionRequest_AcceptLoss
 	Draft         isSignDecisionRequest_Draft `protobuf_oneof:"draft"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1454,6 +1455,15 @@ func (x *SignDecisionRequest) GetRekey() *RekeyDraft {
 	return nil
 }
 
+func (x *SignDecisionRequest) GetAcceptLoss() *LossDraft {
+	if x != nil {
+		if x, ok := x.Draft.(*SignDecisionRequest_AcceptLoss); ok {
+			return x.AcceptLoss
+		}
+	}
+	return nil
+}
+
 type isSignDecisionRequest_Draft interface {
 	isSignDecisionRequest_Draft()
 }
@@ -1539,6 +1549,11 @@ type SignDecisionRequest_Rekey struct {
 	Rekey *RekeyDraft `protobuf:"bytes,31,opt,name=rekey,proto3,oneof"`
 }
 
+type SignDecisionRequest_AcceptLoss struct {
+	// The view need not contain anything for it.
+	AcceptLoss *LossDraft `protobuf:"bytes,32,opt,name=accept_loss,json=acceptLoss,proto3,oneof"`
+}
+
 func (*SignDecisionRequest_AddApp) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_RemoveApp) isSignDecisionRequest_Draft() {}
@@ -1577,6 +1592,63 @@ func (*SignDecisionRequest_HideExpired) isSignDecisionRequest_Draft() {}
 
 func (*SignDecisionRequest_Rekey) isSignDecisionRequest_Draft() {}
 
+func (*SignDecisionRequest_AcceptLoss) isSignDecisionRequest_Draft() {}
+
+// LossDraft goes on with a log that has lost segments.
+type LossDraft struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in the decision that comes of it.
+	Loss *LossAccepted `protobuf:"bytes,1,opt,name=loss,proto3" json:"loss,omitempty"`
+	// All decisions of the owner, which it follows.
+	Decisions     []*SignedDecision `protobuf:"bytes,2,rep,name=decisions,proto3" json:"decisions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LossDraft) Reset() {
+	*x = LossDraft{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LossDraft) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LossDraft) ProtoMessage() {}
+
+func (x *LossDraft) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LossDraft.ProtoReflect.Descriptor instead.
+func (*LossDraft) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *LossDraft) GetLoss() *LossAccepted {
+	if x != nil {
+		return x.Loss
+	}
+	return nil
+}
+
+func (x *LossDraft) GetDecisions() []*SignedDecision {
+	if x != nil {
+		return x.Decisions
+	}
+	return nil
+}
+
 // RekeyDraft gives the store the keys that Rekey has made.
 type RekeyDraft struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1586,7 +1658,7 @@ type RekeyDraft struct {
 
 func (x *RekeyDraft) Reset() {
 	*x = RekeyDraft{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[15]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1598,7 +1670,7 @@ func (x *RekeyDraft) String() string {
 func (*RekeyDraft) ProtoMessage() {}
 
 func (x *RekeyDraft) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[15]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1611,7 +1683,7 @@ func (x *RekeyDraft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RekeyDraft.ProtoReflect.Descriptor instead.
 func (*RekeyDraft) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{15}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{16}
 }
 
 type RekeyRequest struct {
@@ -1626,7 +1698,7 @@ type RekeyRequest struct {
 
 func (x *RekeyRequest) Reset() {
 	*x = RekeyRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[16]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1638,7 +1710,7 @@ func (x *RekeyRequest) String() string {
 func (*RekeyRequest) ProtoMessage() {}
 
 func (x *RekeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[16]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1651,7 +1723,7 @@ func (x *RekeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RekeyRequest.ProtoReflect.Descriptor instead.
 func (*RekeyRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{16}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RekeyRequest) GetSealedPassphrase() []byte {
@@ -1679,7 +1751,7 @@ type RekeyResponse struct {
 
 func (x *RekeyResponse) Reset() {
 	*x = RekeyResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[17]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1691,7 +1763,7 @@ func (x *RekeyResponse) String() string {
 func (*RekeyResponse) ProtoMessage() {}
 
 func (x *RekeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[17]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1704,7 +1776,7 @@ func (x *RekeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RekeyResponse.ProtoReflect.Descriptor instead.
 func (*RekeyResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{17}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RekeyResponse) GetDone() uint64 {
@@ -1735,7 +1807,7 @@ type AppDraft struct {
 
 func (x *AppDraft) Reset() {
 	*x = AppDraft{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1747,7 +1819,7 @@ func (x *AppDraft) String() string {
 func (*AppDraft) ProtoMessage() {}
 
 func (x *AppDraft) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[18]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1760,7 +1832,7 @@ func (x *AppDraft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppDraft.ProtoReflect.Descriptor instead.
 func (*AppDraft) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{18}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AppDraft) GetManifest() *Manifest {
@@ -1804,7 +1876,7 @@ type CredentialDraft struct {
 
 func (x *CredentialDraft) Reset() {
 	*x = CredentialDraft{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1816,7 +1888,7 @@ func (x *CredentialDraft) String() string {
 func (*CredentialDraft) ProtoMessage() {}
 
 func (x *CredentialDraft) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[19]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1829,7 +1901,7 @@ func (x *CredentialDraft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialDraft.ProtoReflect.Descriptor instead.
 func (*CredentialDraft) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{19}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CredentialDraft) GetBundleId() string {
@@ -1865,7 +1937,7 @@ type HideDraft struct {
 
 func (x *HideDraft) Reset() {
 	*x = HideDraft{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1877,7 +1949,7 @@ func (x *HideDraft) String() string {
 func (*HideDraft) ProtoMessage() {}
 
 func (x *HideDraft) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[20]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1890,7 +1962,7 @@ func (x *HideDraft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HideDraft.ProtoReflect.Descriptor instead.
 func (*HideDraft) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{20}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *HideDraft) GetDeletions() []*DeletedSamples {
@@ -1919,7 +1991,7 @@ type ExpiredDraft struct {
 
 func (x *ExpiredDraft) Reset() {
 	*x = ExpiredDraft{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1931,7 +2003,7 @@ func (x *ExpiredDraft) String() string {
 func (*ExpiredDraft) ProtoMessage() {}
 
 func (x *ExpiredDraft) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[21]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1944,7 +2016,7 @@ func (x *ExpiredDraft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExpiredDraft.ProtoReflect.Descriptor instead.
 func (*ExpiredDraft) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{21}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ExpiredDraft) GetMonth() int64 {
@@ -1970,7 +2042,7 @@ type ErasureDraft struct {
 
 func (x *ErasureDraft) Reset() {
 	*x = ErasureDraft{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1982,7 +2054,7 @@ func (x *ErasureDraft) String() string {
 func (*ErasureDraft) ProtoMessage() {}
 
 func (x *ErasureDraft) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[22]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1995,7 +2067,7 @@ func (x *ErasureDraft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasureDraft.ProtoReflect.Descriptor instead.
 func (*ErasureDraft) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{22}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{23}
 }
 
 type SignDecisionResponse struct {
@@ -2007,7 +2079,7 @@ type SignDecisionResponse struct {
 
 func (x *SignDecisionResponse) Reset() {
 	*x = SignDecisionResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2019,7 +2091,7 @@ func (x *SignDecisionResponse) String() string {
 func (*SignDecisionResponse) ProtoMessage() {}
 
 func (x *SignDecisionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[23]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2032,7 +2104,7 @@ func (x *SignDecisionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignDecisionResponse.ProtoReflect.Descriptor instead.
 func (*SignDecisionResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{23}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SignDecisionResponse) GetDecision() *NewDecision {
@@ -2054,7 +2126,7 @@ type ReadDecisionsRequest struct {
 
 func (x *ReadDecisionsRequest) Reset() {
 	*x = ReadDecisionsRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2066,7 +2138,7 @@ func (x *ReadDecisionsRequest) String() string {
 func (*ReadDecisionsRequest) ProtoMessage() {}
 
 func (x *ReadDecisionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[24]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2079,7 +2151,7 @@ func (x *ReadDecisionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadDecisionsRequest.ProtoReflect.Descriptor instead.
 func (*ReadDecisionsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{24}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ReadDecisionsRequest) GetSequence() uint64 {
@@ -2106,7 +2178,7 @@ type ReadDecisionsResponse struct {
 
 func (x *ReadDecisionsResponse) Reset() {
 	*x = ReadDecisionsResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2118,7 +2190,7 @@ func (x *ReadDecisionsResponse) String() string {
 func (*ReadDecisionsResponse) ProtoMessage() {}
 
 func (x *ReadDecisionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[25]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2131,7 +2203,7 @@ func (x *ReadDecisionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadDecisionsResponse.ProtoReflect.Descriptor instead.
 func (*ReadDecisionsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{25}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ReadDecisionsResponse) GetDecisions() []*SignedDecision {
@@ -2150,7 +2222,7 @@ type ReadAppsRequest struct {
 
 func (x *ReadAppsRequest) Reset() {
 	*x = ReadAppsRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[26]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2162,7 +2234,7 @@ func (x *ReadAppsRequest) String() string {
 func (*ReadAppsRequest) ProtoMessage() {}
 
 func (x *ReadAppsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[26]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2175,7 +2247,7 @@ func (x *ReadAppsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadAppsRequest.ProtoReflect.Descriptor instead.
 func (*ReadAppsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{26}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReadAppsRequest) GetSequence() uint64 {
@@ -2194,7 +2266,7 @@ type ReadAppsResponse struct {
 
 func (x *ReadAppsResponse) Reset() {
 	*x = ReadAppsResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[27]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2206,7 +2278,7 @@ func (x *ReadAppsResponse) String() string {
 func (*ReadAppsResponse) ProtoMessage() {}
 
 func (x *ReadAppsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[27]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2219,7 +2291,7 @@ func (x *ReadAppsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadAppsResponse.ProtoReflect.Descriptor instead.
 func (*ReadAppsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{27}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReadAppsResponse) GetApps() []*App {
@@ -2238,7 +2310,7 @@ type ReadRequestsRequest struct {
 
 func (x *ReadRequestsRequest) Reset() {
 	*x = ReadRequestsRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[28]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2250,7 +2322,7 @@ func (x *ReadRequestsRequest) String() string {
 func (*ReadRequestsRequest) ProtoMessage() {}
 
 func (x *ReadRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[28]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2263,7 +2335,7 @@ func (x *ReadRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ReadRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{28}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReadRequestsRequest) GetSequence() uint64 {
@@ -2282,7 +2354,7 @@ type ReadRequestsResponse struct {
 
 func (x *ReadRequestsResponse) Reset() {
 	*x = ReadRequestsResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[29]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2294,7 +2366,7 @@ func (x *ReadRequestsResponse) String() string {
 func (*ReadRequestsResponse) ProtoMessage() {}
 
 func (x *ReadRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[29]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2307,7 +2379,7 @@ func (x *ReadRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ReadRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{29}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ReadRequestsResponse) GetRequests() []*PendingRequest {
@@ -2329,7 +2401,7 @@ type AuditLogRequest struct {
 
 func (x *AuditLogRequest) Reset() {
 	*x = AuditLogRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[30]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2341,7 +2413,7 @@ func (x *AuditLogRequest) String() string {
 func (*AuditLogRequest) ProtoMessage() {}
 
 func (x *AuditLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[30]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2354,7 +2426,7 @@ func (x *AuditLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditLogRequest.ProtoReflect.Descriptor instead.
 func (*AuditLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{30}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *AuditLogRequest) GetFrom() uint64 {
@@ -2387,7 +2459,7 @@ type AuditLogResponse struct {
 
 func (x *AuditLogResponse) Reset() {
 	*x = AuditLogResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[31]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2399,7 +2471,7 @@ func (x *AuditLogResponse) String() string {
 func (*AuditLogResponse) ProtoMessage() {}
 
 func (x *AuditLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[31]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2412,7 +2484,7 @@ func (x *AuditLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditLogResponse.ProtoReflect.Descriptor instead.
 func (*AuditLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{31}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *AuditLogResponse) GetNext() uint64 {
@@ -2453,7 +2525,7 @@ type CosignCheckpointRequest struct {
 
 func (x *CosignCheckpointRequest) Reset() {
 	*x = CosignCheckpointRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[32]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2465,7 +2537,7 @@ func (x *CosignCheckpointRequest) String() string {
 func (*CosignCheckpointRequest) ProtoMessage() {}
 
 func (x *CosignCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[32]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2478,7 +2550,7 @@ func (x *CosignCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CosignCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*CosignCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{32}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CosignCheckpointRequest) GetCheckpoint() string {
@@ -2498,7 +2570,7 @@ type CosignCheckpointResponse struct {
 
 func (x *CosignCheckpointResponse) Reset() {
 	*x = CosignCheckpointResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[33]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2510,7 +2582,7 @@ func (x *CosignCheckpointResponse) String() string {
 func (*CosignCheckpointResponse) ProtoMessage() {}
 
 func (x *CosignCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[33]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2523,7 +2595,7 @@ func (x *CosignCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CosignCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*CosignCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{33}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *CosignCheckpointResponse) GetCheckpoint() string {
@@ -2548,7 +2620,7 @@ type BeginErasureRequest struct {
 
 func (x *BeginErasureRequest) Reset() {
 	*x = BeginErasureRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[34]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2560,7 +2632,7 @@ func (x *BeginErasureRequest) String() string {
 func (*BeginErasureRequest) ProtoMessage() {}
 
 func (x *BeginErasureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[34]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2573,7 +2645,7 @@ func (x *BeginErasureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginErasureRequest.ProtoReflect.Descriptor instead.
 func (*BeginErasureRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{34}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *BeginErasureRequest) GetOrder() *ErasureOrdered {
@@ -2605,7 +2677,7 @@ type BeginErasureResponse struct {
 
 func (x *BeginErasureResponse) Reset() {
 	*x = BeginErasureResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[35]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2617,7 +2689,7 @@ func (x *BeginErasureResponse) String() string {
 func (*BeginErasureResponse) ProtoMessage() {}
 
 func (x *BeginErasureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[35]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2630,7 +2702,7 @@ func (x *BeginErasureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginErasureResponse.ProtoReflect.Descriptor instead.
 func (*BeginErasureResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{35}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{36}
 }
 
 type ResealRequest struct {
@@ -2643,7 +2715,7 @@ type ResealRequest struct {
 
 func (x *ResealRequest) Reset() {
 	*x = ResealRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[36]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2655,7 +2727,7 @@ func (x *ResealRequest) String() string {
 func (*ResealRequest) ProtoMessage() {}
 
 func (x *ResealRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[36]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2668,7 +2740,7 @@ func (x *ResealRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResealRequest.ProtoReflect.Descriptor instead.
 func (*ResealRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{36}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ResealRequest) GetAppended() []uint64 {
@@ -2696,7 +2768,7 @@ type ResealResponse struct {
 
 func (x *ResealResponse) Reset() {
 	*x = ResealResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[37]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2708,7 +2780,7 @@ func (x *ResealResponse) String() string {
 func (*ResealResponse) ProtoMessage() {}
 
 func (x *ResealResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[37]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2721,7 +2793,7 @@ func (x *ResealResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResealResponse.ProtoReflect.Descriptor instead.
 func (*ResealResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{37}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ResealResponse) GetResealed() []*Resealed {
@@ -2774,7 +2846,7 @@ type FinishErasureRequest struct {
 
 func (x *FinishErasureRequest) Reset() {
 	*x = FinishErasureRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[38]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2786,7 +2858,7 @@ func (x *FinishErasureRequest) String() string {
 func (*FinishErasureRequest) ProtoMessage() {}
 
 func (x *FinishErasureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[38]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2799,7 +2871,7 @@ func (x *FinishErasureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishErasureRequest.ProtoReflect.Descriptor instead.
 func (*FinishErasureRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{38}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{39}
 }
 
 type FinishErasureResponse struct {
@@ -2814,7 +2886,7 @@ type FinishErasureResponse struct {
 
 func (x *FinishErasureResponse) Reset() {
 	*x = FinishErasureResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[39]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2826,7 +2898,7 @@ func (x *FinishErasureResponse) String() string {
 func (*FinishErasureResponse) ProtoMessage() {}
 
 func (x *FinishErasureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[39]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2839,7 +2911,7 @@ func (x *FinishErasureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishErasureResponse.ProtoReflect.Descriptor instead.
 func (*FinishErasureResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{39}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *FinishErasureResponse) GetFinished() bool {
@@ -2872,7 +2944,7 @@ type ReadErasuresRequest struct {
 
 func (x *ReadErasuresRequest) Reset() {
 	*x = ReadErasuresRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[40]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2884,7 +2956,7 @@ func (x *ReadErasuresRequest) String() string {
 func (*ReadErasuresRequest) ProtoMessage() {}
 
 func (x *ReadErasuresRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[40]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2897,7 +2969,7 @@ func (x *ReadErasuresRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadErasuresRequest.ProtoReflect.Descriptor instead.
 func (*ReadErasuresRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{40}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ReadErasuresRequest) GetSequence() uint64 {
@@ -2917,7 +2989,7 @@ type ReadErasuresResponse struct {
 
 func (x *ReadErasuresResponse) Reset() {
 	*x = ReadErasuresResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[41]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2929,7 +3001,7 @@ func (x *ReadErasuresResponse) String() string {
 func (*ReadErasuresResponse) ProtoMessage() {}
 
 func (x *ReadErasuresResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[41]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2942,7 +3014,7 @@ func (x *ReadErasuresResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadErasuresResponse.ProtoReflect.Descriptor instead.
 func (*ReadErasuresResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{41}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ReadErasuresResponse) GetErasures() []*ErasureOrdered {
@@ -2964,7 +3036,7 @@ type ReadRetentionRequest struct {
 
 func (x *ReadRetentionRequest) Reset() {
 	*x = ReadRetentionRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[42]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2976,7 +3048,7 @@ func (x *ReadRetentionRequest) String() string {
 func (*ReadRetentionRequest) ProtoMessage() {}
 
 func (x *ReadRetentionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[42]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2989,7 +3061,7 @@ func (x *ReadRetentionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRetentionRequest.ProtoReflect.Descriptor instead.
 func (*ReadRetentionRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{42}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ReadRetentionRequest) GetSequence() uint64 {
@@ -3021,7 +3093,7 @@ type ReadRetentionResponse struct {
 
 func (x *ReadRetentionResponse) Reset() {
 	*x = ReadRetentionResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[43]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3033,7 +3105,7 @@ func (x *ReadRetentionResponse) String() string {
 func (*ReadRetentionResponse) ProtoMessage() {}
 
 func (x *ReadRetentionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[43]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3046,7 +3118,7 @@ func (x *ReadRetentionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRetentionResponse.ProtoReflect.Descriptor instead.
 func (*ReadRetentionResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{43}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ReadRetentionResponse) GetRetention() []*RetentionSet {
@@ -3078,7 +3150,7 @@ type CloseRequest struct {
 
 func (x *CloseRequest) Reset() {
 	*x = CloseRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[44]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3090,7 +3162,7 @@ func (x *CloseRequest) String() string {
 func (*CloseRequest) ProtoMessage() {}
 
 func (x *CloseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[44]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3103,7 +3175,7 @@ func (x *CloseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRequest.ProtoReflect.Descriptor instead.
 func (*CloseRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{44}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{45}
 }
 
 type CloseResponse struct {
@@ -3114,7 +3186,7 @@ type CloseResponse struct {
 
 func (x *CloseResponse) Reset() {
 	*x = CloseResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[45]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3126,7 +3198,7 @@ func (x *CloseResponse) String() string {
 func (*CloseResponse) ProtoMessage() {}
 
 func (x *CloseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[45]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3139,7 +3211,7 @@ func (x *CloseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseResponse.ProtoReflect.Descriptor instead.
 func (*CloseResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{45}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{46}
 }
 
 var File_healthledger_v1_projector_proto protoreflect.FileDescriptor
@@ -3238,7 +3310,7 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x10\n" +
 	"\x03app\x18\x03 \x01(\x04R\x03app\x12\x14\n" +
-	"\x05after\x18\x04 \x01(\x04R\x05after\"\x80\v\n" +
+	"\x05after\x18\x04 \x01(\x04R\x05after\"\xbf\v\n" +
 	"\x13SignDecisionRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x124\n" +
 	"\aadd_app\x18\x02 \x01(\v2\x19.healthledger.v1.AppDraftH\x00R\x06addApp\x12B\n" +
@@ -3262,8 +3334,13 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x04hide\x18\x13 \x01(\v2\x1a.healthledger.v1.HideDraftH\x00R\x04hide\x12D\n" +
 	"\rset_retention\x18\x12 \x01(\v2\x1d.healthledger.v1.RetentionSetH\x00R\fsetRetention\x12B\n" +
 	"\fhide_expired\x18\x14 \x01(\v2\x1d.healthledger.v1.ExpiredDraftH\x00R\vhideExpired\x123\n" +
-	"\x05rekey\x18\x1f \x01(\v2\x1b.healthledger.v1.RekeyDraftH\x00R\x05rekeyB\a\n" +
-	"\x05draft\"\f\n" +
+	"\x05rekey\x18\x1f \x01(\v2\x1b.healthledger.v1.RekeyDraftH\x00R\x05rekey\x12=\n" +
+	"\vaccept_loss\x18  \x01(\v2\x1a.healthledger.v1.LossDraftH\x00R\n" +
+	"acceptLossB\a\n" +
+	"\x05draft\"}\n" +
+	"\tLossDraft\x121\n" +
+	"\x04loss\x18\x01 \x01(\v2\x1d.healthledger.v1.LossAcceptedR\x04loss\x12=\n" +
+	"\tdecisions\x18\x02 \x03(\v2\x1f.healthledger.v1.SignedDecisionR\tdecisions\"\f\n" +
 	"\n" +
 	"RekeyDraft\"X\n" +
 	"\fRekeyRequest\x12+\n" +
@@ -3384,7 +3461,7 @@ func file_healthledger_v1_projector_proto_rawDescGZIP() []byte {
 	return file_healthledger_v1_projector_proto_rawDescData
 }
 
-var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*ProjectorConfig)(nil),            // 0: healthledger.v1.ProjectorConfig
 	(*OfferRequest)(nil),               // 1: healthledger.v1.OfferRequest
@@ -3401,172 +3478,177 @@ var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*DueResponse)(nil),                // 12: healthledger.v1.DueResponse
 	(*DueUpdate)(nil),                  // 13: healthledger.v1.DueUpdate
 	(*SignDecisionRequest)(nil),        // 14: healthledger.v1.SignDecisionRequest
-	(*RekeyDraft)(nil),                 // 15: healthledger.v1.RekeyDraft
-	(*RekeyRequest)(nil),               // 16: healthledger.v1.RekeyRequest
-	(*RekeyResponse)(nil),              // 17: healthledger.v1.RekeyResponse
-	(*AppDraft)(nil),                   // 18: healthledger.v1.AppDraft
-	(*CredentialDraft)(nil),            // 19: healthledger.v1.CredentialDraft
-	(*HideDraft)(nil),                  // 20: healthledger.v1.HideDraft
-	(*ExpiredDraft)(nil),               // 21: healthledger.v1.ExpiredDraft
-	(*ErasureDraft)(nil),               // 22: healthledger.v1.ErasureDraft
-	(*SignDecisionResponse)(nil),       // 23: healthledger.v1.SignDecisionResponse
-	(*ReadDecisionsRequest)(nil),       // 24: healthledger.v1.ReadDecisionsRequest
-	(*ReadDecisionsResponse)(nil),      // 25: healthledger.v1.ReadDecisionsResponse
-	(*ReadAppsRequest)(nil),            // 26: healthledger.v1.ReadAppsRequest
-	(*ReadAppsResponse)(nil),           // 27: healthledger.v1.ReadAppsResponse
-	(*ReadRequestsRequest)(nil),        // 28: healthledger.v1.ReadRequestsRequest
-	(*ReadRequestsResponse)(nil),       // 29: healthledger.v1.ReadRequestsResponse
-	(*AuditLogRequest)(nil),            // 30: healthledger.v1.AuditLogRequest
-	(*AuditLogResponse)(nil),           // 31: healthledger.v1.AuditLogResponse
-	(*CosignCheckpointRequest)(nil),    // 32: healthledger.v1.CosignCheckpointRequest
-	(*CosignCheckpointResponse)(nil),   // 33: healthledger.v1.CosignCheckpointResponse
-	(*BeginErasureRequest)(nil),        // 34: healthledger.v1.BeginErasureRequest
-	(*BeginErasureResponse)(nil),       // 35: healthledger.v1.BeginErasureResponse
-	(*ResealRequest)(nil),              // 36: healthledger.v1.ResealRequest
-	(*ResealResponse)(nil),             // 37: healthledger.v1.ResealResponse
-	(*FinishErasureRequest)(nil),       // 38: healthledger.v1.FinishErasureRequest
-	(*FinishErasureResponse)(nil),      // 39: healthledger.v1.FinishErasureResponse
-	(*ReadErasuresRequest)(nil),        // 40: healthledger.v1.ReadErasuresRequest
-	(*ReadErasuresResponse)(nil),       // 41: healthledger.v1.ReadErasuresResponse
-	(*ReadRetentionRequest)(nil),       // 42: healthledger.v1.ReadRetentionRequest
-	(*ReadRetentionResponse)(nil),      // 43: healthledger.v1.ReadRetentionResponse
-	(*CloseRequest)(nil),               // 44: healthledger.v1.CloseRequest
-	(*CloseResponse)(nil),              // 45: healthledger.v1.CloseResponse
-	(*SignedDecision)(nil),             // 46: healthledger.v1.SignedDecision
-	(*DisclosureBegun)(nil),            // 47: healthledger.v1.DisclosureBegun
-	(*QuerySamplesRequest)(nil),        // 48: healthledger.v1.QuerySamplesRequest
-	(*QueryChangesRequest)(nil),        // 49: healthledger.v1.QueryChangesRequest
-	(*QueryStatisticsRequest)(nil),     // 50: healthledger.v1.QueryStatisticsRequest
-	(*QueryPayloadRequest)(nil),        // 51: healthledger.v1.QueryPayloadRequest
-	(*QuerySourcesRequest)(nil),        // 52: healthledger.v1.QuerySourcesRequest
-	(*QueryPreferredUnitsRequest)(nil), // 53: healthledger.v1.QueryPreferredUnitsRequest
-	(*GetRequestStatusRequest)(nil),    // 54: healthledger.v1.GetRequestStatusRequest
-	(*ListAccessRequest)(nil),          // 55: healthledger.v1.ListAccessRequest
-	(*SummarizeAccessRequest)(nil),     // 56: healthledger.v1.SummarizeAccessRequest
-	(*ListDisclosuresRequest)(nil),     // 57: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 58: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 59: healthledger.v1.OpenExportRequest
-	(*ListObjectsRequest)(nil),         // 60: healthledger.v1.ListObjectsRequest
-	(*ReadLogRequest)(nil),             // 61: healthledger.v1.ReadLogRequest
-	(*ReplayRequest)(nil),              // 62: healthledger.v1.ReplayRequest
-	(*OpenPastRequest)(nil),            // 63: healthledger.v1.OpenPastRequest
-	(*DisclosureCount)(nil),            // 64: healthledger.v1.DisclosureCount
-	(*RemoveAppRequest)(nil),           // 65: healthledger.v1.RemoveAppRequest
-	(*DecideRequest)(nil),              // 66: healthledger.v1.DecideRequest
-	(*PolicySet)(nil),                  // 67: healthledger.v1.PolicySet
-	(*SourceOrderSet)(nil),             // 68: healthledger.v1.SourceOrderSet
-	(*PreferredUnitsSet)(nil),          // 69: healthledger.v1.PreferredUnitsSet
-	(*OwnerDeleted)(nil),               // 70: healthledger.v1.OwnerDeleted
-	(*UpdateAppRequest)(nil),           // 71: healthledger.v1.UpdateAppRequest
-	(*DecideObjectsRequest)(nil),       // 72: healthledger.v1.DecideObjectsRequest
-	(*GrantDisclosureRequest)(nil),     // 73: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 74: healthledger.v1.RevokeDisclosureRequest
-	(*ChangePassphraseRequest)(nil),    // 75: healthledger.v1.ChangePassphraseRequest
-	(*DeviceEnrolled)(nil),             // 76: healthledger.v1.DeviceEnrolled
-	(*RetentionSet)(nil),               // 77: healthledger.v1.RetentionSet
-	(*Manifest)(nil),                   // 78: healthledger.v1.Manifest
-	(*DeletedSamples)(nil),             // 79: healthledger.v1.DeletedSamples
-	(*NewDecision)(nil),                // 80: healthledger.v1.NewDecision
-	(*App)(nil),                        // 81: healthledger.v1.App
-	(*PendingRequest)(nil),             // 82: healthledger.v1.PendingRequest
-	(*LogFault)(nil),                   // 83: healthledger.v1.LogFault
-	(*ErasureOrdered)(nil),             // 84: healthledger.v1.ErasureOrdered
-	(*Resealed)(nil),                   // 85: healthledger.v1.Resealed
+	(*LossDraft)(nil),                  // 15: healthledger.v1.LossDraft
+	(*RekeyDraft)(nil),                 // 16: healthledger.v1.RekeyDraft
+	(*RekeyRequest)(nil),               // 17: healthledger.v1.RekeyRequest
+	(*RekeyResponse)(nil),              // 18: healthledger.v1.RekeyResponse
+	(*AppDraft)(nil),                   // 19: healthledger.v1.AppDraft
+	(*CredentialDraft)(nil),            // 20: healthledger.v1.CredentialDraft
+	(*HideDraft)(nil),                  // 21: healthledger.v1.HideDraft
+	(*ExpiredDraft)(nil),               // 22: healthledger.v1.ExpiredDraft
+	(*ErasureDraft)(nil),               // 23: healthledger.v1.ErasureDraft
+	(*SignDecisionResponse)(nil),       // 24: healthledger.v1.SignDecisionResponse
+	(*ReadDecisionsRequest)(nil),       // 25: healthledger.v1.ReadDecisionsRequest
+	(*ReadDecisionsResponse)(nil),      // 26: healthledger.v1.ReadDecisionsResponse
+	(*ReadAppsRequest)(nil),            // 27: healthledger.v1.ReadAppsRequest
+	(*ReadAppsResponse)(nil),           // 28: healthledger.v1.ReadAppsResponse
+	(*ReadRequestsRequest)(nil),        // 29: healthledger.v1.ReadRequestsRequest
+	(*ReadRequestsResponse)(nil),       // 30: healthledger.v1.ReadRequestsResponse
+	(*AuditLogRequest)(nil),            // 31: healthledger.v1.AuditLogRequest
+	(*AuditLogResponse)(nil),           // 32: healthledger.v1.AuditLogResponse
+	(*CosignCheckpointRequest)(nil),    // 33: healthledger.v1.CosignCheckpointRequest
+	(*CosignCheckpointResponse)(nil),   // 34: healthledger.v1.CosignCheckpointResponse
+	(*BeginErasureRequest)(nil),        // 35: healthledger.v1.BeginErasureRequest
+	(*BeginErasureResponse)(nil),       // 36: healthledger.v1.BeginErasureResponse
+	(*ResealRequest)(nil),              // 37: healthledger.v1.ResealRequest
+	(*ResealResponse)(nil),             // 38: healthledger.v1.ResealResponse
+	(*FinishErasureRequest)(nil),       // 39: healthledger.v1.FinishErasureRequest
+	(*FinishErasureResponse)(nil),      // 40: healthledger.v1.FinishErasureResponse
+	(*ReadErasuresRequest)(nil),        // 41: healthledger.v1.ReadErasuresRequest
+	(*ReadErasuresResponse)(nil),       // 42: healthledger.v1.ReadErasuresResponse
+	(*ReadRetentionRequest)(nil),       // 43: healthledger.v1.ReadRetentionRequest
+	(*ReadRetentionResponse)(nil),      // 44: healthledger.v1.ReadRetentionResponse
+	(*CloseRequest)(nil),               // 45: healthledger.v1.CloseRequest
+	(*CloseResponse)(nil),              // 46: healthledger.v1.CloseResponse
+	(*SignedDecision)(nil),             // 47: healthledger.v1.SignedDecision
+	(*DisclosureBegun)(nil),            // 48: healthledger.v1.DisclosureBegun
+	(*QuerySamplesRequest)(nil),        // 49: healthledger.v1.QuerySamplesRequest
+	(*QueryChangesRequest)(nil),        // 50: healthledger.v1.QueryChangesRequest
+	(*QueryStatisticsRequest)(nil),     // 51: healthledger.v1.QueryStatisticsRequest
+	(*QueryPayloadRequest)(nil),        // 52: healthledger.v1.QueryPayloadRequest
+	(*QuerySourcesRequest)(nil),        // 53: healthledger.v1.QuerySourcesRequest
+	(*QueryPreferredUnitsRequest)(nil), // 54: healthledger.v1.QueryPreferredUnitsRequest
+	(*GetRequestStatusRequest)(nil),    // 55: healthledger.v1.GetRequestStatusRequest
+	(*ListAccessRequest)(nil),          // 56: healthledger.v1.ListAccessRequest
+	(*SummarizeAccessRequest)(nil),     // 57: healthledger.v1.SummarizeAccessRequest
+	(*ListDisclosuresRequest)(nil),     // 58: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 59: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 60: healthledger.v1.OpenExportRequest
+	(*ListObjectsRequest)(nil),         // 61: healthledger.v1.ListObjectsRequest
+	(*ReadLogRequest)(nil),             // 62: healthledger.v1.ReadLogRequest
+	(*ReplayRequest)(nil),              // 63: healthledger.v1.ReplayRequest
+	(*OpenPastRequest)(nil),            // 64: healthledger.v1.OpenPastRequest
+	(*DisclosureCount)(nil),            // 65: healthledger.v1.DisclosureCount
+	(*RemoveAppRequest)(nil),           // 66: healthledger.v1.RemoveAppRequest
+	(*DecideRequest)(nil),              // 67: healthledger.v1.DecideRequest
+	(*PolicySet)(nil),                  // 68: healthledger.v1.PolicySet
+	(*SourceOrderSet)(nil),             // 69: healthledger.v1.SourceOrderSet
+	(*PreferredUnitsSet)(nil),          // 70: healthledger.v1.PreferredUnitsSet
+	(*OwnerDeleted)(nil),               // 71: healthledger.v1.OwnerDeleted
+	(*UpdateAppRequest)(nil),           // 72: healthledger.v1.UpdateAppRequest
+	(*DecideObjectsRequest)(nil),       // 73: healthledger.v1.DecideObjectsRequest
+	(*GrantDisclosureRequest)(nil),     // 74: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 75: healthledger.v1.RevokeDisclosureRequest
+	(*ChangePassphraseRequest)(nil),    // 76: healthledger.v1.ChangePassphraseRequest
+	(*DeviceEnrolled)(nil),             // 77: healthledger.v1.DeviceEnrolled
+	(*RetentionSet)(nil),               // 78: healthledger.v1.RetentionSet
+	(*LossAccepted)(nil),               // 79: healthledger.v1.LossAccepted
+	(*Manifest)(nil),                   // 80: healthledger.v1.Manifest
+	(*DeletedSamples)(nil),             // 81: healthledger.v1.DeletedSamples
+	(*NewDecision)(nil),                // 82: healthledger.v1.NewDecision
+	(*App)(nil),                        // 83: healthledger.v1.App
+	(*PendingRequest)(nil),             // 84: healthledger.v1.PendingRequest
+	(*LogFault)(nil),                   // 85: healthledger.v1.LogFault
+	(*ErasureOrdered)(nil),             // 86: healthledger.v1.ErasureOrdered
+	(*Resealed)(nil),                   // 87: healthledger.v1.Resealed
 }
 var file_healthledger_v1_projector_proto_depIdxs = []int32{
-	46, // 0: healthledger.v1.ProjectorConfig.decisions:type_name -> healthledger.v1.SignedDecision
-	47, // 1: healthledger.v1.Reader.disclosure:type_name -> healthledger.v1.DisclosureBegun
+	47, // 0: healthledger.v1.ProjectorConfig.decisions:type_name -> healthledger.v1.SignedDecision
+	48, // 1: healthledger.v1.Reader.disclosure:type_name -> healthledger.v1.DisclosureBegun
 	7,  // 2: healthledger.v1.ReadRequest.reader:type_name -> healthledger.v1.Reader
-	48, // 3: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
-	49, // 4: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
-	50, // 5: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
-	51, // 6: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
-	52, // 7: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
-	53, // 8: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
+	49, // 3: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
+	50, // 4: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
+	51, // 5: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
+	52, // 6: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
+	53, // 7: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
+	54, // 8: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
 	9,  // 9: healthledger.v1.ReadRequest.outcome:type_name -> healthledger.v1.Outcome
 	11, // 10: healthledger.v1.ReadRequest.due:type_name -> healthledger.v1.DueRequest
-	54, // 11: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
-	55, // 12: healthledger.v1.ReadRequest.access:type_name -> healthledger.v1.ListAccessRequest
-	56, // 13: healthledger.v1.ReadRequest.access_summary:type_name -> healthledger.v1.SummarizeAccessRequest
-	57, // 14: healthledger.v1.ReadRequest.disclosures:type_name -> healthledger.v1.ListDisclosuresRequest
-	58, // 15: healthledger.v1.ReadRequest.account:type_name -> healthledger.v1.AccountDisclosuresRequest
-	59, // 16: healthledger.v1.ReadRequest.open_export:type_name -> healthledger.v1.OpenExportRequest
-	60, // 17: healthledger.v1.ReadRequest.objects:type_name -> healthledger.v1.ListObjectsRequest
-	61, // 18: healthledger.v1.ReadRequest.read_log:type_name -> healthledger.v1.ReadLogRequest
-	62, // 19: healthledger.v1.ReadRequest.replay:type_name -> healthledger.v1.ReplayRequest
-	63, // 20: healthledger.v1.ReadRequest.open_past:type_name -> healthledger.v1.OpenPastRequest
-	64, // 21: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
+	55, // 11: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
+	56, // 12: healthledger.v1.ReadRequest.access:type_name -> healthledger.v1.ListAccessRequest
+	57, // 13: healthledger.v1.ReadRequest.access_summary:type_name -> healthledger.v1.SummarizeAccessRequest
+	58, // 14: healthledger.v1.ReadRequest.disclosures:type_name -> healthledger.v1.ListDisclosuresRequest
+	59, // 15: healthledger.v1.ReadRequest.account:type_name -> healthledger.v1.AccountDisclosuresRequest
+	60, // 16: healthledger.v1.ReadRequest.open_export:type_name -> healthledger.v1.OpenExportRequest
+	61, // 17: healthledger.v1.ReadRequest.objects:type_name -> healthledger.v1.ListObjectsRequest
+	62, // 18: healthledger.v1.ReadRequest.read_log:type_name -> healthledger.v1.ReadLogRequest
+	63, // 19: healthledger.v1.ReadRequest.replay:type_name -> healthledger.v1.ReplayRequest
+	64, // 20: healthledger.v1.ReadRequest.open_past:type_name -> healthledger.v1.OpenPastRequest
+	65, // 21: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
 	13, // 22: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
-	18, // 23: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
-	65, // 24: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
-	66, // 25: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
-	67, // 26: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
-	68, // 27: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
-	69, // 28: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
-	70, // 29: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
-	71, // 30: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
-	72, // 31: healthledger.v1.SignDecisionRequest.decide_objects:type_name -> healthledger.v1.DecideObjectsRequest
-	73, // 32: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
-	74, // 33: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
-	19, // 34: healthledger.v1.SignDecisionRequest.replace_credential:type_name -> healthledger.v1.CredentialDraft
-	75, // 35: healthledger.v1.SignDecisionRequest.change_passphrase:type_name -> healthledger.v1.ChangePassphraseRequest
-	76, // 36: healthledger.v1.SignDecisionRequest.enrol_device:type_name -> healthledger.v1.DeviceEnrolled
-	22, // 37: healthledger.v1.SignDecisionRequest.erase_epochs:type_name -> healthledger.v1.ErasureDraft
-	20, // 38: healthledger.v1.SignDecisionRequest.hide:type_name -> healthledger.v1.HideDraft
-	77, // 39: healthledger.v1.SignDecisionRequest.set_retention:type_name -> healthledger.v1.RetentionSet
-	21, // 40: healthledger.v1.SignDecisionRequest.hide_expired:type_name -> healthledger.v1.ExpiredDraft
-	15, // 41: healthledger.v1.SignDecisionRequest.rekey:type_name -> healthledger.v1.RekeyDraft
-	78, // 42: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
-	79, // 43: healthledger.v1.HideDraft.deletions:type_name -> healthledger.v1.DeletedSamples
-	80, // 44: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
-	46, // 45: healthledger.v1.ReadDecisionsResponse.decisions:type_name -> healthledger.v1.SignedDecision
-	81, // 46: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
-	82, // 47: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	83, // 48: healthledger.v1.AuditLogResponse.faults:type_name -> healthledger.v1.LogFault
-	84, // 49: healthledger.v1.BeginErasureRequest.order:type_name -> healthledger.v1.ErasureOrdered
-	85, // 50: healthledger.v1.ResealResponse.resealed:type_name -> healthledger.v1.Resealed
-	84, // 51: healthledger.v1.ReadErasuresResponse.erasures:type_name -> healthledger.v1.ErasureOrdered
-	77, // 52: healthledger.v1.ReadRetentionResponse.retention:type_name -> healthledger.v1.RetentionSet
-	21, // 53: healthledger.v1.ReadRetentionResponse.expired:type_name -> healthledger.v1.ExpiredDraft
-	1,  // 54: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
-	3,  // 55: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
-	5,  // 56: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
-	8,  // 57: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
-	14, // 58: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
-	24, // 59: healthledger.v1.ProjectorService.ReadDecisions:input_type -> healthledger.v1.ReadDecisionsRequest
-	16, // 60: healthledger.v1.ProjectorService.Rekey:input_type -> healthledger.v1.RekeyRequest
-	26, // 61: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
-	28, // 62: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
-	30, // 63: healthledger.v1.ProjectorService.AuditLog:input_type -> healthledger.v1.AuditLogRequest
-	32, // 64: healthledger.v1.ProjectorService.CosignCheckpoint:input_type -> healthledger.v1.CosignCheckpointRequest
-	34, // 65: healthledger.v1.ProjectorService.BeginErasure:input_type -> healthledger.v1.BeginErasureRequest
-	36, // 66: healthledger.v1.ProjectorService.Reseal:input_type -> healthledger.v1.ResealRequest
-	38, // 67: healthledger.v1.ProjectorService.FinishErasure:input_type -> healthledger.v1.FinishErasureRequest
-	40, // 68: healthledger.v1.ProjectorService.ReadErasures:input_type -> healthledger.v1.ReadErasuresRequest
-	42, // 69: healthledger.v1.ProjectorService.ReadRetention:input_type -> healthledger.v1.ReadRetentionRequest
-	44, // 70: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
-	2,  // 71: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
-	4,  // 72: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
-	6,  // 73: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
-	10, // 74: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
-	23, // 75: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
-	25, // 76: healthledger.v1.ProjectorService.ReadDecisions:output_type -> healthledger.v1.ReadDecisionsResponse
-	17, // 77: healthledger.v1.ProjectorService.Rekey:output_type -> healthledger.v1.RekeyResponse
-	27, // 78: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
-	29, // 79: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
-	31, // 80: healthledger.v1.ProjectorService.AuditLog:output_type -> healthledger.v1.AuditLogResponse
-	33, // 81: healthledger.v1.ProjectorService.CosignCheckpoint:output_type -> healthledger.v1.CosignCheckpointResponse
-	35, // 82: healthledger.v1.ProjectorService.BeginErasure:output_type -> healthledger.v1.BeginErasureResponse
-	37, // 83: healthledger.v1.ProjectorService.Reseal:output_type -> healthledger.v1.ResealResponse
-	39, // 84: healthledger.v1.ProjectorService.FinishErasure:output_type -> healthledger.v1.FinishErasureResponse
-	41, // 85: healthledger.v1.ProjectorService.ReadErasures:output_type -> healthledger.v1.ReadErasuresResponse
-	43, // 86: healthledger.v1.ProjectorService.ReadRetention:output_type -> healthledger.v1.ReadRetentionResponse
-	45, // 87: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
-	71, // [71:88] is the sub-list for method output_type
-	54, // [54:71] is the sub-list for method input_type
-	54, // [54:54] is the sub-list for extension type_name
-	54, // [54:54] is the sub-list for extension extendee
-	0,  // [0:54] is the sub-list for field type_name
+	19, // 23: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
+	66, // 24: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
+	67, // 25: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
+	68, // 26: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
+	69, // 27: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
+	70, // 28: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
+	71, // 29: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
+	72, // 30: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
+	73, // 31: healthledger.v1.SignDecisionRequest.decide_objects:type_name -> healthledger.v1.DecideObjectsRequest
+	74, // 32: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
+	75, // 33: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
+	20, // 34: healthledger.v1.SignDecisionRequest.replace_credential:type_name -> healthledger.v1.CredentialDraft
+	76, // 35: healthledger.v1.SignDecisionRequest.change_passphrase:type_name -> healthledger.v1.ChangePassphraseRequest
+	77, // 36: healthledger.v1.SignDecisionRequest.enrol_device:type_name -> healthledger.v1.DeviceEnrolled
+	23, // 37: healthledger.v1.SignDecisionRequest.erase_epochs:type_name -> healthledger.v1.ErasureDraft
+	21, // 38: healthledger.v1.SignDecisionRequest.hide:type_name -> healthledger.v1.HideDraft
+	78, // 39: healthledger.v1.SignDecisionRequest.set_retention:type_name -> healthledger.v1.RetentionSet
+	22, // 40: healthledger.v1.SignDecisionRequest.hide_expired:type_name -> healthledger.v1.ExpiredDraft
+	16, // 41: healthledger.v1.SignDecisionRequest.rekey:type_name -> healthledger.v1.RekeyDraft
+	15, // 42: healthledger.v1.SignDecisionRequest.accept_loss:type_name -> healthledger.v1.LossDraft
+	79, // 43: healthledger.v1.LossDraft.loss:type_name -> healthledger.v1.LossAccepted
+	47, // 44: healthledger.v1.LossDraft.decisions:type_name -> healthledger.v1.SignedDecision
+	80, // 45: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
+	81, // 46: healthledger.v1.HideDraft.deletions:type_name -> healthledger.v1.DeletedSamples
+	82, // 47: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
+	47, // 48: healthledger.v1.ReadDecisionsResponse.decisions:type_name -> healthledger.v1.SignedDecision
+	83, // 49: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
+	84, // 50: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	85, // 51: healthledger.v1.AuditLogResponse.faults:type_name -> healthledger.v1.LogFault
+	86, // 52: healthledger.v1.BeginErasureRequest.order:type_name -> healthledger.v1.ErasureOrdered
+	87, // 53: healthledger.v1.ResealResponse.resealed:type_name -> healthledger.v1.Resealed
+	86, // 54: healthledger.v1.ReadErasuresResponse.erasures:type_name -> healthledger.v1.ErasureOrdered
+	78, // 55: healthledger.v1.ReadRetentionResponse.retention:type_name -> healthledger.v1.RetentionSet
+	22, // 56: healthledger.v1.ReadRetentionResponse.expired:type_name -> healthledger.v1.ExpiredDraft
+	1,  // 57: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
+	3,  // 58: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
+	5,  // 59: healthledger.v1.ProjectorService.Advance:input_type -> healthledger.v1.AdvanceRequest
+	8,  // 60: healthledger.v1.ProjectorService.Read:input_type -> healthledger.v1.ReadRequest
+	14, // 61: healthledger.v1.ProjectorService.SignDecision:input_type -> healthledger.v1.SignDecisionRequest
+	25, // 62: healthledger.v1.ProjectorService.ReadDecisions:input_type -> healthledger.v1.ReadDecisionsRequest
+	17, // 63: healthledger.v1.ProjectorService.Rekey:input_type -> healthledger.v1.RekeyRequest
+	27, // 64: healthledger.v1.ProjectorService.ReadApps:input_type -> healthledger.v1.ReadAppsRequest
+	29, // 65: healthledger.v1.ProjectorService.ReadRequests:input_type -> healthledger.v1.ReadRequestsRequest
+	31, // 66: healthledger.v1.ProjectorService.AuditLog:input_type -> healthledger.v1.AuditLogRequest
+	33, // 67: healthledger.v1.ProjectorService.CosignCheckpoint:input_type -> healthledger.v1.CosignCheckpointRequest
+	35, // 68: healthledger.v1.ProjectorService.BeginErasure:input_type -> healthledger.v1.BeginErasureRequest
+	37, // 69: healthledger.v1.ProjectorService.Reseal:input_type -> healthledger.v1.ResealRequest
+	39, // 70: healthledger.v1.ProjectorService.FinishErasure:input_type -> healthledger.v1.FinishErasureRequest
+	41, // 71: healthledger.v1.ProjectorService.ReadErasures:input_type -> healthledger.v1.ReadErasuresRequest
+	43, // 72: healthledger.v1.ProjectorService.ReadRetention:input_type -> healthledger.v1.ReadRetentionRequest
+	45, // 73: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
+	2,  // 74: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
+	4,  // 75: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
+	6,  // 76: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
+	10, // 77: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
+	24, // 78: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
+	26, // 79: healthledger.v1.ProjectorService.ReadDecisions:output_type -> healthledger.v1.ReadDecisionsResponse
+	18, // 80: healthledger.v1.ProjectorService.Rekey:output_type -> healthledger.v1.RekeyResponse
+	28, // 81: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
+	30, // 82: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
+	32, // 83: healthledger.v1.ProjectorService.AuditLog:output_type -> healthledger.v1.AuditLogResponse
+	34, // 84: healthledger.v1.ProjectorService.CosignCheckpoint:output_type -> healthledger.v1.CosignCheckpointResponse
+	36, // 85: healthledger.v1.ProjectorService.BeginErasure:output_type -> healthledger.v1.BeginErasureResponse
+	38, // 86: healthledger.v1.ProjectorService.Reseal:output_type -> healthledger.v1.ResealResponse
+	40, // 87: healthledger.v1.ProjectorService.FinishErasure:output_type -> healthledger.v1.FinishErasureResponse
+	42, // 88: healthledger.v1.ProjectorService.ReadErasures:output_type -> healthledger.v1.ReadErasuresResponse
+	44, // 89: healthledger.v1.ProjectorService.ReadRetention:output_type -> healthledger.v1.ReadRetentionResponse
+	46, // 90: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
+	74, // [74:91] is the sub-list for method output_type
+	57, // [57:74] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_projector_proto_init() }
@@ -3620,6 +3702,7 @@ func file_healthledger_v1_projector_proto_init() {
 		(*SignDecisionRequest_SetRetention)(nil),
 		(*SignDecisionRequest_HideExpired)(nil),
 		(*SignDecisionRequest_Rekey)(nil),
+		(*SignDecisionRequest_AcceptLoss)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3627,7 +3710,7 @@ func file_healthledger_v1_projector_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_projector_proto_rawDesc), len(file_healthledger_v1_projector_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   46,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,260 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"healthledger/authz"
+	"healthledger/ledger/log"
+	"healthledger/ledger/seal"
+	"healthledger/ledger/tree"
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// A log that has lost segments is gone on with on its owner's word, a decision in the log that
+// names them. Sequences are never used again: where a log ends too early, it is filled up with
+// segments that say nothing, to where it was acknowledged. The tree goes on from the one that was
+// acknowledged, too, so that every checkpoint made before still is of the log; the leaves that are
+// lost are in it for good. What is lost shows in every verification.
+
+var (
+	// ErrNotLost: what is to be accepted is not what is lost now.
+	ErrNotLost = errors.New("that is not what is lost")
+	// ErrUnknownDecisions: decisions are lost that this daemon does not remember.
+	ErrUnknownDecisions = errors.New("decisions of the owner are lost, and this daemon does not remember them")
+)
+
+// fillerPayload stands where a segment was that is gone. It is no segment.
+var fillerPayload = []byte("healthledger: a segment that was here is lost")
+
+// Signer makes a decision of the owner of what a draft says.
+type Signer func(ctx context.Context, draft *pb.LossDraft) (*pb.NewDecision, error)
+
+// AcceptLoss goes on with the log without what a survey has found to be lost. Errors: ErrNotLost,
+// ErrUnknownDecisions, those of the signer and of Decide.
+func (s *Store) AcceptLoss(ctx context.Context, survey *Survey, sign Signer) error {
+	if err := s.acceptLoss(ctx, survey, sign); err != nil {
+		return fmt.Errorf("accept the loss of store %s: %w", s.id, err)
+	}
+	return nil
+}
+
+func (s *Store) acceptLoss(ctx context.Context, survey *Survey, sign Signer) error {
+	s.deciding.Lock()
+	defer s.deciding.Unlock()
+	if !s.Knows() {
+		return ErrUnknownDecisions
+	}
+	if s.Closed() != nil {
+		if err := s.mend(ctx, survey.Lost); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	at := s.tree
+	s.mu.Unlock()
+	if len(survey.Lost) == 0 || survey.Lost[len(survey.Lost)-1].GetTo() > at.Size() {
+		return ErrNotLost
+	}
+	frontier, err := at.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	decision, err := sign(ctx, &pb.LossDraft{
+		Loss:      &pb.LossAccepted{Lost: survey.Lost, Tree: frontier, Decisions: survey.Decisions},
+		Decisions: s.decisions.All(),
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := s.decide(ctx, decision); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.damage = nil
+	return nil
+}
+
+// mend brings a log that does not end where it was acknowledged to where it is to go on, and lets
+// it be written. What is lost of it is not accepted by that.
+func (s *Store) mend(ctx context.Context, lost []*pb.LostSegments) error {
+	at := s.known
+	if number, _ := s.state.Head(); number != uint64(len(s.decisions.All())) {
+		return ErrUnknownDecisions
+	}
+	last, err := s.reader.Last(ctx)
+	if err != nil {
+		return err
+	}
+	for ; last < at.tree.Size(); last++ {
+		if err := s.appender.publisher.Publish(ctx, last+1, fillerPayload); err != nil {
+			return err
+		}
+	}
+	supposed := &log.Losses{}
+	supposed.Suppose(lost)
+	for _, l := range s.state.Losses() {
+		if err := supposed.Accept(l.LossAccepted); err != nil {
+			return err
+		}
+	}
+	// It is for this one only, and keeps nothing of what is read again later.
+	behind := &Store{
+		id: s.id, path: s.path, devices: s.devices, directory: s.directory, pin: s.pin,
+		reader: log.NewReader(s.conn, s.id).PassOver(supposed), losses: supposed, decisions: s.decisions,
+	}
+	if err := behind.readOn(ctx, &at, last); err != nil {
+		return fmt.Errorf("what is not lost: %w", err)
+	}
+	if behind.unknown {
+		return ErrUnknownDecisions
+	}
+	return s.reopen(at)
+}
+
+// reopen lets the log be written again behind a place.
+func (s *Store) reopen(at head) error {
+	// The decisions behind the head.
+	for known, _ := s.state.Head(); known < at.decision; known++ {
+		if err := s.state.Decide(s.decisions.All()[known], nil); err != nil {
+			return err
+		}
+	}
+	if err := s.takeLosses(); err != nil {
+		return err
+	}
+	if err := s.head.Write(at); err != nil {
+		return err
+	}
+	s.appender.reopen(at)
+	s.appended(at)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = nil
+	return nil
+}
+
+// takeLosses takes what the owner has accepted to have lost.
+func (s *Store) takeLosses() error {
+	var lost []*pb.SignedDecision
+	all := s.decisions.All()
+	for _, loss := range s.state.Losses() {
+		if err := s.losses.Accept(loss.LossAccepted); err != nil {
+			return err
+		}
+		for _, number := range loss.GetDecisions() {
+			if number <= uint64(len(all)) {
+				lost = append(lost, all[number-1])
+			}
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lost = lost
+	return nil
+}
+
+// seekLosses looks in the whole log for losses that the owner has accepted and that are not known.
+func (s *Store) seekLosses(ctx context.Context) (found bool, err error) {
+	losses, err := seekLosses(ctx, s.reader, s.id, s.pin)
+	for _, loss := range losses {
+		if !s.losses.Has(loss) {
+			found = true
+			err = errors.Join(err, s.losses.Accept(loss))
+		}
+	}
+	return found, err
+}
+
+// seekLosses returns the losses that the owner of a log has accepted in it.
+func seekLosses(ctx context.Context, reader *log.Reader, id seal.StoreID, keys pin) (losses []*pb.LossAccepted, err error) {
+	last, err := reader.Last(ctx)
+	if err != nil {
+		return nil, err
+	}
+	by := log.Enrolment{Owner: keys.first}
+	for next := uint64(1); next <= last; {
+		next, err = reader.Step(ctx, time.Minute, next, last, func(e log.Entry) {
+			segment, err := seal.ParseSegment(e.Payload)
+			if err != nil || segment.Class != seal.Open {
+				return
+			}
+			by = by.Next(id, segment.Body)
+			events, _ := log.AllEvents(segment.Body)
+			for _, event := range events {
+				if loss := acceptedIn(event.GetDecision(), id, by.Owner, keys.keys.OwnerKey); loss != nil {
+					losses = append(losses, loss)
+				}
+			}
+		}, func(uint64, uint64) {})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return losses, nil
+}
+
+// acceptedIn returns the loss that a decision accepts which is signed with one of the keys.
+func acceptedIn(d *pb.SignedDecision, id seal.StoreID, owners ...[]byte) *pb.LossAccepted {
+	decision := &pb.Decision{}
+	if d == nil || proto.Unmarshal(d.GetDecision(), decision) != nil || decision.GetLossAccepted() == nil {
+		return nil
+	}
+	for _, owner := range owners {
+		if seal.VerifyDecision(owner, id, d.GetDecision(), d.GetSignature()) == nil {
+			return decision.GetLossAccepted()
+		}
+	}
+	return nil
+}
+
+// checkLoss refuses a loss behind which nobody could follow the log.
+func (s *Store) checkLoss(loss *pb.LossAccepted) error {
+	var t tree.Tree
+	if err := t.UnmarshalBinary(loss.GetTree()); err != nil {
+		return fmt.Errorf("%w: %w", authz.ErrForged, err)
+	}
+	s.mu.Lock()
+	size := s.tree.Size()
+	s.mu.Unlock()
+	lost := loss.GetLost()
+	if t.Size() > size || lost[len(lost)-1].GetTo() > t.Size() {
+		return fmt.Errorf("%w: it is not behind what is lost that the log goes on", authz.ErrForged)
+	}
+	return nil
+}
+
+// AcceptedLosses returns what the owner has accepted to have lost, in the order in which he has.
+func (s *Store) AcceptedLosses() (all []*pb.AcceptedLoss) {
+	for _, loss := range s.state.Losses() {
+		all = append(all, acceptedLosses(loss.LossAccepted, loss.Time)...)
+	}
+	return all
+}
+
+func acceptedLosses(loss *pb.LossAccepted, at int64) (all []*pb.AcceptedLoss) {
+	for _, l := range loss.GetLost() {
+		all = append(all, &pb.AcceptedLoss{From: l.GetFrom(), To: l.GetTo(), Kind: l.GetKind(), Accepted: timestamppb.New(time.UnixMicro(at))})
+	}
+	return all
+}
+
+// TimeOf returns when a segment was written, as JetStream has it.
+func (s *Store) TimeOf(ctx context.Context, sequence uint64) (time.Time, error) {
+	if sequence == 0 {
+		return time.Time{}, ErrNoSegment
+	}
+	entry, err := s.reader.Get(ctx, sequence)
+	return entry.Time, err
+}
+
+// LostAt tells whether the owner has accepted that a segment is lost.
+func (s *Store) LostAt(sequence uint64) bool {
+	return s.losses.Within(log.Segments{From: sequence, To: sequence})
+}

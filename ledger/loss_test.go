@@ -1,0 +1,183 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"healthledger/ledger/log"
+	"healthledger/ledger/tree"
+	pb "healthledger/proto/healthledger/v1"
+)
+
+// survey finds out what is lost.
+func (h *home) survey() *Survey {
+	h.t.Helper()
+	survey, err := h.ledger.Survey(h.t.Context(), h.id)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return survey
+}
+
+// acceptLoss goes on without what is lost, as the owner signs it.
+func (h *home) acceptLoss() error {
+	h.t.Helper()
+	return h.live().AcceptLoss(h.t.Context(), h.survey(), func(_ context.Context, draft *pb.LossDraft) (*pb.NewDecision, error) {
+		var lost []*pb.SignedDecision
+		for _, number := range draft.GetLoss().GetDecisions() {
+			lost = append(lost, draft.GetDecisions()[number-1])
+		}
+		return h.author.AcceptLoss(1, draft.GetLoss(), lost)
+	})
+}
+
+// cut takes away the end of a log.
+func (h *home) cut(last uint64) {
+	h.t.Helper()
+	var kept [][]byte
+	err := log.NewReader(h.conn, h.id).Read(h.t.Context(), 1, last, func(e log.Entry) error {
+		kept = append(kept, e.Payload)
+		return nil
+	})
+	stream, streamErr := h.js().Stream(h.t.Context(), log.StreamName(h.id))
+	if err = errors.Join(err, streamErr); err == nil {
+		h.remake(stream.CachedInfo().Config)
+	}
+	for i, payload := range kept {
+		if err == nil {
+			err = log.NewPublisher(h.conn, h.id).Publish(h.t.Context(), uint64(i)+1, payload)
+		}
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// The place of what was acknowledged and is lost is nobody's: the log goes on behind it, from the
+// tree that it had.
+func TestAnEndThatIsLostStaysLost(t *testing.T) {
+	h := saved(t)
+	before, _, _ := h.live().Head()
+	checkpoint := h.checkpoint()
+	h.reopen(func() { h.cut(5) })
+	app := h.importer()
+	h.refusesWrites(app)
+	if err := h.acceptLoss(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := errors.Join(h.live().Damage(), h.live().Closed()); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := h.live().Save(t.Context(), app, request(steps(9, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		receipt, err := h.live().Receipt(app, resp.GetReceipt())
+		if err != nil || receipt.Sequence <= before+1 || h.live().LostAt(receipt.Sequence) || !h.live().LostAt(before) || h.live().LostAt(5) {
+			t.Errorf("%d segments had been acknowledged, and now it is segment %d: %v", before, receipt.Sequence, err)
+		}
+		v, err := h.ledger.Verify(t.Context(), h.id, []byte(checkpoint))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for done := false; !done; {
+			if done, err = v.Step(t.Context(), surveyStep); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := v.Result()
+		if len(got.GetFaults()) > 0 || got.GetCheckpointSize() != before || len(got.GetLosses()) != 1 || got.GetLosses()[0].GetFrom() != 6 || got.GetLosses()[0].GetTo() != before {
+			t.Errorf("%v", got)
+		}
+		if _, err := h.live().ProveConsistency(t.Context(), []byte(checkpoint)); !errors.Is(err, log.ErrLoss) {
+			t.Errorf("a proof of what is lost: %v", err)
+		}
+		if _, err := h.live().Segments(t.Context(), 6, before); !errors.Is(err, log.ErrLoss) {
+			t.Errorf("segments that are lost: %v", err)
+		}
+		h.reopen(nil)
+	}
+}
+
+// Wherever a daemon dies, the loss is still to be accepted, or it is.
+func TestACrashInAnAcceptanceLeavesItUndoneOrDone(t *testing.T) {
+	dies := errors.New("the daemon dies")
+	for name, damage := range map[string]func(h *home){
+		"hole":      func(h *home) { h.lose(5) },
+		"short log": func(h *home) { h.cut(6) },
+	} {
+		for at, crash := range map[string]func(h *home) error{
+			"before it is signed": func(h *home) error {
+				return h.live().AcceptLoss(t.Context(), h.survey(), func(context.Context, *pb.LossDraft) (*pb.NewDecision, error) { return nil, dies })
+			},
+			"while it is filled up": func(h *home) error {
+				last, err := h.live().reader.Last(t.Context())
+				if err == nil && h.live().Closed() != nil {
+					err = h.live().appender.publisher.Publish(t.Context(), last+1, fillerPayload)
+				}
+				return errors.Join(err, dies)
+			},
+			"before anybody knows that it is in the log": func(h *home) error {
+				head, decisions := h.read("head"), h.read("decisions")
+				err := h.acceptLoss()
+				h.ledger.Close()
+				h.write("head", head)
+				h.write("decisions", decisions)
+				return err
+			},
+			"before the head is written": func(h *home) error {
+				head := h.read("head")
+				err := h.acceptLoss()
+				h.ledger.Close()
+				h.write("head", head)
+				return err
+			},
+		} {
+			t.Run(name+", "+at, func(t *testing.T) {
+				h := saved(t)
+				_, root, _ := h.live().Head()
+				h.reopen(func() { damage(h) })
+				err := crash(h)
+				if err != nil && !errors.Is(err, dies) {
+					t.Fatal(err)
+				}
+				undone := err != nil
+				h.reopen(nil)
+				if undone != (len(h.survey().Lost) > 0) {
+					t.Errorf("undone: %v, and lost is %v", undone, h.survey().Lost)
+				}
+				if undone {
+					if err := h.acceptLoss(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := errors.Join(h.live().Damage(), h.live().Closed()); err != nil {
+					t.Error(err)
+				}
+				h.save(30)
+				if faults := h.survey().Faults; len(faults) > 0 {
+					t.Error(faults)
+				}
+				var said tree.Tree
+				if err := said.UnmarshalBinary(h.live().State().Losses()[0].GetTree()); err != nil || said.Root() != root {
+					t.Errorf("it goes on from another log: %v", err)
+				}
+			})
+		}
+	}
+}
+
+// Where nobody remembers the decisions that are lost, nobody can follow those that come later.
+func TestALossOfForgottenDecisionsIsNotAccepted(t *testing.T) {
+	h := newHome(t)
+	h.save(0)
+	h.reopen(func() {
+		h.lose(3)
+		h.write("decisions", nil)
+	})
+	if err := h.acceptLoss(); !errors.Is(err, ErrUnknownDecisions) {
+		t.Error(err)
+	}
+}
