@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -66,17 +69,31 @@ func printProof(g *globals, resp *pb.ProveErasuresResponse) error {
 
 // orderText says in a few words what was erased.
 func orderText(order *pb.ErasureOrdered) string {
-	text := ""
-	for _, d := range order.GetDeletions() {
-		if text != "" {
-			text += ", "
-		}
-		text += deletionText(d)
-	}
 	if order.GetByPolicy() != 0 {
-		text += " (by policy)"
+		return policyText(order.GetDeletions()) + " (by policy)"
 	}
-	return text
+	texts := make([]string, len(order.GetDeletions()))
+	for i, d := range order.GetDeletions() {
+		texts[i] = deletionText(d)
+	}
+	return strings.Join(texts, ", ")
+}
+
+// policyText counts the types of which the same was erased by policy, which may be many.
+func policyText(deletions []*pb.DeletedSamples) string {
+	alike := map[int64][]*pb.DeletedSamples{}
+	for _, d := range deletions {
+		alike[d.GetEndedBefore()] = append(alike[d.GetEndedBefore()], d)
+	}
+	var texts []string
+	for _, before := range slices.Sorted(maps.Keys(alike)) {
+		if all := alike[before]; len(all) == 1 {
+			texts = append(texts, deletionText(all[0]))
+		} else {
+			texts = append(texts, fmt.Sprintf("%d types ended before %s", len(all), time.UnixMicro(before).In(time.Local).Format(time.RFC3339)))
+		}
+	}
+	return strings.Join(texts, ", ")
 }
 
 func deletionText(d *pb.DeletedSamples) string {
