@@ -72,6 +72,9 @@ func (s *Store) adopt(decisions []*pb.SignedDecision) error {
 			return err
 		}
 	}
+	if err := s.takeLosses(); err != nil {
+		return err
+	}
 	s.appender.rebase(at)
 	return nil
 }

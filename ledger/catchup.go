@@ -31,6 +31,12 @@ func (s *Store) catchUp(ctx context.Context, known head) (head, error) {
 	if err := s.takeLosses(); err != nil {
 		return head{}, err
 	}
+	if !known.holds(cached) {
+		// What is read from the beginning is read without what is lost.
+		if _, err := s.seekLosses(ctx); err != nil {
+			return head{}, err
+		}
+	}
 	at, err := s.tryCatchUp(ctx, known)
 	if isDamage(err) {
 		// The owner may have gone on with it, by a decision that is not in the cache.

@@ -84,6 +84,12 @@ func (s *Store) Foreknown() []*pb.SignedDecision {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, d := range s.sought {
+		// The state has those that it knows.
+		if number, _ := s.state.Head(); d.GetNumber() > number {
+			all = append(all, d.signed)
+		}
+	}
 	return append(all, s.lost...)
 }
 

@@ -162,18 +162,33 @@ func (s *Store) takeLosses() error {
 
 // seekLosses looks in the whole log for losses that the owner has accepted and that are not known.
 func (s *Store) seekLosses(ctx context.Context) (found bool, err error) {
-	losses, err := seekLosses(ctx, s.reader, s.id, s.pin)
-	for _, loss := range losses {
-		if !s.losses.Has(loss) {
+	sought, err := seekLosses(ctx, s.reader, s.id, s.pin)
+	if err != nil {
+		return false, err
+	}
+	for _, d := range sought {
+		if loss := d.GetLossAccepted(); loss != nil && !s.losses.Has(loss) {
 			found = true
-			err = errors.Join(err, s.losses.Accept(loss))
+			if err := s.losses.Accept(loss); err != nil {
+				return false, err
+			}
 		}
 	}
-	return found, err
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sought = sought
+	return found, nil
 }
 
-// seekLosses returns the losses that the owner of a log has accepted in it.
-func seekLosses(ctx context.Context, reader *log.Reader, id seal.StoreID, keys pin) (losses []*pb.LossAccepted, err error) {
+// soughtDecision is one that was found in the log.
+type soughtDecision struct {
+	*pb.Decision
+	signed *pb.SignedDecision
+}
+
+// seekLosses returns the decisions by which the owner of a log has accepted losses in it, and those
+// that give the store the keys with which they are signed.
+func seekLosses(ctx context.Context, reader *log.Reader, id seal.StoreID, keys pin) (sought []soughtDecision, err error) {
 	last, err := reader.Last(ctx)
 	if err != nil {
 		return nil, err
@@ -185,33 +200,29 @@ func seekLosses(ctx context.Context, reader *log.Reader, id seal.StoreID, keys p
 			if err != nil || segment.Class != seal.Open {
 				return
 			}
-			by = by.Next(id, segment.Body)
 			events, _ := log.AllEvents(segment.Body)
 			for _, event := range events {
-				if loss := acceptedIn(event.GetDecision(), id, by.Owner, keys.keys.OwnerKey); loss != nil {
-					losses = append(losses, loss)
+				if d := soughtIn(event.GetDecision(), id, by.Owner); d.Decision != nil {
+					sought = append(sought, d)
 				}
 			}
+			by = by.Next(id, segment.Body)
 		}, func(uint64, uint64) {})
 		if err != nil {
 			return nil, err
 		}
 	}
-	return losses, nil
+	return sought, nil
 }
 
-// acceptedIn returns the loss that a decision accepts which is signed with one of the keys.
-func acceptedIn(d *pb.SignedDecision, id seal.StoreID, owners ...[]byte) *pb.LossAccepted {
+// soughtIn returns a decision of the owner's if it accepts a loss, or gives the store other keys.
+func soughtIn(d *pb.SignedDecision, id seal.StoreID, owner []byte) soughtDecision {
 	decision := &pb.Decision{}
-	if d == nil || proto.Unmarshal(d.GetDecision(), decision) != nil || decision.GetLossAccepted() == nil {
-		return nil
+	if d == nil || proto.Unmarshal(d.GetDecision(), decision) != nil || decision.GetLossAccepted() == nil && decision.GetStoreRekeyed() == nil ||
+		seal.VerifyDecision(owner, id, d.GetDecision(), d.GetSignature()) != nil {
+		return soughtDecision{}
 	}
-	for _, owner := range owners {
-		if seal.VerifyDecision(owner, id, d.GetDecision(), d.GetSignature()) == nil {
-			return decision.GetLossAccepted()
-		}
-	}
-	return nil
+	return soughtDecision{decision, d}
 }
 
 // checkLoss refuses a loss behind which nobody could follow the log.

@@ -181,3 +181,34 @@ func TestALossOfForgottenDecisionsIsNotAccepted(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What was accepted is found in the log where the daemon has forgotten it.
+func TestALossThatWasAcceptedIsFoundInTheLog(t *testing.T) {
+	for name, c := range map[string]struct {
+		lost  uint64
+		knows bool
+	}{"of samples": {5, true}, "of a decision": {3, false}} {
+		t.Run(name, func(t *testing.T) {
+			h := saved(t)
+			h.reopen(func() { h.lose(c.lost) })
+			if err := h.acceptLoss(); err != nil {
+				t.Fatal(err)
+			}
+			told := len(h.live().Foreknown())
+			h.reopen(func() { h.write("decisions", nil) })
+			if err := errors.Join(h.live().Damage(), h.live().Closed()); err != nil {
+				t.Fatal(err)
+			}
+			if h.live().Knows() != c.knows {
+				t.Errorf("it knows what the owner has decided: %v", h.live().Knows())
+			}
+			// Of the decision that is lost only the detail of a later one knows.
+			if got := len(h.live().Foreknown()); got != told && c.knows || got != 1 && !c.knows {
+				t.Errorf("%d decisions are told of, there were %d", got, told)
+			}
+			if faults := h.survey().Faults; len(faults) > 0 {
+				t.Error(faults)
+			}
+		})
+	}
+}

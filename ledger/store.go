@@ -78,6 +78,8 @@ type Store struct {
 	damage, closed error
 	// lost are the decisions that are lost with losses which the owner has accepted.
 	lost []*pb.SignedDecision
+	// sought are decisions about losses that were found in the log, where nobody remembers them.
+	sought []soughtDecision
 
 	keyring *seal.Keyring
 	pin     pin

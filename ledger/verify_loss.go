@@ -3,6 +3,7 @@ package ledger
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -35,16 +36,13 @@ func (v *Verification) takeLosses(ctx context.Context) error {
 	if len(v.remembered) > 0 || v.end == 0 {
 		return nil
 	}
-	losses, err := seekLosses(ctx, v.reader, v.id, v.pins[0])
-	if err != nil {
-		return err
-	}
-	for _, loss := range losses {
-		if err := v.losses.Accept(loss); err != nil {
-			return err
+	sought, err := seekLosses(ctx, v.reader, v.id, v.pins[0])
+	for _, d := range sought {
+		if loss := d.GetLossAccepted(); loss != nil {
+			err = errors.Join(err, v.losses.Accept(loss))
 		}
 	}
-	return nil
+	return err
 }
 
 // pass takes note of segments up to one that are gone with the owner's knowledge. What was decided in

@@ -106,6 +106,41 @@ func (k *foreknown) take(decision *pb.Decision, signed []byte) error {
 	return k.losses.Accept(loss)
 }
 
+// unheard returns the hashes of the details that bring back lost decisions of which nobody has
+// told.
+func (k *foreknown) unheard() map[[sha256.Size]byte]bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	hashes := map[[sha256.Size]byte]bool{}
+	for _, signed := range k.accepted {
+		decision := &pb.Decision{}
+		if proto.Unmarshal(signed, decision) != nil || len(decision.GetDetailHash()) != sha256.Size {
+			continue
+		}
+		for _, number := range decision.GetLossAccepted().GetDecisions() {
+			if k.told[number] == nil {
+				hashes[[sha256.Size]byte(decision.GetDetailHash())] = true
+			}
+		}
+	}
+	return hashes
+}
+
+// remember makes known a decision that the owner has brought back. Its own signature is verified
+// where it is followed. The error is seal.ErrTampered.
+func (k *foreknown) remember(d *pb.SignedDecision) error {
+	decision := &pb.Decision{}
+	if err := proto.Unmarshal(d.GetDecision(), decision); err != nil {
+		return fmt.Errorf("%w: malformed decision", seal.ErrTampered)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.told[decision.GetNumber()] == nil {
+		k.told[decision.GetNumber()] = d
+	}
+	return k.take(decision, d.GetDecision())
+}
+
 // lost returns the decision with a number, nil: it is not lost, or nobody has told of it.
 func (k *foreknown) lost(number uint64) *pb.SignedDecision {
 	k.mu.Lock()

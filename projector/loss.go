@@ -3,6 +3,7 @@ package projector
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -149,4 +150,44 @@ func isWritten(store seal.StoreID, opener *seal.Opener, devices []*pb.DeviceEnro
 		return err == nil
 	}
 	return false
+}
+
+// seekLost looks in the log for lost decisions that the daemon does not remember: they are brought
+// back by the detail of the decision that accepts the loss.
+func (o *openStore) seekLost(ctx context.Context) error {
+	wanted := o.known.unheard()
+	if len(wanted) == 0 {
+		return nil
+	}
+	u := o.unsealer(o.keys.Opener(o.store, o.directory))
+	defer u.opener.Destroy()
+	u.begin(ctx)
+	defer u.end()
+	last, err := u.reader.Last(ctx)
+	if err != nil {
+		return err
+	}
+	return u.reader.Read(ctx, 1, last, func(e log.Entry) error {
+		segment, err := seal.ParseSegment(e.Payload)
+		if err != nil || segment.Class != seal.Health {
+			return nil // whoever follows the log says so
+		}
+		blocks, err := u.blocks(segment, e.Sequence)
+		if err != nil {
+			return nil
+		}
+		for _, event := range slices.Concat(blocks...) {
+			detail := &pb.DecisionDetail{}
+			hash := sha256.Sum256(event.GetDecisionDetail())
+			if event.GetDecisionDetail() == nil || !wanted[hash] || proto.Unmarshal(event.GetDecisionDetail(), detail) != nil {
+				continue
+			}
+			for _, d := range detail.GetLostDecisions().GetDecisions() {
+				if err := o.known.remember(d); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
 }

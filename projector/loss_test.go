@@ -491,3 +491,41 @@ func TestGrantsEndThatMayHaveEndedInALoss(t *testing.T) {
 		})
 	}
 }
+
+// Where the daemon has forgotten what its owner decided, the log says it: what is lost, and the
+// decisions that are lost with it.
+func TestALossIsFollowedWhereTheDaemonHasForgottenIt(t *testing.T) {
+	h := history(t)
+	left := h.payloads(t)
+	left[2], left[11] = nil, nil // a decision, and samples or a part of some
+	w := h.wreck(t, left, func(string) {})
+	w.lost = map[uint64]bool{3: true, 12: true}
+	if err := w.accept(); err != nil {
+		t.Fatal(err)
+	}
+	w.ledger.Close()
+	if err := os.Remove(filepath.Join(w.store.Path(), "decisions")); err != nil {
+		t.Fatal(err)
+	}
+	w.open(w.store.ID())
+	if w.store.Knows() {
+		t.Fatal("the daemon knows a decision that nobody has told")
+	}
+	s := w.ready()
+	if got, want := samplesOf(t, s.open.live), w.without(s, h.store.Path()); got != want {
+		t.Errorf("it is\n%s\nwant\n%s", got, want)
+	}
+	alike(t, s)
+	decisions, err := s.ReadDecisions(t.Context(), &pb.ReadDecisionsRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.store.Adopt(decisions.GetDecisions()); err != nil {
+		t.Fatal(err)
+	}
+	_, w.app, _ = w.ledger.AppByKey(w.genesis.Key)
+	w.goesOn(s, 1000)
+	s = w.ready()
+	alike(t, s)
+	w.sound()
+}

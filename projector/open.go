@@ -95,6 +95,10 @@ func openAll(config *pb.ProjectorConfig, store seal.StoreID, keys *seal.OwnerKey
 		o.release()
 		return nil, fmt.Errorf("connect to the log: %w", err)
 	}
+	if err := o.seekLost(o.ctx); err != nil {
+		o.release()
+		return nil, fmt.Errorf("look for decisions that are lost: %w", err)
+	}
 	o.live, err = o.openLive()
 	if damage(err) || errors.Is(err, seal.ErrBox) {
 		logger.Warn("the view is rebuilt", "error", err)
