@@ -1,6 +1,7 @@
 package projector
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"testing"
@@ -14,7 +15,7 @@ import (
 
 func changesOf(t testing.TB, s *service, app uint64, r *pb.QueryChangesRequest) *pb.QueryChangesResponse {
 	t.Helper()
-	r.Type = "stepCount"
+	r.Type = cmp.Or(r.Type, "stepCount")
 	resp, err := s.Read(t.Context(), &pb.ReadRequest{Reader: &pb.Reader{App: app}, Query: &pb.ReadRequest_Changes{Changes: r}})
 	if err != nil {
 		t.Error(err)

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"healthledger/authz/authztest"
+	"healthledger/ledger"
 	pb "healthledger/proto/healthledger/v1"
 	"healthledger/proto/rpc"
 )
@@ -158,5 +160,46 @@ func TestAViewFromBeforeAnErasureIsNotOpened(t *testing.T) {
 	}
 	if erasing(t, h); viewIn(t, h.store.Path()) != now {
 		t.Error("the view is made anew without need")
+	}
+}
+
+// An app that may not read what is erased goes on with its anchor as if nothing had been: it is told
+// of no change, and of what comes afterwards once.
+func TestAnErasureIsNothingToAnAppThatCouldNotReadIt(t *testing.T) {
+	h := newHouse(t)
+	e := erasing(t, h)
+	h.decide(t, e.service, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_AddApp{
+		AddApp: &pb.AppDraft{Manifest: authztest.Manifest("org.example.a"), Key: ledger.NewAppKey(), TokenHash: make([]byte, 32)},
+	}})
+	h.decide(t, e.service, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_Decide{Decide: &pb.DecideRequest{
+		BundleId: "org.example.a", Reads: []*pb.ReadGrant{{Type: codeOf(t, "bloodPressureSystolic"), Extent: pb.ReadExtent_READ_EXTENT_ALL}},
+	}}})
+	open, err := e.service.opened()
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, _ := open.live.state.AppByBundle("org.example.a")
+	reads := func(anchor string) *pb.QueryChangesResponse {
+		t.Helper()
+		h.advance(t, e.service)
+		return changesOf(t, e.service, app.Number, &pb.QueryChangesRequest{Type: "bloodPressureSystolic", Anchor: anchor})
+	}
+	h.save(t, 0, 10)
+	h.saveObjects(t, 0)
+	first := reads("")
+	if len(first.GetSamples()) != 1 {
+		t.Fatalf("%d samples", len(first.GetSamples()))
+	}
+	for n, d := range []*pb.DeletedSamples{minutes(t, "stepCount", 2, 5), minutes(t, "stepCount", 5, 7)} {
+		if samples, err := e.erase(d); err != nil || samples == 0 {
+			t.Fatal(samples, err)
+		}
+		if after := reads(first.GetAnchor()); len(after.GetSamples())+len(after.GetDeleted()) > 0 || after.GetMore() {
+			t.Errorf("erasure %d: the app is told %v", n+1, after)
+		}
+	}
+	h.saveObjects(t, 2)
+	if after := reads(first.GetAnchor()); len(after.GetSamples()) != 1 || len(after.GetDeleted()) > 0 || after.GetSamples()[0].GetUuid() == first.GetSamples()[0].GetUuid() {
+		t.Errorf("then the app is told %v", after)
 	}
 }

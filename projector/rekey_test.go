@@ -55,3 +55,49 @@ func TestNewKeysTakeThePassphraseAndAllEpochs(t *testing.T) {
 		t.Error("the keys before decide")
 	}
 }
+
+// A passphrase that was changed while epochs were wrapped again is the one that opens: the new keys
+// are under the old one, so they are not decided on, and made again.
+func TestNewKeysAreNotUsedUnderAPassphraseThatWasChanged(t *testing.T) {
+	h := history(t)
+	s := h.opened(t)
+	next := []byte("the next passphrase")
+	step, err := s.Rekey(t.Context(), &pb.RekeyRequest{SealedPassphrase: sealed(t, s, passphrase), PeriodMs: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.decide(t, s, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_ChangePassphrase{ChangePassphrase: &pb.ChangePassphraseRequest{
+		SealedPassphrase: sealed(t, s, passphrase), SealedNew: sealed(t, s, next),
+	}}})
+	for step.GetDone() < step.GetTotal() {
+		if step, err = s.Rekey(t.Context(), &pb.RekeyRequest{PeriodMs: 1000}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sign := &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_Rekey{Rekey: &pb.RekeyDraft{}}}
+	sign.Sequence, _, _ = h.store.Head()
+	if _, err := s.SignDecision(t.Context(), sign); rpc.Reason(err) != rpc.ReasonFailedPrecondition {
+		t.Errorf("keys under the old passphrase: %v", err)
+	}
+	opens := func(secret []byte, want bool) {
+		t.Helper()
+		keys, err := h.store.Keyring().Open(secret)
+		if keys.Destroy(); (err == nil) != want {
+			t.Errorf("%q: %v", secret, err)
+		}
+	}
+	opens(next, true)
+	opens(passphrase, false)
+	if step, err = s.Rekey(t.Context(), &pb.RekeyRequest{SealedPassphrase: sealed(t, s, next), PeriodMs: 60_000}); err != nil || step.GetDone() < step.GetTotal() {
+		t.Fatal(step, err)
+	}
+	resp, err := s.SignDecision(t.Context(), sign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.store.Decide(t.Context(), resp.GetDecision()); err != nil {
+		t.Fatal(err)
+	}
+	opens(next, true)
+	opens(passphrase, false)
+}
