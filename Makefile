@@ -49,7 +49,9 @@ bench: build
 
 # Longer runs of what the tests do briefly.
 drill: build fuzz
-	HEALTHLEDGER_DRILL=1 go test $(race) -timeout 150m -count=1 ./cmd/healthledger ./projector/... ./ledger/...
+	@# Verbose, for the counts of what was tried.
+	HEALTHLEDGER_DRILL=1 go test $(race) -v -timeout 150m -count=1 ./cmd/healthledger
+	HEALTHLEDGER_DRILL=1 go test $(race) -timeout 150m -count=1 ./projector/... ./ledger/...
 	@# Without the race detector, which would drown what is measured.
 	$(binary) bench timing
 

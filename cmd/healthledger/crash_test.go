@@ -77,6 +77,7 @@ func TestDaemonKilledInAnImportLosesAndDoublesNothing(t *testing.T) {
 			interrupted++
 		}
 	}
+	t.Logf("imports interrupted: %d", interrupted)
 	if interrupted == 0 {
 		t.Error("every import was done before its daemon was killed: this run shows nothing")
 	}
@@ -178,6 +179,7 @@ func TestProjectorKilledInCatchUpEndsInTheSameView(t *testing.T) {
 			return strings.Contains(s.run("status"), "locked") && len(projectorsOf(s.dir)) == 0 && !strings.Contains(s.run("status"), "unlock")
 		})
 	}
+	t.Logf("catch-ups interrupted: %d", caught)
 	if caught == 0 {
 		t.Error("every catch-up was done before its projector was killed: this run shows nothing")
 	}
