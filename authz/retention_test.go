@@ -187,3 +187,38 @@ func TestByPolicyIsErasedOnceAMonth(t *testing.T) {
 		t.Errorf("an erasure that was not by policy: %v", err)
 	}
 }
+
+// Where a detail is lost, what was erased by policy before or after it is followed, and nothing is
+// until the owner decides again.
+func TestErasingByPolicyIsFollowedWhereDetailsAreLost(t *testing.T) {
+	begun := month(2024, 11)
+	for lost, name := range []string{"nothing", "how long they are kept", "what was hidden", "what was erased"} {
+		author, state := keeping(t), NewState(anna, true)
+		for number, write := range []func() (*pb.NewDecision, error){
+			1: func() (*pb.NewDecision, error) { return author.SetRetention(1, &pb.RetentionSet{Months: 12}) },
+			2: func() (*pb.NewDecision, error) {
+				return author.DeleteExpired(begun, &pb.ExpiredDraft{Month: begun, Types: []uint32{1}})
+			},
+			3: func() (*pb.NewDecision, error) {
+				return author.EraseEpochs(1, []*pb.ErasedEpoch{erasedEpoch(1, 1)}, &pb.ErasureOrdered{Hidden: 2})
+			},
+		} {
+			if number == 0 {
+				continue
+			}
+			d, err := write()
+			follow(t, author, d, err)
+			if number == lost {
+				err = state.DecideWithout(d.GetDecision())
+			} else {
+				err = state.Decide(d.GetDecision(), d.GetDetail())
+			}
+			if err != nil {
+				t.Errorf("%s is lost: decision %d: %v", name, number, err)
+			}
+		}
+		if _, expires := state.Expiry(begun, 1); expires != (lost == 0) {
+			t.Errorf("%s is lost: it expires: %v", name, expires)
+		}
+	}
+}

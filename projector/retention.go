@@ -90,7 +90,7 @@ func (o *openStore) knownTime(ctx context.Context, p *projection, now int64) (in
 	if applied == 0 {
 		return 0, nil
 	}
-	err := log.NewGuestReader(o.conn, o.store).Read(ctx, 1, applied, func(e log.Entry) error {
+	err := log.NewGuestReader(o.conn, o.store).PassOver(o.known.losses).Read(ctx, 1, applied, func(e log.Entry) error {
 		segment, err := seal.ParseSegment(e.Payload)
 		if err != nil || segment.Class != seal.Open {
 			return err
