@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	"healthledger/ledger/backup"
@@ -11,10 +12,11 @@ import (
 )
 
 type restoreCmd struct {
-	Log     string `help:"File of the log." type:"path" placeholder:"FILE" xor:"log" required:""`
-	Stream  string `help:"Instead of it, a copy of the folder jetstream of a data directory, made while nothing had it open." type:"path" placeholder:"DIR" xor:"log" required:""`
-	Keys    string `help:"File of the key directory." required:"" type:"path" placeholder:"FILE"`
-	Against string `help:"File with a checkpoint that was kept elsewhere." placeholder:"FILE"`
+	Log      string `help:"File of the log." type:"path" placeholder:"FILE" xor:"log" required:""`
+	Stream   string `help:"Instead of it, a copy of the folder jetstream of a data directory, made while nothing had it open." type:"path" placeholder:"DIR" xor:"log,stream" required:""`
+	Keys     string `help:"File of the key directory." required:"" type:"path" placeholder:"FILE"`
+	UpToKeys bool   `help:"Leave out what the file of the log has since the keys were backed up. For where a backup broke off between its two files, or the keys of the last one are lost." xor:"stream"`
+	Against  string `help:"File with a checkpoint that was kept elsewhere." placeholder:"FILE"`
 }
 
 func (c *restoreCmd) Run(ctx context.Context, g *globals) error {
@@ -28,6 +30,7 @@ func (c *restoreCmd) Run(ctx context.Context, g *globals) error {
 	}
 	var source backup.Log
 	var behind int64
+	var left uint64
 	if c.Stream != "" {
 		copied, err := serve.OpenCopied(ctx, c.Stream, g.Dir, keys.Store)
 		if err != nil {
@@ -40,9 +43,14 @@ func (c *restoreCmd) Run(ctx context.Context, g *globals) error {
 		if err != nil {
 			return damaged(err)
 		}
-		source, behind = file, file.Behind
+		if source, behind = file, file.Behind; c.UpToKeys {
+			left = file.Until(keys.Size)
+		}
 	}
 	size, root, err := g.verifyBackup(ctx, keys, source, []byte(against))
+	if errors.Is(err, backup.ErrKeysTooOld) && c.Stream == "" {
+		err = fmt.Errorf("%w (--up-to-keys restores what is no newer than they are)", err)
+	}
 	if err != nil {
 		return damaged(fmt.Errorf("%s: %w", cmp.Or(c.Log, c.Stream), err))
 	}
@@ -50,10 +58,13 @@ func (c *restoreCmd) Run(ctx context.Context, g *globals) error {
 		return damaged(err)
 	}
 	if g.JSON {
-		return g.printJSON(map[string]any{"store": keys.Store.String(), "directory": g.Dir, "segments": size, "leftOutBytes": behind})
+		return g.printJSON(map[string]any{"store": keys.Store.String(), "directory": g.Dir, "segments": size, "leftOutBytes": behind, "leftOutSegments": left})
 	}
 	if behind > 0 {
 		fmt.Fprintf(g.out, "%s behind the last checkpoint are of a backup that had broken off, and were left out.\n", byteSize(uint64(behind)))
+	}
+	if left > 0 {
+		fmt.Fprintf(g.out, "%s written since the keys were backed up, and left out.\n", counted(left, "segment was", "segments were"))
 	}
 	fmt.Fprintf(g.out, "Store %s in %s: %d segments, as they were written\n", keys.Store, g.Dir, size)
 	_, err = fmt.Fprintln(g.out, "It takes no writes until you have unlocked it here once.")

@@ -167,6 +167,28 @@ func TestEveryFlippedBitOfABackupIsNamed(t *testing.T) {
 	}
 }
 
+// Where the newer keys are missing, what goes with the older ones can be read alone.
+func TestABackupIsReadUpToItsKeys(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	all := [][]byte{[]byte("one"), []byte("two"), []byte("three")}
+	backUp(t, path, all[:2])
+	backUp(t, path, all)
+	for until, left := range map[uint64]uint64{2: 1, 3: 0, 4: 0} {
+		s, err := OpenSource(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Until(until); got != left {
+			t.Errorf("until %d: %d are left out", until, got)
+		}
+		segments, checkpoints := 0, 0
+		err = s.Each(t.Context(), func(uint64, []byte) error { segments++; return nil }, func([]byte) error { checkpoints++; return nil })
+		if want := min(int(until), 3); err != nil || segments != want || s.Size() != uint64(want) || checkpoints != want-1 {
+			t.Errorf("until %d: %d segments, %d checkpoints, %v", until, segments, checkpoints, err)
+		}
+	}
+}
+
 func TestABackupOfAnotherLogIsRefusedAndUntouched(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	backUp(t, path, [][]byte{[]byte("one"), []byte("two")})

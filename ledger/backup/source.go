@@ -25,11 +25,18 @@ type Source struct {
 	Behind int64
 
 	path string
-	size uint64 // segments in front of the last checkpoint; only these are read
+	size uint64 // segments in front of the last checkpoint, or fewer; only these are read
 }
 
 // Size implements Log.
 func (s *Source) Size() uint64 { return s.size }
+
+// Until leaves out what is behind the first so many segments, and returns how many that is.
+func (s *Source) Until(size uint64) (left uint64) {
+	before := s.size
+	s.size = min(size, before)
+	return before - s.size
+}
 
 // OpenSource looks through the file at path. Errors: *DamageError, and those of the filesystem.
 func OpenSource(path string) (*Source, error) {
@@ -65,6 +72,11 @@ func (s *Source) Each(_ context.Context, segment func(sequence uint64, payload [
 			return nil
 		}
 		return segment(sequence, payload)
-	}, func(_ uint64, signed []byte) error { return checkpoint(signed) })
+	}, func(size uint64, signed []byte) error {
+		if size > s.size {
+			return nil
+		}
+		return checkpoint(signed)
+	})
 	return err
 }
