@@ -87,6 +87,8 @@ type Verification struct {
 	// bad are the segments that faults are of, and seen the decisions that are in the log.
 	bad  []badSegments
 	seen map[uint64]bool
+	// unopened are the epochs of class health of which the owner has accepted that nothing opens them.
+	unopened map[uint64]bool
 
 	faults []*pb.LogFault
 	more   uint64
@@ -118,7 +120,7 @@ func (l *Ledger) verify(ctx context.Context, id seal.StoreID, checkpoint []byte)
 	v := &Verification{
 		id: id, devices: l.devices, reader: log.NewReader(l.appender, id), next: 1, whole: true, chained: true,
 		owner: pinned.chain(), sealed: map[seal.Class]sealedAt{}, pins: []pin{pinned}, pinPath: l.pinPath(id),
-		losses: &log.Losses{}, seen: map[uint64]bool{},
+		losses: &log.Losses{}, seen: map[uint64]bool{}, unopened: map[uint64]bool{},
 	}
 	v.reader.PassOver(v.losses)
 	v.state, v.verified = authz.NewState(v.owner, false), filepath.Join(l.storePath(id), "verified")

@@ -67,6 +67,9 @@ func (v *Verification) checkErased(e *pb.ErasedEpoch) {
 	if _, err := v.directory.Wrap(seal.Health, e.GetEpoch()); !errors.Is(err, log.ErrNoWrap) {
 		v.fault(faultKey, 0, 0, fmt.Sprintf("the key of health epoch %d was erased and is there again", e.GetEpoch()))
 	}
+	if v.unopened[e.GetEpoch()] {
+		return
+	}
 	wrap, err := v.directory.Wrap(seal.Resealed, e.GetReseal())
 	named := seal.WrapOrigin(wrap)
 	if err != nil || !bytes.Equal(named[:], e.GetResealHash()) ||

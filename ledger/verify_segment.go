@@ -36,6 +36,9 @@ func (v *Verification) segment(opener deviceOpener, e log.Entry) {
 	}
 	if v.losses.Sealed(e.Sequence) {
 		v.hidden, v.lossy = true, true
+		if segment.Class == seal.Health {
+			v.unopened[segment.Epoch] = true
+		}
 		return
 	}
 	if segment.Class != seal.Open && !v.checkSealing(segment, e.Sequence) || segment.Class == seal.Health {

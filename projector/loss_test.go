@@ -529,3 +529,67 @@ func TestALossIsFollowedWhereTheDaemonHasForgottenIt(t *testing.T) {
 	alike(t, s)
 	w.sound()
 }
+
+// What an erasure has left can be lost, too: with it all that it stood for is, and nothing else.
+func TestWhatAnErasureHasLeftCanBeLost(t *testing.T) {
+	for _, key := range []bool{false, true} {
+		t.Run(fmt.Sprintf("key %v", key), func(t *testing.T) {
+			h := newHouse(t)
+			h.save(t, 0, 10)
+			e := erasing(t, h)
+			if _, err := e.erase(minutes(t, "stepCount", 5, 7)); err != nil {
+				t.Fatal(err)
+			}
+			h.save(t, 20, 10)
+			if _, err := e.erase(minutes(t, "stepCount", 25, 27)); err != nil {
+				t.Fatal(err)
+			}
+			h.save(t, 40, 10)
+			if err := e.shutdown(); err != nil {
+				t.Fatal(err)
+			}
+			first := h.store.State().Erasures()[0].Epochs[0]
+			left := h.payloads(t)
+			if !key {
+				left[first.GetFirst()-1] = nil
+			}
+			w := h.wreck(t, left, func(folder string) {
+				if key {
+					if err := os.Remove(filepath.Join(folder, log.WrapFile(seal.Resealed, first.GetReseal()))); err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+			if key {
+				for i, payload := range w.before {
+					if segment, err := seal.ParseSegment(payload); err == nil && segment.Class == seal.Health && segment.Epoch == first.GetEpoch() {
+						w.lost[uint64(i)+1] = true
+					}
+				}
+			} else {
+				w.lost = map[uint64]bool{first.GetFirst(): true}
+			}
+			if err := w.accept(); err != nil {
+				t.Fatal(err)
+			}
+			w.sound()
+			s := w.ready()
+			alike(t, s)
+			values := map[float64]bool{}
+			resp, err := s.open.live.engine.Samples(t.Context(), s.open.live.state.OwnerScope(), &pb.QuerySamplesRequest{Types: []string{"stepCount"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, sample := range resp.GetSamples() {
+				values[sample.GetValue()] = true
+			}
+			for v := range 50 {
+				want := v >= 20 && v < 30 && v != 25 && v != 26 || v >= 40
+				if values[float64(v)] != want {
+					t.Errorf("value %d is there: %v", v, !want)
+				}
+			}
+			w.goesOn(s, 1000)
+		})
+	}
+}

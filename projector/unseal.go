@@ -157,6 +157,8 @@ type leftovers struct {
 	*pb.ErasedEpoch
 	next func() (*pb.Resealed, error, bool)
 	stop func()
+	// ahead came last, and is of a segment that may yet be asked for.
+	ahead *pb.Resealed
 }
 
 func (u *unsealer) leftovers(e *pb.ErasedEpoch) *leftovers {
@@ -168,14 +170,20 @@ func (u *unsealer) leftovers(e *pb.ErasedEpoch) *leftovers {
 // at returns what was left of a segment, after those that were asked for before.
 func (l *leftovers) at(sequence uint64) ([]byte, error) {
 	for {
-		r, err, ok := l.next()
+		if l.ahead == nil || l.ahead.GetSequence() < sequence {
+			var err error
+			var ok bool
+			if l.ahead, err, ok = l.next(); err != nil {
+				return nil, fmt.Errorf("what is left of erased epoch %d: %w", l.GetEpoch(), err)
+			} else if !ok {
+				l.ahead = nil
+			}
+		}
 		switch {
-		case err != nil:
-			return nil, fmt.Errorf("what is left of erased epoch %d: %w", l.GetEpoch(), err)
-		case !ok || r.GetSequence() > sequence:
+		case l.ahead == nil || l.ahead.GetSequence() > sequence:
 			return nil, fmt.Errorf("%w: erased epoch %d has nothing of segment %d left", log.ErrLoss, l.GetEpoch(), sequence)
-		case r.GetSequence() == sequence:
-			return r.GetSealed(), nil
+		case l.ahead.GetSequence() == sequence:
+			return l.ahead.GetSealed(), nil
 		}
 	}
 }
