@@ -103,8 +103,10 @@ func (v *Verification) survey() *Survey {
 	}
 	s.Lost = joinLost(s.Lost)
 	for _, f := range v.faults {
-		// What is lost makes decisions and checkpoints behind it seem wrong.
-		comes := len(s.Lost) > 0 && (f.GetKind() == faultDecision || f.GetKind() == faultOrder)
+		// What is lost makes what is behind it seem wrong, and so the keys that the decisions lead to
+		// where some are lost. The keyring itself has to be right.
+		comes := len(s.Lost) > 0 && (f.GetKind() == faultDecision || f.GetKind() == faultOrder ||
+			f.GetKind() == faultKey && f.GetFrom() == 0 && v.keyring != nil && v.remembersPin())
 		if !of[f] && !comes && !v.isOfReseal(f) {
 			s.Others = append(s.Others, f)
 		}
@@ -117,6 +119,18 @@ func (v *Verification) survey() *Survey {
 		}
 	}
 	return s
+}
+
+// remembersPin tells whether the decisions that the daemon remembers lead to the keys and the
+// keyring that are there.
+func (v *Verification) remembersPin() bool {
+	state := authz.NewState(v.owner, false)
+	for _, d := range v.remembered {
+		if state.Decide(d, nil) != nil {
+			return false
+		}
+	}
+	return v.leadsToPin(state) && (state.Keyring() == nil || v.isKeyring(state.Keyring()))
 }
 
 // isLost tells whether segments that were erased are lost, since what was left of them is.

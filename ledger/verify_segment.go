@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"healthledger/authz"
 	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
 	"healthledger/ledger/tree"
@@ -213,7 +214,7 @@ func (v *Verification) finish() {
 	case number == v.known.decision && !bytes.Equal(hash, v.known.decisionHash):
 		v.fault(faultDecision, 0, 0, fmt.Sprintf("decision %d is another than was acknowledged", number))
 	}
-	if v.chained && !v.leadsToPin() {
+	if v.chained && !v.leadsToPin(v.state) {
 		v.fault(faultKey, 0, 0, ErrNotPinned.Error())
 	}
 	if hash := v.state.Keyring(); v.chained && hash != nil && v.keyring != nil && !v.isKeyring(hash) {
@@ -221,9 +222,9 @@ func (v *Verification) finish() {
 	}
 }
 
-// leadsToPin tells whether the decisions end with the keys that are pinned.
-func (v *Verification) leadsToPin() bool {
-	all := v.state.Rekeyings()
+// leadsToPin tells whether decisions end with the keys that are pinned.
+func (v *Verification) leadsToPin(state *authz.State) bool {
+	all := state.Rekeyings()
 	return v.isPin(func(p pin) bool {
 		if len(all) == 0 {
 			return p.first.Equal(p.keys.OwnerKey)

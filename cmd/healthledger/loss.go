@@ -71,8 +71,12 @@ func (o *owner) tellLoss(ctx context.Context, cause error) error {
 	for _, l := range found.GetLost() {
 		parts = append(parts, sequences(l.GetFrom(), l.GetTo()))
 	}
-	return fmt.Errorf("%w\nlost: segments %s. Put back a backup of the log, or go on without them: \"healthledger unlock --accept-loss\" shows what they are, and asks",
-		cause, strings.Join(parts, ", "))
+	name := "segments"
+	if len(parts) == 1 && !strings.Contains(parts[0], "-") {
+		name = "segment"
+	}
+	return fmt.Errorf("%w\nlost: %s %s. Put back a backup of the log, or go on without them: \"healthledger unlock --accept-loss\" shows what they are, and asks",
+		cause, name, strings.Join(parts, ", "))
 }
 
 func printLoss(out io.Writer, found *pb.AcceptLossResponse) error {

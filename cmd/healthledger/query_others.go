@@ -107,6 +107,9 @@ func (c *queryOutcomeCmd) Run(ctx context.Context, g *globals) error {
 		if g.JSON {
 			return g.printMessage(resp)
 		}
+		if resp.GetLost() {
+			return g.say("the ledger has lost it: save or delete again what is to be")
+		}
 		return g.printFacts([]fact{
 			{"stored", asCount(resp.GetStored()).text}, {"duplicates", asCount(resp.GetDuplicates()).text},
 			{"incomplete", asCount(resp.GetIncomplete()).text}, {"deleted", asCount(resp.GetDeleted()).text},

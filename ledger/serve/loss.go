@@ -47,7 +47,7 @@ func (s *ownerService) AcceptLoss(ctx context.Context, req *pb.AcceptLossRequest
 	if err := s.acceptLoss(ctx, k, process, surveyed); err != nil {
 		return nil, err
 	}
-	k.logger.Warn("the owner goes on with a log that has lost segments", "store", k.store.ID().String())
+	k.logger.Warn("the owner goes on with a log that has lost segments")
 	k.Lock(0)
 	resp.Accepted = true
 	return resp, nil
@@ -73,7 +73,7 @@ func (s *ownerService) acceptLoss(ctx context.Context, k *keeper, process Projec
 	case errors.Is(err, ledger.ErrDataLoss):
 		return refuse(err)
 	case err != nil:
-		k.logger.Error("a loss was not accepted", "store", k.store.ID().String(), "error", err)
+		k.logger.Error("a loss was not accepted", "error", err)
 		return k.undecided(err)
 	}
 	return nil
