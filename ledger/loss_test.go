@@ -212,3 +212,26 @@ func TestALossThatWasAcceptedIsFoundInTheLog(t *testing.T) {
 		})
 	}
 }
+
+// The decision that gave the store its keys can be lost like any other that is remembered.
+func TestALossOfTheDecisionForOtherKeysIsAccepted(t *testing.T) {
+	h := saved(t)
+	h.rekey()
+	at, _, _ := h.live().Head()
+	h.save(6)
+	h.reopen(func() { h.lose(at) })
+	survey := h.survey()
+	if len(survey.Lost) != 1 || len(survey.Others) > 0 || len(survey.Decisions) != 1 {
+		t.Fatalf("%v %v %v", survey.Lost, survey.Decisions, survey.Others)
+	}
+	if err := h.acceptLoss(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if faults := h.survey().Faults; len(faults) > 0 {
+			t.Error(faults)
+		}
+		h.save(7)
+		h.reopen(nil)
+	}
+}
