@@ -229,6 +229,7 @@ func (s *Store) readPublic(opener deviceOpener, e log.Entry, p *place) error {
 	if err != nil {
 		return err
 	}
+	s.recall(segment, e.Sequence, p)
 	switch {
 	case segment.Class == seal.Open:
 		// It may enrol the device that has signed it, so that is checked afterwards.
@@ -251,6 +252,26 @@ func (s *Store) readPublic(opener deviceOpener, e log.Entry, p *place) error {
 		return err
 	}
 	return s.takeEvents(body, p)
+}
+
+// recall finds out who has signed a segment behind lost ones, by decisions that were found in the log.
+func (s *Store) recall(segment seal.Segment, sequence uint64, p *place) {
+	if !p.passed || p.verify(segment, s.id, sequence) == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	by := log.Enrolment{Owner: p.owner, Device: p.device, Number: p.number}
+	for _, d := range s.sought {
+		at := *p
+		if by = by.Follow(s.id, d.signed); by.Device == nil {
+			continue
+		}
+		if at.device = by.Device; at.verify(segment, s.id, sequence) == nil {
+			p.device, p.owner = by.Device, by.Owner
+			return
+		}
+	}
 }
 
 // verify checks that the enrolled device has signed a segment.

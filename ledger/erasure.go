@@ -85,8 +85,8 @@ func (s *Store) Foreknown() []*pb.SignedDecision {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, d := range s.sought {
-		// The state has those that it knows.
-		if number, _ := s.state.Head(); d.GetNumber() > number {
+		// The state has those that it knows, and of daemons the log or the owner says.
+		if number, _ := s.state.Head(); d.GetNumber() > number && d.GetDeviceEnrolled() == nil {
 			all = append(all, d.signed)
 		}
 	}

@@ -1,9 +1,12 @@
 package ledger
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -29,8 +32,19 @@ var (
 	ErrUnknownDecisions = errors.New("decisions of the owner are lost, and this daemon does not remember them")
 )
 
-// fillerPayload stands where a segment was that is gone. It is no segment.
+// fillerPayload stands where a segment was that is gone. It is no segment. A restoration appends what
+// the log had of decisions about its losses (see Gone), as a LostDecisions.
 var fillerPayload = []byte("healthledger: a segment that was here is lost")
+
+// fillerDecisions returns what a restoration has left where a segment was. Nothing vouches for it.
+func fillerDecisions(payload []byte) []*pb.SignedDecision {
+	rest, ok := bytes.CutPrefix(payload, fillerPayload)
+	lost := &pb.LostDecisions{}
+	if !ok || proto.Unmarshal(rest, lost) != nil {
+		return nil
+	}
+	return lost.GetDecisions()
+}
 
 // Signer makes a decision of the owner of what a draft says.
 type Signer func(ctx context.Context, draft *pb.LossDraft) (*pb.NewDecision, error)
@@ -162,7 +176,7 @@ func (s *Store) takeLosses() error {
 
 // seekLosses looks in the whole log for losses that the owner has accepted and that are not known.
 func (s *Store) seekLosses(ctx context.Context) (found bool, err error) {
-	sought, err := seekLosses(ctx, s.reader, s.id, s.pin)
+	sought, err := seekLosses(ctx, s.reader, s.id, s.pin.first)
 	if err != nil {
 		return false, err
 	}
@@ -187,42 +201,82 @@ type soughtDecision struct {
 }
 
 // seekLosses returns the decisions by which the owner of a log has accepted losses in it, and those
-// that give the store the keys with which they are signed.
-func seekLosses(ctx context.Context, reader *log.Reader, id seal.StoreID, keys pin) (sought []soughtDecision, err error) {
+// that give the store the keys with which they are signed. Of those that are lost themselves it
+// finds what a restoration has left in their place, with the daemons that they enrolled.
+func seekLosses(ctx context.Context, reader *log.Reader, id seal.StoreID, first []byte) (sought []soughtDecision, err error) {
 	last, err := reader.Last(ctx)
 	if err != nil {
 		return nil, err
 	}
-	by := log.Enrolment{Owner: keys.first}
+	trail := log.NewTrail(id, first)
+	var told []*pb.SignedDecision
 	for next := uint64(1); next <= last; {
 		next, err = reader.Step(ctx, time.Minute, next, last, func(e log.Entry) {
+			for _, d := range fillerDecisions(e.Payload) {
+				trail.Tell(d)
+				told = append(told, d)
+			}
 			segment, err := seal.ParseSegment(e.Payload)
 			if err != nil || segment.Class != seal.Open {
 				return
 			}
 			events, _ := log.AllEvents(segment.Body)
 			for _, event := range events {
-				if d := soughtIn(event.GetDecision(), id, by.Owner); d.Decision != nil {
-					sought = append(sought, d)
+				if d := event.GetDecision(); d != nil {
+					sought = appendSought(sought, trail.Follow(d), d)
 				}
 			}
-			by = by.Next(id, segment.Body)
 		}, func(uint64, uint64) {})
 		if err != nil {
 			return nil, err
 		}
 	}
-	return sought, nil
+	for _, d := range told {
+		sought = appendSought(sought, trail.Signed(d), d)
+	}
+	slices.SortStableFunc(sought, func(a, b soughtDecision) int { return cmp.Compare(a.GetNumber(), b.GetNumber()) })
+	return slices.CompactFunc(sought, func(a, b soughtDecision) bool { return bytes.Equal(a.signed.GetDecision(), b.signed.GetDecision()) }), nil
 }
 
-// soughtIn returns a decision of the owner's if it accepts a loss, or gives the store other keys.
-func soughtIn(d *pb.SignedDecision, id seal.StoreID, owner []byte) soughtDecision {
-	decision := &pb.Decision{}
-	if d == nil || proto.Unmarshal(d.GetDecision(), decision) != nil || decision.GetLossAccepted() == nil && decision.GetStoreRekeyed() == nil ||
-		seal.VerifyDecision(owner, id, d.GetDecision(), d.GetSignature()) != nil {
-		return soughtDecision{}
+// appendSought appends a decision, if it is one that is sought.
+func appendSought(sought []soughtDecision, decision *pb.Decision, signed *pb.SignedDecision) []soughtDecision {
+	if !opensWithoutKeys(decision) {
+		return sought
 	}
-	return soughtDecision{decision, d}
+	return append(sought, soughtDecision{decision, signed})
+}
+
+// opensWithoutKeys tells whether a decision stands in the open, since whoever follows the log has to
+// know it first.
+func opensWithoutKeys(d *pb.Decision) bool {
+	return d.GetLossAccepted() != nil || d.GetStoreRekeyed() != nil || d.GetDeviceEnrolled() != nil
+}
+
+// Gone returns the last of the segments, from one on, that its owner has accepted to be gone, and the
+// decisions by which they are, in order of their numbers: those that accept losses, that give the
+// store other keys, and that enrol the daemons which wrote the log. The last is 0 if the segment is
+// not gone.
+func (s *Store) Gone(sequence uint64) (to uint64, by []*pb.SignedDecision) {
+	gone, ok := s.losses.Next(sequence)
+	if !ok || gone.From > sequence {
+		return 0, nil
+	}
+	for _, d := range s.decisions.All() {
+		decision := &pb.Decision{}
+		if proto.Unmarshal(d.GetDecision(), decision) == nil && opensWithoutKeys(decision) {
+			by = append(by, d)
+		}
+	}
+	return gone.To, by
+}
+
+// FindLosses returns what a log that nobody serves says of its losses, as Gone does.
+func FindLosses(ctx context.Context, reader *log.Reader, id seal.StoreID, first []byte) (by []*pb.SignedDecision, err error) {
+	sought, err := seekLosses(ctx, reader, id, first)
+	for _, d := range sought {
+		by = append(by, d.signed)
+	}
+	return by, err
 }
 
 // checkLoss refuses a loss behind which nobody could follow the log.

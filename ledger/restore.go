@@ -9,13 +9,16 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
 
 	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
 	"healthledger/ledger/tree"
+	pb "healthledger/proto/healthledger/v1"
 )
 
 // ErrInTheWay is returned where something is in the place of a store that is to be restored,
@@ -37,8 +40,9 @@ type Restoration struct {
 	directory *log.KeyDirectory
 	publisher *log.Publisher
 
-	mu   sync.Mutex
-	tree tree.Tree
+	mu     sync.Mutex
+	tree   tree.Tree
+	losses log.Losses
 }
 
 // Restore begins to restore a store. One that was begun before ends. Errors: fs.ErrExist,
@@ -109,7 +113,52 @@ func (r *Restoration) Append(ctx context.Context, payloads [][]byte) error {
 		if err := r.publisher.Publish(ctx, r.tree.Size()+1, payload); err != nil {
 			return fmt.Errorf("restore store %s: %w", r.id, err)
 		}
-		r.tree.Append(tree.Leaf(payload))
+		if err := r.losses.Append(&r.tree, r.tree.Size()+1, tree.Leaf(payload)); err != nil {
+			return fmt.Errorf("restore store %s: %w", r.id, err)
+		}
+	}
+	return nil
+}
+
+// Pass puts nothing in the place of the next segments, up to one, which are gone, as decisions say
+// that are kept there: they may be lost, too. Whether they are its owner's shows when the store is
+// opened.
+func (r *Restoration) Pass(ctx context.Context, to uint64, decisions []*pb.SignedDecision) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.pass(ctx, to, decisions); err != nil {
+		return fmt.Errorf("restore store %s: %w", r.id, err)
+	}
+	return nil
+}
+
+func (r *Restoration) pass(ctx context.Context, to uint64, decisions []*pb.SignedDecision) error {
+	for _, d := range decisions {
+		decision := &pb.Decision{}
+		if err := proto.Unmarshal(d.GetDecision(), decision); err != nil {
+			return fmt.Errorf("%w: %w", seal.ErrTampered, err)
+		}
+		if loss := decision.GetLossAccepted(); loss != nil {
+			if err := r.losses.Accept(loss); err != nil {
+				return err
+			}
+		}
+	}
+	kept, err := proto.Marshal(&pb.LostDecisions{Decisions: decisions})
+	if err != nil {
+		return err
+	}
+	for filler := slices.Concat(fillerPayload, kept); r.tree.Size() < to; filler = fillerPayload {
+		next := r.tree.Size() + 1
+		if !r.losses.Gone(next) {
+			return fmt.Errorf("%w: nothing says that segment %d is gone", ErrDataLoss, next)
+		}
+		if err := r.publisher.Publish(ctx, next, filler); err != nil {
+			return err
+		}
+		if err := r.losses.Pass(&r.tree, next); err != nil {
+			return err
+		}
 	}
 	return nil
 }

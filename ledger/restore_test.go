@@ -115,6 +115,12 @@ func TestRestorationThatBrokeOffIsBegunAgain(t *testing.T) {
 func (h *home) backedUp() (*backup.Keys, [][]byte) {
 	h.t.Helper()
 	_, payloads := h.pieces()
+	return h.keysNow(), payloads
+}
+
+// keysNow is the key directory in a backup.
+func (h *home) keysNow() *backup.Keys {
+	h.t.Helper()
 	keys, err := backup.CopyKeys(h.live().directory, h.id, func() ([]byte, error) {
 		resp, err := h.live().Checkpoint()
 		return []byte(resp.GetCheckpoint()), err
@@ -122,7 +128,7 @@ func (h *home) backedUp() (*backup.Keys, [][]byte) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return keys, payloads
+	return keys
 }
 
 // A log and a key directory, of which one is from before the store got other keys and the other

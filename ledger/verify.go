@@ -67,6 +67,8 @@ type Verification struct {
 	// remembered are the decisions that the daemon has in its cache. They stand for those in
 	// segments that were sealed to a key that it does not have any more.
 	remembered []*pb.SignedDecision
+	// enrolments say who has signed where segments are lost: they, or what is found in the log.
+	enrolments []*pb.SignedDecision
 	// hidden: there are such segments.
 	hidden bool
 	// How many checkpoints there are in the log.

@@ -33,11 +33,13 @@ func (v *Verification) takeLosses(ctx context.Context) error {
 			return err
 		}
 	}
+	v.enrolments = v.remembered
 	if len(v.remembered) > 0 || v.end == 0 {
 		return nil
 	}
-	sought, err := seekLosses(ctx, v.reader, v.id, v.pins[0])
+	sought, err := seekLosses(ctx, v.reader, v.id, v.pins[0].first)
 	for _, d := range sought {
+		v.enrolments = append(v.enrolments, d.signed)
 		if loss := d.GetLossAccepted(); loss != nil {
 			err = errors.Join(err, v.losses.Accept(loss))
 		}

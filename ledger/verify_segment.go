@@ -49,7 +49,7 @@ func (v *Verification) segment(opener deviceOpener, e log.Entry) {
 }
 
 // signed reports whether the daemon that was enrolled has signed a segment. Who that is may be
-// said in segments that are lost; then the decisions that the daemon remembers say it.
+// said in segments that are lost; then the decisions that the daemon remembers, or has found, say it.
 func (v *Verification) signed(segment seal.Segment, sequence uint64) bool {
 	by := v.enrolled
 	for i := 0; ; i++ {
@@ -57,10 +57,10 @@ func (v *Verification) signed(segment seal.Segment, sequence uint64) bool {
 			v.enrolled = by
 			return true
 		}
-		if !v.lossy || i == len(v.remembered) {
+		if !v.lossy || i == len(v.enrolments) {
 			return false
 		}
-		by = by.Follow(v.id, v.remembered[i])
+		by = by.Follow(v.id, v.enrolments[i])
 	}
 }
 

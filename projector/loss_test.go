@@ -87,6 +87,16 @@ func (w *wreck) fill(config jetstream.StreamConfig, id seal.StoreID, payloads []
 
 func (w *wreck) open(id seal.StoreID) {
 	w.t.Helper()
+	w.start()
+	var err error
+	if w.store, err = w.ledger.Store(id); err != nil {
+		w.t.Fatal(err)
+	}
+	_, w.app, _ = w.ledger.AppByKey(w.genesis.Key)
+}
+
+func (w *wreck) start() {
+	w.t.Helper()
 	var err error
 	w.ledger, err = ledger.Open(w.t.Context(), ledger.Config{
 		Dir: w.dir, Admin: w.admin, Appender: w.conn, Logger: slog.New(slog.DiscardHandler), Now: time.Now,
@@ -95,10 +105,6 @@ func (w *wreck) open(id seal.StoreID) {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(w.ledger.Close)
-	if w.store, err = w.ledger.Store(id); err != nil {
-		w.t.Fatal(err)
-	}
-	_, w.app, _ = w.ledger.AppByKey(w.genesis.Key)
 }
 
 // reopen is another start of the daemon.

@@ -27,6 +27,7 @@ type backedUp struct {
 	Segments uint64 `json:"segments,omitempty"`
 	New      uint64 `json:"new"`
 	NewBytes int64  `json:"newBytes"`
+	Gone     uint64 `json:"gone,omitempty"`
 	CutBytes int64  `json:"cutBytes,omitempty"`
 	Keys     int    `json:"keys"`
 	Replaced bool   `json:"keysReplaced"`
@@ -95,6 +96,12 @@ func (o *owner) backUpLog(ctx context.Context, path string, keys *backup.Keys, d
 		if err != nil {
 			return err
 		}
+		if to := resp.GetGone(); to > 0 {
+			done.Gone += to - file.Size()
+			if err := file.Gone(to, resp.GetDecisions()); err != nil {
+				return err
+			}
+		}
 		for _, payload := range resp.GetSegments() {
 			if err := file.Append(payload); err != nil {
 				return err
@@ -121,6 +128,9 @@ func (c *backupCmd) print(g *globals, done backedUp) error {
 	if c.Log != "" {
 		fmt.Fprintf(w, "Log\t%s: %d segments, %d of them new (%s)\n", c.Log, done.Segments, done.New, byteSize(uint64(done.NewBytes)))
 	}
+	if done.Gone > 0 {
+		fmt.Fprintf(w, "\t%d of the new ones are lost, as you have accepted\n", done.Gone)
+	}
 	fmt.Fprintf(w, "Keys\t%s: %d files\n", c.Keys, done.Keys)
 	if done.Replaced {
 		fmt.Fprintln(w, "\tThe file before is overwritten. Destroy other copies of it: what was erased since, they still open.")
@@ -131,7 +141,7 @@ func (c *backupCmd) print(g *globals, done backedUp) error {
 // damaged gives what says that files are not what was written the code of data loss.
 func damaged(err error) error {
 	for _, target := range []error{
-		backup.ErrDamaged, log.ErrLoss, backup.ErrOtherLog, backup.ErrForeign, backup.ErrTooOld, backup.ErrKeysTooOld,
+		backup.ErrDamaged, log.ErrLoss, backup.ErrOtherLog, backup.ErrForeign, backup.ErrTooOld, backup.ErrKeysTooOld, backup.ErrGone,
 	} {
 		if errors.Is(err, target) {
 			return rpc.Error(connect.CodeDataLoss, &pb.ErrorDetail{Reason: rpc.ReasonDataLoss}, "%s", err)

@@ -8,7 +8,6 @@ import (
 
 	"healthledger/ledger/backup"
 	"healthledger/ledger/serve"
-	"healthledger/ledger/tree"
 )
 
 type restoreCmd struct {
@@ -32,7 +31,7 @@ func (c *restoreCmd) Run(ctx context.Context, g *globals) error {
 	var behind int64
 	var left uint64
 	if c.Stream != "" {
-		copied, err := serve.OpenCopied(ctx, c.Stream, g.Dir, keys.Store)
+		copied, err := serve.OpenCopied(ctx, c.Stream, g.Dir, keys)
 		if err != nil {
 			return err
 		}
@@ -47,18 +46,18 @@ func (c *restoreCmd) Run(ctx context.Context, g *globals) error {
 			left = file.Until(keys.Size)
 		}
 	}
-	size, root, err := g.verifyBackup(ctx, keys, source, []byte(against))
+	check, err := g.verifyBackup(ctx, keys, source, []byte(against))
 	if errors.Is(err, backup.ErrKeysTooOld) && c.Stream == "" {
 		err = fmt.Errorf("%w (--up-to-keys restores what is no newer than they are)", err)
 	}
 	if err != nil {
 		return damaged(fmt.Errorf("%s: %w", cmp.Or(c.Log, c.Stream), err))
 	}
-	if err := g.restore(ctx, keys, source, size, root); err != nil {
+	if err := g.restore(ctx, keys, source, check); err != nil {
 		return damaged(err)
 	}
 	if g.JSON {
-		return g.printJSON(map[string]any{"store": keys.Store.String(), "directory": g.Dir, "segments": size, "leftOutBytes": behind, "leftOutSegments": left})
+		return g.printJSON(map[string]any{"store": keys.Store.String(), "directory": g.Dir, "segments": check.Size(), "lost": check.Lost(), "leftOutBytes": behind, "leftOutSegments": left})
 	}
 	if behind > 0 {
 		fmt.Fprintf(g.out, "%s behind the last checkpoint are of a backup that had broken off, and were left out.\n", byteSize(uint64(behind)))
@@ -66,31 +65,43 @@ func (c *restoreCmd) Run(ctx context.Context, g *globals) error {
 	if left > 0 {
 		fmt.Fprintf(g.out, "%s written since the keys were backed up, and left out.\n", counted(left, "segment was", "segments were"))
 	}
-	fmt.Fprintf(g.out, "Store %s in %s: %d segments, as they were written\n", keys.Store, g.Dir, size)
+	lost := ""
+	if n := check.Lost(); n > 0 {
+		lost = fmt.Sprintf(" but for %d that are lost", n)
+	}
+	fmt.Fprintf(g.out, "Store %s in %s: %d segments, as they were written%s\n", keys.Store, g.Dir, check.Size(), lost)
 	_, err = fmt.Fprintln(g.out, "It takes no writes until you have unlocked it here once.")
 	return err
 }
 
-// verifyBackup verifies all of a backup, and returns what it is of.
-func (g *globals) verifyBackup(ctx context.Context, keys *backup.Keys, source backup.Log, against []byte) (size uint64, root tree.Hash, err error) {
-	check, err := backup.NewCheck(keys, against)
+// verifyBackup verifies all of a backup, and returns what has checked it.
+func (g *globals) verifyBackup(ctx context.Context, keys *backup.Keys, source backup.Log, against []byte) (check *backup.Check, err error) {
+	check, err = backup.NewCheck(keys, against)
 	if err != nil {
-		return 0, root, err
+		return nil, err
 	}
 	bar := g.bar("Verifying", "segments")
 	defer bar.done()
-	err = source.Each(ctx, func(sequence uint64, payload []byte) error {
-		bar.set(int64(sequence), int64(source.Size()))
-		return check.Segment(sequence, payload)
-	}, check.Checkpoint)
-	if err == nil {
+	if err = source.Each(ctx, &shown{check, bar, source.Size()}); err == nil {
 		err = check.Finish()
 	}
-	return check.Size(), check.Root(), err
+	return check, err
+}
+
+// shown is a visitor whose progress is shown.
+type shown struct {
+	backup.Visitor
+	bar  *bar
+	size uint64
+}
+
+func (s *shown) Segment(sequence uint64, payload []byte) error {
+	s.bar.set(int64(sequence), int64(s.size))
+	return s.Visitor.Segment(sequence, payload)
 }
 
 // restore hands a backup to the daemon.
-func (g *globals) restore(ctx context.Context, keys *backup.Keys, source backup.Log, size uint64, root tree.Hash) error {
+func (g *globals) restore(ctx context.Context, keys *backup.Keys, source backup.Log, check *backup.Check) error {
 	address, inside, err := g.daemon(ctx)
 	if err != nil {
 		return err
@@ -110,12 +121,8 @@ func (g *globals) restore(ctx context.Context, keys *backup.Keys, source backup.
 	}
 	bar := g.bar("Restoring", "segments")
 	defer bar.done()
-	err = source.Each(ctx, func(sequence uint64, payload []byte) error {
-		bar.set(int64(sequence), int64(size))
-		return r.segment(ctx, payload)
-	}, func([]byte) error { return nil })
-	if err != nil {
+	if err := source.Each(ctx, &shown{&refilling{r, ctx}, bar, check.Size()}); err != nil {
 		return err
 	}
-	return r.end(ctx, size, root)
+	return r.end(ctx, check.Size(), check.Root())
 }

@@ -61,6 +61,23 @@ func (r *restoring) segment(ctx context.Context, payload []byte) error {
 	return nil
 }
 
+// refilling is the visitor that fills the log.
+type refilling struct {
+	*restoring
+	ctx context.Context
+}
+
+func (r *refilling) Segment(_ uint64, payload []byte) error { return r.segment(r.ctx, payload) }
+
+func (r *refilling) Checkpoint([]byte) error { return nil }
+
+func (r *refilling) Gone(_, to uint64, decisions []*pb.SignedDecision) error {
+	if err := r.flush(r.ctx); err != nil {
+		return err
+	}
+	return r.call(r.ctx, &pb.RestoreStoreRequest{Step: &pb.RestoreStoreRequest_Gone{Gone: &pb.RestoreGone{To: to, Decisions: decisions}}})
+}
+
 // room sends what has come together before it is more than a message carries.
 func (r *restoring) room(ctx context.Context, more int) error {
 	if r.size += more; r.size <= messageBytes {

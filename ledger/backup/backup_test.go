@@ -17,6 +17,7 @@ import (
 
 	"healthledger/ledger/seal"
 	"healthledger/ledger/tree"
+	pb "healthledger/proto/healthledger/v1"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -73,12 +74,29 @@ func restored(path string) (payloads [][]byte, behind int64, err error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	err = s.Each(context.Background(), func(_ uint64, payload []byte) error {
-		payloads = append(payloads, payload)
-		return nil
-	}, func([]byte) error { return nil })
-	return payloads, s.Behind, err
+	r := &reread{}
+	err = s.Each(context.Background(), r)
+	return r.payloads, s.Behind, err
 }
+
+// reread takes note of what is in a file, nil for what is gone.
+type reread struct {
+	payloads    [][]byte
+	decisions   []*pb.SignedDecision
+	checkpoints int
+}
+
+func (r *reread) Segment(_ uint64, payload []byte) error {
+	r.payloads = append(r.payloads, payload)
+	return nil
+}
+
+func (r *reread) Gone(from, to uint64, decisions []*pb.SignedDecision) error {
+	r.payloads, r.decisions = append(r.payloads, make([][]byte, to-from+1)...), append(r.decisions, decisions...)
+	return nil
+}
+
+func (r *reread) Checkpoint([]byte) error { r.checkpoints++; return nil }
 
 // Whatever byte a crash stops the writing at, the next backup goes on from what is there, and
 // what was complete before stays.
@@ -181,10 +199,10 @@ func TestABackupIsReadUpToItsKeys(t *testing.T) {
 		if got := s.Until(until); got != left {
 			t.Errorf("until %d: %d are left out", until, got)
 		}
-		segments, checkpoints := 0, 0
-		err = s.Each(t.Context(), func(uint64, []byte) error { segments++; return nil }, func([]byte) error { checkpoints++; return nil })
-		if want := min(int(until), 3); err != nil || segments != want || s.Size() != uint64(want) || checkpoints != want-1 {
-			t.Errorf("until %d: %d segments, %d checkpoints, %v", until, segments, checkpoints, err)
+		r := &reread{}
+		err = s.Each(t.Context(), r)
+		if want := min(int(until), 3); err != nil || len(r.payloads) != want || s.Size() != uint64(want) || r.checkpoints != want-1 {
+			t.Errorf("until %d: %d segments, %d checkpoints, %v", until, len(r.payloads), r.checkpoints, err)
 		}
 	}
 }
@@ -270,12 +288,23 @@ func golden(t *testing.T, name string, content []byte) {
 }
 
 func TestFormatsAreWhatTheyWere(t *testing.T) {
-	b := appendHeader(nil, logMagic, store)
-	for i, payload := range []string{"one", "two"} {
-		b = appendFrame(b, frame{kindSegment, uint64(i) + 1, []byte(payload)})
-		b = appendFrame(b, frame{kindCheckpoint, uint64(i) + 1, []byte("note")})
+	for name, magic := range map[string]string{"log.hex": logMagic1, "log2.hex": logMagic} {
+		b := appendHeader(nil, magic, store)
+		for i, payload := range []string{"one", "two"} {
+			b = appendFrame(b, frame{kindSegment, uint64(i) + 1, []byte(payload)})
+			b = appendFrame(b, frame{kindCheckpoint, uint64(i) + 1, []byte("note")})
+		}
+		golden(t, name, b)
+		r := &reread{}
+		if _, size, _, err := readLog(bytes.NewReader(b), r); err != nil || size != 2 || len(r.payloads) != 2 {
+			t.Error(name, size, err)
+		}
 	}
-	golden(t, "log.hex", b)
+	golden(t, "gone.hex", withLoss())
+	r := &reread{}
+	if _, size, _, err := readLog(bytes.NewReader(withLoss()), r); err != nil || size != 5 || len(r.payloads) != 5 || len(r.decisions) != 1 {
+		t.Error(size, err)
+	}
 	golden(t, "keys.hex", (&Keys{Store: store, Files: []KeyFile{{"keyring", []byte("k")}}, Size: 2, Checkpoint: []byte("note")}).encode())
 }
 
@@ -283,16 +312,11 @@ func FuzzLogFile(f *testing.F) {
 	b := appendHeader(nil, logMagic, store)
 	b = appendFrame(b, frame{kindSegment, 1, []byte("one")})
 	f.Add(appendFrame(b, frame{kindCheckpoint, 1, []byte("note")}))
+	f.Add(withLoss())
 	f.Fuzz(func(t *testing.T, content []byte) {
-		again := bytes.Clone(content[:min(len(content), headerSize)])
-		_, end, err := readLog(bytes.NewReader(content), func(n uint64, payload []byte) error {
-			again = appendFrame(again, frame{kindSegment, n, payload})
-			return nil
-		}, func(n uint64, signed []byte) error {
-			again = appendFrame(again, frame{kindCheckpoint, n, signed})
-			return nil
-		})
-		if err == nil && (!bytes.HasPrefix(content, again) || end > int64(len(again))) {
+		again := &rewritten{b: bytes.Clone(content[:min(len(content), headerSize)])}
+		_, _, end, err := readLog(bytes.NewReader(content), again)
+		if err == nil && (!bytes.HasPrefix(content, again.b) || end > int64(len(again.b))) {
 			t.Fatal("another file has the same log")
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
 	"healthledger/ledger/tree"
+	pb "healthledger/proto/healthledger/v1"
 )
 
 // Why a store cannot be made of a log and a key directory.
@@ -20,21 +21,35 @@ var (
 	ErrTooOld = errors.New("the log is too old")
 	// ErrKeysTooOld: the key directory is older than the log, and lacks a key of it.
 	ErrKeysTooOld = errors.New("the keys are too old")
+	// ErrGone: segments are missing, and its owner has not accepted that, or a checkpoint that was
+	// kept cannot be compared for it.
+	ErrGone = errors.New("segments are missing")
 )
 
 // A Check verifies the segments of a log, in order, without opening them: that each is signed
 // by the device which the owner had enrolled there, that the log is the one of which the
-// checkpoints were made, and that the key directory has what opens it. It needs no secret.
+// checkpoints were made, and that the key directory has what opens it. What is gone, or has no
+// key any more, its owner has accepted to have lost. It needs no secret, and is a Visitor.
 type Check struct {
 	keys    *Keys
 	keyring *seal.Keyring
 	against *kept
 
 	tree     tree.Tree
-	device   log.Enrolment
+	trail    *log.Trail
 	sealed   map[seal.Class][sha256.Size]byte // hash of the wrap that was checked last
 	reached  bool                             // the checkpoint of the keys
 	compared bool                             // with the one that was kept elsewhere
+
+	// What is gone by decisions that came beside the segments; the decisions that accept losses, by
+	// their numbers, as they were told and as the log has them; and those that are lost.
+	losses      log.Losses
+	told, heard map[uint64][]byte
+	forgotten   map[uint64]bool
+	// Segments whose key is not there, and what says so of the first.
+	unopened []log.Segments
+	keyless  error
+	accepted log.Losses
 }
 
 // kept is a checkpoint that was kept elsewhere.
@@ -53,7 +68,10 @@ func NewCheck(keys *Keys, against []byte) (*Check, error) {
 	if keyring.Store() != keys.Store {
 		return nil, fmt.Errorf("the keyring of the backup: %w", ErrOtherStore)
 	}
-	c := &Check{keys: keys, keyring: keyring, device: log.Enrolment{Owner: keyring.FirstOwnerKey()}, sealed: map[seal.Class][sha256.Size]byte{}}
+	c := &Check{
+		keys: keys, keyring: keyring, trail: log.NewTrail(keys.Store, keyring.FirstOwnerKey()), sealed: map[seal.Class][sha256.Size]byte{},
+		told: map[uint64][]byte{}, heard: map[uint64][]byte{}, forgotten: map[uint64]bool{},
+	}
 	if len(against) > 0 {
 		checkpoint, err := tree.ReadCheckpoint(against)
 		if err != nil {
@@ -64,7 +82,7 @@ func NewCheck(keys *Keys, against []byte) (*Check, error) {
 	return c, nil
 }
 
-// Segment checks the next segment. Errors: ErrForeign, ErrKeysTooOld.
+// Segment checks the next segment. Errors: ErrForeign.
 func (c *Check) Segment(sequence uint64, payload []byte) error {
 	if sequence != c.tree.Size()+1 {
 		return fmt.Errorf("segment %d: %w: it comes after segment %d", sequence, ErrForeign, c.tree.Size())
@@ -74,34 +92,106 @@ func (c *Check) Segment(sequence uint64, payload []byte) error {
 		return fmt.Errorf("segment %d: %w: %w", sequence, ErrForeign, err)
 	}
 	if segment.Class == seal.Open {
-		c.device = c.device.Next(c.keys.Store, segment.Body)
+		if err := c.hear(segment.Body); err != nil {
+			return fmt.Errorf("segment %d: %w", sequence, err)
+		}
 	}
-	if c.device.Device == nil {
-		return fmt.Errorf("segment %d: %w: its owner has enrolled no device", sequence, ErrForeign)
-	}
-	if err := segment.Verify(c.keys.Store, sequence, c.device.Device.GetSigningKey()); err != nil {
+	if err := c.trail.Verify(segment, sequence); err != nil {
 		return fmt.Errorf("segment %d: %w: %w", sequence, ErrForeign, err)
 	}
-	if err := c.wrapped(segment, sequence); err != nil {
-		return err
+	c.wrapped(segment, sequence)
+	if err := c.losses.Append(&c.tree, sequence, tree.Leaf(payload)); err != nil {
+		return fmt.Errorf("%w: %w", ErrForeign, err)
 	}
-	c.tree.Append(tree.Leaf(payload))
 	return c.compare()
+}
+
+// hear takes the decisions in an open segment. What its owner has not signed means nothing.
+func (c *Check) hear(body []byte) error {
+	events, err := log.AllEvents(body)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrForeign, err)
+	}
+	for _, event := range events {
+		if d := event.GetDecision(); d != nil {
+			if err := c.accept(c.trail.Follow(d), d, c.heard); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// accept takes note of a decision that accepts a loss.
+func (c *Check) accept(decision *pb.Decision, d *pb.SignedDecision, by map[uint64][]byte) error {
+	loss := decision.GetLossAccepted()
+	if loss == nil {
+		return nil
+	}
+	by[decision.GetNumber()] = d.GetDecision()
+	for _, number := range loss.GetDecisions() {
+		c.forgotten[number] = true
+	}
+	if err := c.accepted.Accept(loss); err != nil {
+		return fmt.Errorf("%w: %w", ErrForeign, err)
+	}
+	return nil
+}
+
+// Gone checks that the owner has accepted that the next segments are gone. Whether the log has the
+// decisions, or has lost them, too, shows at the end. Errors: ErrForeign, ErrGone.
+func (c *Check) Gone(from, to uint64, decisions []*pb.SignedDecision) error {
+	for _, d := range decisions {
+		c.trail.Tell(d)
+	}
+	for _, d := range decisions {
+		decision := c.trail.Signed(d)
+		if decision == nil {
+			return fmt.Errorf("behind segment %d: %w: a decision that its owner has not signed", c.tree.Size(), ErrForeign)
+		}
+		if err := c.accept(decision, d, c.told); err != nil {
+			return err
+		}
+		if loss := decision.GetLossAccepted(); loss != nil {
+			if err := c.losses.Accept(loss); err != nil {
+				return fmt.Errorf("%w: %w", ErrForeign, err)
+			}
+		}
+	}
+	if gone, ok := c.losses.Next(from); !ok || from != c.tree.Size()+1 || gone.From > from || gone.To < to {
+		return fmt.Errorf("segments %d to %d: %w, and its owner has not accepted it", from, to, ErrGone)
+	}
+	for c.tree.Size() < to {
+		if err := c.losses.Pass(&c.tree, c.tree.Size()+1); err != nil {
+			return fmt.Errorf("%w: %w", ErrForeign, err)
+		}
+		if err := c.compare(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // wrapped checks that the keys of a segment that is newer than the key directory are there.
 // What an older one lacks it lacked when the backup was made.
-func (c *Check) wrapped(segment seal.Segment, sequence uint64) error {
+func (c *Check) wrapped(segment seal.Segment, sequence uint64) {
 	if segment.Class == seal.Open || sequence <= c.keys.Size || c.sealed[segment.Class] == segment.WrapHash {
-		return nil
+		return
 	}
 	wrap := c.keys.Find(log.WrapFile(segment.Class, segment.Epoch))
-	if wrap == nil || segment.CheckWrap(wrap, c.keyring.PublicKeys()) != nil {
-		return fmt.Errorf("%w: they were made at segment %d, and lack the key of %s epoch %d, from segment %d on",
+	if wrap != nil && segment.CheckWrap(wrap, c.keyring.PublicKeys()) == nil {
+		c.sealed[segment.Class] = segment.WrapHash
+		return
+	}
+	if c.keyless == nil {
+		c.keyless = fmt.Errorf("%w: they were made at segment %d, and lack the key of %s epoch %d, from segment %d on",
 			ErrKeysTooOld, c.keys.Size, segment.Class, segment.Epoch, sequence)
 	}
-	c.sealed[segment.Class] = segment.WrapHash
-	return nil
+	if n := len(c.unopened); n > 0 && c.unopened[n-1].To+1 == sequence {
+		c.unopened[n-1].To = sequence
+		return
+	}
+	c.unopened = append(c.unopened, log.Segments{From: sequence, To: sequence})
 }
 
 // compare compares the log with the checkpoints that are of as many segments.
@@ -116,12 +206,16 @@ func (c *Check) compare() error {
 		return nil
 	}
 	c.compared = true
+	if c.losses.Blind(c.tree.Size()) {
+		return fmt.Errorf("%w: the checkpoint that was kept, of %d, cannot be compared", ErrGone, c.tree.Size())
+	}
 	return c.Checkpoint(c.against.signed)
 }
 
-// Checkpoint checks a signed checkpoint of exactly the segments so far. Errors: ErrForeign.
+// Checkpoint checks a signed checkpoint of exactly the segments so far. Where some of them are gone
+// nobody knows the root, but from a size on that the owner has accepted. Errors: ErrForeign.
 func (c *Check) Checkpoint(signed []byte) error {
-	key, err := tree.DeviceKey(c.keys.Store.String(), c.device.Device.GetSigningKey())
+	key, err := tree.DeviceKey(c.keys.Store.String(), c.trail.Device.GetSigningKey())
 	if err != nil {
 		return fmt.Errorf("checkpoint at segment %d: %w: %w", c.tree.Size(), ErrForeign, err)
 	}
@@ -129,14 +223,30 @@ func (c *Check) Checkpoint(signed []byte) error {
 	if err != nil {
 		return fmt.Errorf("checkpoint at segment %d: %w: %w", c.tree.Size(), ErrForeign, err)
 	}
-	if checkpoint.Size != c.tree.Size() || checkpoint.Root != c.tree.Root() {
+	if checkpoint.Size != c.tree.Size() || checkpoint.Root != c.tree.Root() && !c.losses.Blind(c.tree.Size()) {
 		return fmt.Errorf("checkpoint at segment %d: %w: it was made of another one", c.tree.Size(), ErrForeign)
 	}
 	return nil
 }
 
-// Finish checks that neither the log nor the keys are too old. Errors: ErrTooOld, ErrKeysTooOld.
+// Finish checks that neither the log nor the keys are too old, and that what is lost is accepted.
+// Errors: ErrTooOld, ErrKeysTooOld, ErrGone.
 func (c *Check) Finish() error {
+	for number, decision := range c.told {
+		if !bytes.Equal(c.heard[number], decision) && !c.forgotten[number] {
+			return fmt.Errorf("%w: the log does not have decision %d, by which they are", ErrGone, number)
+		}
+	}
+	if c.losses.Blind(c.tree.Size()) {
+		return fmt.Errorf("%w: it does not end where its owner has accepted that", ErrGone)
+	}
+	for _, s := range c.unopened {
+		for sequence := s.From; sequence <= s.To; sequence++ {
+			if !c.accepted.Sealed(sequence) {
+				return c.keyless
+			}
+		}
+	}
 	if !c.reached {
 		return fmt.Errorf("%w: it ends with segment %d, its keys were made at segment %d", ErrTooOld, c.tree.Size(), c.keys.Size)
 	}
@@ -154,12 +264,21 @@ func (c *Check) Finish() error {
 func (c *Check) owned() bool {
 	for _, f := range c.keys.Files {
 		if strings.HasPrefix(f.Name, "keyring") {
-			if k, err := seal.ParseKeyring(f.Content); err == nil && bytes.Equal(k.OwnerKey(), c.device.Owner) {
+			if k, err := seal.ParseKeyring(f.Content); err == nil && bytes.Equal(k.OwnerKey(), c.trail.Owner) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// Lost returns how many segments are gone, as the owner has accepted. Their place in a file that was
+// begun before may hold them.
+func (c *Check) Lost() (n uint64) {
+	for at, ok := c.accepted.Next(1); ok; at, ok = c.accepted.Next(at.To + 1) {
+		n += at.To - at.From + 1
+	}
+	return n
 }
 
 // Size returns how many segments there were, and Root their root.

@@ -4,6 +4,7 @@
 //
 //	log, err := backup.OpenLog(path, store, nil)  // makes it, or verifies what is there
 //	err = log.Append(payload)                     // the segments that are new
+//	err = log.Gone(last, decisions)               // or those that the owner has accepted to be gone
 //	err = log.Commit(checkpoint)                  // signed by the daemon, for exactly these
 //	err = backup.WriteKeys(path, keys)            // replaced whole; the one before is overwritten
 //

@@ -7,14 +7,18 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 
 	"healthledger/ledger/seal"
 )
 
 // Magics of both files; the last byte is the version.
 const (
-	logMagic  = "HLBL\x01"
+	logMagic  = "HLBL\x02"
 	keysMagic = "HLBK\x01"
+
+	// before segments could be lost
+	logMagic1 = "HLBL\x01"
 
 	headerSize  = len(logMagic) + 16 + crcSize
 	frameHeader = 1 + 8 + 4
@@ -31,6 +35,8 @@ const (
 	kindSegment    kind = 1
 	kindCheckpoint kind = 2
 	kindKey        kind = 3
+	kindGone       kind = 4
+	kindDecision   kind = 5
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -78,12 +84,13 @@ func appendFrame(b []byte, f frame) []byte {
 // frames reads a file frame by frame.
 type frames struct {
 	store  seal.StoreID
+	magic  string
 	r      *bufio.Reader
 	offset int64 // of the next frame
 }
 
-// readFrames reads the header. The error is a *DamageError, or errTorn.
-func readFrames(r io.Reader, magic string) (*frames, error) {
+// readFrames reads the header, which begins with one of some magics. The error is a *DamageError, or errTorn.
+func readFrames(r io.Reader, magics ...string) (*frames, error) {
 	f := &frames{r: bufio.NewReaderSize(r, 64<<10)}
 	header := make([]byte, headerSize)
 	if _, err := io.ReadFull(f.r, header); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -92,13 +99,14 @@ func readFrames(r io.Reader, magic string) (*frames, error) {
 		return nil, err
 	}
 	body := header[:headerSize-crcSize]
+	f.magic = string(header[:len(logMagic)])
 	switch {
-	case string(header[:len(magic)]) != magic:
+	case !slices.Contains(magics, f.magic):
 		return nil, &DamageError{0, "it does not begin like a backup of this kind and version"}
 	case binary.BigEndian.Uint32(header[headerSize-crcSize:]) != crc32.Checksum(body, castagnoli):
 		return nil, &DamageError{0, "the checksum of the header is wrong"}
 	}
-	copy(f.store[:], body[len(magic):])
+	copy(f.store[:], body[len(f.magic):])
 	f.offset = int64(headerSize)
 	return f, nil
 }
@@ -114,7 +122,7 @@ func (f *frames) next() (frame, error) {
 	}
 	out := frame{kind: kind(header[0]), sequence: binary.BigEndian.Uint64(header[1:])}
 	length := binary.BigEndian.Uint32(header[9:])
-	if out.kind < kindSegment || out.kind > kindKey || length > maxFrame {
+	if out.kind < kindSegment || out.kind > kindDecision || length > maxFrame {
 		return frame{}, f.damage("it is no frame", header)
 	}
 	rest := make([]byte, length+crcSize)

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"healthledger/ledger/seal"
+	pb "healthledger/proto/healthledger/v1"
 )
 
 // A Log is the log of a store that is to be restored. It is read from its beginning as often as
@@ -13,9 +14,9 @@ import (
 type Log interface {
 	// Size returns how many segments Each reads.
 	Size() uint64
-	// Each calls segment with each segment, and checkpoint with each signed checkpoint of those
-	// before it. Errors: those of the functions, and what says that the log is damaged.
-	Each(ctx context.Context, segment func(sequence uint64, payload []byte) error, checkpoint func(signed []byte) error) error
+	// Each tells a visitor of all of it. Errors: those of the visitor, and what says that the log is
+	// damaged.
+	Each(ctx context.Context, v Visitor) error
 }
 
 // A Source is the log in a file that OpenLog has made.
@@ -25,7 +26,7 @@ type Source struct {
 	Behind int64
 
 	path string
-	size uint64 // segments in front of the last checkpoint, or fewer; only these are read
+	size uint64 // how many segments the last checkpoint is of, or fewer; only these are read
 }
 
 // Size implements Log.
@@ -50,33 +51,55 @@ func OpenSource(path string) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Store, s.Behind, err = readLog(file, func(uint64, []byte) error { return nil }, func(size uint64, _ []byte) error {
-		s.size = size
-		return nil
-	}); err != nil {
+	if s.Store, s.size, s.Behind, err = readLog(file, passing{}); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	s.Behind = info.Size() - s.Behind
 	return s, nil
 }
 
-// Each implements Log. Errors: *DamageError, and those of the functions.
-func (s *Source) Each(_ context.Context, segment func(sequence uint64, payload []byte) error, checkpoint func(signed []byte) error) error {
+// passing takes note of nothing.
+type passing struct{}
+
+func (passing) Segment(uint64, []byte) error                    { return nil }
+func (passing) Gone(uint64, uint64, []*pb.SignedDecision) error { return nil }
+func (passing) Checkpoint([]byte) error                         { return nil }
+
+// Each implements Log. Errors: *DamageError, and those of the visitor.
+func (s *Source) Each(_ context.Context, v Visitor) error {
 	file, err := os.Open(s.path)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	_, _, err = readLog(file, func(sequence uint64, payload []byte) error {
-		if sequence > s.size {
-			return nil
-		}
-		return segment(sequence, payload)
-	}, func(size uint64, signed []byte) error {
-		if size > s.size {
-			return nil
-		}
-		return checkpoint(signed)
-	})
+	_, _, _, err = readLog(file, &upTo{v, s.size, 0})
 	return err
+}
+
+// upTo tells a visitor of so many segments only.
+type upTo struct {
+	Visitor
+	size uint64
+	at   uint64 // how many there were, or are gone
+}
+
+func (u *upTo) Segment(sequence uint64, payload []byte) error {
+	if u.at = sequence; sequence > u.size {
+		return nil
+	}
+	return u.Visitor.Segment(sequence, payload)
+}
+
+func (u *upTo) Gone(from, to uint64, decisions []*pb.SignedDecision) error {
+	if u.at = to; from > u.size {
+		return nil
+	}
+	return u.Visitor.Gone(from, min(to, u.size), decisions)
+}
+
+func (u *upTo) Checkpoint(signed []byte) error {
+	if u.at > u.size {
+		return nil
+	}
+	return u.Visitor.Checkpoint(signed)
 }

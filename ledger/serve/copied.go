@@ -7,11 +7,14 @@ import (
 	"path/filepath"
 
 	"github.com/nats-io/nats.go"
+	"google.golang.org/protobuf/proto"
 
+	"healthledger/ledger"
 	"healthledger/ledger/backup"
 	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
 	"healthledger/ledger/serve/natsserver"
+	pb "healthledger/proto/healthledger/v1"
 )
 
 // CopiedLog is the log of a store in a copy of a JetStream directory, read by a server of its
@@ -22,11 +25,14 @@ type CopiedLog struct {
 	conn   *nats.Conn
 	reader *log.Reader
 	size   uint64
+	// What says which segments are gone.
+	decisions []*pb.SignedDecision
 }
 
 // OpenCopied opens the log of a store in a copy of a JetStream directory that no server has
-// open. It copies it once more, into a folder beside dir: a server changes what it opens.
-func OpenCopied(ctx context.Context, from, dir string, store seal.StoreID) (_ *CopiedLog, err error) {
+// open, and whose key directory is in a backup. It copies it once more, into a folder beside dir: a
+// server changes what it opens.
+func OpenCopied(ctx context.Context, from, dir string, keys *backup.Keys) (_ *CopiedLog, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -40,6 +46,7 @@ func OpenCopied(ctx context.Context, from, dir string, store seal.StoreID) (_ *C
 			err = fmt.Errorf("%s: %w", from, err)
 		}
 	}()
+	store := keys.Store
 	// Only this store's: others may be larger.
 	stream, err := filepath.Glob(filepath.Join(from, "jetstream", "*", "streams", log.StreamName(store)))
 	if err != nil || len(stream) != 1 {
@@ -65,19 +72,56 @@ func OpenCopied(ctx context.Context, from, dir string, store seal.StoreID) (_ *C
 		return nil, err
 	}
 	c.reader = log.NewReader(c.conn, store)
-	c.size, err = c.reader.Last(ctx)
-	return c, err
+	if c.size, err = c.reader.Last(ctx); err != nil || c.size == 0 {
+		return c, err
+	}
+	return c, c.findLosses(ctx, keys)
+}
+
+// findLosses has what is gone left out.
+func (c *CopiedLog) findLosses(ctx context.Context, keys *backup.Keys) error {
+	keyring, err := seal.ParseKeyring(keys.Find("keyring"))
+	if err != nil {
+		return fmt.Errorf("the keyring of the backup: %w", err)
+	}
+	if c.decisions, err = ledger.FindLosses(ctx, c.reader, keys.Store, keyring.FirstOwnerKey()); err != nil {
+		return err
+	}
+	losses := &log.Losses{}
+	for _, d := range c.decisions {
+		decision := &pb.Decision{}
+		if err := proto.Unmarshal(d.GetDecision(), decision); err != nil {
+			return err
+		}
+		if loss := decision.GetLossAccepted(); loss != nil {
+			if err := losses.Accept(loss); err != nil {
+				return err
+			}
+		}
+	}
+	c.reader.PassOver(losses)
+	return nil
 }
 
 // Size returns how many segments there are.
 func (c *CopiedLog) Size() uint64 { return c.size }
 
 // Each implements backup.Log. There are no checkpoints beside the segments.
-func (c *CopiedLog) Each(ctx context.Context, segment func(sequence uint64, payload []byte) error, _ func(signed []byte) error) error {
+func (c *CopiedLog) Each(ctx context.Context, v backup.Visitor) error {
 	if c.size == 0 {
 		return nil
 	}
-	return c.reader.Read(ctx, 1, c.size, func(e log.Entry) error { return segment(e.Sequence, e.Payload) })
+	decisions, last := c.decisions, uint64(0)
+	return c.reader.Read(ctx, 1, c.size, func(e log.Entry) error {
+		if e.Sequence > last+1 {
+			if err := v.Gone(last+1, e.Sequence-1, decisions); err != nil {
+				return err
+			}
+			decisions = nil
+		}
+		last = e.Sequence
+		return v.Segment(e.Sequence, e.Payload)
+	})
 }
 
 // Close removes the second copy.

@@ -61,6 +61,9 @@ func (s *ownerService) ReadSegments(ctx context.Context, req *pb.ReadSegmentsReq
 	if err != nil {
 		return nil, err
 	}
+	if to, by := k.store.Gone(req.GetFrom()); to > 0 && req.GetFrom() <= req.GetTo() {
+		return &pb.ReadSegmentsResponse{Gone: min(to, req.GetTo()), Decisions: by}, nil
+	}
 	payloads, err := k.store.Segments(ctx, req.GetFrom(), req.GetTo())
 	if err != nil {
 		return nil, refuseProof(err)

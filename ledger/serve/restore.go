@@ -57,6 +57,8 @@ func (s *ownerService) restore(ctx context.Context, id seal.StoreID, req *pb.Res
 		}
 	case *pb.RestoreStoreRequest_Segments:
 		err = r.Append(ctx, step.Segments.GetPayloads())
+	case *pb.RestoreStoreRequest_Gone:
+		err = r.Pass(ctx, step.Gone.GetTo(), step.Gone.GetDecisions())
 	case *pb.RestoreStoreRequest_End:
 		err = r.Finish(ctx, step.End.GetSize(), step.End.GetRoot())
 	}

@@ -4458,7 +4458,11 @@ func (x *ReadSegmentsRequest) GetTo() uint64 {
 type ReadSegmentsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Payloads in the order of the log, at least one; as many as a message holds.
-	Segments      [][]byte `protobuf:"bytes,1,rep,name=segments,proto3" json:"segments,omitempty"`
+	Segments [][]byte `protobuf:"bytes,1,rep,name=segments,proto3" json:"segments,omitempty"`
+	// Instead of them: the owner has accepted that the segments up to this one are gone. The decisions
+	// that say so, and what of those that are lost says who has signed, in order of their numbers.
+	Gone          uint64            `protobuf:"varint,2,opt,name=gone,proto3" json:"gone,omitempty"`
+	Decisions     []*SignedDecision `protobuf:"bytes,3,rep,name=decisions,proto3" json:"decisions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4500,6 +4504,20 @@ func (x *ReadSegmentsResponse) GetSegments() [][]byte {
 	return nil
 }
 
+func (x *ReadSegmentsResponse) GetGone() uint64 {
+	if x != nil {
+		return x.Gone
+	}
+	return 0
+}
+
+func (x *ReadSegmentsResponse) GetDecisions() []*SignedDecision {
+	if x != nil {
+		return x.Decisions
+	}
+	return nil
+}
+
 type RestoreStoreRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Names the restoration in all calls but the first.
@@ -4510,6 +4528,7 @@ type RestoreStoreRequest struct {
 	//	*RestoreStoreRequest_Keys
 	//	*RestoreStoreRequest_Segments
 	//	*RestoreStoreRequest_End
+	//	*RestoreStoreRequest_Gone
 	Step          isRestoreStoreRequest_Step `protobuf_oneof:"step"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4595,6 +4614,15 @@ func (x *RestoreStoreRequest) GetEnd() *RestoreEnd {
 	return nil
 }
 
+func (x *RestoreStoreRequest) GetGone() *RestoreGone {
+	if x != nil {
+		if x, ok := x.Step.(*RestoreStoreRequest_Gone); ok {
+			return x.Gone
+		}
+	}
+	return nil
+}
+
 type isRestoreStoreRequest_Step interface {
 	isRestoreStoreRequest_Step()
 }
@@ -4617,6 +4645,10 @@ type RestoreStoreRequest_End struct {
 	End *RestoreEnd `protobuf:"bytes,5,opt,name=end,proto3,oneof"`
 }
 
+type RestoreStoreRequest_Gone struct {
+	Gone *RestoreGone `protobuf:"bytes,6,opt,name=gone,proto3,oneof"`
+}
+
 func (*RestoreStoreRequest_Begin) isRestoreStoreRequest_Step() {}
 
 func (*RestoreStoreRequest_Keys) isRestoreStoreRequest_Step() {}
@@ -4624,6 +4656,8 @@ func (*RestoreStoreRequest_Keys) isRestoreStoreRequest_Step() {}
 func (*RestoreStoreRequest_Segments) isRestoreStoreRequest_Step() {}
 
 func (*RestoreStoreRequest_End) isRestoreStoreRequest_Step() {}
+
+func (*RestoreStoreRequest_Gone) isRestoreStoreRequest_Step() {}
 
 type RestoreBegin struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -4804,6 +4838,59 @@ func (x *RestoreSegments) GetPayloads() [][]byte {
 	return nil
 }
 
+// RestoreGone says that the next segments of the log, up to one, are gone, and by which decisions.
+type RestoreGone struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	To            uint64                 `protobuf:"varint,1,opt,name=to,proto3" json:"to,omitempty"`
+	Decisions     []*SignedDecision      `protobuf:"bytes,2,rep,name=decisions,proto3" json:"decisions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreGone) Reset() {
+	*x = RestoreGone{}
+	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreGone) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreGone) ProtoMessage() {}
+
+func (x *RestoreGone) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreGone.ProtoReflect.Descriptor instead.
+func (*RestoreGone) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{78}
+}
+
+func (x *RestoreGone) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *RestoreGone) GetDecisions() []*SignedDecision {
+	if x != nil {
+		return x.Decisions
+	}
+	return nil
+}
+
 type RestoreEnd struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Size          uint64                 `protobuf:"varint,1,opt,name=size,proto3" json:"size,omitempty"`
@@ -4814,7 +4901,7 @@ type RestoreEnd struct {
 
 func (x *RestoreEnd) Reset() {
 	*x = RestoreEnd{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4826,7 +4913,7 @@ func (x *RestoreEnd) String() string {
 func (*RestoreEnd) ProtoMessage() {}
 
 func (x *RestoreEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[78]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4839,7 +4926,7 @@ func (x *RestoreEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreEnd.ProtoReflect.Descriptor instead.
 func (*RestoreEnd) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{78}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *RestoreEnd) GetSize() uint64 {
@@ -4865,7 +4952,7 @@ type RestoreStoreResponse struct {
 
 func (x *RestoreStoreResponse) Reset() {
 	*x = RestoreStoreResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4877,7 +4964,7 @@ func (x *RestoreStoreResponse) String() string {
 func (*RestoreStoreResponse) ProtoMessage() {}
 
 func (x *RestoreStoreResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[79]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4890,7 +4977,7 @@ func (x *RestoreStoreResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreStoreResponse.ProtoReflect.Descriptor instead.
 func (*RestoreStoreResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{79}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *RestoreStoreResponse) GetRun() string {
@@ -4912,7 +4999,7 @@ type ListLogRequest struct {
 
 func (x *ListLogRequest) Reset() {
 	*x = ListLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[80]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4924,7 +5011,7 @@ func (x *ListLogRequest) String() string {
 func (*ListLogRequest) ProtoMessage() {}
 
 func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[80]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4937,7 +5024,7 @@ func (x *ListLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogRequest.ProtoReflect.Descriptor instead.
 func (*ListLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{80}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *ListLogRequest) GetFrom() uint64 {
@@ -4965,7 +5052,7 @@ type ListLogResponse struct {
 
 func (x *ListLogResponse) Reset() {
 	*x = ListLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[81]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4977,7 +5064,7 @@ func (x *ListLogResponse) String() string {
 func (*ListLogResponse) ProtoMessage() {}
 
 func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[81]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4990,7 +5077,7 @@ func (x *ListLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogResponse.ProtoReflect.Descriptor instead.
 func (*ListLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{81}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *ListLogResponse) GetSegments() []*SegmentInfo {
@@ -5025,7 +5112,7 @@ type SegmentInfo struct {
 
 func (x *SegmentInfo) Reset() {
 	*x = SegmentInfo{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[82]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5037,7 +5124,7 @@ func (x *SegmentInfo) String() string {
 func (*SegmentInfo) ProtoMessage() {}
 
 func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[82]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5050,7 +5137,7 @@ func (x *SegmentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SegmentInfo.ProtoReflect.Descriptor instead.
 func (*SegmentInfo) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{82}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *SegmentInfo) GetSequence() uint64 {
@@ -5110,7 +5197,7 @@ type SignCheckpointRequest struct {
 
 func (x *SignCheckpointRequest) Reset() {
 	*x = SignCheckpointRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[83]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5122,7 +5209,7 @@ func (x *SignCheckpointRequest) String() string {
 func (*SignCheckpointRequest) ProtoMessage() {}
 
 func (x *SignCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[83]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5135,7 +5222,7 @@ func (x *SignCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*SignCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{83}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{84}
 }
 
 type SignCheckpointResponse struct {
@@ -5152,7 +5239,7 @@ type SignCheckpointResponse struct {
 
 func (x *SignCheckpointResponse) Reset() {
 	*x = SignCheckpointResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[84]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5164,7 +5251,7 @@ func (x *SignCheckpointResponse) String() string {
 func (*SignCheckpointResponse) ProtoMessage() {}
 
 func (x *SignCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[84]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5177,7 +5264,7 @@ func (x *SignCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*SignCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{84}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *SignCheckpointResponse) GetCheckpoint() string {
@@ -5213,7 +5300,7 @@ type ProveLogRequest struct {
 
 func (x *ProveLogRequest) Reset() {
 	*x = ProveLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[85]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5225,7 +5312,7 @@ func (x *ProveLogRequest) String() string {
 func (*ProveLogRequest) ProtoMessage() {}
 
 func (x *ProveLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[85]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5238,7 +5325,7 @@ func (x *ProveLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveLogRequest.ProtoReflect.Descriptor instead.
 func (*ProveLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{85}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *ProveLogRequest) GetSequence() uint64 {
@@ -5272,7 +5359,7 @@ type ProveLogResponse struct {
 
 func (x *ProveLogResponse) Reset() {
 	*x = ProveLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[86]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5284,7 +5371,7 @@ func (x *ProveLogResponse) String() string {
 func (*ProveLogResponse) ProtoMessage() {}
 
 func (x *ProveLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[86]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5297,7 +5384,7 @@ func (x *ProveLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveLogResponse.ProtoReflect.Descriptor instead.
 func (*ProveLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{86}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *ProveLogResponse) GetCheckpoint() string {
@@ -5348,7 +5435,7 @@ type VerifyLogRequest struct {
 
 func (x *VerifyLogRequest) Reset() {
 	*x = VerifyLogRequest{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[87]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5360,7 +5447,7 @@ func (x *VerifyLogRequest) String() string {
 func (*VerifyLogRequest) ProtoMessage() {}
 
 func (x *VerifyLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[87]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5373,7 +5460,7 @@ func (x *VerifyLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLogRequest.ProtoReflect.Descriptor instead.
 func (*VerifyLogRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{87}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *VerifyLogRequest) GetRun() string {
@@ -5421,7 +5508,7 @@ type VerifyLogResponse struct {
 
 func (x *VerifyLogResponse) Reset() {
 	*x = VerifyLogResponse{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[88]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5433,7 +5520,7 @@ func (x *VerifyLogResponse) String() string {
 func (*VerifyLogResponse) ProtoMessage() {}
 
 func (x *VerifyLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[88]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5446,7 +5533,7 @@ func (x *VerifyLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLogResponse.ProtoReflect.Descriptor instead.
 func (*VerifyLogResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{88}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *VerifyLogResponse) GetRun() string {
@@ -5547,7 +5634,7 @@ type Verified struct {
 
 func (x *Verified) Reset() {
 	*x = Verified{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[89]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5559,7 +5646,7 @@ func (x *Verified) String() string {
 func (*Verified) ProtoMessage() {}
 
 func (x *Verified) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[89]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5572,7 +5659,7 @@ func (x *Verified) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verified.ProtoReflect.Descriptor instead.
 func (*Verified) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{89}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *Verified) GetTime() *timestamppb.Timestamp {
@@ -5620,7 +5707,7 @@ type LogFault struct {
 
 func (x *LogFault) Reset() {
 	*x = LogFault{}
-	mi := &file_healthledger_v1_owner_proto_msgTypes[90]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5632,7 +5719,7 @@ func (x *LogFault) String() string {
 func (*LogFault) ProtoMessage() {}
 
 func (x *LogFault) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_owner_proto_msgTypes[90]
+	mi := &file_healthledger_v1_owner_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5645,7 +5732,7 @@ func (x *LogFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogFault.ProtoReflect.Descriptor instead.
 func (*LogFault) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{90}
+	return file_healthledger_v1_owner_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *LogFault) GetFrom() uint64 {
@@ -5974,15 +6061,18 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"storesLeft\"9\n" +
 	"\x13ReadSegmentsRequest\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
-	"\x02to\x18\x02 \x01(\x04R\x02to\"2\n" +
+	"\x02to\x18\x02 \x01(\x04R\x02to\"\x85\x01\n" +
 	"\x14ReadSegmentsResponse\x12\x1a\n" +
-	"\bsegments\x18\x01 \x03(\fR\bsegments\"\x88\x02\n" +
+	"\bsegments\x18\x01 \x03(\fR\bsegments\x12\x12\n" +
+	"\x04gone\x18\x02 \x01(\x04R\x04gone\x12=\n" +
+	"\tdecisions\x18\x03 \x03(\v2\x1f.healthledger.v1.SignedDecisionR\tdecisions\"\xbc\x02\n" +
 	"\x13RestoreStoreRequest\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x125\n" +
 	"\x05begin\x18\x02 \x01(\v2\x1d.healthledger.v1.RestoreBeginH\x00R\x05begin\x12/\n" +
 	"\x04keys\x18\x03 \x01(\v2\x19.healthledger.v1.KeyFilesH\x00R\x04keys\x12>\n" +
 	"\bsegments\x18\x04 \x01(\v2 .healthledger.v1.RestoreSegmentsH\x00R\bsegments\x12/\n" +
-	"\x03end\x18\x05 \x01(\v2\x1b.healthledger.v1.RestoreEndH\x00R\x03endB\x06\n" +
+	"\x03end\x18\x05 \x01(\v2\x1b.healthledger.v1.RestoreEndH\x00R\x03end\x122\n" +
+	"\x04gone\x18\x06 \x01(\v2\x1c.healthledger.v1.RestoreGoneH\x00R\x04goneB\x06\n" +
 	"\x04step\"\x0e\n" +
 	"\fRestoreBegin\":\n" +
 	"\bKeyFiles\x12.\n" +
@@ -5991,7 +6081,10 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\acontent\x18\x02 \x01(\fR\acontent\"-\n" +
 	"\x0fRestoreSegments\x12\x1a\n" +
-	"\bpayloads\x18\x01 \x03(\fR\bpayloads\"4\n" +
+	"\bpayloads\x18\x01 \x03(\fR\bpayloads\"\\\n" +
+	"\vRestoreGone\x12\x0e\n" +
+	"\x02to\x18\x01 \x01(\x04R\x02to\x12=\n" +
+	"\tdecisions\x18\x02 \x03(\v2\x1f.healthledger.v1.SignedDecisionR\tdecisions\"4\n" +
 	"\n" +
 	"RestoreEnd\x12\x12\n" +
 	"\x04size\x18\x01 \x01(\x04R\x04size\x12\x12\n" +
@@ -6135,7 +6228,7 @@ func file_healthledger_v1_owner_proto_rawDescGZIP() []byte {
 }
 
 var file_healthledger_v1_owner_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 91)
+var file_healthledger_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 92)
 var file_healthledger_v1_owner_proto_goTypes = []any{
 	(LockState)(0),                     // 0: healthledger.v1.LockState
 	(ErasurePhase)(0),                  // 1: healthledger.v1.ErasurePhase
@@ -6217,229 +6310,233 @@ var file_healthledger_v1_owner_proto_goTypes = []any{
 	(*KeyFiles)(nil),                   // 77: healthledger.v1.KeyFiles
 	(*KeyFile)(nil),                    // 78: healthledger.v1.KeyFile
 	(*RestoreSegments)(nil),            // 79: healthledger.v1.RestoreSegments
-	(*RestoreEnd)(nil),                 // 80: healthledger.v1.RestoreEnd
-	(*RestoreStoreResponse)(nil),       // 81: healthledger.v1.RestoreStoreResponse
-	(*ListLogRequest)(nil),             // 82: healthledger.v1.ListLogRequest
-	(*ListLogResponse)(nil),            // 83: healthledger.v1.ListLogResponse
-	(*SegmentInfo)(nil),                // 84: healthledger.v1.SegmentInfo
-	(*SignCheckpointRequest)(nil),      // 85: healthledger.v1.SignCheckpointRequest
-	(*SignCheckpointResponse)(nil),     // 86: healthledger.v1.SignCheckpointResponse
-	(*ProveLogRequest)(nil),            // 87: healthledger.v1.ProveLogRequest
-	(*ProveLogResponse)(nil),           // 88: healthledger.v1.ProveLogResponse
-	(*VerifyLogRequest)(nil),           // 89: healthledger.v1.VerifyLogRequest
-	(*VerifyLogResponse)(nil),          // 90: healthledger.v1.VerifyLogResponse
-	(*Verified)(nil),                   // 91: healthledger.v1.Verified
-	(*LogFault)(nil),                   // 92: healthledger.v1.LogFault
-	(*SignedDecision)(nil),             // 93: healthledger.v1.SignedDecision
-	(Plausibility)(0),                  // 94: healthledger.v1.Plausibility
-	(*timestamppb.Timestamp)(nil),      // 95: google.protobuf.Timestamp
-	(LossKind)(0),                      // 96: healthledger.v1.LossKind
-	(*durationpb.Duration)(nil),        // 97: google.protobuf.Duration
-	(*Manifest)(nil),                   // 98: healthledger.v1.Manifest
-	(*ShareGrant)(nil),                 // 99: healthledger.v1.ShareGrant
-	(*ReadGrant)(nil),                  // 100: healthledger.v1.ReadGrant
-	(*Predicate)(nil),                  // 101: healthledger.v1.Predicate
-	(*ObjectName)(nil),                 // 102: healthledger.v1.ObjectName
-	(*Sample)(nil),                     // 103: healthledger.v1.Sample
-	(OwnObjects)(0),                    // 104: healthledger.v1.OwnObjects
-	(*SourceName)(nil),                 // 105: healthledger.v1.SourceName
-	(*PreferredUnit)(nil),              // 106: healthledger.v1.PreferredUnit
-	(*Deletion)(nil),                   // 107: healthledger.v1.Deletion
-	(*ErasureOrdered)(nil),             // 108: healthledger.v1.ErasureOrdered
-	(*GrantDisclosureRequest)(nil),     // 109: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 110: healthledger.v1.RevokeDisclosureRequest
-	(*ListDisclosuresRequest)(nil),     // 111: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 112: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 113: healthledger.v1.OpenExportRequest
-	(*CloseExportRequest)(nil),         // 114: healthledger.v1.CloseExportRequest
-	(*ReadLogRequest)(nil),             // 115: healthledger.v1.ReadLogRequest
-	(*ReplayRequest)(nil),              // 116: healthledger.v1.ReplayRequest
-	(*OpenPastRequest)(nil),            // 117: healthledger.v1.OpenPastRequest
-	(*GrantDisclosureResponse)(nil),    // 118: healthledger.v1.GrantDisclosureResponse
-	(*RevokeDisclosureResponse)(nil),   // 119: healthledger.v1.RevokeDisclosureResponse
-	(*ListDisclosuresResponse)(nil),    // 120: healthledger.v1.ListDisclosuresResponse
-	(*AccountDisclosuresResponse)(nil), // 121: healthledger.v1.AccountDisclosuresResponse
-	(*OpenExportResponse)(nil),         // 122: healthledger.v1.OpenExportResponse
-	(*CloseExportResponse)(nil),        // 123: healthledger.v1.CloseExportResponse
-	(*ReadLogResponse)(nil),            // 124: healthledger.v1.ReadLogResponse
-	(*ReplayResponse)(nil),             // 125: healthledger.v1.ReplayResponse
-	(*OpenPastResponse)(nil),           // 126: healthledger.v1.OpenPastResponse
+	(*RestoreGone)(nil),                // 80: healthledger.v1.RestoreGone
+	(*RestoreEnd)(nil),                 // 81: healthledger.v1.RestoreEnd
+	(*RestoreStoreResponse)(nil),       // 82: healthledger.v1.RestoreStoreResponse
+	(*ListLogRequest)(nil),             // 83: healthledger.v1.ListLogRequest
+	(*ListLogResponse)(nil),            // 84: healthledger.v1.ListLogResponse
+	(*SegmentInfo)(nil),                // 85: healthledger.v1.SegmentInfo
+	(*SignCheckpointRequest)(nil),      // 86: healthledger.v1.SignCheckpointRequest
+	(*SignCheckpointResponse)(nil),     // 87: healthledger.v1.SignCheckpointResponse
+	(*ProveLogRequest)(nil),            // 88: healthledger.v1.ProveLogRequest
+	(*ProveLogResponse)(nil),           // 89: healthledger.v1.ProveLogResponse
+	(*VerifyLogRequest)(nil),           // 90: healthledger.v1.VerifyLogRequest
+	(*VerifyLogResponse)(nil),          // 91: healthledger.v1.VerifyLogResponse
+	(*Verified)(nil),                   // 92: healthledger.v1.Verified
+	(*LogFault)(nil),                   // 93: healthledger.v1.LogFault
+	(*SignedDecision)(nil),             // 94: healthledger.v1.SignedDecision
+	(Plausibility)(0),                  // 95: healthledger.v1.Plausibility
+	(*timestamppb.Timestamp)(nil),      // 96: google.protobuf.Timestamp
+	(LossKind)(0),                      // 97: healthledger.v1.LossKind
+	(*durationpb.Duration)(nil),        // 98: google.protobuf.Duration
+	(*Manifest)(nil),                   // 99: healthledger.v1.Manifest
+	(*ShareGrant)(nil),                 // 100: healthledger.v1.ShareGrant
+	(*ReadGrant)(nil),                  // 101: healthledger.v1.ReadGrant
+	(*Predicate)(nil),                  // 102: healthledger.v1.Predicate
+	(*ObjectName)(nil),                 // 103: healthledger.v1.ObjectName
+	(*Sample)(nil),                     // 104: healthledger.v1.Sample
+	(OwnObjects)(0),                    // 105: healthledger.v1.OwnObjects
+	(*SourceName)(nil),                 // 106: healthledger.v1.SourceName
+	(*PreferredUnit)(nil),              // 107: healthledger.v1.PreferredUnit
+	(*Deletion)(nil),                   // 108: healthledger.v1.Deletion
+	(*ErasureOrdered)(nil),             // 109: healthledger.v1.ErasureOrdered
+	(*GrantDisclosureRequest)(nil),     // 110: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 111: healthledger.v1.RevokeDisclosureRequest
+	(*ListDisclosuresRequest)(nil),     // 112: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 113: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 114: healthledger.v1.OpenExportRequest
+	(*CloseExportRequest)(nil),         // 115: healthledger.v1.CloseExportRequest
+	(*ReadLogRequest)(nil),             // 116: healthledger.v1.ReadLogRequest
+	(*ReplayRequest)(nil),              // 117: healthledger.v1.ReplayRequest
+	(*OpenPastRequest)(nil),            // 118: healthledger.v1.OpenPastRequest
+	(*GrantDisclosureResponse)(nil),    // 119: healthledger.v1.GrantDisclosureResponse
+	(*RevokeDisclosureResponse)(nil),   // 120: healthledger.v1.RevokeDisclosureResponse
+	(*ListDisclosuresResponse)(nil),    // 121: healthledger.v1.ListDisclosuresResponse
+	(*AccountDisclosuresResponse)(nil), // 122: healthledger.v1.AccountDisclosuresResponse
+	(*OpenExportResponse)(nil),         // 123: healthledger.v1.OpenExportResponse
+	(*CloseExportResponse)(nil),        // 124: healthledger.v1.CloseExportResponse
+	(*ReadLogResponse)(nil),            // 125: healthledger.v1.ReadLogResponse
+	(*ReplayResponse)(nil),             // 126: healthledger.v1.ReplayResponse
+	(*OpenPastResponse)(nil),           // 127: healthledger.v1.OpenPastResponse
 }
 var file_healthledger_v1_owner_proto_depIdxs = []int32{
 	4,   // 0: healthledger.v1.CreateStoreRequest.decisions:type_name -> healthledger.v1.NewDecision
-	93,  // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
+	94,  // 1: healthledger.v1.NewDecision.decision:type_name -> healthledger.v1.SignedDecision
 	0,   // 2: healthledger.v1.StatusResponse.state:type_name -> healthledger.v1.LockState
-	94,  // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
-	95,  // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
-	95,  // 5: healthledger.v1.StatusResponse.checkpoint_time:type_name -> google.protobuf.Timestamp
-	91,  // 6: healthledger.v1.StatusResponse.verified:type_name -> healthledger.v1.Verified
-	92,  // 7: healthledger.v1.StatusResponse.faults:type_name -> healthledger.v1.LogFault
-	95,  // 8: healthledger.v1.StatusResponse.last_write:type_name -> google.protobuf.Timestamp
+	95,  // 3: healthledger.v1.StatusResponse.plausibility:type_name -> healthledger.v1.Plausibility
+	96,  // 4: healthledger.v1.StatusResponse.locks_at:type_name -> google.protobuf.Timestamp
+	96,  // 5: healthledger.v1.StatusResponse.checkpoint_time:type_name -> google.protobuf.Timestamp
+	92,  // 6: healthledger.v1.StatusResponse.verified:type_name -> healthledger.v1.Verified
+	93,  // 7: healthledger.v1.StatusResponse.faults:type_name -> healthledger.v1.LogFault
+	96,  // 8: healthledger.v1.StatusResponse.last_write:type_name -> google.protobuf.Timestamp
 	11,  // 9: healthledger.v1.StatusResponse.disk:type_name -> healthledger.v1.Disk
 	58,  // 10: healthledger.v1.StatusResponse.retention:type_name -> healthledger.v1.Retention
 	7,   // 11: healthledger.v1.StatusResponse.losses:type_name -> healthledger.v1.AcceptedLoss
-	96,  // 12: healthledger.v1.AcceptedLoss.kind:type_name -> healthledger.v1.LossKind
-	95,  // 13: healthledger.v1.AcceptedLoss.accepted:type_name -> google.protobuf.Timestamp
+	97,  // 12: healthledger.v1.AcceptedLoss.kind:type_name -> healthledger.v1.LossKind
+	96,  // 13: healthledger.v1.AcceptedLoss.accepted:type_name -> google.protobuf.Timestamp
 	10,  // 14: healthledger.v1.AcceptLossRequest.lost:type_name -> healthledger.v1.Loss
 	10,  // 15: healthledger.v1.AcceptLossResponse.lost:type_name -> healthledger.v1.Loss
-	92,  // 16: healthledger.v1.AcceptLossResponse.faults:type_name -> healthledger.v1.LogFault
-	96,  // 17: healthledger.v1.Loss.kind:type_name -> healthledger.v1.LossKind
-	95,  // 18: healthledger.v1.Loss.before:type_name -> google.protobuf.Timestamp
-	95,  // 19: healthledger.v1.Loss.behind:type_name -> google.protobuf.Timestamp
-	97,  // 20: healthledger.v1.Disk.lasts:type_name -> google.protobuf.Duration
+	93,  // 16: healthledger.v1.AcceptLossResponse.faults:type_name -> healthledger.v1.LogFault
+	97,  // 17: healthledger.v1.Loss.kind:type_name -> healthledger.v1.LossKind
+	96,  // 18: healthledger.v1.Loss.before:type_name -> google.protobuf.Timestamp
+	96,  // 19: healthledger.v1.Loss.behind:type_name -> google.protobuf.Timestamp
+	98,  // 20: healthledger.v1.Disk.lasts:type_name -> google.protobuf.Duration
 	0,   // 21: healthledger.v1.LockResponse.state:type_name -> healthledger.v1.LockState
-	98,  // 22: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
-	98,  // 23: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	99,  // 22: healthledger.v1.AddAppRequest.manifest:type_name -> healthledger.v1.Manifest
+	99,  // 23: healthledger.v1.UpdateAppRequest.manifest:type_name -> healthledger.v1.Manifest
 	32,  // 24: healthledger.v1.ListAppsResponse.apps:type_name -> healthledger.v1.App
-	98,  // 25: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
-	95,  // 26: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
+	99,  // 25: healthledger.v1.App.manifest:type_name -> healthledger.v1.Manifest
+	96,  // 26: healthledger.v1.App.registered:type_name -> google.protobuf.Timestamp
 	34,  // 27: healthledger.v1.App.read:type_name -> healthledger.v1.AppRead
-	95,  // 28: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
+	96,  // 28: healthledger.v1.App.credential_since:type_name -> google.protobuf.Timestamp
 	33,  // 29: healthledger.v1.App.objects:type_name -> healthledger.v1.AppObjects
-	95,  // 30: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
+	96,  // 30: healthledger.v1.AppRead.since:type_name -> google.protobuf.Timestamp
 	37,  // 31: healthledger.v1.ListRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	98,  // 32: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
-	95,  // 33: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
+	99,  // 32: healthledger.v1.PendingRequest.manifest:type_name -> healthledger.v1.Manifest
+	96,  // 33: healthledger.v1.PendingRequest.asked:type_name -> google.protobuf.Timestamp
 	38,  // 34: healthledger.v1.PendingRequest.objects:type_name -> healthledger.v1.PendingObjects
-	95,  // 35: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
-	95,  // 36: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
-	95,  // 37: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
-	99,  // 38: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
-	100, // 39: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
-	95,  // 40: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
-	95,  // 41: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
-	101, // 42: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
+	96,  // 35: healthledger.v1.PendingObjects.asked:type_name -> google.protobuf.Timestamp
+	96,  // 36: healthledger.v1.PendingObjects.from:type_name -> google.protobuf.Timestamp
+	96,  // 37: healthledger.v1.PendingObjects.to:type_name -> google.protobuf.Timestamp
+	100, // 38: healthledger.v1.DecideRequest.shares:type_name -> healthledger.v1.ShareGrant
+	101, // 39: healthledger.v1.DecideRequest.reads:type_name -> healthledger.v1.ReadGrant
+	96,  // 40: healthledger.v1.ListObjectsRequest.from:type_name -> google.protobuf.Timestamp
+	96,  // 41: healthledger.v1.ListObjectsRequest.to:type_name -> google.protobuf.Timestamp
+	102, // 42: healthledger.v1.ListObjectsRequest.predicate:type_name -> healthledger.v1.Predicate
 	43,  // 43: healthledger.v1.ListObjectsResponse.objects:type_name -> healthledger.v1.StoredObject
-	102, // 44: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
-	103, // 45: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
-	102, // 46: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
-	102, // 47: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
-	104, // 48: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
-	94,  // 49: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
-	105, // 50: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
-	106, // 51: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
-	107, // 52: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
-	95,  // 53: healthledger.v1.EraseRequest.from:type_name -> google.protobuf.Timestamp
-	95,  // 54: healthledger.v1.EraseRequest.to:type_name -> google.protobuf.Timestamp
+	103, // 44: healthledger.v1.StoredObject.name:type_name -> healthledger.v1.ObjectName
+	104, // 45: healthledger.v1.StoredObject.sample:type_name -> healthledger.v1.Sample
+	103, // 46: healthledger.v1.DecideObjectsRequest.revoked:type_name -> healthledger.v1.ObjectName
+	103, // 47: healthledger.v1.DecideObjectsRequest.granted:type_name -> healthledger.v1.ObjectName
+	105, // 48: healthledger.v1.DecideObjectsRequest.own:type_name -> healthledger.v1.OwnObjects
+	95,  // 49: healthledger.v1.SetPolicyRequest.plausibility:type_name -> healthledger.v1.Plausibility
+	106, // 50: healthledger.v1.SetSourceOrderRequest.sources:type_name -> healthledger.v1.SourceName
+	107, // 51: healthledger.v1.SetPreferredUnitsRequest.units:type_name -> healthledger.v1.PreferredUnit
+	108, // 52: healthledger.v1.DeleteSamplesRequest.deletions:type_name -> healthledger.v1.Deletion
+	96,  // 53: healthledger.v1.EraseRequest.from:type_name -> google.protobuf.Timestamp
+	96,  // 54: healthledger.v1.EraseRequest.to:type_name -> google.protobuf.Timestamp
 	1,   // 55: healthledger.v1.EraseResponse.phase:type_name -> healthledger.v1.ErasurePhase
-	95,  // 56: healthledger.v1.EraseResponse.destroyed:type_name -> google.protobuf.Timestamp
+	96,  // 56: healthledger.v1.EraseResponse.destroyed:type_name -> google.protobuf.Timestamp
 	61,  // 57: healthledger.v1.ProveErasuresResponse.erasures:type_name -> healthledger.v1.Erasure
-	95,  // 58: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
-	93,  // 59: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
+	96,  // 58: healthledger.v1.Erasure.time:type_name -> google.protobuf.Timestamp
+	94,  // 59: healthledger.v1.Erasure.decision:type_name -> healthledger.v1.SignedDecision
 	62,  // 60: healthledger.v1.Erasure.keys:type_name -> healthledger.v1.ErasureKey
-	108, // 61: healthledger.v1.Erasure.order:type_name -> healthledger.v1.ErasureOrdered
-	95,  // 62: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
-	95,  // 63: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
+	109, // 61: healthledger.v1.Erasure.order:type_name -> healthledger.v1.ErasureOrdered
+	96,  // 62: healthledger.v1.AccessFilter.from:type_name -> google.protobuf.Timestamp
+	96,  // 63: healthledger.v1.AccessFilter.to:type_name -> google.protobuf.Timestamp
 	63,  // 64: healthledger.v1.ListAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
 	67,  // 65: healthledger.v1.ListAccessResponse.accesses:type_name -> healthledger.v1.Access
 	66,  // 66: healthledger.v1.ListAccessResponse.refusals:type_name -> healthledger.v1.Refusal
-	95,  // 67: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	95,  // 68: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
-	95,  // 69: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
-	95,  // 70: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
+	96,  // 67: healthledger.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	96,  // 68: healthledger.v1.Access.minute:type_name -> google.protobuf.Timestamp
+	96,  // 69: healthledger.v1.Access.from:type_name -> google.protobuf.Timestamp
+	96,  // 70: healthledger.v1.Access.to:type_name -> google.protobuf.Timestamp
 	63,  // 71: healthledger.v1.SummarizeAccessRequest.filter:type_name -> healthledger.v1.AccessFilter
 	70,  // 72: healthledger.v1.SummarizeAccessResponse.summaries:type_name -> healthledger.v1.AccessSummary
-	95,  // 73: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
-	95,  // 74: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
-	76,  // 75: healthledger.v1.RestoreStoreRequest.begin:type_name -> healthledger.v1.RestoreBegin
-	77,  // 76: healthledger.v1.RestoreStoreRequest.keys:type_name -> healthledger.v1.KeyFiles
-	79,  // 77: healthledger.v1.RestoreStoreRequest.segments:type_name -> healthledger.v1.RestoreSegments
-	80,  // 78: healthledger.v1.RestoreStoreRequest.end:type_name -> healthledger.v1.RestoreEnd
-	78,  // 79: healthledger.v1.KeyFiles.files:type_name -> healthledger.v1.KeyFile
-	84,  // 80: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
-	95,  // 81: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
-	92,  // 82: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
-	7,   // 83: healthledger.v1.VerifyLogResponse.losses:type_name -> healthledger.v1.AcceptedLoss
-	95,  // 84: healthledger.v1.Verified.time:type_name -> google.protobuf.Timestamp
-	2,   // 85: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
-	5,   // 86: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
-	12,  // 87: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
-	14,  // 88: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
-	8,   // 89: healthledger.v1.OwnerService.AcceptLoss:input_type -> healthledger.v1.AcceptLossRequest
-	20,  // 90: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
-	16,  // 91: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
-	18,  // 92: healthledger.v1.OwnerService.RekeyStore:input_type -> healthledger.v1.RekeyStoreRequest
-	22,  // 93: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
-	26,  // 94: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
-	24,  // 95: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
-	28,  // 96: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
-	30,  // 97: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
-	35,  // 98: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
-	39,  // 99: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
-	41,  // 100: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
-	44,  // 101: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
-	46,  // 102: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
-	48,  // 103: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
-	50,  // 104: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
-	52,  // 105: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
-	54,  // 106: healthledger.v1.OwnerService.Erase:input_type -> healthledger.v1.EraseRequest
-	59,  // 107: healthledger.v1.OwnerService.ProveErasures:input_type -> healthledger.v1.ProveErasuresRequest
-	56,  // 108: healthledger.v1.OwnerService.SetRetention:input_type -> healthledger.v1.SetRetentionRequest
-	64,  // 109: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
-	68,  // 110: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
-	109, // 111: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
-	110, // 112: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
-	111, // 113: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
-	112, // 114: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
-	113, // 115: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
-	114, // 116: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
-	71,  // 117: healthledger.v1.OwnerService.ReplaceDevice:input_type -> healthledger.v1.ReplaceDeviceRequest
-	73,  // 118: healthledger.v1.OwnerService.ReadSegments:input_type -> healthledger.v1.ReadSegmentsRequest
-	75,  // 119: healthledger.v1.OwnerService.RestoreStore:input_type -> healthledger.v1.RestoreStoreRequest
-	82,  // 120: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
-	85,  // 121: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
-	87,  // 122: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
-	89,  // 123: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
-	115, // 124: healthledger.v1.OwnerService.ReadLog:input_type -> healthledger.v1.ReadLogRequest
-	116, // 125: healthledger.v1.OwnerService.Replay:input_type -> healthledger.v1.ReplayRequest
-	117, // 126: healthledger.v1.OwnerService.OpenPast:input_type -> healthledger.v1.OpenPastRequest
-	3,   // 127: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
-	6,   // 128: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
-	13,  // 129: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
-	15,  // 130: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
-	9,   // 131: healthledger.v1.OwnerService.AcceptLoss:output_type -> healthledger.v1.AcceptLossResponse
-	21,  // 132: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
-	17,  // 133: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
-	19,  // 134: healthledger.v1.OwnerService.RekeyStore:output_type -> healthledger.v1.RekeyStoreResponse
-	23,  // 135: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
-	27,  // 136: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
-	25,  // 137: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
-	29,  // 138: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
-	31,  // 139: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
-	36,  // 140: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
-	40,  // 141: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
-	42,  // 142: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
-	45,  // 143: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
-	47,  // 144: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
-	49,  // 145: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
-	51,  // 146: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
-	53,  // 147: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
-	55,  // 148: healthledger.v1.OwnerService.Erase:output_type -> healthledger.v1.EraseResponse
-	60,  // 149: healthledger.v1.OwnerService.ProveErasures:output_type -> healthledger.v1.ProveErasuresResponse
-	57,  // 150: healthledger.v1.OwnerService.SetRetention:output_type -> healthledger.v1.SetRetentionResponse
-	65,  // 151: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
-	69,  // 152: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
-	118, // 153: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
-	119, // 154: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
-	120, // 155: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
-	121, // 156: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
-	122, // 157: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
-	123, // 158: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
-	72,  // 159: healthledger.v1.OwnerService.ReplaceDevice:output_type -> healthledger.v1.ReplaceDeviceResponse
-	74,  // 160: healthledger.v1.OwnerService.ReadSegments:output_type -> healthledger.v1.ReadSegmentsResponse
-	81,  // 161: healthledger.v1.OwnerService.RestoreStore:output_type -> healthledger.v1.RestoreStoreResponse
-	83,  // 162: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
-	86,  // 163: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
-	88,  // 164: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
-	90,  // 165: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
-	124, // 166: healthledger.v1.OwnerService.ReadLog:output_type -> healthledger.v1.ReadLogResponse
-	125, // 167: healthledger.v1.OwnerService.Replay:output_type -> healthledger.v1.ReplayResponse
-	126, // 168: healthledger.v1.OwnerService.OpenPast:output_type -> healthledger.v1.OpenPastResponse
-	127, // [127:169] is the sub-list for method output_type
-	85,  // [85:127] is the sub-list for method input_type
-	85,  // [85:85] is the sub-list for extension type_name
-	85,  // [85:85] is the sub-list for extension extendee
-	0,   // [0:85] is the sub-list for field type_name
+	96,  // 73: healthledger.v1.AccessSummary.first:type_name -> google.protobuf.Timestamp
+	96,  // 74: healthledger.v1.AccessSummary.last:type_name -> google.protobuf.Timestamp
+	94,  // 75: healthledger.v1.ReadSegmentsResponse.decisions:type_name -> healthledger.v1.SignedDecision
+	76,  // 76: healthledger.v1.RestoreStoreRequest.begin:type_name -> healthledger.v1.RestoreBegin
+	77,  // 77: healthledger.v1.RestoreStoreRequest.keys:type_name -> healthledger.v1.KeyFiles
+	79,  // 78: healthledger.v1.RestoreStoreRequest.segments:type_name -> healthledger.v1.RestoreSegments
+	81,  // 79: healthledger.v1.RestoreStoreRequest.end:type_name -> healthledger.v1.RestoreEnd
+	80,  // 80: healthledger.v1.RestoreStoreRequest.gone:type_name -> healthledger.v1.RestoreGone
+	78,  // 81: healthledger.v1.KeyFiles.files:type_name -> healthledger.v1.KeyFile
+	94,  // 82: healthledger.v1.RestoreGone.decisions:type_name -> healthledger.v1.SignedDecision
+	85,  // 83: healthledger.v1.ListLogResponse.segments:type_name -> healthledger.v1.SegmentInfo
+	96,  // 84: healthledger.v1.SegmentInfo.time:type_name -> google.protobuf.Timestamp
+	93,  // 85: healthledger.v1.VerifyLogResponse.faults:type_name -> healthledger.v1.LogFault
+	7,   // 86: healthledger.v1.VerifyLogResponse.losses:type_name -> healthledger.v1.AcceptedLoss
+	96,  // 87: healthledger.v1.Verified.time:type_name -> google.protobuf.Timestamp
+	2,   // 88: healthledger.v1.OwnerService.CreateStore:input_type -> healthledger.v1.CreateStoreRequest
+	5,   // 89: healthledger.v1.OwnerService.Status:input_type -> healthledger.v1.StatusRequest
+	12,  // 90: healthledger.v1.OwnerService.BeginUnlock:input_type -> healthledger.v1.BeginUnlockRequest
+	14,  // 91: healthledger.v1.OwnerService.Unlock:input_type -> healthledger.v1.UnlockRequest
+	8,   // 92: healthledger.v1.OwnerService.AcceptLoss:input_type -> healthledger.v1.AcceptLossRequest
+	20,  // 93: healthledger.v1.OwnerService.Lock:input_type -> healthledger.v1.LockRequest
+	16,  // 94: healthledger.v1.OwnerService.ChangePassphrase:input_type -> healthledger.v1.ChangePassphraseRequest
+	18,  // 95: healthledger.v1.OwnerService.RekeyStore:input_type -> healthledger.v1.RekeyStoreRequest
+	22,  // 96: healthledger.v1.OwnerService.AddApp:input_type -> healthledger.v1.AddAppRequest
+	26,  // 97: healthledger.v1.OwnerService.UpdateApp:input_type -> healthledger.v1.UpdateAppRequest
+	24,  // 98: healthledger.v1.OwnerService.ReplaceCredential:input_type -> healthledger.v1.ReplaceCredentialRequest
+	28,  // 99: healthledger.v1.OwnerService.RemoveApp:input_type -> healthledger.v1.RemoveAppRequest
+	30,  // 100: healthledger.v1.OwnerService.ListApps:input_type -> healthledger.v1.ListAppsRequest
+	35,  // 101: healthledger.v1.OwnerService.ListRequests:input_type -> healthledger.v1.ListRequestsRequest
+	39,  // 102: healthledger.v1.OwnerService.Decide:input_type -> healthledger.v1.DecideRequest
+	41,  // 103: healthledger.v1.OwnerService.ListObjects:input_type -> healthledger.v1.ListObjectsRequest
+	44,  // 104: healthledger.v1.OwnerService.DecideObjects:input_type -> healthledger.v1.DecideObjectsRequest
+	46,  // 105: healthledger.v1.OwnerService.SetPolicy:input_type -> healthledger.v1.SetPolicyRequest
+	48,  // 106: healthledger.v1.OwnerService.SetSourceOrder:input_type -> healthledger.v1.SetSourceOrderRequest
+	50,  // 107: healthledger.v1.OwnerService.SetPreferredUnits:input_type -> healthledger.v1.SetPreferredUnitsRequest
+	52,  // 108: healthledger.v1.OwnerService.DeleteSamples:input_type -> healthledger.v1.DeleteSamplesRequest
+	54,  // 109: healthledger.v1.OwnerService.Erase:input_type -> healthledger.v1.EraseRequest
+	59,  // 110: healthledger.v1.OwnerService.ProveErasures:input_type -> healthledger.v1.ProveErasuresRequest
+	56,  // 111: healthledger.v1.OwnerService.SetRetention:input_type -> healthledger.v1.SetRetentionRequest
+	64,  // 112: healthledger.v1.OwnerService.ListAccess:input_type -> healthledger.v1.ListAccessRequest
+	68,  // 113: healthledger.v1.OwnerService.SummarizeAccess:input_type -> healthledger.v1.SummarizeAccessRequest
+	110, // 114: healthledger.v1.OwnerService.GrantDisclosure:input_type -> healthledger.v1.GrantDisclosureRequest
+	111, // 115: healthledger.v1.OwnerService.RevokeDisclosure:input_type -> healthledger.v1.RevokeDisclosureRequest
+	112, // 116: healthledger.v1.OwnerService.ListDisclosures:input_type -> healthledger.v1.ListDisclosuresRequest
+	113, // 117: healthledger.v1.OwnerService.AccountDisclosures:input_type -> healthledger.v1.AccountDisclosuresRequest
+	114, // 118: healthledger.v1.OwnerService.OpenExport:input_type -> healthledger.v1.OpenExportRequest
+	115, // 119: healthledger.v1.OwnerService.CloseExport:input_type -> healthledger.v1.CloseExportRequest
+	71,  // 120: healthledger.v1.OwnerService.ReplaceDevice:input_type -> healthledger.v1.ReplaceDeviceRequest
+	73,  // 121: healthledger.v1.OwnerService.ReadSegments:input_type -> healthledger.v1.ReadSegmentsRequest
+	75,  // 122: healthledger.v1.OwnerService.RestoreStore:input_type -> healthledger.v1.RestoreStoreRequest
+	83,  // 123: healthledger.v1.OwnerService.ListLog:input_type -> healthledger.v1.ListLogRequest
+	86,  // 124: healthledger.v1.OwnerService.SignCheckpoint:input_type -> healthledger.v1.SignCheckpointRequest
+	88,  // 125: healthledger.v1.OwnerService.ProveLog:input_type -> healthledger.v1.ProveLogRequest
+	90,  // 126: healthledger.v1.OwnerService.VerifyLog:input_type -> healthledger.v1.VerifyLogRequest
+	116, // 127: healthledger.v1.OwnerService.ReadLog:input_type -> healthledger.v1.ReadLogRequest
+	117, // 128: healthledger.v1.OwnerService.Replay:input_type -> healthledger.v1.ReplayRequest
+	118, // 129: healthledger.v1.OwnerService.OpenPast:input_type -> healthledger.v1.OpenPastRequest
+	3,   // 130: healthledger.v1.OwnerService.CreateStore:output_type -> healthledger.v1.CreateStoreResponse
+	6,   // 131: healthledger.v1.OwnerService.Status:output_type -> healthledger.v1.StatusResponse
+	13,  // 132: healthledger.v1.OwnerService.BeginUnlock:output_type -> healthledger.v1.BeginUnlockResponse
+	15,  // 133: healthledger.v1.OwnerService.Unlock:output_type -> healthledger.v1.UnlockResponse
+	9,   // 134: healthledger.v1.OwnerService.AcceptLoss:output_type -> healthledger.v1.AcceptLossResponse
+	21,  // 135: healthledger.v1.OwnerService.Lock:output_type -> healthledger.v1.LockResponse
+	17,  // 136: healthledger.v1.OwnerService.ChangePassphrase:output_type -> healthledger.v1.ChangePassphraseResponse
+	19,  // 137: healthledger.v1.OwnerService.RekeyStore:output_type -> healthledger.v1.RekeyStoreResponse
+	23,  // 138: healthledger.v1.OwnerService.AddApp:output_type -> healthledger.v1.AddAppResponse
+	27,  // 139: healthledger.v1.OwnerService.UpdateApp:output_type -> healthledger.v1.UpdateAppResponse
+	25,  // 140: healthledger.v1.OwnerService.ReplaceCredential:output_type -> healthledger.v1.ReplaceCredentialResponse
+	29,  // 141: healthledger.v1.OwnerService.RemoveApp:output_type -> healthledger.v1.RemoveAppResponse
+	31,  // 142: healthledger.v1.OwnerService.ListApps:output_type -> healthledger.v1.ListAppsResponse
+	36,  // 143: healthledger.v1.OwnerService.ListRequests:output_type -> healthledger.v1.ListRequestsResponse
+	40,  // 144: healthledger.v1.OwnerService.Decide:output_type -> healthledger.v1.DecideResponse
+	42,  // 145: healthledger.v1.OwnerService.ListObjects:output_type -> healthledger.v1.ListObjectsResponse
+	45,  // 146: healthledger.v1.OwnerService.DecideObjects:output_type -> healthledger.v1.DecideObjectsResponse
+	47,  // 147: healthledger.v1.OwnerService.SetPolicy:output_type -> healthledger.v1.SetPolicyResponse
+	49,  // 148: healthledger.v1.OwnerService.SetSourceOrder:output_type -> healthledger.v1.SetSourceOrderResponse
+	51,  // 149: healthledger.v1.OwnerService.SetPreferredUnits:output_type -> healthledger.v1.SetPreferredUnitsResponse
+	53,  // 150: healthledger.v1.OwnerService.DeleteSamples:output_type -> healthledger.v1.DeleteSamplesResponse
+	55,  // 151: healthledger.v1.OwnerService.Erase:output_type -> healthledger.v1.EraseResponse
+	60,  // 152: healthledger.v1.OwnerService.ProveErasures:output_type -> healthledger.v1.ProveErasuresResponse
+	57,  // 153: healthledger.v1.OwnerService.SetRetention:output_type -> healthledger.v1.SetRetentionResponse
+	65,  // 154: healthledger.v1.OwnerService.ListAccess:output_type -> healthledger.v1.ListAccessResponse
+	69,  // 155: healthledger.v1.OwnerService.SummarizeAccess:output_type -> healthledger.v1.SummarizeAccessResponse
+	119, // 156: healthledger.v1.OwnerService.GrantDisclosure:output_type -> healthledger.v1.GrantDisclosureResponse
+	120, // 157: healthledger.v1.OwnerService.RevokeDisclosure:output_type -> healthledger.v1.RevokeDisclosureResponse
+	121, // 158: healthledger.v1.OwnerService.ListDisclosures:output_type -> healthledger.v1.ListDisclosuresResponse
+	122, // 159: healthledger.v1.OwnerService.AccountDisclosures:output_type -> healthledger.v1.AccountDisclosuresResponse
+	123, // 160: healthledger.v1.OwnerService.OpenExport:output_type -> healthledger.v1.OpenExportResponse
+	124, // 161: healthledger.v1.OwnerService.CloseExport:output_type -> healthledger.v1.CloseExportResponse
+	72,  // 162: healthledger.v1.OwnerService.ReplaceDevice:output_type -> healthledger.v1.ReplaceDeviceResponse
+	74,  // 163: healthledger.v1.OwnerService.ReadSegments:output_type -> healthledger.v1.ReadSegmentsResponse
+	82,  // 164: healthledger.v1.OwnerService.RestoreStore:output_type -> healthledger.v1.RestoreStoreResponse
+	84,  // 165: healthledger.v1.OwnerService.ListLog:output_type -> healthledger.v1.ListLogResponse
+	87,  // 166: healthledger.v1.OwnerService.SignCheckpoint:output_type -> healthledger.v1.SignCheckpointResponse
+	89,  // 167: healthledger.v1.OwnerService.ProveLog:output_type -> healthledger.v1.ProveLogResponse
+	91,  // 168: healthledger.v1.OwnerService.VerifyLog:output_type -> healthledger.v1.VerifyLogResponse
+	125, // 169: healthledger.v1.OwnerService.ReadLog:output_type -> healthledger.v1.ReadLogResponse
+	126, // 170: healthledger.v1.OwnerService.Replay:output_type -> healthledger.v1.ReplayResponse
+	127, // 171: healthledger.v1.OwnerService.OpenPast:output_type -> healthledger.v1.OpenPastResponse
+	130, // [130:172] is the sub-list for method output_type
+	88,  // [88:130] is the sub-list for method input_type
+	88,  // [88:88] is the sub-list for extension type_name
+	88,  // [88:88] is the sub-list for extension extendee
+	0,   // [0:88] is the sub-list for field type_name
 }
 
 func init() { file_healthledger_v1_owner_proto_init() }
@@ -6460,6 +6557,7 @@ func file_healthledger_v1_owner_proto_init() {
 		(*RestoreStoreRequest_Keys)(nil),
 		(*RestoreStoreRequest_Segments)(nil),
 		(*RestoreStoreRequest_End)(nil),
+		(*RestoreStoreRequest_Gone)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -6467,7 +6565,7 @@ func file_healthledger_v1_owner_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_owner_proto_rawDesc), len(file_healthledger_v1_owner_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   91,
+			NumMessages:   92,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
