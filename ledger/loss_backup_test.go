@@ -8,6 +8,7 @@ import (
 
 	"healthledger/ledger/backup"
 	"healthledger/ledger/log"
+	"healthledger/ledger/seal"
 	"healthledger/ledger/tree"
 	pb "healthledger/proto/healthledger/v1"
 )
@@ -33,19 +34,95 @@ func lossy(t *testing.T) (h *home, payloads [][]byte, by []*pb.SignedDecision) {
 		t.Fatal(err)
 	}
 	h.save(7)
-	end, _, _ := h.live().Head()
-	payloads = make([][]byte, end)
-	if err := h.live().Reader().Read(t.Context(), 1, end, func(e log.Entry) error {
-		payloads[e.Sequence-1] = e.Payload
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
+	payloads = h.left()
 	to, by := h.live().Gone(5)
 	if to != 5 || payloads[4] != nil {
 		t.Fatalf("gone up to %d", to)
 	}
 	return h, payloads, by
+}
+
+// left are the segments of a log, nil for what is gone.
+func (h *home) left() [][]byte {
+	h.t.Helper()
+	end, _, _ := h.live().Head()
+	payloads := make([][]byte, end)
+	if err := h.live().Reader().Read(h.t.Context(), 1, end, func(e log.Entry) error {
+		payloads[e.Sequence-1] = e.Payload
+		return nil
+	}); err != nil {
+		h.t.Fatal(err)
+	}
+	return payloads
+}
+
+// What is lost may have said what is lost, and who signs: the keys of the owner, the daemon. A backup
+// has it all the same.
+func TestABackupHasWhatALossHasSaid(t *testing.T) {
+	h := saved(t)
+	h.rekey()
+	h.save(6)
+	h.reopen(func() { h.lose(5) })
+	if err := h.acceptLoss(); err != nil {
+		t.Fatal(err)
+	}
+	h.save(7)
+	lost := []uint64{1, 5}
+	for i, payload := range h.left() {
+		segment, err := seal.ParseSegment(payload)
+		if err != nil || segment.Class != seal.Open {
+			continue // also of what is gone
+		}
+		events, _ := log.AllEvents(segment.Body)
+		decision := &pb.Decision{}
+		if proto.Unmarshal(events[0].GetDecision().GetDecision(), decision) == nil && (decision.GetLossAccepted() != nil || decision.GetStoreRekeyed() != nil) {
+			lost = append(lost, uint64(i)+1)
+		}
+	}
+	if len(lost) != 4 {
+		t.Fatal(lost)
+	}
+	h.reopen(func() { h.lose(lost...) })
+	if err := h.acceptLoss(); err != nil {
+		t.Fatal(err)
+	}
+	h.save(8)
+	keys, payloads := h.keysNow(), h.left()
+	_, by := h.live().Gone(1)
+	if err := checked(keys, payloads, by); err != nil {
+		t.Fatal(err)
+	}
+	size, root, _ := h.live().Head()
+	there := newHouse(t)
+	files := map[string][]byte{}
+	for _, f := range keys.Files {
+		files[f.Name] = f.Content
+	}
+	r := h.restore(there, files, nil)
+	for i, payload := range payloads {
+		var err error
+		if payload == nil {
+			err = r.Pass(t.Context(), uint64(i)+1, by)
+		} else {
+			err = r.Append(t.Context(), [][]byte{payload})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Finish(t.Context(), size, root[:]); err != nil {
+		t.Fatal(err)
+	}
+	h.house = there
+	if err := errors.Join(h.live().Damage(), h.live().Closed()); err != nil {
+		t.Fatal(err)
+	}
+	h.sound()
+	for _, sequence := range lost {
+		if !h.live().LostAt(sequence) {
+			t.Errorf("segment %d is not lost", sequence)
+		}
+	}
 }
 
 // Only what the owner has accepted to have lost is left out of a log, by a decision that the log has;

@@ -23,13 +23,19 @@ func (h *home) survey() *Survey {
 // acceptLoss goes on without what is lost, as the owner signs it.
 func (h *home) acceptLoss() error {
 	h.t.Helper()
-	return h.live().AcceptLoss(h.t.Context(), h.survey(), func(_ context.Context, draft *pb.LossDraft) (*pb.NewDecision, error) {
+	var signed *pb.NewDecision
+	err := h.live().AcceptLoss(h.t.Context(), h.survey(), func(_ context.Context, draft *pb.LossDraft) (_ *pb.NewDecision, err error) {
 		var lost []*pb.SignedDecision
 		for _, number := range draft.GetLoss().GetDecisions() {
 			lost = append(lost, draft.GetDecisions()[number-1])
 		}
-		return h.author.AcceptLoss(1, draft.GetLoss(), lost)
+		signed, err = h.author.AcceptLoss(1, draft.GetLoss(), lost)
+		return signed, err
 	})
+	if err != nil {
+		return err
+	}
+	return h.author.State.Decide(signed.GetDecision(), signed.GetDetail())
 }
 
 // cut takes away the end of a log.
