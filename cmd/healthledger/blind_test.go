@@ -146,12 +146,12 @@ func TestComparisonSeesOneVisibleSample(t *testing.T) {
 				}
 			}
 		}
-		for range 200 {
+		for range 1000 {
 			if h.askOne() != nil {
 				return
 			}
 		}
-		r.Fatalf("200 calls as they come show nothing")
+		r.Fatalf("1000 calls as they come show nothing")
 	})
 }
 
