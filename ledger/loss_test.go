@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/testing/protocmp"
 
 	"healthledger/ledger/log"
 	"healthledger/ledger/tree"
@@ -239,5 +243,23 @@ func TestALossOfTheDecisionForOtherKeysIsAccepted(t *testing.T) {
 		}
 		h.save(7)
 		h.reopen(nil)
+	}
+}
+
+// What was accepted by a decision that is lost is told of like the rest.
+func TestEveryLossThatWasAcceptedIsTold(t *testing.T) {
+	h := saved(t)
+	for _, lost := range []uint64{5, 9} { // 9 is the decision that accepts the first
+		h.reopen(func() { h.lose(lost) })
+		if err := h.acceptLoss(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told := h.verified("", time.Minute)
+	if len(told.GetFaults()) > 0 {
+		t.Error(told.GetFaults())
+	}
+	if diff := cmp.Diff(h.live().AcceptedLosses(), told.GetLosses(), protocmp.Transform()); diff != "" || len(told.GetLosses()) != 2 {
+		t.Errorf("%d losses are told of\n%s", len(told.GetLosses()), diff)
 	}
 }

@@ -29,7 +29,7 @@ func (v *Verification) takeLosses(ctx context.Context) error {
 		}
 	}
 	for _, loss := range state.Losses() {
-		if err := v.losses.Accept(loss.LossAccepted); err != nil {
+		if err := v.takeLoss(loss.LossAccepted, loss.Time); err != nil {
 			return err
 		}
 	}
@@ -41,10 +41,15 @@ func (v *Verification) takeLosses(ctx context.Context) error {
 	for _, d := range sought {
 		v.enrolments = append(v.enrolments, d.signed)
 		if loss := d.GetLossAccepted(); loss != nil {
-			err = errors.Join(err, v.losses.Accept(loss))
+			err = errors.Join(err, v.takeLoss(loss, d.GetTime()))
 		}
 	}
 	return err
+}
+
+func (v *Verification) takeLoss(loss *pb.LossAccepted, at int64) error {
+	v.accepted = append(v.accepted, acceptedLosses(loss, at)...)
+	return v.losses.Accept(loss)
 }
 
 // pass takes note of segments up to one that are gone with the owner's knowledge. What was decided in
@@ -78,14 +83,12 @@ func (v *Verification) grow(leaf tree.Hash) {
 	}
 }
 
-// see takes note of a decision in the log, and of the losses that it accepts.
+// see takes note of a decision in the log.
 func (v *Verification) see(d *pb.SignedDecision) {
 	decision := &pb.Decision{}
-	if proto.Unmarshal(d.GetDecision(), decision) != nil {
-		return
+	if proto.Unmarshal(d.GetDecision(), decision) == nil {
+		v.seen[decision.GetNumber()] = true
 	}
-	v.seen[decision.GetNumber()] = true
-	v.accepted = append(v.accepted, acceptedLosses(decision.GetLossAccepted(), decision.GetTime())...)
 }
 
 // survey says what the owner can accept.
