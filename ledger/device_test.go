@@ -1,10 +1,13 @@
 package ledger
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -92,7 +95,15 @@ func TestAnotherDaemonWaitsForTheOwnersDecisions(t *testing.T) {
 	h.addApp("org.example.a", code(t, "stepCount"))
 	h.save(0)
 	old := h.ledger.Device()
+	var said bytes.Buffer
+	h.logger = slog.New(slog.NewTextHandler(&said, nil))
 	h.reopen(func() { h.remove(filepath.Join(h.dir, "device.key"), h.path("decisions")) })
+	h.logger = slog.New(slog.DiscardHandler)
+	h.reopen(func() {
+		if !strings.Contains(said.String(), "takes no writes until its owner has unlocked it") {
+			t.Errorf("nobody learns of it: %q", said.String())
+		}
+	})
 	for range 2 {
 		s := h.live()
 		if _, _, ok := h.ledger.AppByKey(h.genesis.Key); ok || s.Knows() || s.Enrolled() {

@@ -40,6 +40,7 @@ type house struct {
 	ledger *Ledger
 	clock  *clock
 	room   func(disk.Use) error
+	logger *slog.Logger
 }
 
 // clock is a wall clock that tests move.
@@ -62,7 +63,7 @@ func (c *clock) move(d time.Duration) {
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	h := &house{t: t, dir: t.TempDir(), clock: &clock{}}
+	h := &house{t: t, dir: t.TempDir(), clock: &clock{}, logger: slog.New(slog.DiscardHandler)}
 	h.start()
 	t.Cleanup(h.stop)
 	return h
@@ -108,7 +109,7 @@ func (h *house) open() {
 	h.t.Helper()
 	var err error
 	h.ledger, err = Open(h.t.Context(), Config{
-		Dir: h.dir, Admin: h.js(), Appender: h.conn, Logger: slog.New(slog.DiscardHandler), Now: h.clock.now, Room: h.room,
+		Dir: h.dir, Admin: h.js(), Appender: h.conn, Logger: h.logger, Now: h.clock.now, Room: h.room,
 	})
 	if err != nil {
 		h.t.Fatal(err)

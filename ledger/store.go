@@ -188,6 +188,9 @@ func (l *Ledger) open(ctx context.Context, id seal.StoreID) (*Store, error) {
 	if key == nil {
 		// The one to be enrolled.
 		key = s.devices.newest()
+		if s.damage == nil {
+			l.logger.Warn("the store takes no writes until its owner has unlocked it: it was written with another device key", "store", id.String())
+		}
 	}
 	s.startAppender(l, at, key)
 	s.appended(at)
