@@ -114,16 +114,17 @@ const leastDoubt = int64(31 * 24 * time.Hour / time.Microsecond)
 // evidence is what the times say that a log has, in its order, of what time it is. They come
 // from a clock that may have been wrong for a while, far ahead or behind, and whoever erases by
 // such a clock erases everything. So a time is not known before another one, as much later, has
-// borne it out: a clock that is wrong and not put right for a month is believed.
+// borne it out: a clock that is wrong and not put right for a month is believed. The first one
+// is believed, unless an earlier one comes before it was borne out so.
 type evidence struct {
-	known int64
+	first, known int64
 	// doubted are later, in order.
 	doubted []int64
 }
 
 func (e *evidence) add(t int64) {
-	if e.known == 0 {
-		e.known = t
+	if e.known == 0 || t < e.known && e.known-e.first < leastDoubt {
+		*e = evidence{first: t, known: t}
 		return
 	}
 	// What was later than this was wrong.
