@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"syscall"
 
@@ -116,6 +117,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if code >= 0 {
 		return code
 	}
+	if err == nil {
+		err = checkFlags(parsed)
+	}
 	if err != nil {
 		fmt.Fprintf(stderr, "healthledger: %v\nRun \"healthledger --help\" for usage.\n", err)
 		return exitUsage
@@ -131,6 +135,24 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return exitCode(err)
 	}
 	return 0
+}
+
+// checkFlags refuses flags without a value, as from a variable that is not set: what they would
+// have narrowed down was meant to be.
+func checkFlags(parsed *kong.Context) error {
+	for _, p := range parsed.Path {
+		if p.Flag == nil || p.Flag.Name == "dir" { // without a value it is the usual one
+			continue
+		}
+		value := reflect.ValueOf(parsed.FlagValue(p.Flag))
+		switch value.Kind() {
+		case reflect.String, reflect.Slice:
+			if value.Len() == 0 {
+				return fmt.Errorf("--%s: no value", p.Flag.Name)
+			}
+		}
+	}
+	return nil
 }
 
 // usageError is a mistake in the command line that its grammar does not catch.
