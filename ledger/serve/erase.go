@@ -120,7 +120,9 @@ func (s *ownerService) startErasing(k *keeper, process Projector, draft *pb.Sign
 		defer e.mu.Unlock()
 		e.err, e.now.Run = err, ""
 		if err != nil && life.Err() == nil {
-			s.daemon.options.Logger.Error("erasure ended early", "store", k.store.ID().String(), "phase", e.now.GetPhase().String(), "error", err)
+			// The text may name an app or a type, for the caller alone.
+			s.daemon.options.Logger.Error("erasure ended early", "store", k.store.ID().String(),
+				"phase", e.now.GetPhase().String(), "code", connect.CodeOf(err).String(), "reason", rpc.Reason(err))
 		}
 	})
 	return e, nil

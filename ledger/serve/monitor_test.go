@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
+
 	"healthledger/ledger"
 	pb "healthledger/proto/healthledger/v1"
 )
@@ -179,6 +181,9 @@ func TestLogsAreObjectsWithoutSecrets(t *testing.T) {
 	if _, err := f.app.Health().SavePart(t.Context(), aPart()); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := f.owner.Owner().Erase(t.Context(), &pb.EraseRequest{App: noApp}); connect.CodeOf(err) != connect.CodeNotFound {
+		t.Errorf("an unknown app is erased: %v", err)
+	}
 	if _, err := f.owner.Owner().Lock(t.Context(), &pb.LockRequest{}); err != nil {
 		t.Fatal(err)
 	}
@@ -194,14 +199,14 @@ func TestLogsAreObjectsWithoutSecrets(t *testing.T) {
 			t.Errorf("%v: %s", err, line)
 		}
 		said[r.Level+" "+r.Msg+" "+r.Store] = true
-		for _, secret := range []string{f.genesis.Key, f.genesis.Token, address.Token, address.Key, ledger.ImporterID, "ClinicalDocument"} {
+		for _, secret := range []string{f.genesis.Key, f.genesis.Token, address.Token, address.Key, ledger.ImporterID, "ClinicalDocument", noApp} {
 			if strings.Contains(line, secret) {
 				t.Errorf("%q is in %s", secret, line)
 			}
 		}
 	}
 	id := f.store.ID().String()
-	for _, want := range []string{"INFO serving ", "INFO store unlocked " + id, "INFO store locked " + id, "INFO stopped "} {
+	for _, want := range []string{"INFO serving ", "INFO store unlocked " + id, "INFO store locked " + id, "ERROR erasure ended early " + id, "INFO stopped "} {
 		if !said[want] {
 			t.Errorf("%q is not among %v", want, said)
 		}

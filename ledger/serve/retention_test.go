@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
 )
 
 // What is kept no longer is hidden at unlock and when the owner asks for it, unless there is
@@ -62,4 +62,6 @@ func TestNothingIsHiddenForItsAgeByAWrongClock(t *testing.T) {
 	}
 }
 
-var errUnsigned = errors.New("not signed")
+var errUnsigned = rpc.Error(connect.CodeNotFound, &pb.ErrorDetail{Reason: rpc.ReasonNotFound, Field: "bundle_id"}, "app %s: there has never been such an app", noApp)
+
+const noApp = "com.example.unheard-of"
