@@ -44,7 +44,7 @@ func (o *owner) policies(ctx context.Context) (*pb.StatusResponse, error) {
 	case err != nil:
 		return nil, err
 	case s.GetDetailed():
-		return &pb.StatusResponse{Plausibility: s.GetPlausibility(), Retention: s.GetRetention()}, nil
+		return &pb.StatusResponse{State: s.GetState(), Stopped: s.GetStopped(), Plausibility: s.GetPlausibility(), Retention: s.GetRetention()}, nil
 	case s.GetState() == pb.LockState_LOCK_STATE_LOCKED:
 		return nil, rpc.StoreLocked()
 	}
@@ -55,7 +55,7 @@ func (g *globals) printPolicies(s *pb.StatusResponse) error {
 	if g.JSON {
 		return g.printMessage(s)
 	}
-	_, err := fmt.Fprintf(g.out, "implausible values: %s\nsamples are kept: %s\n", policyName(s.GetPlausibility()), keptText(s.GetRetention()))
+	_, err := fmt.Fprintf(g.out, "implausible values: %s\nsamples are kept: %s\n", policyName(s.GetPlausibility()), keptText(s))
 	return err
 }
 

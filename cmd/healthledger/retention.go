@@ -59,7 +59,11 @@ func what(typ string) string {
 }
 
 // keptText says for how long samples are kept.
-func keptText(all []*pb.Retention) string {
+func keptText(s *pb.StatusResponse) string {
+	if s.GetState() == pb.LockState_LOCK_STATE_UNLOCKING || s.GetStopped() != "" {
+		return "known when all of the log is in the view"
+	}
+	all := s.GetRetention()
 	texts, rest := make([]string, 0, len(all)), "for good"
 	for _, r := range all {
 		kept := "for good"

@@ -66,7 +66,7 @@ func printStatus(w io.Writer, s *pb.StatusResponse, now time.Time) {
 		row("Disk", "%s", roomLeft(s.GetDisk()))
 	}
 	row("Policy", "implausible values: %s", policyName(s.GetPlausibility()))
-	row("Kept", "%s", keptText(s.GetRetention()))
+	row("Kept", "%s", keptText(s))
 	if why := s.GetStopped(); why != "" {
 		row("Stopped", "nothing is read: %s", printable(why))
 	}

@@ -364,7 +364,8 @@ type StatusResponse struct {
 	LastWrite *timestamppb.Timestamp `protobuf:"bytes,30,opt,name=last_write,json=lastWrite,proto3" json:"last_write,omitempty"`
 	// The disk of the data directory; absent: it says nothing.
 	Disk *Disk `protobuf:"bytes,31,opt,name=disk,proto3" json:"disk,omitempty"`
-	// What was set, by type; none: everything is kept for good.
+	// What was set, by type; none: everything is kept for good. While the view catches up, or is
+	// stopped, it is not known.
 	Retention []*Retention `protobuf:"bytes,32,rep,name=retention,proto3" json:"retention,omitempty"`
 	// What the owner has accepted to have lost.
 	Losses        []*AcceptedLoss `protobuf:"bytes,33,rep,name=losses,proto3" json:"losses,omitempty"`
