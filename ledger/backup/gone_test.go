@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -102,6 +103,36 @@ func TestWhatIsGoneIsNotMadeUp(t *testing.T) {
 		t.Error("another log:", err)
 	}
 	l.Close()
+}
+
+// A file that somebody has put there is not counted through, however much it says is gone.
+func TestAForgedLossIsNotCounted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	frontier := tree.Unknown(1 << 62)
+	b, err := frontier.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for to, damaged := range map[uint64]bool{1 << 62: false, math.MaxUint64: true} {
+		loss := &pb.LossAccepted{Lost: []*pb.LostSegments{{From: 1, To: to, Kind: pb.LossKind_LOSS_KIND_GONE}}, Tree: b}
+		d, err := proto.Marshal(&pb.Decision{Number: 7, Body: &pb.Decision_LossAccepted{LossAccepted: loss}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := appendHeader(nil, logMagic, store)
+		file = appendFrame(file, frame{kindDecision, 0, encodeDecision(&pb.SignedDecision{Decision: d})})
+		file = appendFrame(file, frame{kindGone, 1, binary.BigEndian.AppendUint64(nil, to)})
+		if err := os.WriteFile(path, file, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l, err := OpenLog(path, store, nil)
+		if errors.Is(err, ErrDamaged) != damaged || err == nil && l.Size() != to {
+			t.Errorf("up to %d: %v", to, err)
+		}
+		if err == nil {
+			l.Close()
+		}
+	}
 }
 
 // rewritten writes a file of what is read, in which decisions stand where they are needed.

@@ -25,11 +25,17 @@ type Losses struct {
 // Segments are those from one to another, both included.
 type Segments struct{ From, To uint64 }
 
-// Accept adds a loss. The error is seal.ErrTampered for a tree that is none.
+// Accept adds a loss. The error is seal.ErrTampered for a tree that is none, or does not have what
+// is lost.
 func (l *Losses) Accept(loss *pb.LossAccepted) error {
 	var t tree.Tree
 	if err := t.UnmarshalBinary(loss.GetTree()); err != nil {
 		return fmt.Errorf("%w: %w", seal.ErrTampered, err)
+	}
+	for _, s := range loss.GetLost() {
+		if s.GetFrom() == 0 || s.GetTo() < s.GetFrom() || s.GetTo() > t.Size() {
+			return fmt.Errorf("%w: segments %d to %d are lost of %d", seal.ErrTampered, s.GetFrom(), s.GetTo(), t.Size())
+		}
 	}
 	l.Suppose(loss.GetLost())
 	l.mu.Lock()
@@ -169,17 +175,17 @@ func (l *Losses) Blind(size uint64) bool {
 	return ok && max(s.From, said+1) <= size
 }
 
-// gone stands for a leaf that nobody knows.
-var goneLeaf tree.Hash
-
-// Pass adds to a tree segments that are gone, up to one.
+// Pass adds to a tree segments that are gone, up to one. How many they are costs nothing: nobody
+// knows the tree behind them before the owner has said it. Errors: *LossError.
 func (l *Losses) Pass(t *tree.Tree, to uint64) error {
 	for t.Size() < to {
-		if !l.Gone(t.Size() + 1) {
+		gone, ok := l.Next(t.Size() + 1)
+		if !ok || gone.From > t.Size()+1 {
 			return &LossError{From: t.Size() + 1, To: to}
 		}
-		if err := l.grow(t, goneLeaf); err != nil {
-			return err
+		end := min(gone.To, to)
+		if *t, ok = l.TreeAt(end); !ok {
+			*t = tree.Unknown(end)
 		}
 	}
 	return nil
@@ -191,11 +197,6 @@ func (l *Losses) Append(t *tree.Tree, sequence uint64, leaf tree.Hash) error {
 	if err := l.Pass(t, sequence-1); err != nil {
 		return err
 	}
-	return l.grow(t, leaf)
-}
-
-// grow adds a leaf, and takes the tree that the owner has said.
-func (l *Losses) grow(t *tree.Tree, leaf tree.Hash) error {
 	t.Append(leaf)
 	if l == nil {
 		return nil

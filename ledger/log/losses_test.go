@@ -2,6 +2,7 @@ package log
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -157,5 +158,32 @@ func TestAReaderPassesOverWhatIsLost(t *testing.T) {
 	var loss *LossError
 	if err := reader.Whole(t.Context()); !errors.As(err, &loss) || *loss != (LossError{12, 12}) {
 		t.Errorf("one more is missing: %v", err)
+	}
+}
+
+// Only what a log had can be lost of it, and passing over it takes no longer the more it is.
+func TestALossIsWithinItsTree(t *testing.T) {
+	frontier := tree.Unknown(1 << 62)
+	b, _ := frontier.MarshalBinary()
+	for _, s := range []Segments{{0, 1}, {3, 2}, {2, 1<<62 + 1}, {2, math.MaxUint64}} {
+		var losses Losses
+		err := losses.Accept(&pb.LossAccepted{Lost: []*pb.LostSegments{lostFrom(s.From, s.To, pb.LossKind_LOSS_KIND_GONE)}, Tree: b})
+		if !errors.Is(err, seal.ErrTampered) || losses.Within(Segments{1, math.MaxUint64}) {
+			t.Errorf("%v: %v", s, err)
+		}
+	}
+	var losses Losses
+	if err := losses.Accept(&pb.LossAccepted{Lost: []*pb.LostSegments{lostFrom(2, 1<<62, pb.LossKind_LOSS_KIND_GONE)}, Tree: b}); err != nil {
+		t.Fatal(err)
+	}
+	var got tree.Tree
+	if err := losses.Append(&got, 1, tree.Leaf(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if err := losses.Pass(&got, 1<<61); err != nil || got.Size() != 1<<61 || !losses.Blind(got.Size()) {
+		t.Errorf("%d segments, %v", got.Size(), err)
+	}
+	if err := losses.Append(&got, 1<<62+1, tree.Leaf(nil)); err != nil || got.Size() != 1<<62+1 || losses.Blind(got.Size()) {
+		t.Errorf("%d segments, %v", got.Size(), err)
 	}
 }
