@@ -61,9 +61,10 @@ func (s *Store) catchUp(ctx context.Context, known head) (head, error) {
 func (s *Store) tryCatchUp(ctx context.Context, at head) (head, error) {
 	last, err := s.reach(ctx, &at)
 	if err == nil {
-		if err = s.reader.Whole(ctx); errors.Is(err, log.ErrLoss) {
-			err = fmt.Errorf("%w: %w", ErrDataLoss, err)
-		}
+		err = s.reader.Whole(ctx)
+	}
+	if errors.Is(err, log.ErrLoss) {
+		err = fmt.Errorf("%w: %w", ErrDataLoss, err)
 	}
 	if err == nil {
 		err = s.readOn(ctx, &at, last)
@@ -83,12 +84,22 @@ func (s *Store) forget() error {
 	return s.decisions.Reset()
 }
 
-// reach returns where the log ends, which is not before the head.
+// reach returns where the log ends, which is not before the head. What a log was filled up with whose
+// loss was not accepted in the end is not of it.
 func (s *Store) reach(ctx context.Context, at *head) (last uint64, err error) {
 	last, err = s.reader.Last(ctx)
 	if err == nil && last < at.tree.Size() {
 		err = fmt.Errorf("%w: the log ends at %d, but %d was acknowledged", ErrDataLoss, last, at.tree.Size())
 	}
+	if err != nil || at.tree.Size() == 0 {
+		return last, err
+	}
+	err = s.reader.Read(ctx, at.tree.Size(), at.tree.Size(), func(e log.Entry) error {
+		if bytes.HasPrefix(e.Payload, fillerPayload) {
+			return fmt.Errorf("%w: the log was filled up to segment %d, and nobody has accepted that", ErrDataLoss, e.Sequence)
+		}
+		return nil
+	})
 	return last, err
 }
 

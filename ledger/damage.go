@@ -68,11 +68,6 @@ func (s *Store) goOn(ctx context.Context, at *head) error {
 	if err != nil {
 		return err
 	}
-	if at.tree.Size() > 0 && !s.losses.Gone(at.tree.Size()) {
-		if _, err := s.reader.Get(ctx, at.tree.Size()); err != nil {
-			return err
-		}
-	}
 	if err := s.readOn(ctx, at, last); err != nil {
 		return err
 	}

@@ -64,18 +64,19 @@ func (s *Store) acceptLoss(ctx context.Context, survey *Survey, sign Signer) err
 	if !s.Knows() {
 		return ErrUnknownDecisions
 	}
-	if s.Closed() != nil {
-		if err := s.mend(ctx, survey.Lost); err != nil {
+	s.mu.Lock()
+	at, closed := head{tree: s.tree}, s.closed != nil
+	s.mu.Unlock()
+	if closed {
+		var err error
+		if at, err = s.behind(ctx, survey.Lost); err != nil {
 			return err
 		}
 	}
-	s.mu.Lock()
-	at := s.tree
-	s.mu.Unlock()
-	if len(survey.Lost) == 0 || survey.Lost[len(survey.Lost)-1].GetTo() > at.Size() {
+	if len(survey.Lost) == 0 || survey.Lost[len(survey.Lost)-1].GetTo() > at.tree.Size() {
 		return ErrNotLost
 	}
-	frontier, err := at.MarshalBinary()
+	frontier, err := at.tree.MarshalBinary()
 	if err != nil {
 		return err
 	}
@@ -86,6 +87,12 @@ func (s *Store) acceptLoss(ctx context.Context, survey *Survey, sign Signer) err
 	if err != nil {
 		return err
 	}
+	if closed {
+		// Not before: nothing of a log that was filled up shows that it was cut short.
+		if err := s.mend(ctx, at); err != nil {
+			return err
+		}
+	}
 	if _, err := s.decide(ctx, decision); err != nil {
 		return err
 	}
@@ -95,13 +102,45 @@ func (s *Store) acceptLoss(ctx context.Context, survey *Survey, sign Signer) err
 	return nil
 }
 
-// mend brings a log that does not end where it was acknowledged to where it is to go on, and lets
-// it be written. What is lost of it is not accepted by that.
-func (s *Store) mend(ctx context.Context, lost []*pb.LostSegments) error {
+// behind returns where a log is to go on to which nothing is written: where it was acknowledged, or
+// behind that. What is lost of it is not accepted by that.
+func (s *Store) behind(ctx context.Context, lost []*pb.LostSegments) (head, error) {
 	at := s.known
 	if number, _ := s.state.Head(); number != uint64(len(s.decisions.All())) {
-		return ErrUnknownDecisions
+		return head{}, ErrUnknownDecisions
 	}
+	last, err := s.reader.Last(ctx)
+	if err != nil {
+		return head{}, err
+	}
+	supposed := &log.Losses{}
+	supposed.Suppose(lost)
+	for _, l := range s.state.Losses() {
+		if err := supposed.Accept(l.LossAccepted); err != nil {
+			return head{}, err
+		}
+	}
+	// It is for this one only, and keeps nothing of what is read again later.
+	behind := &Store{
+		id: s.id, path: s.path, devices: s.devices, directory: s.directory, pin: s.pin,
+		reader: log.NewReader(s.conn, s.id).PassOver(supposed), losses: supposed, decisions: s.decisions,
+	}
+	if err := behind.readOn(ctx, &at, max(last, at.tree.Size())); err != nil {
+		return head{}, fmt.Errorf("what is not lost: %w", err)
+	}
+	if behind.unknown {
+		return head{}, ErrUnknownDecisions
+	}
+	for known, _ := s.state.Head(); known < at.decision; known++ {
+		if err := s.state.Decide(s.decisions.All()[known], nil); err != nil {
+			return head{}, err
+		}
+	}
+	return at, s.takeLosses()
+}
+
+// mend fills up a log that ends too early, and lets it be written again behind a place.
+func (s *Store) mend(ctx context.Context, at head) error {
 	last, err := s.reader.Last(ctx)
 	if err != nil {
 		return err
@@ -110,38 +149,6 @@ func (s *Store) mend(ctx context.Context, lost []*pb.LostSegments) error {
 		if err := s.appender.publisher.Publish(ctx, last+1, fillerPayload); err != nil {
 			return err
 		}
-	}
-	supposed := &log.Losses{}
-	supposed.Suppose(lost)
-	for _, l := range s.state.Losses() {
-		if err := supposed.Accept(l.LossAccepted); err != nil {
-			return err
-		}
-	}
-	// It is for this one only, and keeps nothing of what is read again later.
-	behind := &Store{
-		id: s.id, path: s.path, devices: s.devices, directory: s.directory, pin: s.pin,
-		reader: log.NewReader(s.conn, s.id).PassOver(supposed), losses: supposed, decisions: s.decisions,
-	}
-	if err := behind.readOn(ctx, &at, last); err != nil {
-		return fmt.Errorf("what is not lost: %w", err)
-	}
-	if behind.unknown {
-		return ErrUnknownDecisions
-	}
-	return s.reopen(at)
-}
-
-// reopen lets the log be written again behind a place.
-func (s *Store) reopen(at head) error {
-	// The decisions behind the head.
-	for known, _ := s.state.Head(); known < at.decision; known++ {
-		if err := s.state.Decide(s.decisions.All()[known], nil); err != nil {
-			return err
-		}
-	}
-	if err := s.takeLosses(); err != nil {
-		return err
 	}
 	if err := s.head.Write(at); err != nil {
 		return err

@@ -129,6 +129,17 @@ func TestACrashInAnAcceptanceLeavesItUndoneOrDone(t *testing.T) {
 				}
 				return errors.Join(err, dies)
 			},
+			"when it is filled up": func(h *home) error {
+				for end, _, _ := h.live().Head(); ; {
+					last, err := h.live().reader.Last(t.Context())
+					if err != nil || last >= end {
+						return errors.Join(err, dies)
+					}
+					if err := h.live().appender.publisher.Publish(t.Context(), last+1, fillerPayload); err != nil {
+						return err
+					}
+				}
+			},
 			"before anybody knows that it is in the log": func(h *home) error {
 				head, decisions := h.read("head"), h.read("decisions")
 				err := h.acceptLoss()
@@ -159,6 +170,9 @@ func TestACrashInAnAcceptanceLeavesItUndoneOrDone(t *testing.T) {
 					t.Errorf("undone: %v, and lost is %v", undone, h.survey().Lost)
 				}
 				if undone {
+					if err := h.live().Damage(); err == nil {
+						t.Error("nobody has accepted it, and nothing is found wrong")
+					}
 					if err := h.acceptLoss(); err != nil {
 						t.Fatal(err)
 					}
@@ -176,6 +190,40 @@ func TestACrashInAnAcceptanceLeavesItUndoneOrDone(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// What an owner has not accepted in the end he can accept later, also where the daemon had not come to
+// the end of his decisions.
+func TestALossIsAcceptedAtASecondTry(t *testing.T) {
+	h := saved(t)
+	head, decisions := h.read("head"), h.read("decisions")
+	h.decide(h.author.SetPolicy(1, &pb.PolicySet{Plausibility: pb.Plausibility_PLAUSIBILITY_REFUSE}))
+	h.reopen(func() {
+		h.write("head", head)
+		h.write("decisions", decisions)
+		h.lose(8)
+	})
+	no := errors.New("no")
+	for range 2 {
+		err := h.live().AcceptLoss(t.Context(), h.survey(), func(context.Context, *pb.LossDraft) (*pb.NewDecision, error) { return nil, no })
+		if !errors.Is(err, no) || h.live().Closed() == nil {
+			t.Errorf("%v, and it is written", err)
+		}
+	}
+	if err := h.acceptLoss(); err != nil {
+		t.Fatal(err)
+	}
+	h.reopen(nil)
+	if err := errors.Join(h.live().Damage(), h.live().Closed()); err != nil {
+		t.Error(err)
+	}
+	if got, _ := h.live().State().Head(); got != h.live().State().Losses()[0].Decision || h.live().State().Plausibility() != pb.Plausibility_PLAUSIBILITY_REFUSE {
+		t.Errorf("%d decisions, %v", got, h.live().State().Plausibility())
+	}
+	h.save(30)
+	if faults := h.survey().Faults; len(faults) > 0 {
+		t.Error(faults)
 	}
 }
 
