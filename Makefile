@@ -7,6 +7,9 @@ export GOFLAGS := -buildvcs=false
 tool := go tool -modfile=$(CURDIR)/scripts/tools/go.mod
 binary := bin/healthledger
 
+# Packages that read what others made.
+readers := ./authz ./proto/unit/... ./ledger/importer/...
+
 # Deriving a keyring's key touches much memory, which the race detector makes slow to no use.
 race := -race -gcflags=golang.org/x/crypto/argon2=-race=false
 
@@ -28,6 +31,7 @@ test: check
 	@# memory runs without it.
 	go test -run 'Forgets|LeaveNothing' ./ledger/seal
 	go test -run 'NeedNoMoreThanTwice|NeedsLittleMemory' ./ledger/importer/apple
+	go run ./scripts/fuzz -time 2s $(readers)
 
 check:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "not formatted (gofmt -w):" $$unformatted; exit 1; fi

@@ -93,13 +93,14 @@ func run(targets []target, long time.Duration) (failed int) {
 	return failed
 }
 
-// fuzz runs one target. The engine minimises nothing: that can take longer than all the rest.
+// fuzz runs one target. The engine minimises nothing: that can take longer than all the rest. What
+// is built for it is the same in every clone.
 func (t target) fuzz(long time.Duration) (out []byte, ok bool) {
 	// At the end of its time the engine at times reports that as an error of its own
 	// (golang/go issue 75804), and then the target runs again.
 	for range 2 {
 		var err error
-		out, err = exec.Command("go", "test", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", long.String(),
+		out, err = exec.Command("go", "test", "-trimpath", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", long.String(),
 			"-fuzzminimizetime", "1x", "-parallel", "1", t.pkg).CombinedOutput()
 		if err == nil {
 			return out, true
