@@ -96,7 +96,7 @@ func TestWhatNobodyHasAcceptedIsNotPassedOver(t *testing.T) {
 	leaf := func(sequence uint64) tree.Hash { return tree.Leaf([]byte{byte(sequence)}) }
 	other := treeOf(5, func(uint64) tree.Hash { return tree.Leaf(nil) })
 	b, _ := other.MarshalBinary()
-	if err := losses.Accept(&pb.LossAccepted{Lost: []*pb.LostSegments{lostFrom(9, 9, pb.LossKind_LOSS_KIND_GONE)}, Tree: b}); err != nil {
+	if err := losses.Accept(&pb.LossAccepted{Lost: []*pb.LostSegments{lostFrom(1, 1, pb.LossKind_LOSS_KIND_SEALED)}, Tree: b}); err != nil {
 		t.Fatal(err)
 	}
 	at := treeOf(3, leaf)
