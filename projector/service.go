@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"connectrpc.com/connect"
@@ -224,8 +225,12 @@ func (s *service) lost(err error) error {
 	return rpc.Error(connect.CodeDataLoss, &pb.ErrorDetail{Reason: rpc.ReasonDataLoss, Why: err.Error()}, "the log cannot be followed: %s", err)
 }
 
-// internal keeps what went wrong inside: the log of the process has it.
+// internal keeps what went wrong inside: the log of the process has it. Only that the disk is
+// full is told, which its owner can mend.
 func (s *service) internal(operation string, err error) error {
 	s.logger.Error("projector failed", "operation", operation, "error", err)
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return rpc.Error(connect.CodeResourceExhausted, &pb.ErrorDetail{Reason: rpc.ReasonNoSpace}, "the daemon's disk is full: try again when there is room")
+	}
 	return rpc.Internal(fmt.Errorf("%s: %w", operation, err))
 }
