@@ -25,7 +25,7 @@ type eraseCmd struct {
 
 // Run erases what was named, or proves what was erased.
 func (c *eraseCmd) Run(ctx context.Context, g *globals) error {
-	more := c.App != "" || c.From != "" || c.To != "" || c.All || len(c.Sample) > 0
+	more := c.App != "" || c.From != "" || c.To != "" || c.TimeZone != "" || c.All || len(c.Sample) > 0
 	alone := !more && c.Type == "" && !c.Yes && c.Policy == ""
 	switch {
 	case c.Prove && (!alone || c.Due):
