@@ -86,7 +86,7 @@ func (s *State) ErasesIn(month int64) bool {
 // needs mu.
 func (s *State) checkRetention(d *pb.Decision, detail *pb.DecisionDetail) error {
 	if set := detail.GetRetentionSet(); set != nil {
-		if err := checkSet(set); err != nil {
+		if err := CheckRetention(set); err != nil {
 			return fmt.Errorf("%w: decision %d: %w", ErrForged, d.GetNumber(), err)
 		}
 	}
@@ -111,8 +111,8 @@ func (s *State) checkRetention(d *pb.Decision, detail *pb.DecisionDetail) error 
 	return nil
 }
 
-// checkSet checks for how long samples are to be kept. The error is a *DraftError.
-func checkSet(set *pb.RetentionSet) error {
+// CheckRetention checks for how long samples are to be kept. The error is a *DraftError.
+func CheckRetention(set *pb.RetentionSet) error {
 	switch {
 	case set.GetMonths() > maxMonths:
 		return &DraftError{"months", fmt.Sprint(set.GetMonths()), fmt.Sprintf("at most %d", maxMonths)}
@@ -146,7 +146,7 @@ func (s *State) retain(d *pb.Decision, detail *pb.DecisionDetail) {
 
 // SetRetention changes how long samples are kept. Errors: *DraftError.
 func (a *Author) SetRetention(now int64, set *pb.RetentionSet) (*pb.NewDecision, error) {
-	if err := checkSet(set); err != nil {
+	if err := CheckRetention(set); err != nil {
 		return nil, err
 	}
 	return a.sign(&pb.Decision{Time: now}, &pb.DecisionDetail{Body: &pb.DecisionDetail_RetentionSet{RetentionSet: set}})

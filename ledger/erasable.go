@@ -1,10 +1,12 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
 
+	"healthledger/authz"
 	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
 	"healthledger/proto/rpc"
@@ -25,12 +27,9 @@ func Erasable(req *pb.EraseRequest) (*pb.DeletedSamples, error) {
 		return nil, rpc.InvalidArgument("type", "it names nothing to erase")
 	}
 	d := &pb.DeletedSamples{AllTypes: req.GetType() == ""}
-	if !d.AllTypes {
-		t, ok := catalog.Lookup(req.GetType())
-		if !ok {
-			return nil, rpc.InvalidValue("type", req.GetType(), "no such type")
-		}
-		d.Type = t.Code
+	var err error
+	if d.Type, err = typeOf(req.GetType()); err != nil {
+		return nil, err
 	}
 	for i, text := range req.GetUuids() {
 		id, err := uuid.Parse(text)
@@ -39,7 +38,6 @@ func Erasable(req *pb.EraseRequest) (*pb.DeletedSamples, error) {
 		}
 		d.Uuids = append(d.Uuids, id[:])
 	}
-	var err error
 	if d.From, err = boundOf("from", req.GetFrom()); err != nil {
 		return nil, err
 	}
@@ -50,4 +48,31 @@ func Erasable(req *pb.EraseRequest) (*pb.DeletedSamples, error) {
 		return nil, rpc.InvalidValue("from", "", "it is not before to")
 	}
 	return d, nil
+}
+
+// Retention is what a request to keep samples for some time says, as it stands in the log. The
+// error is that of the call: INVALID_ARGUMENT.
+func Retention(req *pb.SetRetentionRequest) (*pb.RetentionSet, error) {
+	code, err := typeOf(req.GetType())
+	if err != nil {
+		return nil, err
+	}
+	set := &pb.RetentionSet{Type: code, Months: req.GetMonths()}
+	var draft *authz.DraftError
+	if errors.As(authz.CheckRetention(set), &draft) {
+		return nil, rpc.InvalidValue(draft.Field, draft.Value, draft.Why)
+	}
+	return set, nil
+}
+
+// typeOf returns the code of a type, 0 of no name.
+func typeOf(name string) (uint32, error) {
+	if name == "" {
+		return 0, nil
+	}
+	t, ok := catalog.Lookup(name)
+	if !ok {
+		return 0, rpc.InvalidValue("type", name, "no such type")
+	}
+	return t.Code, nil
 }

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"healthledger/ledger"
 	pb "healthledger/proto/healthledger/v1"
 )
 
@@ -52,6 +53,9 @@ func (c *eraseCmd) Run(ctx context.Context, g *globals) error {
 	some := c.Type != "" || c.App != "" || req.From != nil || req.To != nil
 	if named := len(c.Sample) > 0; named == (some || c.All) || some == (named || c.All) {
 		return usagef("name what to erase: --sample, --all, or any of --type, --app, --from and --to")
+	}
+	if _, err := ledger.Erasable(req); err != nil {
+		return err
 	}
 	if err := g.confirmed(c.Yes, "It cannot be undone, nor restored from a backup of the log. Erase it", "nothing was erased"); err != nil {
 		return err

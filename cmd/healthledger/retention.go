@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"healthledger/ledger"
 	pb "healthledger/proto/healthledger/v1"
 )
 
@@ -18,8 +19,13 @@ func (c *eraseCmd) keep(ctx context.Context, g *globals) error {
 			return usagef("--policy: %q is neither a number of months nor off", c.Policy)
 		}
 		req.Months = uint32(months)
+	}
+	if _, err := ledger.Retention(req); err != nil {
+		return err
+	}
+	if months := req.GetMonths(); months > 0 {
 		question := fmt.Sprintf("%s ended more than %s ago is erased, now and from now on. It cannot be undone, nor restored from a backup of the log. Erase it",
-			what(c.Type), counted(months, "month", "months"))
+			what(c.Type), counted(uint64(months), "month", "months"))
 		if err := g.confirmed(c.Yes, question, "nothing was changed"); err != nil {
 			return err
 		}

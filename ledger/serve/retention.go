@@ -8,6 +8,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"healthledger/ledger"
 	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
 	"healthledger/proto/rpc"
@@ -19,12 +20,9 @@ const retainEvery = 24 * time.Hour
 
 // SetRetention implements pb.OwnerServiceHandler.
 func (s *ownerService) SetRetention(ctx context.Context, req *pb.SetRetentionRequest) (*pb.SetRetentionResponse, error) {
-	set := &pb.RetentionSet{Months: req.GetMonths()}
-	if req.GetType() != "" {
-		var err error
-		if set.Type, err = typeCode("type", req.GetType()); err != nil {
-			return nil, err
-		}
+	set, err := ledger.Retention(req)
+	if err != nil {
+		return nil, err
 	}
 	if _, err := s.decide(ctx, &pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_SetRetention{SetRetention: set}}); err != nil {
 		return nil, err
