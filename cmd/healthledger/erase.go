@@ -9,6 +9,7 @@ import (
 
 	"healthledger/ledger"
 	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
 )
 
 type eraseCmd struct {
@@ -97,7 +98,7 @@ func (o *owner) eraseAfter(ctx context.Context, first func() error, req *pb.Eras
 
 // erase has it erased, and returns how far it came.
 func (o *owner) erase(ctx context.Context, req *pb.EraseRequest) (*pb.EraseResponse, error) {
-	resp, err := o.Owner().Erase(ctx, req)
+	resp, err := o.beginErase(ctx, req)
 	for err == nil && resp.GetRun() != "" {
 		phase := resp.GetPhase()
 		progress := o.globals.bar(strings.ToUpper(phaseName(phase)[:1])+phaseName(phase)[1:], "steps")
@@ -111,6 +112,24 @@ func (o *owner) erase(ctx context.Context, req *pb.EraseRequest) (*pb.EraseRespo
 		progress.done()
 	}
 	return resp, err
+}
+
+// beginErase begins an erasure, when the one before has ended.
+func (o *owner) beginErase(ctx context.Context, req *pb.EraseRequest) (*pb.EraseResponse, error) {
+	for told := false; ; told = true {
+		resp, err := o.Owner().Erase(ctx, req)
+		if rpc.Reason(err) != rpc.ReasonBusy {
+			return resp, err
+		}
+		if !told {
+			fmt.Fprintf(o.globals.err, "Waiting: %s\n", message(err))
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 func phaseName(phase pb.ErasurePhase) string {

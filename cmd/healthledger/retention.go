@@ -35,12 +35,21 @@ func (c *eraseCmd) keep(ctx context.Context, g *globals) error {
 		return err
 	}
 	defer o.Close()
+	isSet := false
 	set := func() error {
+		if isSet { // and the passphrase was needed again
+			return nil
+		}
 		_, err := o.Owner().SetRetention(ctx, req)
+		isSet = err == nil
 		return err
 	}
 	if req.GetMonths() > 0 {
-		return o.eraseAfter(ctx, set, &pb.EraseRequest{ByPolicy: true})
+		err := o.eraseAfter(ctx, set, &pb.EraseRequest{ByPolicy: true})
+		if err != nil && isSet {
+			return fmt.Errorf("the policy is set, and what is due not erased (\"healthledger erase --due\" goes on): %w", err)
+		}
+		return err
 	}
 	var policies *pb.StatusResponse
 	err = o.with(ctx, func() (err error) {

@@ -32,6 +32,23 @@ type erasing struct {
 	err error
 }
 
+func (e *erasing) underWay() bool {
+	if e == nil {
+		return false
+	}
+	select {
+	case <-e.ending:
+		return false
+	default:
+		return true
+	}
+}
+
+// anotherErasure refuses one while another is under way, behind which it can be tried again.
+func anotherErasure() error {
+	return rpc.Error(connect.CodeResourceExhausted, &pb.ErrorDetail{Reason: rpc.ReasonBusy}, "another erasure is under way")
+}
+
 func (e *erasing) report(change func(now *pb.EraseResponse)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -102,12 +119,8 @@ func (s *ownerService) startErasing(k *keeper, process Projector, draft *pb.Sign
 	if k.process != process {
 		return nil, rpc.StoreLocked()
 	}
-	if k.erasing != nil {
-		select {
-		case <-k.erasing.ending:
-		default:
-			return nil, rpc.Error(connect.CodeFailedPrecondition, &pb.ErrorDetail{Reason: rpc.ReasonFailedPrecondition}, "another erasure is under way")
-		}
+	if k.erasing.underWay() {
+		return nil, anotherErasure()
 	}
 	e := &erasing{run: rand.Text(), ending: make(chan struct{})}
 	e.now = &pb.EraseResponse{Run: e.run}

@@ -82,15 +82,7 @@ func (k *keeper) rekeyStep(ctx context.Context, caller string, process Projector
 func (k *keeper) isErasing() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.erasing == nil {
-		return false
-	}
-	select {
-	case <-k.erasing.ending:
-		return false
-	default:
-		return true
-	}
+	return k.erasing.underWay()
 }
 
 func (k *keeper) cutIf(err error) error {

@@ -51,6 +51,9 @@ func (s *ownerService) eraseExpired(ctx context.Context, req *pb.EraseRequest) (
 
 // startExpired begins to erase what is kept no longer; nil: there is nothing.
 func (s *ownerService) startExpired(ctx context.Context, k *keeper, process Projector) (*erasing, error) {
+	if k.isErasing() { // perhaps the same: what there is to erase shows at its end
+		return nil, anotherErasure()
+	}
 	sequence, _, _ := k.store.Head()
 	resp, err := process.ReadRetention(ctx, &pb.ReadRetentionRequest{Sequence: sequence, Find: true})
 	if err != nil {

@@ -37,7 +37,7 @@ func TestNothingIsHiddenForItsAgeByAWrongClock(t *testing.T) {
 		if c.want {
 			drafts = append(drafts, <-f.projector.signed) // nobody has asked
 		}
-		_, err := f.owner.Owner().Erase(t.Context(), &pb.EraseRequest{ByPolicy: true})
+		err := f.erase(t, &pb.EraseRequest{ByPolicy: true})
 		if refused := connect.CodeOf(err) == connect.CodeFailedPrecondition; c.set != 0 && !refused || c.found == nil && err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -58,6 +58,41 @@ func TestNothingIsHiddenForItsAgeByAWrongClock(t *testing.T) {
 		}
 		if told := strings.Contains(strings.Join(status.GetWarnings(), " "), "nothing is erased for its age"); told != (c.set != 0) {
 			t.Errorf("%s: %q", name, status.GetWarnings())
+		}
+	}
+}
+
+// erase erases when nothing else is erased any more.
+func (f *front) erase(t *testing.T, req *pb.EraseRequest) (err error) {
+	eventually(t, "no other erasure", func() bool {
+		_, err = f.owner.Owner().Erase(t.Context(), req)
+		return rpc.Reason(err) != rpc.ReasonBusy
+	})
+	return err
+}
+
+// Whoever erases while something is erased, for its age or not, is told to try again.
+func TestOneErasureAtATime(t *testing.T) {
+	f := newFront(t)
+	f.projector.retention = &pb.ReadRetentionResponse{Expired: &pb.ExpiredDraft{Month: 1_700_000_000_000_000, Types: []uint32{1}}}
+	f.projector.signed = make(chan *pb.SignDecisionRequest) // nothing is signed before somebody looks
+	f.unlock(t)
+	all := []*pb.EraseRequest{{ByPolicy: true}, {Type: "stepCount"}}
+	for _, req := range all {
+		eventually(t, "the erasure at unlock is under way", func() bool {
+			_, err := f.owner.Owner().Erase(t.Context(), req)
+			return rpc.Reason(err) == rpc.ReasonBusy
+		})
+	}
+	signed := f.projector.signed
+	go func() {
+		for range 1 + len(all) {
+			<-signed
+		}
+	}()
+	for _, req := range all {
+		if err := f.erase(t, req); rpc.Reason(err) != rpc.ReasonNotFound {
+			t.Error(err)
 		}
 	}
 }

@@ -201,7 +201,8 @@ type OwnerServiceClient interface {
 	DeleteSamples(context.Context, *DeleteSamplesRequest) (*DeleteSamplesResponse, error)
 	// Erase makes samples unreadable in every copy of the log and of the view, for about a
 	// second a call, until it answers that they are erased. One that was begun goes on without
-	// its caller, until the store is locked; one erasure at a time does.
+	// its caller, until the store is locked; one erasure at a time does, and meanwhile another is
+	// refused with BUSY.
 	Erase(context.Context, *EraseRequest) (*EraseResponse, error)
 	// ProveErasures returns what was erased, and whether its keys are destroyed. It needs no
 	// secrets; what the samples were, only a session is told.
@@ -1004,7 +1005,8 @@ type OwnerServiceHandler interface {
 	DeleteSamples(context.Context, *DeleteSamplesRequest) (*DeleteSamplesResponse, error)
 	// Erase makes samples unreadable in every copy of the log and of the view, for about a
 	// second a call, until it answers that they are erased. One that was begun goes on without
-	// its caller, until the store is locked; one erasure at a time does.
+	// its caller, until the store is locked; one erasure at a time does, and meanwhile another is
+	// refused with BUSY.
 	Erase(context.Context, *EraseRequest) (*EraseResponse, error)
 	// ProveErasures returns what was erased, and whether its keys are destroyed. It needs no
 	// secrets; what the samples were, only a session is told.
