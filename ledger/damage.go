@@ -88,7 +88,7 @@ const surveyStep = time.Second
 
 // Survey is what is wrong with a log.
 type Survey struct {
-	// Faults are those that a verification lists.
+	// Faults are those that a verification finds.
 	Faults []*pb.LogFault
 	// Lost is what the owner can accept to have lost, in order, and Decisions the numbers of the
 	// decisions that are lost with it.

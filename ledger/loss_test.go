@@ -9,7 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/testing/protocmp"
 
+	"healthledger/authz"
 	"healthledger/ledger/log"
+	"healthledger/ledger/seal"
 	"healthledger/ledger/tree"
 	pb "healthledger/proto/healthledger/v1"
 )
@@ -309,5 +311,43 @@ func TestEveryLossThatWasAcceptedIsTold(t *testing.T) {
 	}
 	if diff := cmp.Diff(h.live().AcceptedLosses(), told.GetLosses(), protocmp.Transform()); diff != "" || len(told.GetLosses()) != 2 {
 		t.Errorf("%d losses are told of\n%s", len(told.GetLosses()), diff)
+	}
+}
+
+// Of what is wrong nothing is left out that the owner accepts, or that forbids to, however much it is.
+func TestEveryFaultCountsInASurvey(t *testing.T) {
+	const most = maxFaults + 10
+	for name, c := range map[string]struct {
+		note func(v *Verification, n uint64)
+		kind pb.LossKind
+	}{
+		"missing": {func(v *Verification, n uint64) { v.lose(2*n, 2*n, "gone") }, pb.LossKind_LOSS_KIND_GONE},
+		"key missing": {func(v *Verification, n uint64) {
+			v.absent(seal.Segment{Epoch: n, WrapHash: [32]byte{byte(n), byte(n >> 8)}}, 2*n)
+		}, pb.LossKind_LOSS_KIND_SEALED},
+	} {
+		v := &Verification{losses: &log.Losses{}, state: authz.NewState(verifier{}, false)}
+		for n := range uint64(most) {
+			c.note(v, n+1)
+		}
+		v.checkErasures()
+		for n := range uint64(most) {
+			v.fault(faultCheckpoint, 2*n+2, 2*n+2, "of another log")
+		}
+		survey := v.survey()
+		if n := len(survey.Lost); n != most {
+			t.Errorf("%s: %d of %d losses", name, n, most)
+		}
+		for _, l := range survey.Lost {
+			if l.GetKind() != c.kind {
+				t.Fatalf("%s: %v", name, l)
+			}
+		}
+		if listed, more := ListFaults(survey.Others); len(listed) != maxFaults || more != most-maxFaults {
+			t.Errorf("%s: %d others and %d more", name, len(listed), more)
+		}
+		if r := v.Result(); len(r.GetFaults()) != maxFaults || r.GetMoreFaults() != 2*most-maxFaults {
+			t.Errorf("%s: %d faults and %d more", name, len(r.GetFaults()), r.GetMoreFaults())
+		}
 	}
 }

@@ -31,8 +31,14 @@ const (
 	faultCheckpoint = "checkpoint"
 )
 
-// maxFaults is how many faults a verification lists; the rest it counts.
+// maxFaults is how many faults an owner is told of; the rest is counted.
 const maxFaults = 1000
+
+// ListFaults returns as many faults as an owner is told of, and how many more there are.
+func ListFaults(all []*pb.LogFault) (listed []*pb.LogFault, more uint64) {
+	n := min(len(all), maxFaults)
+	return all[:n], uint64(len(all) - n)
+}
 
 // A Verification recomputes a log from its stream, in steps, and goes on after whatever
 // it finds. It opens what a locked daemon may open, and holds no key between steps.
@@ -93,7 +99,6 @@ type Verification struct {
 	unopened map[uint64]bool
 
 	faults []*pb.LogFault
-	more   uint64
 }
 
 // sealedAt is where the last segment of a class was sealed, and what is wrong with its key.
@@ -240,7 +245,7 @@ func (v *Verification) Progress() (done, total uint64) { return v.next - 1, v.en
 
 // Result returns what was found, once the last step was made.
 func (v *Verification) Result() *pb.VerifyLogResponse {
-	resp := &pb.VerifyLogResponse{Done: v.next - 1, Total: v.end, Faults: v.faults, MoreFaults: v.more, Checkpoints: v.checkpoints}
+	resp := &pb.VerifyLogResponse{Done: v.next - 1, Total: v.end, Checkpoints: v.checkpoints}
 	if v.whole {
 		resp.Root = v.tree.Root().String()
 	}
@@ -249,6 +254,7 @@ func (v *Verification) Result() *pb.VerifyLogResponse {
 	}
 	resp.Decisions, _ = v.state.Head()
 	resp.Opened, resp.TimeBack, resp.Losses = v.opened, v.timeBack, v.accepted
+	resp.Faults, resp.MoreFaults = ListFaults(v.faults)
 	return resp
 }
 
@@ -264,21 +270,15 @@ func (v *Verification) damage(sequence uint64, why string) {
 	v.whole, v.lossy = false, true
 }
 
-// fault notes what is wrong with segments, and returns what it is noted in, nil: it is only
-// counted. What goes on from segment to segment is one fault; so are all segments of a key, between
-// which others may lie.
+// fault notes what is wrong with segments, and returns what it is noted in. What goes on from segment
+// to segment is one fault; so are all segments of a key, between which others may lie, though not
+// too many.
 func (v *Verification) fault(kind string, from, to uint64, why string) *pb.LogFault {
-	for i := len(v.faults) - 1; i >= 0; i-- {
-		f := v.faults[i]
+	for _, f := range slices.Backward(v.faults[max(0, len(v.faults)-maxFaults):]) {
 		if from > 0 && f.GetKind() == kind && f.GetWhy() == why && (kind == faultKey || f.GetTo()+1 == from) {
 			f.To, f.Segments = to, f.GetSegments()+to-from+1
 			return f
 		}
-	}
-	// How many of the absents are faults, only the end shows.
-	if len(v.faults)-len(v.absents) >= maxFaults {
-		v.more++
-		return nil
 	}
 	f := &pb.LogFault{From: from, To: to, Kind: kind, Why: why}
 	if from > 0 {

@@ -49,9 +49,6 @@ func (v *Verification) checkErasures() {
 		right[a.segments] = a.right
 	}
 	v.faults = slices.DeleteFunc(v.faults, func(f *pb.LogFault) bool { return right[f] })
-	if n := len(v.faults) - maxFaults; n > 0 {
-		v.faults, v.more = v.faults[:maxFaults], v.more+uint64(n)
-	}
 	for _, erasure := range v.state.Erasures() {
 		for _, e := range erasure.Epochs {
 			if now, _ := v.state.Erased(e.GetEpoch()); now == e {

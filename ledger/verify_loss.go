@@ -94,10 +94,13 @@ func (v *Verification) see(d *pb.SignedDecision) {
 // survey says what the owner can accept.
 func (v *Verification) survey() *Survey {
 	s := &Survey{Faults: v.faults}
-	of := map[*pb.LogFault]bool{}
+	of, erased := map[*pb.LogFault]bool{}, map[*pb.LogFault]bool{}
+	for _, a := range v.absents {
+		erased[a.segments] = a.right && !a.lost
+	}
 	for _, b := range v.bad {
-		if b.fault != nil && !slices.Contains(v.faults, b.fault) && !v.isLost(b.fault) {
-			continue // a key that was erased
+		if erased[b.fault] {
+			continue
 		}
 		of[b.fault] = true
 		kind := pb.LossKind_LOSS_KIND_GONE
@@ -136,11 +139,6 @@ func (v *Verification) remembersPin() bool {
 		}
 	}
 	return v.leadsToPin(state) && (state.Keyring() == nil || v.isKeyring(state.Keyring()))
-}
-
-// isLost tells whether segments that were erased are lost, since what was left of them is.
-func (v *Verification) isLost(f *pb.LogFault) bool {
-	return slices.ContainsFunc(v.absents, func(a *absentKey) bool { return a.segments == f && a.lost })
 }
 
 // isOfReseal tells whether a fault is of the key of what was left of erased segments, which are

@@ -88,6 +88,9 @@ func printLoss(out io.Writer, found *pb.AcceptLossResponse) error {
 	for _, f := range found.GetFaults() {
 		fmt.Fprintf(w, "%s\t%d\t%s: %s\t\t\n", segments(f), f.GetSegments(), f.GetKind(), printable(f.GetWhy()))
 	}
+	if more := found.GetMoreFaults(); more > 0 {
+		fmt.Fprintf(w, "and %d more\n", more)
+	}
 	if n := found.GetDecisions(); n > 0 {
 		fmt.Fprintf(w, "With them go %s of yours. The daemon remembers who may write.\n", counted(n, "decision", "decisions"))
 	}

@@ -79,6 +79,9 @@ func printStatus(w io.Writer, s *pb.StatusResponse, now time.Time) {
 	for _, f := range s.GetFaults() {
 		row("Fault", "%s: %s: %s", placeOf(f), f.GetKind(), printable(f.GetWhy()))
 	}
+	if more := s.GetMoreFaults(); more > 0 {
+		row("Fault", "and %d more", more)
+	}
 	if len(s.GetFaults()) > 0 {
 		row("To do", "stop the daemon, keep a copy of the data directory as it is, and put back a backup of what is lost, or go on without it (unlock --accept-loss); until then nothing is read")
 	}

@@ -31,7 +31,8 @@ func (s *ownerService) AcceptLoss(ctx context.Context, req *pb.AcceptLossRequest
 		k.surveyOnce()
 		return &pb.AcceptLossResponse{Pending: true}, nil
 	}
-	resp := &pb.AcceptLossResponse{Decisions: uint64(len(surveyed.Decisions)), Faults: surveyed.Others}
+	resp := &pb.AcceptLossResponse{Decisions: uint64(len(surveyed.Decisions))}
+	resp.Faults, resp.MoreFaults = ledger.ListFaults(surveyed.Others)
 	for _, l := range surveyed.Lost {
 		resp.Lost = append(resp.Lost, k.lossOf(ctx, l))
 	}

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"healthledger/ledger"
 	"healthledger/ledger/disk"
 	pb "healthledger/proto/healthledger/v1"
 	"healthledger/proto/rpc"
@@ -34,7 +35,7 @@ func (s *ownerService) Status(ctx context.Context, _ *pb.StatusRequest) (*pb.Sta
 	if fault != "" {
 		resp.Stopped = fault
 		if surveyed := k.Surveyed(); surveyed != nil {
-			resp.Faults = surveyed.Faults
+			resp.Faults, resp.MoreFaults = ledger.ListFaults(surveyed.Faults)
 		}
 	}
 	resp.Losses = k.store.AcceptedLosses()

@@ -368,7 +368,9 @@ type StatusResponse struct {
 	// stopped, it is not known.
 	Retention []*Retention `protobuf:"bytes,32,rep,name=retention,proto3" json:"retention,omitempty"`
 	// What the owner has accepted to have lost.
-	Losses        []*AcceptedLoss `protobuf:"bytes,33,rep,name=losses,proto3" json:"losses,omitempty"`
+	Losses []*AcceptedLoss `protobuf:"bytes,33,rep,name=losses,proto3" json:"losses,omitempty"`
+	// Further faults that are not listed.
+	MoreFaults    uint64 `protobuf:"varint,34,opt,name=more_faults,json=moreFaults,proto3" json:"more_faults,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -557,6 +559,13 @@ func (x *StatusResponse) GetLosses() []*AcceptedLoss {
 	return nil
 }
 
+func (x *StatusResponse) GetMoreFaults() uint64 {
+	if x != nil {
+		return x.MoreFaults
+	}
+	return 0
+}
+
 // AcceptedLoss is a loss that the owner goes on with.
 type AcceptedLoss struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -681,8 +690,10 @@ type AcceptLossResponse struct {
 	// How many of the owner's decisions the log has lost. The daemon remembers them.
 	Decisions uint64 `protobuf:"varint,3,opt,name=decisions,proto3" json:"decisions,omitempty"`
 	// What is wrong with the log and is no loss of segments: nothing can be accepted.
-	Faults        []*LogFault `protobuf:"bytes,4,rep,name=faults,proto3" json:"faults,omitempty"`
-	Accepted      bool        `protobuf:"varint,5,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	Faults   []*LogFault `protobuf:"bytes,4,rep,name=faults,proto3" json:"faults,omitempty"`
+	Accepted bool        `protobuf:"varint,5,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	// Further faults that are not listed.
+	MoreFaults    uint64 `protobuf:"varint,6,opt,name=more_faults,json=moreFaults,proto3" json:"more_faults,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -750,6 +761,13 @@ func (x *AcceptLossResponse) GetAccepted() bool {
 		return x.Accepted
 	}
 	return false
+}
+
+func (x *AcceptLossResponse) GetMoreFaults() uint64 {
+	if x != nil {
+		return x.MoreFaults
+	}
+	return 0
 }
 
 // Loss are segments that are lost, the first and the last one included.
@@ -5784,7 +5802,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\bdecision\x18\x01 \x01(\v2\x1f.healthledger.v1.SignedDecisionR\bdecision\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\fR\x06detail\x12\x18\n" +
 	"\akeyring\x18\x03 \x01(\fR\akeyring\"\x0f\n" +
-	"\rStatusRequest\"\xd0\a\n" +
+	"\rStatusRequest\"\xf1\a\n" +
 	"\x0eStatusResponse\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\x120\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1a.healthledger.v1.LockStateR\x05state\x12\x1a\n" +
@@ -5809,20 +5827,24 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"last_write\x18\x1e \x01(\v2\x1a.google.protobuf.TimestampR\tlastWrite\x12)\n" +
 	"\x04disk\x18\x1f \x01(\v2\x15.healthledger.v1.DiskR\x04disk\x128\n" +
 	"\tretention\x18  \x03(\v2\x1a.healthledger.v1.RetentionR\tretention\x125\n" +
-	"\x06losses\x18! \x03(\v2\x1d.healthledger.v1.AcceptedLossR\x06losses\"\x99\x01\n" +
+	"\x06losses\x18! \x03(\v2\x1d.healthledger.v1.AcceptedLossR\x06losses\x12\x1f\n" +
+	"\vmore_faults\x18\" \x01(\x04R\n" +
+	"moreFaults\"\x99\x01\n" +
 	"\fAcceptedLoss\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\x04R\x02to\x12-\n" +
 	"\x04kind\x18\x03 \x01(\x0e2\x19.healthledger.v1.LossKindR\x04kind\x126\n" +
 	"\baccepted\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\baccepted\">\n" +
 	"\x11AcceptLossRequest\x12)\n" +
-	"\x04lost\x18\x01 \x03(\v2\x15.healthledger.v1.LossR\x04lost\"\xc6\x01\n" +
+	"\x04lost\x18\x01 \x03(\v2\x15.healthledger.v1.LossR\x04lost\"\xe7\x01\n" +
 	"\x12AcceptLossResponse\x12\x18\n" +
 	"\apending\x18\x01 \x01(\bR\apending\x12)\n" +
 	"\x04lost\x18\x02 \x03(\v2\x15.healthledger.v1.LossR\x04lost\x12\x1c\n" +
 	"\tdecisions\x18\x03 \x01(\x04R\tdecisions\x121\n" +
 	"\x06faults\x18\x04 \x03(\v2\x19.healthledger.v1.LogFaultR\x06faults\x12\x1a\n" +
-	"\baccepted\x18\x05 \x01(\bR\baccepted\"\xc1\x01\n" +
+	"\baccepted\x18\x05 \x01(\bR\baccepted\x12\x1f\n" +
+	"\vmore_faults\x18\x06 \x01(\x04R\n" +
+	"moreFaults\"\xc1\x01\n" +
 	"\x04Loss\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\x04R\x02to\x12-\n" +
