@@ -19,7 +19,7 @@ import (
 func (c *unlockCmd) acceptLoss(ctx context.Context, g *globals, o *owner, passphrase []byte) error {
 	found, err := o.findLoss(ctx, &pb.AcceptLossRequest{})
 	if err != nil {
-		return err
+		return fmt.Errorf("find out what is lost: %w", err)
 	}
 	if len(found.GetLost()) == 0 && len(found.GetFaults()) == 0 {
 		return g.say("nothing is lost")

@@ -79,9 +79,11 @@ type keeper struct {
 	refusals *refusals
 	erasing  *erasing
 	fault    string
-	// surveyed is what is wrong with the log, and surveying tells that somebody finds out.
-	surveyed  *ledger.Survey
-	surveying bool
+	// surveyed is what is wrong with the log, and surveying tells that somebody finds out;
+	// unsurveyed is why that failed, until somebody is told.
+	surveyed   *ledger.Survey
+	surveying  bool
+	unsurveyed error
 	// life ends, by stop, when the projector is being ended.
 	life    context.Context
 	stop    context.CancelFunc

@@ -28,6 +28,9 @@ func (s *ownerService) AcceptLoss(ctx context.Context, req *pb.AcceptLossRequest
 	}
 	surveyed := k.Surveyed()
 	if surveyed == nil {
+		if err := k.Unsurveyed(); err != nil {
+			return nil, refuse(err)
+		}
 		k.surveyOnce()
 		return &pb.AcceptLossResponse{Pending: true}, nil
 	}
@@ -90,6 +93,16 @@ func (k *keeper) lossOf(ctx context.Context, l *pb.LostSegments) *pb.Loss {
 		loss.Behind = timestamppb.New(at)
 	}
 	return loss
+}
+
+// Unsurveyed returns why it could not be found out what is wrong with the log, and forgets it: next
+// time it is tried again.
+func (k *keeper) Unsurveyed() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	err := k.unsurveyed
+	k.unsurveyed = nil
+	return err
 }
 
 // surveyAgain has the next who asks wait for another survey.

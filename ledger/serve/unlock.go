@@ -102,7 +102,7 @@ func (k *keeper) Unlock(ctx context.Context, caller string, req *pb.UnlockReques
 	}
 	switch k.state {
 	case pb.LockState_LOCK_STATE_LOCKED:
-		k.state, k.fault, k.surveyed = pb.LockState_LOCK_STATE_UNLOCKING, "", nil
+		k.state, k.fault, k.surveyed, k.unsurveyed = pb.LockState_LOCK_STATE_UNLOCKING, "", nil, nil
 		life := k.life
 		k.stopped.Go(func() { k.feed(life, process, target) })
 	case pb.LockState_LOCK_STATE_LOCKING:
@@ -196,15 +196,15 @@ func (k *keeper) examine(ctx context.Context) {
 		return
 	}
 	surveyed, err := k.survey(ctx)
-	if err != nil {
-		if ctx.Err() == nil {
-			k.logger.Error("the log was not surveyed", "error", err)
-		}
+	if ctx.Err() != nil {
 		return
+	}
+	if err != nil {
+		k.logger.Error("the log was not surveyed", "error", err)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.surveyed = surveyed
+	k.surveyed, k.unsurveyed = surveyed, err
 }
 
 func (k *keeper) report(err error) {
