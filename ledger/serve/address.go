@@ -1,8 +1,10 @@
 package serve
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -76,38 +78,67 @@ var ErrStarting = errors.New("a daemon is starting or stopping, or another comma
 // Errors: ErrNoDaemon, ErrStarting.
 func ReadAddress(dir string) (LocalAddress, error) {
 	var a LocalAddress
-	// A shared lock, so that two who look do not take each other for the daemon.
-	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|syscall.O_CLOEXEC, 0)
-	if errors.Is(err, os.ErrNotExist) {
-		return a, ErrNoDaemon
-	}
-	if err != nil {
+	if err := readHeld(filepath.Join(dir, lockFile), io.Discard); err != nil {
+		if errors.Is(err, errNotHeld) {
+			err = ErrNoDaemon
+		}
 		return a, err
 	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
-	f.Close()
-	if err == nil {
-		return a, ErrNoDaemon
-	}
-	if !errors.Is(err, unix.EWOULDBLOCK) {
+	var content bytes.Buffer
+	if err := readHeld(filepath.Join(dir, addressFile), &content); err != nil {
+		// What nobody holds is the address of a daemon that was killed.
+		if errors.Is(err, errNotHeld) {
+			err = ErrStarting
+		}
 		return a, err
 	}
-	content, err := os.ReadFile(filepath.Join(dir, addressFile))
-	if errors.Is(err, os.ErrNotExist) {
-		return a, ErrStarting
-	}
-	if err != nil {
-		return a, err
-	}
-	return a, json.Unmarshal(content, &a)
+	return a, json.Unmarshal(content.Bytes(), &a)
 }
 
-func (a LocalAddress) write(dir string) error {
-	content, err := json.Marshal(a)
+var errNotHeld = errors.New("no process holds the file")
+
+// readHeld reads a file that a process holds. Errors: errNotHeld.
+func readHeld(path string, to io.Writer) error {
+	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_CLOEXEC, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return errNotHeld
+	}
 	if err != nil {
 		return err
 	}
-	return log.WriteFile(filepath.Join(dir, addressFile), content)
+	defer f.Close()
+	// A shared lock, so that two who look do not take each other for the daemon.
+	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	if err == nil {
+		return errNotHeld
+	}
+	if !errors.Is(err, unix.EWOULDBLOCK) {
+		return err
+	}
+	_, err = io.Copy(to, f)
+	return err
+}
+
+// write writes the address, which is valid while this process holds it.
+func (a LocalAddress) write(dir string) (release func(), err error) {
+	content, err := json.Marshal(a)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, addressFile)
+	if err := log.WriteFile(path, content); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	// Whoever reads it has it for a moment.
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() { f.Close() }, nil
 }
 
 // removeAddress removes the address of this daemon, or of one that was killed.

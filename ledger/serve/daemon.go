@@ -188,7 +188,12 @@ func (d *Daemon) start(ctx context.Context) error {
 	if d.options.Private {
 		return nil
 	}
-	return d.local.write(d.options.Dir)
+	release, err := d.local.write(d.options.Dir)
+	if err != nil {
+		return err
+	}
+	d.closers = append(d.closers, release)
+	return nil
 }
 
 func (d *Daemon) openLedger(ctx context.Context) error {

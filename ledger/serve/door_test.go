@@ -62,7 +62,8 @@ func TestDirectoryHasOneDaemon(t *testing.T) {
 	}
 	want := newLocalAddress()
 	want.URL = "nats://127.0.0.1:1"
-	if err := want.write(dir); err != nil {
+	release, err := want.write(dir)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(filepath.Join(dir, addressFile)); err != nil || info.Mode().Perm() != 0o600 {
@@ -72,8 +73,17 @@ func TestDirectoryHasOneDaemon(t *testing.T) {
 		t.Fatal(got, err)
 	}
 	unlock()
+	release()
 	// The daemon was killed: its address stayed.
 	if _, err := ReadAddress(dir); !errors.Is(err, ErrNoDaemon) {
+		t.Fatal(err)
+	}
+	if unlock, err = lockDirectory(dir); err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	// It is not the address of the next one.
+	if _, err := ReadAddress(dir); !errors.Is(err, ErrStarting) {
 		t.Fatal(err)
 	}
 }
