@@ -57,12 +57,14 @@ func (t *Trail) Follow(d *pb.SignedDecision) *pb.Decision {
 	if proto.Unmarshal(d.GetDecision(), decision) != nil {
 		return nil
 	}
+	before := *t
 	for _, n := range t.told {
 		if n.number < decision.GetNumber() {
 			t.take(t.Enrolment.Follow(t.store, n.signed))
 		}
 	}
 	if seal.VerifyDecision(t.Owner, t.store, d.GetDecision(), d.GetSignature()) != nil {
+		*t = before
 		return nil
 	}
 	t.take(t.Enrolment.Follow(t.store, d))
