@@ -76,6 +76,7 @@ func TestOwnerSignsWhatIsHisLogAndNothingElse(t *testing.T) {
 	}
 }
 
+// Whether it comes with the log before it or alone, as it does to a store that is open.
 func TestFollowerComparesEveryCheckpoint(t *testing.T) {
 	h := history(t)
 	payloads := h.payloads(t)
@@ -89,17 +90,23 @@ func TestFollowerComparesEveryCheckpoint(t *testing.T) {
 		"of another log":       {size, tree.Hash{1}, false},
 		"of more":              {size + 1, root, false},
 	} {
-		t.Run(name, func(t *testing.T) {
-			event := &pb.Event{Body: &pb.Event_Checkpointed{Checkpointed: &pb.Checkpointed{Note: h.note(t, c.size, c.root)}}}
-			all := append(payloads[:size:size], forge(t, h, h.device(t), size+1, nil, event))
-			s := open(t, h.config(t, h.replica(t, all), h.folder(t)), all)
-			if err := catchUp(s, size+1); (err == nil) != c.sound {
-				t.Fatal(err)
-			}
-			a, err := s.Advance(t.Context(), &pb.AdvanceRequest{Sequence: size + 1})
-			if err != nil || !c.sound && a.GetApplied() != size {
-				t.Errorf("%v: %v", a, err)
-			}
-		})
+		event := &pb.Event{Body: &pb.Event_Checkpointed{Checkpointed: &pb.Checkpointed{Note: h.note(t, c.size, c.root)}}}
+		all := append(payloads[:size:size], forge(t, h, h.device(t), size+1, nil, event))
+		replica := h.replica(t, all)
+		for way, known := range map[string][][]byte{"at once": all, "alone": payloads} {
+			t.Run(name+" "+way, func(t *testing.T) {
+				s := open(t, h.config(t, replica, h.folder(t)), known)
+				if way == "alone" {
+					waitReady(t, s, known)
+				}
+				if err := catchUp(s, size+1); (err == nil) != c.sound {
+					t.Fatal(err)
+				}
+				a, err := s.Advance(t.Context(), &pb.AdvanceRequest{Sequence: size + 1})
+				if err != nil || !c.sound && a.GetApplied() != size {
+					t.Errorf("%v: %v", a, err)
+				}
+			})
+		}
 	}
 }

@@ -264,6 +264,9 @@ func (f *follower) catchUp(ctx context.Context, from, to uint64) error {
 
 func (f *follower) applyAll(segments <-chan opened) error {
 	for o := range segments {
+		if err := f.compare(o); err != nil {
+			return err
+		}
 		// Whatever this segment, or the next, has of an erasure was opened by knowing of it.
 		f.known.each(f.view.SetErasure)
 		batch := f.view.Begin()
