@@ -27,10 +27,10 @@ test: check
 	@# What takes long comes first, so that no core waits for it in the end. The check has vetted all.
 	go test $(race) -vet=off -timeout 20m ./cmd/healthledger ./projector ./...
 	cd scripts/sqlcipher && CGO_ENABLED=0 go test .
-	@# The race detector keeps memory from being erased, and needs much of it: what is about
-	@# memory runs without it.
+	@# The race detector keeps memory from being erased, needs much of it, and makes large inputs
+	@# slow: what is about memory runs without it.
 	go test -run 'Forgets|LeaveNothing' ./ledger/seal
-	go test -run 'NeedNoMoreThanTwice|NeedsLittleMemory' ./ledger/importer/apple
+	go test -run 'NeedNoMoreThanTwice|NeedsLittleMemory|MemoryDoesNotGrow|ThatWaitForTheirName' ./ledger/importer/apple ./ledger/importer/healthautoexport
 	go run ./scripts/fuzz -time 2s $(readers)
 
 check:

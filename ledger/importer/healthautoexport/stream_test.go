@@ -35,6 +35,7 @@ func pointsOf(w io.Writer, n int, last bool) {
 }
 
 func TestMemoryDoesNotGrowWithTheDocument(t *testing.T) {
+	skipRaced(t)
 	const n = 150_000
 	for _, last := range []bool{false, true} {
 		from, to := io.Pipe()
@@ -60,6 +61,15 @@ func TestMemoryDoesNotGrowWithTheDocument(t *testing.T) {
 		if grown := int64(peak) - int64(before.HeapAlloc); grown > 6<<20 {
 			t.Errorf("name last %v: %d MiB for %d MiB of JSON", last, grown>>20, report.Bytes>>20)
 		}
+	}
+}
+
+// skipRaced leaves a test with much input to the run without the race detector: one goroutine
+// reads it.
+func skipRaced(t *testing.T) {
+	t.Helper()
+	if raceEnabled {
+		t.Skip("much input")
 	}
 }
 
@@ -99,6 +109,7 @@ func TestWhatNeverEndsIsRefused(t *testing.T) {
 }
 
 func TestPointsThatWaitForTheirNameAreBounded(t *testing.T) {
+	skipRaced(t)
 	s := &series{}
 	random := rand.NewChaCha8([32]byte{})
 	noise := make([]byte, 1<<20)

@@ -1,0 +1,5 @@
+//go:build race
+
+package healthautoexport
+
+const raceEnabled = true
