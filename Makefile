@@ -30,7 +30,7 @@ test: check
 	@# The race detector keeps memory from being erased, needs much of it, and makes large inputs
 	@# slow: what is about memory runs without it.
 	go test -run 'Forgets|LeaveNothing' ./ledger/seal
-	go test -run 'NeedNoMoreThanTwice|NeedsLittleMemory|MemoryDoesNotGrow|ThatWaitForTheirName' ./ledger/importer/apple ./ledger/importer/healthautoexport
+	go test -run 'NeedNoMoreThanTwice|NeedsLittleMemory|ZipBomb|MemoryDoesNotGrow|ThatWaitForTheirName' ./ledger/importer/apple ./ledger/importer/healthautoexport
 	go run ./scripts/fuzz -time 2s $(readers)
 
 check:

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 
+	pb "healthledger/proto/healthledger/v1"
 	"healthledger/scripts/genexport/export"
 )
 
@@ -22,25 +23,37 @@ import (
 func (l *fakeLedger) contents(t testing.TB) []string {
 	t.Helper()
 	var all []string
+	sources := map[*pb.Source][]byte{}
 	for _, s := range l.samples() {
-		body := s.object()
-		if s.typ.Short() == "cda" {
-			body = nil
+		source, known := sources[s.source]
+		if !known {
+			var err error
+			if source, err = (proto.MarshalOptions{Deterministic: true}).Marshal(s.source); err != nil {
+				t.Fatal(err)
+			}
+			sources[s.source] = source
 		}
-		source, err := proto.MarshalOptions{Deterministic: true}.Marshal(s.source)
-		if err != nil {
-			t.Fatal(err)
+		var text []byte
+		if len(s.Body) > 0 && s.typ.Short() != "cda" {
+			var err error
+			if text, err = (prototext.MarshalOptions{}).Marshal(s.object()); err != nil {
+				t.Fatal(err)
+			}
+			// The printer of the library varies its spaces on purpose.
+			text = bytes.Join(bytes.Fields(text), []byte(" "))
 		}
-		text, err := prototext.MarshalOptions{}.Marshal(body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		// The printer of the library varies its spaces on purpose.
-		text = bytes.Join(bytes.Fields(text), []byte(" "))
 		all = append(all, fmt.Sprintf("%s %s %d %d %v %d %v | %s | %q | %s", s.typ, s.unit, s.Start, s.End, s.Value, s.Created, s.HasCreated, s.text(), source, text))
 	}
 	slices.Sort(all)
 	return all
+}
+
+// differing tells two lists of contents apart; they are compared in full only where they differ.
+func differing(want, got []string) string {
+	if slices.Equal(want, got) {
+		return ""
+	}
+	return cmp.Diff(want, got)
 }
 
 // archived imports a generated archive.
@@ -66,15 +79,16 @@ func TestAnotherExportOfThePhoneBringsTheSameObjects(t *testing.T) {
 	berlin := zone(t, "Europe/Berlin")
 	dtds := []export.DTD{export.DTD8, export.DTD11, export.DTD12, export.DTD14}
 	zones := []string{"America/New_York", "Asia/Kathmandu", "UTC", "Pacific/Apia"}
-	// Each has some thousand elements, so few are many cases.
-	for n := range 16 {
+	// Each has some thousand elements, so few are many cases: with quirks and without for each
+	// document type.
+	for n := range drilled(8) {
 		o := export.Options{
 			Seed: rand.Uint64N(1e6) + 1, Records: 1 + rand.IntN(200), Years: 0.02, Zone: berlin, Quirks: n%2 == 0, DTD: dtds[n/2%4],
 		}
 		first := archived(t, o)
 		again := o
 		again.Pointers, again.ExportZone = rand.Uint64(), zone(t, zones[rand.IntN(len(zones))])
-		if diff := cmp.Diff(first, archived(t, again)); diff != "" {
+		if diff := differing(first, archived(t, again)); diff != "" {
 			t.Fatalf("%+v and as %s (-first +second)\n%.3000s", o, again.ExportZone, diff)
 		}
 	}
@@ -84,7 +98,7 @@ func TestAnotherExportOfThePhoneBringsTheSameObjects(t *testing.T) {
 // import brings all of it again and everything else.
 func TestInterruptedImportIsMadeWholeByAnother(t *testing.T) {
 	var b bytes.Buffer
-	if _, err := export.WriteZip(&b, export.Options{Seed: 5, Records: 20_000, Years: 0.1, Quirks: true}); err != nil {
+	if _, err := export.WriteZip(&b, export.Options{Seed: 5, Records: 12_000, Years: 0.1, Quirks: true}); err != nil {
 		t.Fatal(err)
 	}
 	path := file(t, "export.zip", b.Bytes())
@@ -122,7 +136,7 @@ func TestInterruptedImportIsMadeWholeByAnother(t *testing.T) {
 			t.Fatal(err)
 		}
 		all := slices.Compact(l.contents(t))
-		if diff := cmp.Diff(slices.Compact(slices.Clone(want)), all); diff != "" {
+		if diff := differing(slices.Compact(slices.Clone(want)), all); diff != "" {
 			t.Fatalf("interrupted at request %d: (-whole +resumed)\n%.2000s", at, diff)
 		}
 	}

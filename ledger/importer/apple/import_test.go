@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -169,17 +169,17 @@ func columnsOf(t *testing.T, o export.Options) [][]byte {
 }
 
 func TestZoneAndAddressesOfTheExportDoNotMatter(t *testing.T) {
-	o := export.Options{Seed: 7, Records: 8_000, Years: 0.6, Zone: zone(t, "Europe/Berlin"), Quirks: true}
+	o := export.Options{Seed: 7, Records: drilled(3_000), Years: 0.6, Zone: zone(t, "Europe/Berlin"), Quirks: true}
 	here := columnsOf(t, o)
 	o.Pointers = 99
 	for _, name := range []string{"America/Los_Angeles", "Asia/Kathmandu", "UTC"} {
 		o.ExportZone = zone(t, name)
-		if !reflect.DeepEqual(here, columnsOf(t, o)) {
+		if !slices.EqualFunc(here, columnsOf(t, o), bytes.Equal) {
 			t.Errorf("the columns of an export from %s differ", name)
 		}
 	}
 	o.Seed++
-	if reflect.DeepEqual(here, columnsOf(t, o)) {
+	if slices.EqualFunc(here, columnsOf(t, o), bytes.Equal) {
 		t.Error("the columns of other data do not differ")
 	}
 }

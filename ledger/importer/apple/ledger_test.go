@@ -256,6 +256,14 @@ func (s stored) text() string {
 	return b.String()
 }
 
+// drilled is how many cases or records a test has: ten times as many in a drill.
+func drilled(n int) int {
+	if os.Getenv("HEALTHLEDGER_DRILL") != "" {
+		return 10 * n
+	}
+	return n
+}
+
 // file writes a file of the test.
 func file(t testing.TB, name string, content []byte) string {
 	t.Helper()
