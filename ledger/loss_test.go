@@ -229,6 +229,41 @@ func TestALossIsAcceptedAtASecondTry(t *testing.T) {
 	}
 }
 
+// Of a log nothing is accepted that it never had, nor is its owner asked for that, and no tree that it
+// does not have.
+func TestOnlyWhatIsLostIsAccepted(t *testing.T) {
+	h := saved(t)
+	accept := func(lost ...*pb.LostSegments) error {
+		return h.live().AcceptLoss(t.Context(), &Survey{Lost: lost}, func(context.Context, *pb.LossDraft) (*pb.NewDecision, error) {
+			t.Errorf("%v is to be signed", lost)
+			return nil, ErrNotLost
+		})
+	}
+	lost := func(from, to uint64) *pb.LostSegments {
+		return &pb.LostSegments{From: from, To: to, Kind: pb.LossKind_LOSS_KIND_GONE}
+	}
+	for _, all := range [][]*pb.LostSegments{nil, {lost(5, 5), lost(8, 9)}} {
+		if err := accept(all...); !errors.Is(err, ErrNotLost) {
+			t.Errorf("%v: %v", all, err)
+		}
+	}
+	var longer tree.Tree
+	for range 9 {
+		longer.Append(tree.Hash{})
+	}
+	frontier, err := longer.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := h.author.AcceptLoss(1, &pb.LossAccepted{Lost: []*pb.LostSegments{lost(5, 5)}, Tree: frontier}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.live().Decide(t.Context(), signed); !errors.Is(err, authz.ErrForged) {
+		t.Errorf("a tree that the log does not have: %v", err)
+	}
+}
+
 // Where nobody remembers the decisions that are lost, nobody can follow those that come later.
 func TestALossOfForgottenDecisionsIsNotAccepted(t *testing.T) {
 	h := newHome(t)
