@@ -92,7 +92,7 @@ func printLoss(out io.Writer, found *pb.AcceptLossResponse) error {
 		fmt.Fprintf(w, "and %d more\n", more)
 	}
 	if n := found.GetDecisions(); n > 0 {
-		fmt.Fprintf(w, "With them go %s of yours. The daemon remembers who may write.\n", counted(n, "decision", "decisions"))
+		fmt.Fprintf(w, "With them go %s of yours at most. The daemon remembers who may write.\n", counted(n, "decision", "decisions"))
 	}
 	fmt.Fprintln(w, "If a grant to read, or the end of one, may be among it, no app reads what others wrote until you grant it again; what you deleted there may be back.")
 	return w.Flush()

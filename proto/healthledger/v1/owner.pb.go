@@ -687,7 +687,8 @@ type AcceptLossResponse struct {
 	Pending bool `protobuf:"varint,1,opt,name=pending,proto3" json:"pending,omitempty"`
 	// What there is to accept; empty: nothing.
 	Lost []*Loss `protobuf:"bytes,2,rep,name=lost,proto3" json:"lost,omitempty"`
-	// How many of the owner's decisions the log has lost. The daemon remembers them.
+	// How many of the owner's decisions the log has lost at most: those that the daemon remembers and
+	// does not find, also where it has not got the key any more.
 	Decisions uint64 `protobuf:"varint,3,opt,name=decisions,proto3" json:"decisions,omitempty"`
 	// What is wrong with the log and is no loss of segments: nothing can be accepted.
 	Faults   []*LogFault `protobuf:"bytes,4,rep,name=faults,proto3" json:"faults,omitempty"`
