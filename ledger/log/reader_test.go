@@ -37,7 +37,7 @@ func readAll(ctx context.Context, t testing.TB, r *Reader, from, to uint64, size
 
 func mixed(sequence uint64) int {
 	switch {
-	case sequence%500 == 0:
+	case sequence%200 == 0:
 		return MaxSegment
 	case sequence%20 == 0:
 		return 40_000
@@ -49,13 +49,14 @@ func TestReadBringsEverySegmentInOrder(t *testing.T) {
 	conn := startServer(t, func(o *server.Options) { o.SyncAlways = false }).connectInProcess()
 	store := testStore(1)
 	createStream(t, conn, store)
-	const last = 3000
+	const last = 1000
 	fill(t, conn, store, 1, last, mixed)
 	r := NewReader(conn, store)
+	r.batchBytes = 1 << 20 // several batches
 	if got, err := r.Last(t.Context()); err != nil || got != last {
 		t.Fatalf("Last = %d, %v", got, err)
 	}
-	for _, c := range []struct{ from, to uint64 }{{1, last}, {last, last}, {1, 1}, {499, 501}, {2000, 2999}} {
+	for _, c := range []struct{ from, to uint64 }{{1, last}, {last, last}, {1, 1}, {199, 201}, {600, 999}} {
 		if got, err := readAll(testContext(t), t, r, c.from, c.to, mixed); err != nil || got != c.to {
 			t.Errorf("Read(%d, %d) ended at %d: %v", c.from, c.to, got, err)
 		}
@@ -66,9 +67,9 @@ func TestReadBringsEverySegmentInOrder(t *testing.T) {
 	if err := r.Read(t.Context(), 0, 4, func(Entry) error { return nil }); err == nil {
 		t.Error("a range from 0 is read")
 	}
-	entry, err := r.Get(t.Context(), 500)
-	if err != nil || entry.Sequence != 500 || !bytes.Equal(entry.Payload, payloadOf(500, mixed(500))) {
-		t.Errorf("Get(500): %v", err)
+	entry, err := r.Get(t.Context(), 200)
+	if err != nil || entry.Sequence != 200 || !bytes.Equal(entry.Payload, payloadOf(200, mixed(200))) {
+		t.Errorf("Get(200): %v", err)
 	}
 }
 
@@ -77,7 +78,7 @@ func TestReadIsWholeWhileOthersAppend(t *testing.T) {
 	store := testStore(1)
 	writer := srv.connect()
 	createStream(t, writer, store)
-	const last = 300
+	const last = 150
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -114,10 +115,10 @@ func TestReadEndsWithTheErrorOfItsCaller(t *testing.T) {
 	conn := startServer(t, func(o *server.Options) { o.SyncAlways = false }).connectInProcess()
 	store := testStore(1)
 	createStream(t, conn, store)
-	fill(t, conn, store, 1, 3000, constant(5000))
+	fill(t, conn, store, 1, 60, constant(100_000))
 	stop := errors.New("enough")
 	calls := 0
-	err := NewReader(conn, store).Read(t.Context(), 1, 3000, func(e Entry) error {
+	err := NewReader(conn, store).Read(t.Context(), 1, 60, func(e Entry) error {
 		if calls++; e.Sequence == 10 {
 			return stop
 		}
@@ -127,7 +128,7 @@ func TestReadEndsWithTheErrorOfItsCaller(t *testing.T) {
 		t.Errorf("%d calls, err = %v", calls, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	err = NewReader(conn, store).Read(ctx, 1, 3000, func(Entry) error { cancel(); return nil })
+	err = NewReader(conn, store).Read(ctx, 1, 60, func(Entry) error { cancel(); return nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
@@ -138,9 +139,9 @@ func TestASlowCallerLosesNothing(t *testing.T) {
 	store := testStore(1)
 	createStream(t, conn, store)
 	const last = 120
-	fill(t, conn, store, 1, last, constant(100_000))
+	fill(t, conn, store, 1, last, constant(25_000))
 	r := NewReader(conn, store)
-	r.stall, r.batchBytes = 100*time.Millisecond, 2<<20
+	r.stall, r.batchBytes = 100*time.Millisecond, 512<<10
 	next := uint64(1)
 	err := r.Read(testContext(t), 1, last, func(e Entry) error {
 		if e.Sequence != next {
@@ -186,18 +187,18 @@ func (d *cutDialer) Dial(network, address string) (net.Conn, error) {
 	d.Lock()
 	defer d.Unlock()
 	d.cuts++
-	return &cutConn{Conn: conn, left: 256<<10 + d.rng.IntN(3<<20)}, nil
+	return &cutConn{Conn: conn, left: 64<<10 + d.rng.IntN(768<<10)}, nil
 }
 
 func TestBrokenConnectionsLoseNothing(t *testing.T) {
 	srv := startServer(t, func(o *server.Options) { o.SyncAlways = false })
 	store := testStore(1)
 	createStream(t, srv.connectInProcess(), store)
-	const last = 400
+	const last = 100
 	fill(t, srv.connectInProcess(), store, 1, last, constant(25_000))
 	dialer := &cutDialer{rng: rand.New(rand.NewPCG(1, 2))}
 	r := NewReader(srv.connect(nats.SetCustomDialer(dialer)), store)
-	r.stall, r.batchBytes = 100*time.Millisecond, 2<<20
+	r.stall, r.batchBytes = 100*time.Millisecond, 512<<10
 	if got, err := readAll(testContext(t), t, r, 1, last, constant(25_000)); err != nil || got != last {
 		t.Errorf("ended at %d: %v", got, err)
 	}
@@ -212,9 +213,9 @@ func TestReadGoesOnAfterTheServerRestarts(t *testing.T) {
 	conn := srv.connect()
 	createStream(t, conn, store)
 	const last = 200
-	fill(t, conn, store, 1, last, constant(100_000))
+	fill(t, conn, store, 1, last, constant(25_000))
 	r := NewReader(conn, store)
-	r.stall, r.batchBytes = 300*time.Millisecond, 2<<20
+	r.stall, r.batchBytes = 300*time.Millisecond, 512<<10
 	next := uint64(1)
 	err := r.Read(testContext(t), 1, last, func(e Entry) error {
 		if e.Sequence != next {
