@@ -52,7 +52,7 @@ bench: build
 drill: build fuzz
 	@# Verbose, for the counts of what was tried.
 	HEALTHLEDGER_DRILL=1 go test $(race) -v -timeout 150m -count=1 ./cmd/healthledger
-	HEALTHLEDGER_DRILL=1 go test $(race) -timeout 150m -count=1 ./projector/... ./ledger/...
+	HEALTHLEDGER_DRILL=1 go test $(race) -timeout 150m -count=1 ./projector/... ./ledger/... ./proto/health/...
 	@# Without the race detector, which would drown what is measured.
 	$(binary) bench timing
 

@@ -17,8 +17,12 @@ import (
 
 // Every type can be saved by an importer, and by an app too or there is a reason why not.
 func TestEveryTypeCanBeSaved(t *testing.T) {
+	examples := 8
+	if drill {
+		examples = 100
+	}
 	for _, ty := range catalog.All() {
-		for n := range 20 {
+		for n := range examples {
 			s := healthtest.Example(ty, n)
 			columns, err := health.Columns([]*pb.Sample{s}, healthtest.Importer)
 			if err == nil {
