@@ -158,7 +158,8 @@ func (h *house) owner(g *Genesis) *home {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	keys, err := keyring.Open(passphrase)
+	// With the words, which cost less than the passphrase.
+	keys, err := keyring.Recover([]byte(g.Words))
 	if err != nil {
 		h.t.Fatal(err)
 	}
