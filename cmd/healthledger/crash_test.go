@@ -156,7 +156,7 @@ func TestLogThatWasCutShortIsDataLoss(t *testing.T) {
 }
 
 func TestProjectorKilledInCatchUpEndsInTheSameView(t *testing.T) {
-	path, usable := made(t, 100_000)
+	path, usable := made(t, 50_000)
 	s := newStore(t)
 	daemon := s.serve()
 	if got := s.imports(path); got.Imported != usable {
