@@ -26,6 +26,8 @@ demo: build
 test:
 	@$(MAKE) --no-print-directory -j2 check tests
 
+# A program with the race detector sleeps for a second before it exits.
+tests: export GORACE := atexit_sleep_ms=10
 tests:
 	@# What takes long comes first, so that no core waits for it in the end. The check vets all.
 	go test $(race) -vet=off -timeout 20m ./cmd/healthledger ./projector ./...
