@@ -126,12 +126,15 @@ func (h *house) save(t testing.TB, from, n int) {
 	}
 }
 
-// volts is how many voltages a part of a recording of saveObjects has.
-const volts = 30_000
-
 // saveObjects saves a blood pressure, of which two versions come, a workout with a member
 // and two recordings whose payload went ahead, one of them not all of it.
 func (h *house) saveObjects(t testing.TB, n int) {
+	t.Helper()
+	h.saveRecordings(t, n, 300)
+}
+
+// saveRecordings is saveObjects with so many voltages in each of three parts of a recording.
+func (h *house) saveRecordings(t testing.TB, n, volts int) {
 	t.Helper()
 	at := timestamppb.New(time.Date(2024, 5, 1+n, 0, 0, 0, 0, time.UTC))
 	number := func(name, unit string, value float64) *pb.Sample {

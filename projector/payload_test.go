@@ -13,7 +13,8 @@ import (
 // not there, and counted.
 func TestPayloadComesInPages(t *testing.T) {
 	h := newHouse(t)
-	h.saveObjects(t, 1)
+	const volts = 30_000 // of which two parts fill a page
+	h.saveRecordings(t, 1, volts)
 	payloads := h.payloads(t)
 	s := open(t, h.config(t, h.server, h.store.Path()), payloads)
 	waitReady(t, s, payloads)
