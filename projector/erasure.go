@@ -42,13 +42,23 @@ const stepTime = time.Second
 
 // BeginErasure implements pb.ProjectorServiceHandler.
 func (s *service) BeginErasure(ctx context.Context, req *pb.BeginErasureRequest) (*pb.BeginErasureResponse, error) {
-	if last := s.replaceErasure(nil); last != nil {
-		last.cancel()
-	}
+	s.cancelErasure()
 	return &pb.BeginErasureResponse{}, s.using(ctx, req.GetHidden(), func(o *openStore, p *projection) error {
 		s.replaceErasure(o.beginErasure(req))
 		return nil
 	})
+}
+
+// CancelErasure implements pb.ProjectorServiceHandler.
+func (s *service) CancelErasure(context.Context, *pb.CancelErasureRequest) (*pb.CancelErasureResponse, error) {
+	s.cancelErasure()
+	return &pb.CancelErasureResponse{}, nil
+}
+
+func (s *service) cancelErasure() {
+	if last := s.replaceErasure(nil); last != nil {
+		last.cancel()
+	}
 }
 
 func (s *service) replaceErasure(next *erasure) (last *erasure) {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -15,6 +16,7 @@ import (
 	"healthledger/ledger/seal"
 	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
+	"healthledger/proto/rpc"
 )
 
 // eraser is what a daemon does to erase: it runs a store and its projector.
@@ -359,4 +361,42 @@ func valuesOf(c *pb.SampleColumns) []float64 {
 		values = append(values, float64(sum)/math.Pow10(int(c.GetExponent())))
 	}
 	return values
+}
+
+// What the daemon has no room to append it does not go on with. The view is made anew all the same.
+func TestACancelledErasureKeepsNoView(t *testing.T) {
+	h := newHouse(t)
+	h.save(t, 0, 10)
+	e := erasing(t, h)
+	hide := &pb.HideDraft{Deletions: []*pb.DeletedSamples{minutes(t, "stepCount", 2, 5)}}
+	if err := e.begin(&pb.SignDecisionRequest{Draft: &pb.SignDecisionRequest_Hide{Hide: hide}}); err != nil {
+		t.Fatal(err)
+	}
+	for pieces := 0; pieces == 0; {
+		step, err := e.Reseal(t.Context(), &pb.ResealRequest{})
+		if err != nil || step.GetFinished() {
+			t.Fatal(step, err)
+		}
+		pieces = len(step.GetResealed())
+	}
+	rebuilt := make(chan error)
+	go func() { rebuilt <- e.open.rebuild(t.Context(), func(progress) {}) }()
+	if _, err := e.CancelErasure(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-rebuilt:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the view is kept")
+	}
+	if _, err := e.Reseal(t.Context(), &pb.ResealRequest{}); rpc.Reason(err) != rpc.ReasonFailedPrecondition {
+		t.Errorf("it goes on: %v", err)
+	}
+	// It is erased the next time.
+	if samples, err := e.erase(minutes(t, "stepCount", 2, 5)); err != nil || samples != 3 {
+		t.Errorf("%d samples, %v", samples, err)
+	}
 }

@@ -166,17 +166,23 @@ func (s *ownerService) erase(ctx context.Context, k *keeper, process Projector, 
 	if err != nil {
 		return err
 	}
-	epochs, err := s.reseal(ctx, k, process, e)
-	if err != nil {
+	if err := s.goThrough(ctx, k, process, e); err != nil {
+		// It would wait for the rest of it, and a replay for the view that it keeps. A projector
+		// that is gone keeps nothing.
+		_, _ = process.CancelErasure(ctx, &pb.CancelErasureRequest{})
 		return err
-	}
-	if epochs > 0 {
-		if err := s.destroy(ctx, k, process, e); err != nil {
-			return err
-		}
 	}
 	e.report(func(now *pb.EraseResponse) { now.Phase = pb.ErasurePhase_ERASURE_PHASE_ERASED })
 	return nil
+}
+
+// goThrough goes on with an erasure that was begun, until what is erased is nowhere.
+func (s *ownerService) goThrough(ctx context.Context, k *keeper, process Projector, e *erasing) error {
+	epochs, err := s.reseal(ctx, k, process, e)
+	if err != nil || epochs == 0 {
+		return err
+	}
+	return s.destroy(ctx, k, process, e)
 }
 
 // reseal appends what the projector seals again, and returns of how many epochs.

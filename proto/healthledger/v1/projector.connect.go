@@ -69,6 +69,9 @@ const (
 	// ProjectorServiceFinishErasureProcedure is the fully-qualified name of the ProjectorService's
 	// FinishErasure RPC.
 	ProjectorServiceFinishErasureProcedure = "/healthledger.v1.ProjectorService/FinishErasure"
+	// ProjectorServiceCancelErasureProcedure is the fully-qualified name of the ProjectorService's
+	// CancelErasure RPC.
+	ProjectorServiceCancelErasureProcedure = "/healthledger.v1.ProjectorService/CancelErasure"
 	// ProjectorServiceReadErasuresProcedure is the fully-qualified name of the ProjectorService's
 	// ReadErasures RPC.
 	ProjectorServiceReadErasuresProcedure = "/healthledger.v1.ProjectorService/ReadErasures"
@@ -115,6 +118,9 @@ type ProjectorServiceClient interface {
 	// FinishErasure makes the view anew under another key, for about a second a call, until it
 	// answers that it has finished.
 	FinishErasure(context.Context, *FinishErasureRequest) (*FinishErasureResponse, error)
+	// CancelErasure ends one that was begun and that the daemon does not go on with: until then it
+	// keeps the view that it looks at.
+	CancelErasure(context.Context, *CancelErasureRequest) (*CancelErasureResponse, error)
 	// ReadErasures returns what was erased.
 	ReadErasures(context.Context, *ReadErasuresRequest) (*ReadErasuresResponse, error)
 	// ReadRetention returns how long samples are kept and, if asked to, what is to be erased of it.
@@ -218,6 +224,12 @@ func NewProjectorServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithSchema(projectorServiceMethods.ByName("FinishErasure")),
 			connect.WithClientOptions(opts...),
 		),
+		cancelErasure: connect.NewClient[CancelErasureRequest, CancelErasureResponse](
+			httpClient,
+			baseURL+ProjectorServiceCancelErasureProcedure,
+			connect.WithSchema(projectorServiceMethods.ByName("CancelErasure")),
+			connect.WithClientOptions(opts...),
+		),
 		readErasures: connect.NewClient[ReadErasuresRequest, ReadErasuresResponse](
 			httpClient,
 			baseURL+ProjectorServiceReadErasuresProcedure,
@@ -255,6 +267,7 @@ type projectorServiceClient struct {
 	beginErasure     *connect.Client[BeginErasureRequest, BeginErasureResponse]
 	reseal           *connect.Client[ResealRequest, ResealResponse]
 	finishErasure    *connect.Client[FinishErasureRequest, FinishErasureResponse]
+	cancelErasure    *connect.Client[CancelErasureRequest, CancelErasureResponse]
 	readErasures     *connect.Client[ReadErasuresRequest, ReadErasuresResponse]
 	readRetention    *connect.Client[ReadRetentionRequest, ReadRetentionResponse]
 	close            *connect.Client[CloseRequest, CloseResponse]
@@ -386,6 +399,15 @@ func (c *projectorServiceClient) FinishErasure(ctx context.Context, req *FinishE
 	return nil, err
 }
 
+// CancelErasure calls healthledger.v1.ProjectorService.CancelErasure.
+func (c *projectorServiceClient) CancelErasure(ctx context.Context, req *CancelErasureRequest) (*CancelErasureResponse, error) {
+	response, err := c.cancelErasure.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ReadErasures calls healthledger.v1.ProjectorService.ReadErasures.
 func (c *projectorServiceClient) ReadErasures(ctx context.Context, req *ReadErasuresRequest) (*ReadErasuresResponse, error) {
 	response, err := c.readErasures.CallUnary(ctx, connect.NewRequest(req))
@@ -449,6 +471,9 @@ type ProjectorServiceHandler interface {
 	// FinishErasure makes the view anew under another key, for about a second a call, until it
 	// answers that it has finished.
 	FinishErasure(context.Context, *FinishErasureRequest) (*FinishErasureResponse, error)
+	// CancelErasure ends one that was begun and that the daemon does not go on with: until then it
+	// keeps the view that it looks at.
+	CancelErasure(context.Context, *CancelErasureRequest) (*CancelErasureResponse, error)
 	// ReadErasures returns what was erased.
 	ReadErasures(context.Context, *ReadErasuresRequest) (*ReadErasuresResponse, error)
 	// ReadRetention returns how long samples are kept and, if asked to, what is to be erased of it.
@@ -548,6 +573,12 @@ func NewProjectorServiceHandler(svc ProjectorServiceHandler, opts ...connect.Han
 		connect.WithSchema(projectorServiceMethods.ByName("FinishErasure")),
 		connect.WithHandlerOptions(opts...),
 	)
+	projectorServiceCancelErasureHandler := connect.NewUnaryHandlerSimple(
+		ProjectorServiceCancelErasureProcedure,
+		svc.CancelErasure,
+		connect.WithSchema(projectorServiceMethods.ByName("CancelErasure")),
+		connect.WithHandlerOptions(opts...),
+	)
 	projectorServiceReadErasuresHandler := connect.NewUnaryHandlerSimple(
 		ProjectorServiceReadErasuresProcedure,
 		svc.ReadErasures,
@@ -596,6 +627,8 @@ func NewProjectorServiceHandler(svc ProjectorServiceHandler, opts ...connect.Han
 			projectorServiceResealHandler.ServeHTTP(w, r)
 		case ProjectorServiceFinishErasureProcedure:
 			projectorServiceFinishErasureHandler.ServeHTTP(w, r)
+		case ProjectorServiceCancelErasureProcedure:
+			projectorServiceCancelErasureHandler.ServeHTTP(w, r)
 		case ProjectorServiceReadErasuresProcedure:
 			projectorServiceReadErasuresHandler.ServeHTTP(w, r)
 		case ProjectorServiceReadRetentionProcedure:
@@ -665,6 +698,10 @@ func (UnimplementedProjectorServiceHandler) Reseal(context.Context, *ResealReque
 
 func (UnimplementedProjectorServiceHandler) FinishErasure(context.Context, *FinishErasureRequest) (*FinishErasureResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.FinishErasure is not implemented"))
+}
+
+func (UnimplementedProjectorServiceHandler) CancelErasure(context.Context, *CancelErasureRequest) (*CancelErasureResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("healthledger.v1.ProjectorService.CancelErasure is not implemented"))
 }
 
 func (UnimplementedProjectorServiceHandler) ReadErasures(context.Context, *ReadErasuresRequest) (*ReadErasuresResponse, error) {

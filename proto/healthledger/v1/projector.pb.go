@@ -2935,6 +2935,78 @@ func (x *FinishErasureResponse) GetTotal() uint64 {
 	return 0
 }
 
+type CancelErasureRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelErasureRequest) Reset() {
+	*x = CancelErasureRequest{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelErasureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelErasureRequest) ProtoMessage() {}
+
+func (x *CancelErasureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelErasureRequest.ProtoReflect.Descriptor instead.
+func (*CancelErasureRequest) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{41}
+}
+
+type CancelErasureResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelErasureResponse) Reset() {
+	*x = CancelErasureResponse{}
+	mi := &file_healthledger_v1_projector_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelErasureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelErasureResponse) ProtoMessage() {}
+
+func (x *CancelErasureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_healthledger_v1_projector_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelErasureResponse.ProtoReflect.Descriptor instead.
+func (*CancelErasureResponse) Descriptor() ([]byte, []int) {
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{42}
+}
+
 type ReadErasuresRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sequence      uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
@@ -2944,7 +3016,7 @@ type ReadErasuresRequest struct {
 
 func (x *ReadErasuresRequest) Reset() {
 	*x = ReadErasuresRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[41]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2956,7 +3028,7 @@ func (x *ReadErasuresRequest) String() string {
 func (*ReadErasuresRequest) ProtoMessage() {}
 
 func (x *ReadErasuresRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[41]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2969,7 +3041,7 @@ func (x *ReadErasuresRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadErasuresRequest.ProtoReflect.Descriptor instead.
 func (*ReadErasuresRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{41}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ReadErasuresRequest) GetSequence() uint64 {
@@ -2989,7 +3061,7 @@ type ReadErasuresResponse struct {
 
 func (x *ReadErasuresResponse) Reset() {
 	*x = ReadErasuresResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[42]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3001,7 +3073,7 @@ func (x *ReadErasuresResponse) String() string {
 func (*ReadErasuresResponse) ProtoMessage() {}
 
 func (x *ReadErasuresResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[42]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3014,7 +3086,7 @@ func (x *ReadErasuresResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadErasuresResponse.ProtoReflect.Descriptor instead.
 func (*ReadErasuresResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{42}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ReadErasuresResponse) GetErasures() []*ErasureOrdered {
@@ -3036,7 +3108,7 @@ type ReadRetentionRequest struct {
 
 func (x *ReadRetentionRequest) Reset() {
 	*x = ReadRetentionRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[43]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3048,7 +3120,7 @@ func (x *ReadRetentionRequest) String() string {
 func (*ReadRetentionRequest) ProtoMessage() {}
 
 func (x *ReadRetentionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[43]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3061,7 +3133,7 @@ func (x *ReadRetentionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRetentionRequest.ProtoReflect.Descriptor instead.
 func (*ReadRetentionRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{43}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ReadRetentionRequest) GetSequence() uint64 {
@@ -3093,7 +3165,7 @@ type ReadRetentionResponse struct {
 
 func (x *ReadRetentionResponse) Reset() {
 	*x = ReadRetentionResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[44]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3105,7 +3177,7 @@ func (x *ReadRetentionResponse) String() string {
 func (*ReadRetentionResponse) ProtoMessage() {}
 
 func (x *ReadRetentionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[44]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3118,7 +3190,7 @@ func (x *ReadRetentionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRetentionResponse.ProtoReflect.Descriptor instead.
 func (*ReadRetentionResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{44}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ReadRetentionResponse) GetRetention() []*RetentionSet {
@@ -3150,7 +3222,7 @@ type CloseRequest struct {
 
 func (x *CloseRequest) Reset() {
 	*x = CloseRequest{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[45]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3162,7 +3234,7 @@ func (x *CloseRequest) String() string {
 func (*CloseRequest) ProtoMessage() {}
 
 func (x *CloseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[45]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3175,7 +3247,7 @@ func (x *CloseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRequest.ProtoReflect.Descriptor instead.
 func (*CloseRequest) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{45}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{47}
 }
 
 type CloseResponse struct {
@@ -3186,7 +3258,7 @@ type CloseResponse struct {
 
 func (x *CloseResponse) Reset() {
 	*x = CloseResponse{}
-	mi := &file_healthledger_v1_projector_proto_msgTypes[46]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3198,7 +3270,7 @@ func (x *CloseResponse) String() string {
 func (*CloseResponse) ProtoMessage() {}
 
 func (x *CloseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_healthledger_v1_projector_proto_msgTypes[46]
+	mi := &file_healthledger_v1_projector_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3211,7 +3283,7 @@ func (x *CloseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseResponse.ProtoReflect.Descriptor instead.
 func (*CloseResponse) Descriptor() ([]byte, []int) {
-	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{46}
+	return file_healthledger_v1_projector_proto_rawDescGZIP(), []int{48}
 }
 
 var File_healthledger_v1_projector_proto protoreflect.FileDescriptor
@@ -3416,7 +3488,9 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x15FinishErasureResponse\x12\x1a\n" +
 	"\bfinished\x18\x01 \x01(\bR\bfinished\x12\x12\n" +
 	"\x04done\x18\x02 \x01(\x04R\x04done\x12\x14\n" +
-	"\x05total\x18\x03 \x01(\x04R\x05total\"1\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\"\x16\n" +
+	"\x14CancelErasureRequest\"\x17\n" +
+	"\x15CancelErasureResponse\"1\n" +
 	"\x13ReadErasuresRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\"S\n" +
 	"\x14ReadErasuresResponse\x12;\n" +
@@ -3429,7 +3503,7 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\aexpired\x18\x02 \x01(\v2\x1d.healthledger.v1.ExpiredDraftR\aexpired\x12\x18\n" +
 	"\adoubted\x18\x03 \x01(\x03R\adoubted\"\x0e\n" +
 	"\fCloseRequest\"\x0f\n" +
-	"\rCloseResponse2\xac\v\n" +
+	"\rCloseResponse2\x8c\f\n" +
 	"\x10ProjectorService\x12F\n" +
 	"\x05Offer\x12\x1d.healthledger.v1.OfferRequest\x1a\x1e.healthledger.v1.OfferResponse\x12C\n" +
 	"\x04Open\x12\x1c.healthledger.v1.OpenRequest\x1a\x1d.healthledger.v1.OpenResponse\x12L\n" +
@@ -3444,7 +3518,8 @@ const file_healthledger_v1_projector_proto_rawDesc = "" +
 	"\x10CosignCheckpoint\x12(.healthledger.v1.CosignCheckpointRequest\x1a).healthledger.v1.CosignCheckpointResponse\x12[\n" +
 	"\fBeginErasure\x12$.healthledger.v1.BeginErasureRequest\x1a%.healthledger.v1.BeginErasureResponse\x12I\n" +
 	"\x06Reseal\x12\x1e.healthledger.v1.ResealRequest\x1a\x1f.healthledger.v1.ResealResponse\x12^\n" +
-	"\rFinishErasure\x12%.healthledger.v1.FinishErasureRequest\x1a&.healthledger.v1.FinishErasureResponse\x12[\n" +
+	"\rFinishErasure\x12%.healthledger.v1.FinishErasureRequest\x1a&.healthledger.v1.FinishErasureResponse\x12^\n" +
+	"\rCancelErasure\x12%.healthledger.v1.CancelErasureRequest\x1a&.healthledger.v1.CancelErasureResponse\x12[\n" +
 	"\fReadErasures\x12$.healthledger.v1.ReadErasuresRequest\x1a%.healthledger.v1.ReadErasuresResponse\x12^\n" +
 	"\rReadRetention\x12%.healthledger.v1.ReadRetentionRequest\x1a&.healthledger.v1.ReadRetentionResponse\x12F\n" +
 	"\x05Close\x12\x1d.healthledger.v1.CloseRequest\x1a\x1e.healthledger.v1.CloseResponseB3Z1healthledger/proto/healthledger/v1;healthledgerv1b\x06proto3"
@@ -3461,7 +3536,7 @@ func file_healthledger_v1_projector_proto_rawDescGZIP() []byte {
 	return file_healthledger_v1_projector_proto_rawDescData
 }
 
-var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
+var file_healthledger_v1_projector_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*ProjectorConfig)(nil),            // 0: healthledger.v1.ProjectorConfig
 	(*OfferRequest)(nil),               // 1: healthledger.v1.OfferRequest
@@ -3504,111 +3579,113 @@ var file_healthledger_v1_projector_proto_goTypes = []any{
 	(*ResealResponse)(nil),             // 38: healthledger.v1.ResealResponse
 	(*FinishErasureRequest)(nil),       // 39: healthledger.v1.FinishErasureRequest
 	(*FinishErasureResponse)(nil),      // 40: healthledger.v1.FinishErasureResponse
-	(*ReadErasuresRequest)(nil),        // 41: healthledger.v1.ReadErasuresRequest
-	(*ReadErasuresResponse)(nil),       // 42: healthledger.v1.ReadErasuresResponse
-	(*ReadRetentionRequest)(nil),       // 43: healthledger.v1.ReadRetentionRequest
-	(*ReadRetentionResponse)(nil),      // 44: healthledger.v1.ReadRetentionResponse
-	(*CloseRequest)(nil),               // 45: healthledger.v1.CloseRequest
-	(*CloseResponse)(nil),              // 46: healthledger.v1.CloseResponse
-	(*SignedDecision)(nil),             // 47: healthledger.v1.SignedDecision
-	(*DisclosureBegun)(nil),            // 48: healthledger.v1.DisclosureBegun
-	(*QuerySamplesRequest)(nil),        // 49: healthledger.v1.QuerySamplesRequest
-	(*QueryChangesRequest)(nil),        // 50: healthledger.v1.QueryChangesRequest
-	(*QueryStatisticsRequest)(nil),     // 51: healthledger.v1.QueryStatisticsRequest
-	(*QueryPayloadRequest)(nil),        // 52: healthledger.v1.QueryPayloadRequest
-	(*QuerySourcesRequest)(nil),        // 53: healthledger.v1.QuerySourcesRequest
-	(*QueryPreferredUnitsRequest)(nil), // 54: healthledger.v1.QueryPreferredUnitsRequest
-	(*GetRequestStatusRequest)(nil),    // 55: healthledger.v1.GetRequestStatusRequest
-	(*ListAccessRequest)(nil),          // 56: healthledger.v1.ListAccessRequest
-	(*SummarizeAccessRequest)(nil),     // 57: healthledger.v1.SummarizeAccessRequest
-	(*ListDisclosuresRequest)(nil),     // 58: healthledger.v1.ListDisclosuresRequest
-	(*AccountDisclosuresRequest)(nil),  // 59: healthledger.v1.AccountDisclosuresRequest
-	(*OpenExportRequest)(nil),          // 60: healthledger.v1.OpenExportRequest
-	(*ListObjectsRequest)(nil),         // 61: healthledger.v1.ListObjectsRequest
-	(*ReadLogRequest)(nil),             // 62: healthledger.v1.ReadLogRequest
-	(*ReplayRequest)(nil),              // 63: healthledger.v1.ReplayRequest
-	(*OpenPastRequest)(nil),            // 64: healthledger.v1.OpenPastRequest
-	(*DisclosureCount)(nil),            // 65: healthledger.v1.DisclosureCount
-	(*RemoveAppRequest)(nil),           // 66: healthledger.v1.RemoveAppRequest
-	(*DecideRequest)(nil),              // 67: healthledger.v1.DecideRequest
-	(*PolicySet)(nil),                  // 68: healthledger.v1.PolicySet
-	(*SourceOrderSet)(nil),             // 69: healthledger.v1.SourceOrderSet
-	(*PreferredUnitsSet)(nil),          // 70: healthledger.v1.PreferredUnitsSet
-	(*OwnerDeleted)(nil),               // 71: healthledger.v1.OwnerDeleted
-	(*UpdateAppRequest)(nil),           // 72: healthledger.v1.UpdateAppRequest
-	(*DecideObjectsRequest)(nil),       // 73: healthledger.v1.DecideObjectsRequest
-	(*GrantDisclosureRequest)(nil),     // 74: healthledger.v1.GrantDisclosureRequest
-	(*RevokeDisclosureRequest)(nil),    // 75: healthledger.v1.RevokeDisclosureRequest
-	(*ChangePassphraseRequest)(nil),    // 76: healthledger.v1.ChangePassphraseRequest
-	(*DeviceEnrolled)(nil),             // 77: healthledger.v1.DeviceEnrolled
-	(*RetentionSet)(nil),               // 78: healthledger.v1.RetentionSet
-	(*LossAccepted)(nil),               // 79: healthledger.v1.LossAccepted
-	(*Manifest)(nil),                   // 80: healthledger.v1.Manifest
-	(*DeletedSamples)(nil),             // 81: healthledger.v1.DeletedSamples
-	(*NewDecision)(nil),                // 82: healthledger.v1.NewDecision
-	(*App)(nil),                        // 83: healthledger.v1.App
-	(*PendingRequest)(nil),             // 84: healthledger.v1.PendingRequest
-	(*LogFault)(nil),                   // 85: healthledger.v1.LogFault
-	(*ErasureOrdered)(nil),             // 86: healthledger.v1.ErasureOrdered
-	(*Resealed)(nil),                   // 87: healthledger.v1.Resealed
+	(*CancelErasureRequest)(nil),       // 41: healthledger.v1.CancelErasureRequest
+	(*CancelErasureResponse)(nil),      // 42: healthledger.v1.CancelErasureResponse
+	(*ReadErasuresRequest)(nil),        // 43: healthledger.v1.ReadErasuresRequest
+	(*ReadErasuresResponse)(nil),       // 44: healthledger.v1.ReadErasuresResponse
+	(*ReadRetentionRequest)(nil),       // 45: healthledger.v1.ReadRetentionRequest
+	(*ReadRetentionResponse)(nil),      // 46: healthledger.v1.ReadRetentionResponse
+	(*CloseRequest)(nil),               // 47: healthledger.v1.CloseRequest
+	(*CloseResponse)(nil),              // 48: healthledger.v1.CloseResponse
+	(*SignedDecision)(nil),             // 49: healthledger.v1.SignedDecision
+	(*DisclosureBegun)(nil),            // 50: healthledger.v1.DisclosureBegun
+	(*QuerySamplesRequest)(nil),        // 51: healthledger.v1.QuerySamplesRequest
+	(*QueryChangesRequest)(nil),        // 52: healthledger.v1.QueryChangesRequest
+	(*QueryStatisticsRequest)(nil),     // 53: healthledger.v1.QueryStatisticsRequest
+	(*QueryPayloadRequest)(nil),        // 54: healthledger.v1.QueryPayloadRequest
+	(*QuerySourcesRequest)(nil),        // 55: healthledger.v1.QuerySourcesRequest
+	(*QueryPreferredUnitsRequest)(nil), // 56: healthledger.v1.QueryPreferredUnitsRequest
+	(*GetRequestStatusRequest)(nil),    // 57: healthledger.v1.GetRequestStatusRequest
+	(*ListAccessRequest)(nil),          // 58: healthledger.v1.ListAccessRequest
+	(*SummarizeAccessRequest)(nil),     // 59: healthledger.v1.SummarizeAccessRequest
+	(*ListDisclosuresRequest)(nil),     // 60: healthledger.v1.ListDisclosuresRequest
+	(*AccountDisclosuresRequest)(nil),  // 61: healthledger.v1.AccountDisclosuresRequest
+	(*OpenExportRequest)(nil),          // 62: healthledger.v1.OpenExportRequest
+	(*ListObjectsRequest)(nil),         // 63: healthledger.v1.ListObjectsRequest
+	(*ReadLogRequest)(nil),             // 64: healthledger.v1.ReadLogRequest
+	(*ReplayRequest)(nil),              // 65: healthledger.v1.ReplayRequest
+	(*OpenPastRequest)(nil),            // 66: healthledger.v1.OpenPastRequest
+	(*DisclosureCount)(nil),            // 67: healthledger.v1.DisclosureCount
+	(*RemoveAppRequest)(nil),           // 68: healthledger.v1.RemoveAppRequest
+	(*DecideRequest)(nil),              // 69: healthledger.v1.DecideRequest
+	(*PolicySet)(nil),                  // 70: healthledger.v1.PolicySet
+	(*SourceOrderSet)(nil),             // 71: healthledger.v1.SourceOrderSet
+	(*PreferredUnitsSet)(nil),          // 72: healthledger.v1.PreferredUnitsSet
+	(*OwnerDeleted)(nil),               // 73: healthledger.v1.OwnerDeleted
+	(*UpdateAppRequest)(nil),           // 74: healthledger.v1.UpdateAppRequest
+	(*DecideObjectsRequest)(nil),       // 75: healthledger.v1.DecideObjectsRequest
+	(*GrantDisclosureRequest)(nil),     // 76: healthledger.v1.GrantDisclosureRequest
+	(*RevokeDisclosureRequest)(nil),    // 77: healthledger.v1.RevokeDisclosureRequest
+	(*ChangePassphraseRequest)(nil),    // 78: healthledger.v1.ChangePassphraseRequest
+	(*DeviceEnrolled)(nil),             // 79: healthledger.v1.DeviceEnrolled
+	(*RetentionSet)(nil),               // 80: healthledger.v1.RetentionSet
+	(*LossAccepted)(nil),               // 81: healthledger.v1.LossAccepted
+	(*Manifest)(nil),                   // 82: healthledger.v1.Manifest
+	(*DeletedSamples)(nil),             // 83: healthledger.v1.DeletedSamples
+	(*NewDecision)(nil),                // 84: healthledger.v1.NewDecision
+	(*App)(nil),                        // 85: healthledger.v1.App
+	(*PendingRequest)(nil),             // 86: healthledger.v1.PendingRequest
+	(*LogFault)(nil),                   // 87: healthledger.v1.LogFault
+	(*ErasureOrdered)(nil),             // 88: healthledger.v1.ErasureOrdered
+	(*Resealed)(nil),                   // 89: healthledger.v1.Resealed
 }
 var file_healthledger_v1_projector_proto_depIdxs = []int32{
-	47, // 0: healthledger.v1.ProjectorConfig.decisions:type_name -> healthledger.v1.SignedDecision
-	48, // 1: healthledger.v1.Reader.disclosure:type_name -> healthledger.v1.DisclosureBegun
+	49, // 0: healthledger.v1.ProjectorConfig.decisions:type_name -> healthledger.v1.SignedDecision
+	50, // 1: healthledger.v1.Reader.disclosure:type_name -> healthledger.v1.DisclosureBegun
 	7,  // 2: healthledger.v1.ReadRequest.reader:type_name -> healthledger.v1.Reader
-	49, // 3: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
-	50, // 4: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
-	51, // 5: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
-	52, // 6: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
-	53, // 7: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
-	54, // 8: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
+	51, // 3: healthledger.v1.ReadRequest.samples:type_name -> healthledger.v1.QuerySamplesRequest
+	52, // 4: healthledger.v1.ReadRequest.changes:type_name -> healthledger.v1.QueryChangesRequest
+	53, // 5: healthledger.v1.ReadRequest.statistics:type_name -> healthledger.v1.QueryStatisticsRequest
+	54, // 6: healthledger.v1.ReadRequest.payload:type_name -> healthledger.v1.QueryPayloadRequest
+	55, // 7: healthledger.v1.ReadRequest.sources:type_name -> healthledger.v1.QuerySourcesRequest
+	56, // 8: healthledger.v1.ReadRequest.preferred_units:type_name -> healthledger.v1.QueryPreferredUnitsRequest
 	9,  // 9: healthledger.v1.ReadRequest.outcome:type_name -> healthledger.v1.Outcome
 	11, // 10: healthledger.v1.ReadRequest.due:type_name -> healthledger.v1.DueRequest
-	55, // 11: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
-	56, // 12: healthledger.v1.ReadRequest.access:type_name -> healthledger.v1.ListAccessRequest
-	57, // 13: healthledger.v1.ReadRequest.access_summary:type_name -> healthledger.v1.SummarizeAccessRequest
-	58, // 14: healthledger.v1.ReadRequest.disclosures:type_name -> healthledger.v1.ListDisclosuresRequest
-	59, // 15: healthledger.v1.ReadRequest.account:type_name -> healthledger.v1.AccountDisclosuresRequest
-	60, // 16: healthledger.v1.ReadRequest.open_export:type_name -> healthledger.v1.OpenExportRequest
-	61, // 17: healthledger.v1.ReadRequest.objects:type_name -> healthledger.v1.ListObjectsRequest
-	62, // 18: healthledger.v1.ReadRequest.read_log:type_name -> healthledger.v1.ReadLogRequest
-	63, // 19: healthledger.v1.ReadRequest.replay:type_name -> healthledger.v1.ReplayRequest
-	64, // 20: healthledger.v1.ReadRequest.open_past:type_name -> healthledger.v1.OpenPastRequest
-	65, // 21: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
+	57, // 11: healthledger.v1.ReadRequest.request_status:type_name -> healthledger.v1.GetRequestStatusRequest
+	58, // 12: healthledger.v1.ReadRequest.access:type_name -> healthledger.v1.ListAccessRequest
+	59, // 13: healthledger.v1.ReadRequest.access_summary:type_name -> healthledger.v1.SummarizeAccessRequest
+	60, // 14: healthledger.v1.ReadRequest.disclosures:type_name -> healthledger.v1.ListDisclosuresRequest
+	61, // 15: healthledger.v1.ReadRequest.account:type_name -> healthledger.v1.AccountDisclosuresRequest
+	62, // 16: healthledger.v1.ReadRequest.open_export:type_name -> healthledger.v1.OpenExportRequest
+	63, // 17: healthledger.v1.ReadRequest.objects:type_name -> healthledger.v1.ListObjectsRequest
+	64, // 18: healthledger.v1.ReadRequest.read_log:type_name -> healthledger.v1.ReadLogRequest
+	65, // 19: healthledger.v1.ReadRequest.replay:type_name -> healthledger.v1.ReplayRequest
+	66, // 20: healthledger.v1.ReadRequest.open_past:type_name -> healthledger.v1.OpenPastRequest
+	67, // 21: healthledger.v1.ReadResponse.handed_over:type_name -> healthledger.v1.DisclosureCount
 	13, // 22: healthledger.v1.DueResponse.updates:type_name -> healthledger.v1.DueUpdate
 	19, // 23: healthledger.v1.SignDecisionRequest.add_app:type_name -> healthledger.v1.AppDraft
-	66, // 24: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
-	67, // 25: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
-	68, // 26: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
-	69, // 27: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
-	70, // 28: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
-	71, // 29: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
-	72, // 30: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
-	73, // 31: healthledger.v1.SignDecisionRequest.decide_objects:type_name -> healthledger.v1.DecideObjectsRequest
-	74, // 32: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
-	75, // 33: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
+	68, // 24: healthledger.v1.SignDecisionRequest.remove_app:type_name -> healthledger.v1.RemoveAppRequest
+	69, // 25: healthledger.v1.SignDecisionRequest.decide:type_name -> healthledger.v1.DecideRequest
+	70, // 26: healthledger.v1.SignDecisionRequest.set_policy:type_name -> healthledger.v1.PolicySet
+	71, // 27: healthledger.v1.SignDecisionRequest.set_source_order:type_name -> healthledger.v1.SourceOrderSet
+	72, // 28: healthledger.v1.SignDecisionRequest.set_preferred_units:type_name -> healthledger.v1.PreferredUnitsSet
+	73, // 29: healthledger.v1.SignDecisionRequest.delete_samples:type_name -> healthledger.v1.OwnerDeleted
+	74, // 30: healthledger.v1.SignDecisionRequest.update_app:type_name -> healthledger.v1.UpdateAppRequest
+	75, // 31: healthledger.v1.SignDecisionRequest.decide_objects:type_name -> healthledger.v1.DecideObjectsRequest
+	76, // 32: healthledger.v1.SignDecisionRequest.grant_disclosure:type_name -> healthledger.v1.GrantDisclosureRequest
+	77, // 33: healthledger.v1.SignDecisionRequest.revoke_disclosure:type_name -> healthledger.v1.RevokeDisclosureRequest
 	20, // 34: healthledger.v1.SignDecisionRequest.replace_credential:type_name -> healthledger.v1.CredentialDraft
-	76, // 35: healthledger.v1.SignDecisionRequest.change_passphrase:type_name -> healthledger.v1.ChangePassphraseRequest
-	77, // 36: healthledger.v1.SignDecisionRequest.enrol_device:type_name -> healthledger.v1.DeviceEnrolled
+	78, // 35: healthledger.v1.SignDecisionRequest.change_passphrase:type_name -> healthledger.v1.ChangePassphraseRequest
+	79, // 36: healthledger.v1.SignDecisionRequest.enrol_device:type_name -> healthledger.v1.DeviceEnrolled
 	23, // 37: healthledger.v1.SignDecisionRequest.erase_epochs:type_name -> healthledger.v1.ErasureDraft
 	21, // 38: healthledger.v1.SignDecisionRequest.hide:type_name -> healthledger.v1.HideDraft
-	78, // 39: healthledger.v1.SignDecisionRequest.set_retention:type_name -> healthledger.v1.RetentionSet
+	80, // 39: healthledger.v1.SignDecisionRequest.set_retention:type_name -> healthledger.v1.RetentionSet
 	22, // 40: healthledger.v1.SignDecisionRequest.hide_expired:type_name -> healthledger.v1.ExpiredDraft
 	16, // 41: healthledger.v1.SignDecisionRequest.rekey:type_name -> healthledger.v1.RekeyDraft
 	15, // 42: healthledger.v1.SignDecisionRequest.accept_loss:type_name -> healthledger.v1.LossDraft
-	79, // 43: healthledger.v1.LossDraft.loss:type_name -> healthledger.v1.LossAccepted
-	47, // 44: healthledger.v1.LossDraft.decisions:type_name -> healthledger.v1.SignedDecision
-	80, // 45: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
-	81, // 46: healthledger.v1.HideDraft.deletions:type_name -> healthledger.v1.DeletedSamples
-	82, // 47: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
-	47, // 48: healthledger.v1.ReadDecisionsResponse.decisions:type_name -> healthledger.v1.SignedDecision
-	83, // 49: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
-	84, // 50: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
-	85, // 51: healthledger.v1.AuditLogResponse.faults:type_name -> healthledger.v1.LogFault
-	86, // 52: healthledger.v1.BeginErasureRequest.order:type_name -> healthledger.v1.ErasureOrdered
-	87, // 53: healthledger.v1.ResealResponse.resealed:type_name -> healthledger.v1.Resealed
-	86, // 54: healthledger.v1.ReadErasuresResponse.erasures:type_name -> healthledger.v1.ErasureOrdered
-	78, // 55: healthledger.v1.ReadRetentionResponse.retention:type_name -> healthledger.v1.RetentionSet
+	81, // 43: healthledger.v1.LossDraft.loss:type_name -> healthledger.v1.LossAccepted
+	49, // 44: healthledger.v1.LossDraft.decisions:type_name -> healthledger.v1.SignedDecision
+	82, // 45: healthledger.v1.AppDraft.manifest:type_name -> healthledger.v1.Manifest
+	83, // 46: healthledger.v1.HideDraft.deletions:type_name -> healthledger.v1.DeletedSamples
+	84, // 47: healthledger.v1.SignDecisionResponse.decision:type_name -> healthledger.v1.NewDecision
+	49, // 48: healthledger.v1.ReadDecisionsResponse.decisions:type_name -> healthledger.v1.SignedDecision
+	85, // 49: healthledger.v1.ReadAppsResponse.apps:type_name -> healthledger.v1.App
+	86, // 50: healthledger.v1.ReadRequestsResponse.requests:type_name -> healthledger.v1.PendingRequest
+	87, // 51: healthledger.v1.AuditLogResponse.faults:type_name -> healthledger.v1.LogFault
+	88, // 52: healthledger.v1.BeginErasureRequest.order:type_name -> healthledger.v1.ErasureOrdered
+	89, // 53: healthledger.v1.ResealResponse.resealed:type_name -> healthledger.v1.Resealed
+	88, // 54: healthledger.v1.ReadErasuresResponse.erasures:type_name -> healthledger.v1.ErasureOrdered
+	80, // 55: healthledger.v1.ReadRetentionResponse.retention:type_name -> healthledger.v1.RetentionSet
 	22, // 56: healthledger.v1.ReadRetentionResponse.expired:type_name -> healthledger.v1.ExpiredDraft
 	1,  // 57: healthledger.v1.ProjectorService.Offer:input_type -> healthledger.v1.OfferRequest
 	3,  // 58: healthledger.v1.ProjectorService.Open:input_type -> healthledger.v1.OpenRequest
@@ -3624,28 +3701,30 @@ var file_healthledger_v1_projector_proto_depIdxs = []int32{
 	35, // 68: healthledger.v1.ProjectorService.BeginErasure:input_type -> healthledger.v1.BeginErasureRequest
 	37, // 69: healthledger.v1.ProjectorService.Reseal:input_type -> healthledger.v1.ResealRequest
 	39, // 70: healthledger.v1.ProjectorService.FinishErasure:input_type -> healthledger.v1.FinishErasureRequest
-	41, // 71: healthledger.v1.ProjectorService.ReadErasures:input_type -> healthledger.v1.ReadErasuresRequest
-	43, // 72: healthledger.v1.ProjectorService.ReadRetention:input_type -> healthledger.v1.ReadRetentionRequest
-	45, // 73: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
-	2,  // 74: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
-	4,  // 75: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
-	6,  // 76: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
-	10, // 77: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
-	24, // 78: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
-	26, // 79: healthledger.v1.ProjectorService.ReadDecisions:output_type -> healthledger.v1.ReadDecisionsResponse
-	18, // 80: healthledger.v1.ProjectorService.Rekey:output_type -> healthledger.v1.RekeyResponse
-	28, // 81: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
-	30, // 82: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
-	32, // 83: healthledger.v1.ProjectorService.AuditLog:output_type -> healthledger.v1.AuditLogResponse
-	34, // 84: healthledger.v1.ProjectorService.CosignCheckpoint:output_type -> healthledger.v1.CosignCheckpointResponse
-	36, // 85: healthledger.v1.ProjectorService.BeginErasure:output_type -> healthledger.v1.BeginErasureResponse
-	38, // 86: healthledger.v1.ProjectorService.Reseal:output_type -> healthledger.v1.ResealResponse
-	40, // 87: healthledger.v1.ProjectorService.FinishErasure:output_type -> healthledger.v1.FinishErasureResponse
-	42, // 88: healthledger.v1.ProjectorService.ReadErasures:output_type -> healthledger.v1.ReadErasuresResponse
-	44, // 89: healthledger.v1.ProjectorService.ReadRetention:output_type -> healthledger.v1.ReadRetentionResponse
-	46, // 90: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
-	74, // [74:91] is the sub-list for method output_type
-	57, // [57:74] is the sub-list for method input_type
+	41, // 71: healthledger.v1.ProjectorService.CancelErasure:input_type -> healthledger.v1.CancelErasureRequest
+	43, // 72: healthledger.v1.ProjectorService.ReadErasures:input_type -> healthledger.v1.ReadErasuresRequest
+	45, // 73: healthledger.v1.ProjectorService.ReadRetention:input_type -> healthledger.v1.ReadRetentionRequest
+	47, // 74: healthledger.v1.ProjectorService.Close:input_type -> healthledger.v1.CloseRequest
+	2,  // 75: healthledger.v1.ProjectorService.Offer:output_type -> healthledger.v1.OfferResponse
+	4,  // 76: healthledger.v1.ProjectorService.Open:output_type -> healthledger.v1.OpenResponse
+	6,  // 77: healthledger.v1.ProjectorService.Advance:output_type -> healthledger.v1.AdvanceResponse
+	10, // 78: healthledger.v1.ProjectorService.Read:output_type -> healthledger.v1.ReadResponse
+	24, // 79: healthledger.v1.ProjectorService.SignDecision:output_type -> healthledger.v1.SignDecisionResponse
+	26, // 80: healthledger.v1.ProjectorService.ReadDecisions:output_type -> healthledger.v1.ReadDecisionsResponse
+	18, // 81: healthledger.v1.ProjectorService.Rekey:output_type -> healthledger.v1.RekeyResponse
+	28, // 82: healthledger.v1.ProjectorService.ReadApps:output_type -> healthledger.v1.ReadAppsResponse
+	30, // 83: healthledger.v1.ProjectorService.ReadRequests:output_type -> healthledger.v1.ReadRequestsResponse
+	32, // 84: healthledger.v1.ProjectorService.AuditLog:output_type -> healthledger.v1.AuditLogResponse
+	34, // 85: healthledger.v1.ProjectorService.CosignCheckpoint:output_type -> healthledger.v1.CosignCheckpointResponse
+	36, // 86: healthledger.v1.ProjectorService.BeginErasure:output_type -> healthledger.v1.BeginErasureResponse
+	38, // 87: healthledger.v1.ProjectorService.Reseal:output_type -> healthledger.v1.ResealResponse
+	40, // 88: healthledger.v1.ProjectorService.FinishErasure:output_type -> healthledger.v1.FinishErasureResponse
+	42, // 89: healthledger.v1.ProjectorService.CancelErasure:output_type -> healthledger.v1.CancelErasureResponse
+	44, // 90: healthledger.v1.ProjectorService.ReadErasures:output_type -> healthledger.v1.ReadErasuresResponse
+	46, // 91: healthledger.v1.ProjectorService.ReadRetention:output_type -> healthledger.v1.ReadRetentionResponse
+	48, // 92: healthledger.v1.ProjectorService.Close:output_type -> healthledger.v1.CloseResponse
+	75, // [75:93] is the sub-list for method output_type
+	57, // [57:75] is the sub-list for method input_type
 	57, // [57:57] is the sub-list for extension type_name
 	57, // [57:57] is the sub-list for extension extendee
 	0,  // [0:57] is the sub-list for field type_name
@@ -3710,7 +3789,7 @@ func file_healthledger_v1_projector_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_healthledger_v1_projector_proto_rawDesc), len(file_healthledger_v1_projector_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   47,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
