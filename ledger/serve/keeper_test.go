@@ -104,16 +104,19 @@ type fake struct {
 	die   sync.Once
 	ready chan struct{}
 	slow  chan struct{} // Close waits for it, if there is one
-	// retention is what it knows of it; signed are the drafts that it refused to sign.
+	// retention is what it knows of it; signed are the drafts that it was to sign, which it refuses
+	// unless sign does. An erasure that was begun fails, and is cancelled.
 	retention *pb.ReadRetentionResponse
 	signed    chan *pb.SignDecisionRequest
+	sign      func(*pb.SignDecisionRequest) (*pb.NewDecision, error)
+	cancelled chan struct{}
 	mu        sync.Mutex
 	fault     error
 	revoked   bool
 }
 
 func newFake() *fake {
-	return &fake{done: make(chan struct{}), ready: make(chan struct{}), signed: make(chan *pb.SignDecisionRequest, 9)}
+	return &fake{done: make(chan struct{}), ready: make(chan struct{}), signed: make(chan *pb.SignDecisionRequest, 9), cancelled: make(chan struct{}, 1)}
 }
 
 func (f *fake) Done() <-chan struct{} { return f.done }
@@ -165,7 +168,24 @@ func (f *fake) ReadRetention(context.Context, *pb.ReadRetentionRequest) (*pb.Rea
 
 func (f *fake) SignDecision(_ context.Context, req *pb.SignDecisionRequest) (*pb.SignDecisionResponse, error) {
 	f.signed <- req
-	return nil, errUnsigned
+	if f.sign == nil {
+		return nil, errUnsigned
+	}
+	decision, err := f.sign(req)
+	return &pb.SignDecisionResponse{Decision: decision}, err
+}
+
+func (f *fake) BeginErasure(context.Context, *pb.BeginErasureRequest) (*pb.BeginErasureResponse, error) {
+	return &pb.BeginErasureResponse{}, nil
+}
+
+func (f *fake) Reseal(context.Context, *pb.ResealRequest) (*pb.ResealResponse, error) {
+	return nil, errors.New("nothing is sealed")
+}
+
+func (f *fake) CancelErasure(context.Context, *pb.CancelErasureRequest) (*pb.CancelErasureResponse, error) {
+	f.cancelled <- struct{}{}
+	return &pb.CancelErasureResponse{}, nil
 }
 
 func (f *fake) CosignCheckpoint(context.Context, *pb.CosignCheckpointRequest) (*pb.CosignCheckpointResponse, error) {

@@ -97,6 +97,25 @@ func TestOneErasureAtATime(t *testing.T) {
 	}
 }
 
+// A projector does not wait for the rest of an erasure that has failed in the daemon.
+func TestAnErasureThatFailsIsCancelled(t *testing.T) {
+	f := newFront(t)
+	author := f.author(t)
+	f.projector.sign = func(req *pb.SignDecisionRequest) (*pb.NewDecision, error) {
+		return author.DeleteSamples(time.Now().UnixMicro(), &pb.OwnerDeleted{Deletions: req.GetHide().GetDeletions()})
+	}
+	f.unlock(t)
+	resp, err := f.owner.Owner().Erase(t.Context(), &pb.EraseRequest{Type: "stepCount"})
+	if err == nil {
+		t.Error("it has not failed:", resp)
+	}
+	select {
+	case <-f.projector.cancelled:
+	case <-time.After(10 * time.Second):
+		t.Error("it was not cancelled")
+	}
+}
+
 var errUnsigned = rpc.Error(connect.CodeNotFound, &pb.ErrorDetail{Reason: rpc.ReasonNotFound, Field: "bundle_id"}, "app %s: there has never been such an app", noApp)
 
 const noApp = "com.example.unheard-of"
