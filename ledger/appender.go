@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"healthledger/ledger/log"
@@ -279,7 +278,7 @@ func (a *appender) write(batch []*pending) (uint64, error) {
 		return 0, fmt.Errorf("append store %s: %w", a.store, err)
 	}
 	payload, err := a.seal(batch[0], a.at.tree.Size()+1, body)
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) { // for a new epoch's keys
+	if log.IsFull(err) { // for a new epoch's keys
 		return 0, fmt.Errorf("append store %s: %w: %w", a.store, log.ErrNoSpace, err)
 	}
 	if err != nil {

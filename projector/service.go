@@ -8,13 +8,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"healthledger/authz"
+	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
 	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
@@ -217,10 +217,13 @@ func (s *service) opened() (*openStore, error) {
 	return s.open, nil
 }
 
-// lost says that the view does not follow the log any more.
+// lost says that the view does not follow the log any more. A full disk is no loss.
 func (s *service) lost(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
+	}
+	if log.IsFull(err) {
+		return s.internal("follow the log", err)
 	}
 	return rpc.Error(connect.CodeDataLoss, &pb.ErrorDetail{Reason: rpc.ReasonDataLoss, Why: err.Error()}, "the log cannot be followed: %s", err)
 }
@@ -229,7 +232,7 @@ func (s *service) lost(err error) error {
 // full is told, which its owner can mend.
 func (s *service) internal(operation string, err error) error {
 	s.logger.Error("projector failed", "operation", operation, "error", err)
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if log.IsFull(err) {
 		return rpc.Error(connect.CodeResourceExhausted, &pb.ErrorDetail{Reason: rpc.ReasonNoSpace}, "the daemon's disk is full: try again when there is room")
 	}
 	return rpc.Internal(fmt.Errorf("%s: %w", operation, err))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sys/unix"
 
 	"healthledger/ledger/seal"
 )
@@ -185,6 +186,9 @@ func isWrongSequence(err error) bool {
 	code := apiCode(err)
 	return code == jetstream.JSErrCodeStreamWrongLastSequence || code == jetstream.JSErrCodeStreamWrongLastSequenceConstant
 }
+
+// IsFull reports whether an error says that the disk is full, or what may be used of it.
+func IsFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
 func isNoSpace(err error) bool {
 	return slices.Contains([]jetstream.ErrorCode{

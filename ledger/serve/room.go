@@ -1,11 +1,8 @@
 package serve
 
 import (
-	"errors"
 	"fmt"
 	"sync"
-
-	"golang.org/x/sys/unix"
 
 	"healthledger/ledger"
 	"healthledger/ledger/disk"
@@ -17,7 +14,7 @@ import (
 func (d *Daemon) room(use disk.Use) error {
 	if err := d.nats.Writable(); err != nil {
 		reason := ledger.ErrUnwritable
-		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		if log.IsFull(err) {
 			reason = log.ErrNoSpace
 		}
 		return fmt.Errorf("%w: %w", reason, err)
