@@ -28,8 +28,10 @@ func Erasable(req *pb.EraseRequest) (*pb.DeletedSamples, error) {
 	}
 	d := &pb.DeletedSamples{AllTypes: req.GetType() == ""}
 	var err error
-	if d.Type, err = typeOf(req.GetType()); err != nil {
-		return nil, err
+	if !d.AllTypes {
+		if d.Type, err = TypeCode("type", req.GetType()); err != nil {
+			return nil, err
+		}
 	}
 	for i, text := range req.GetUuids() {
 		id, err := uuid.Parse(text)
@@ -53,11 +55,13 @@ func Erasable(req *pb.EraseRequest) (*pb.DeletedSamples, error) {
 // Retention is what a request to keep samples for some time says, as it stands in the log. The
 // error is that of the call: INVALID_ARGUMENT.
 func Retention(req *pb.SetRetentionRequest) (*pb.RetentionSet, error) {
-	code, err := typeOf(req.GetType())
-	if err != nil {
-		return nil, err
+	set := &pb.RetentionSet{Months: req.GetMonths()}
+	if req.GetType() != "" {
+		var err error
+		if set.Type, err = TypeCode("type", req.GetType()); err != nil {
+			return nil, err
+		}
 	}
-	set := &pb.RetentionSet{Type: code, Months: req.GetMonths()}
 	var draft *authz.DraftError
 	if errors.As(authz.CheckRetention(set), &draft) {
 		return nil, rpc.InvalidValue(draft.Field, draft.Value, draft.Why)
@@ -65,14 +69,12 @@ func Retention(req *pb.SetRetentionRequest) (*pb.RetentionSet, error) {
 	return set, nil
 }
 
-// typeOf returns the code of a type, 0 of no name.
-func typeOf(name string) (uint32, error) {
-	if name == "" {
-		return 0, nil
-	}
+// TypeCode returns the code of the type that a field of a request names. The error is that of the
+// call: INVALID_ARGUMENT.
+func TypeCode(field, name string) (uint32, error) {
 	t, ok := catalog.Lookup(name)
 	if !ok {
-		return 0, rpc.InvalidValue("type", name, "no such type")
+		return 0, rpc.InvalidValue(field, name, "no such type")
 	}
 	return t.Code, nil
 }

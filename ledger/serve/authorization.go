@@ -103,7 +103,7 @@ func (s *ownerService) ListObjects(ctx context.Context, req *pb.ListObjectsReque
 	if err != nil {
 		return nil, err
 	}
-	code, err := typeCode("type", req.GetType())
+	code, err := ledger.TypeCode("type", req.GetType())
 	if err != nil {
 		return nil, err
 	}

@@ -199,7 +199,7 @@ func (s *ownerService) SetPolicy(ctx context.Context, req *pb.SetPolicyRequest) 
 
 // SetSourceOrder implements pb.OwnerServiceHandler.
 func (s *ownerService) SetSourceOrder(ctx context.Context, req *pb.SetSourceOrderRequest) (*pb.SetSourceOrderResponse, error) {
-	code, err := typeCode("type", req.GetType())
+	code, err := ledger.TypeCode("type", req.GetType())
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +214,7 @@ func (s *ownerService) SetSourceOrder(ctx context.Context, req *pb.SetSourceOrde
 func (s *ownerService) SetPreferredUnits(ctx context.Context, req *pb.SetPreferredUnitsRequest) (*pb.SetPreferredUnitsResponse, error) {
 	set := &pb.PreferredUnitsSet{}
 	for i, u := range req.GetUnits() {
-		code, err := typeCode(fmt.Sprintf("units[%d].type", i), u.GetType())
+		code, err := ledger.TypeCode(fmt.Sprintf("units[%d].type", i), u.GetType())
 		if err != nil {
 			return nil, err
 		}

@@ -12,7 +12,6 @@ import (
 	"healthledger/ledger"
 	"healthledger/ledger/log"
 	"healthledger/ledger/seal"
-	"healthledger/proto/catalog"
 	pb "healthledger/proto/healthledger/v1"
 	"healthledger/proto/rpc"
 )
@@ -211,22 +210,13 @@ func (q *question) codes() ([]uint32, error) {
 		if q.field != "" {
 			field = fmt.Sprintf("%s[%d]", q.field, i)
 		}
-		code, err := typeCode(field, name)
+		code, err := ledger.TypeCode(field, name)
 		if err != nil {
 			return nil, err
 		}
 		codes[i] = code
 	}
 	return codes, nil
-}
-
-// typeCode finds the type that a field of a request names.
-func typeCode(field, name string) (uint32, error) {
-	t, ok := catalog.Lookup(name)
-	if !ok {
-		return 0, rpc.InvalidValue(field, name, "unknown type")
-	}
-	return t.Code, nil
 }
 
 // receipt opens a receipt of the caller's. One of others and one that is made up are the

@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"healthledger/ledger"
 	pb "healthledger/proto/healthledger/v1"
 	"healthledger/proto/rpc"
 )
@@ -162,7 +163,7 @@ func TestUpdateIsPushedWhenItIsDueAndNotBefore(t *testing.T) {
 
 func codeOf(t *testing.T, name string) uint32 {
 	t.Helper()
-	code, err := typeCode("type", name)
+	code, err := ledger.TypeCode("type", name)
 	if err != nil {
 		t.Fatal(err)
 	}
