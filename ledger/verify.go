@@ -99,6 +99,8 @@ type Verification struct {
 	unopened map[uint64]bool
 
 	faults []*pb.LogFault
+	// untold are the segments of which nobody here knows whether they were erased.
+	untold uint64
 }
 
 // sealedAt is where the last segment of a class was sealed, and what is wrong with its key.
@@ -255,6 +257,7 @@ func (v *Verification) Result() *pb.VerifyLogResponse {
 	resp.Decisions, _ = v.state.Head()
 	resp.Opened, resp.TimeBack, resp.Losses = v.opened, v.timeBack, v.accepted
 	resp.Faults, resp.MoreFaults = ListFaults(v.faults)
+	resp.Untold = v.untold
 	return resp
 }
 

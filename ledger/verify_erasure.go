@@ -40,13 +40,18 @@ func (v *Verification) absent(segment seal.Segment, sequence uint64) {
 	v.bad = append(v.bad, badSegments{f, sequence, sequence})
 }
 
-// checkErasures compares the keys that are missing with those that the owner has destroyed.
+// checkErasures compares the keys that are missing with those that the owner has destroyed, where
+// this daemon knows what the owner has decided.
 func (v *Verification) checkErasures() {
 	right := map[*pb.LogFault]bool{}
 	for _, a := range v.absents {
 		e, erased := v.state.Erased(a.epoch)
 		a.right = erased && bytes.Equal(e.GetWrapHash(), a.wrapHash[:])
 		right[a.segments] = a.right
+		if !a.right && v.undecided() {
+			right[a.segments] = true
+			v.untold += a.segments.GetSegments()
+		}
 	}
 	v.faults = slices.DeleteFunc(v.faults, func(f *pb.LogFault) bool { return right[f] })
 	for _, erasure := range v.state.Erasures() {

@@ -208,7 +208,7 @@ func (v *Verification) finish() {
 	v.checkErasures()
 	number, hash := v.state.Head()
 	switch {
-	case !v.chained || v.known == nil || v.hidden && len(v.remembered) == 0:
+	case !v.chained || v.known == nil || v.undecided():
 	case number < v.known.decision:
 		v.fault(faultDecision, 0, 0, fmt.Sprintf("decision %d was acknowledged, the log has %d", v.known.decision, number))
 	case number == v.known.decision && !bytes.Equal(hash, v.known.decisionHash):
@@ -221,6 +221,10 @@ func (v *Verification) finish() {
 		v.fault(faultKey, 0, 0, ErrOldKeyring.Error())
 	}
 }
+
+// undecided tells whether this daemon does not know what the owner has decided: that is sealed to
+// another one, which was before it, and it was not told yet.
+func (v *Verification) undecided() bool { return v.hidden && len(v.remembered) == 0 }
 
 // leadsToPin tells whether decisions end with the keys that are pinned.
 func (v *Verification) leadsToPin(state *authz.State) bool {

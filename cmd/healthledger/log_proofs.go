@@ -128,6 +128,9 @@ func printVerified(out io.Writer, v *pb.VerifyLogResponse) error {
 		if n := v.GetCheckpoints(); n > 0 {
 			fmt.Fprintf(w, "Checkpoints\t%d in the log, each of what is before it\n", n)
 		}
+		if n := v.GetUntold(); n > 0 {
+			fmt.Fprintf(w, "Keys\tof %s are missing: whether you have erased them shows once you have unlocked the store here\n", counted(n, "segment", "segments"))
+		}
 		if at := v.GetTimeBack(); at > 0 {
 			fmt.Fprintf(w, "Clock\twas set back before segment %d: the times around it are not in order\n", at)
 		}

@@ -5521,7 +5521,10 @@ type VerifyLogResponse struct {
 	// First segment whose clock is more than a minute behind an earlier one's; 0: there is none.
 	TimeBack uint64 `protobuf:"varint,11,opt,name=time_back,json=timeBack,proto3" json:"time_back,omitempty"`
 	// What the owner has accepted to have lost. It is no fault.
-	Losses        []*AcceptedLoss `protobuf:"bytes,12,rep,name=losses,proto3" json:"losses,omitempty"`
+	Losses []*AcceptedLoss `protobuf:"bytes,12,rep,name=losses,proto3" json:"losses,omitempty"`
+	// Segments whose keys are missing, of which only who knows the owner's decisions could tell
+	// whether they were erased: a daemon that has just been restored does at the first unlock.
+	Untold        uint64 `protobuf:"varint,13,opt,name=untold,proto3" json:"untold,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5638,6 +5641,13 @@ func (x *VerifyLogResponse) GetLosses() []*AcceptedLoss {
 		return x.Losses
 	}
 	return nil
+}
+
+func (x *VerifyLogResponse) GetUntold() uint64 {
+	if x != nil {
+		return x.Untold
+	}
+	return 0
 }
 
 // Verified is how the last verification of a log ended.
@@ -6153,7 +6163,7 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x02 \x01(\tR\n" +
-	"checkpoint\"\x8c\x03\n" +
+	"checkpoint\"\xa4\x03\n" +
 	"\x11VerifyLogResponse\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x12\n" +
 	"\x04done\x18\x02 \x01(\x04R\x04done\x12\x14\n" +
@@ -6168,7 +6178,8 @@ const file_healthledger_v1_owner_proto_rawDesc = "" +
 	"\x06opened\x18\n" +
 	" \x01(\x04R\x06opened\x12\x1b\n" +
 	"\ttime_back\x18\v \x01(\x04R\btimeBack\x125\n" +
-	"\x06losses\x18\f \x03(\v2\x1d.healthledger.v1.AcceptedLossR\x06losses\"\x86\x01\n" +
+	"\x06losses\x18\f \x03(\v2\x1d.healthledger.v1.AcceptedLossR\x06losses\x12\x16\n" +
+	"\x06untold\x18\r \x01(\x04R\x06untold\"\x86\x01\n" +
 	"\bVerified\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1a\n" +
 	"\bsegments\x18\x02 \x01(\x04R\bsegments\x12\x16\n" +
